@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Recovery of one log file: find where its whole records end, and cut what stands behind.
+ * Nothing is destroyed: the bytes that are cut are in quarantine/ first.  Threads: one at a time.
+ */
+#ifndef FREYJAFS_WRITER_LOG_TAIL_H
+#define FREYJAFS_WRITER_LOG_TAIL_H
+
+#include "writer/log_writer.h"
+
+/* One log file while it is being opened. */
+struct log_tail {
+	struct io *io;
+	int dir_fd;
+	int fd;
+	const char *name; /* in 'dir_fd' */
+	const char *path; /* for messages */
+	uint64_t file_bytes;
+	uint64_t durable_bytes; /* from the durable mark */
+
+	/* Found by log_tail_replay(). */
+	uint64_t kept_bytes;
+	uint64_t records;
+	uint64_t last_timestamp_ns; /* the latest of all records */
+	struct log_stop stop;
+};
+
+/* Reads the log from its start and hands each commit to 'fn' (may be NULL).  Fills the second part
+ * of 't'.  -EBADMSG: what is not whole begins before the durable mark, or bytes before it are
+ * missing. */
+int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag *diag) WARN_UNUSED;
+
+/* Saves the bytes from 'kept_bytes' on under quarantine/ with a report beside them, makes both
+ * durable, and cuts the file.  Stores the name of the saved bytes, relative to 'dir_fd'. */
+int log_tail_cut(struct log_tail *t, char *ret_name, size_t ret_name_size,
+		 struct diag *diag) WARN_UNUSED;
+
+#endif

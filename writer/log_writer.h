@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Append-only log writer: the only code that appends to a log file.
+ *
+ * The log is one file of encoded records (docs/FORMAT.md) with nothing between them.  Its last
+ * bytes are the last record. Beside it stands a lower bound of what is durable: for "x.data" the
+ * file "x.synced".
+ *
+ * Threads: any, except that log_writer_close() must be the last call.
+ * Errors: 0 or -errno.  A failed append leaves no partial record behind and the writer still works:
+ * -ENOSPC and -EDQUOT heal when space returns.  After one failed fdatasync(2) the writer is
+ * poisoned: every later put and sync returns -EIO, for good, because the kernel may have dropped
+ * the pages that it failed to write. */
+#ifndef FREYJAFS_WRITER_LOG_WRITER_H
+#define FREYJAFS_WRITER_LOG_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/record.h"
+#include "writer/diag.h"
+#include "writer/log_reader.h"
+
+#define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
+#define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: left to the kernel */
+#define LOG_WRITER_BUFFER_MAX	   (INT64_C(1) << 30)
+#define LOG_WRITER_GROUP_MAX	   8 /* records in one group */
+
+struct log_writer; /* opaque, see log_writer.c */
+
+struct log_writer_config {
+	/* The log; created with mode 0600, its parent directory with 0700 (one level), both synced.
+	 */
+	const char *file_path;
+	/* 0: durable before put returns.  1 ns ... 1 h: a put is durable at most that long (and one
+	 * fdatasync) after it returned; the time runs from the oldest record that is not durable.
+	 * LOG_WRITER_NEVER: no deadline. */
+	int64_t fsync_interval_ns;
+	/* 0: put has handed the record to the kernel when it returns; the process may die.  1 ... 1
+	 * GiB: up to that many acknowledged bytes stay in memory until the buffer is full, the
+	 * deadline, a sync or close. */
+	int64_t buffer_size_bytes;
+	struct io *io; /* NULL: the operating system */
+};
+
+/* Called by log_writer_open_replay() for each commit in the log, in order: the records of a group,
+ * or one record.  The pointers live until it returns.  Not 0 makes the open fail with it; 'diag' is
+ * for the reason. */
+typedef int (*log_replay_fn)(void *arg, const struct log_entry *entries, size_t entry_count,
+			     struct diag *diag);
+
+/* What opening found and did. */
+struct log_recovery {
+	uint64_t file_bytes;	/* before recovery */
+	uint64_t kept_bytes;	/* where the log ends now */
+	uint64_t durable_bytes; /* from the durable mark; 0 without one */
+	uint64_t records;
+	struct log_stop stop; /* why it ends there; stop.scan is RECORD_END when nothing was cut */
+	char quarantine[128]; /* where the cut bytes were saved, relative to the log's directory; ""
+				 if none */
+	bool durable_mark_missing; /* there was a log, and no valid mark beside it */
+};
+
+/* Opens the log and, after a crash, cuts its torn tail: the bytes from the first position that is
+ * not a whole record (or begins a group that is not whole) are saved under quarantine/ beside the
+ * log, then cut.  Stores a writer that the caller owns. -EINVAL: nonsense in the config.
+ * -EWOULDBLOCK: another writer has the file open.  -EBADMSG: a record before the durable mark is
+ * not whole, or bytes before it are missing; nothing was changed.  Others from the operating
+ * system; -EIO while reading changes nothing.  'diag' (may be NULL) then says which file, where and
+ * what. */
+int log_writer_open(const struct log_writer_config *config, struct log_writer **ret,
+		    struct diag *diag) WARN_UNUSED;
+
+/* The same, and hands every commit in the log to 'fn' (NULL: to nobody).  'ret_recovery' may be
+ * NULL. */
+int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn fn, void *arg,
+			   struct log_writer **ret, struct log_recovery *ret_recovery,
+			   struct diag *diag) WARN_UNUSED;
+
+/* Appends one record and stores the offset it begins at ('ret_offset' may be NULL).  Key and value
+ * are copied.  An empty value is a tombstone.  When it returns 0, log_writer_read() sees the record
+ * and it is as durable as the config says; records are in the file in the order of their offsets,
+ * with strictly increasing timestamps.  The record is in the log also when waiting for its
+ * durability fails: -EIO, poisoned. */
+int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, const void *value,
+		   uint32_t value_bytes, uint64_t *ret_offset) WARN_UNUSED;
+
+/* Where an appended group stands. */
+struct log_append {
+	uint64_t timestamp_ns[LOG_WRITER_GROUP_MAX]; /* of each record */
+	uint64_t offset[LOG_WRITER_GROUP_MAX];	     /* of each record */
+	uint64_t end_offset;			     /* just past the group: what to wait for */
+};
+
+/* Appends 'record_count' (1 ... LOG_WRITER_GROUP_MAX) records in one piece: after a crash all of
+ * them are there or none, if all but the last are meta records with META_FLAG_MORE.  Does not wait
+ * for durability, whatever the interval; use log_writer_sync_to() or log_writer_sync_async().  The
+ * timestamp of each record is the one in 'records' if that is later than all in the log, else (or
+ * if 0) the clock or the next free one.  Fills 'ret'. */
+int log_writer_append(struct log_writer *w, const struct record *records, size_t record_count,
+		      struct log_append *ret) WARN_UNUSED;
+
+/* Returns when every record appended before the call is durable. */
+int log_writer_sync(struct log_writer *w) WARN_UNUSED;
+
+/* Returns when every record that ends at or before 'offset' is durable. */
+int log_writer_sync_to(struct log_writer *w, uint64_t offset) WARN_UNUSED;
+
+/* Calls 'done' once with 0 when every record that ends at or before 'offset' is durable, or with
+ * -errno.  From the sync thread, or before returning if there is nothing to wait for; without any
+ * lock held.  'done' must not block and must not call log_writer_close().  -ENOMEM: 'done' will not
+ * be called. */
+typedef void (*log_sync_fn)(void *arg, int err);
+int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn done,
+			  void *arg) WARN_UNUSED;
+
+/* Reads bytes below the end offset, also those still in the buffer.  Returns how many were read, or
+ * -errno. */
+ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
+
+struct log_writer_stats {
+	uint64_t end_offset;	    /* just past the last record */
+	uint64_t written_offset;    /* handed to the kernel up to here; <= end_offset */
+	uint64_t durable_offset;    /* durable up to here; <= written_offset */
+	uint64_t last_timestamp_ns; /* of the newest record; 0 in an empty log */
+	uint64_t appends;	    /* groups and single records since open */
+	uint64_t syncs;		    /* fdatasync(2) calls that succeeded since open */
+	uint64_t sync_ns_max;	    /* the slowest of them */
+	int poison;		    /* 0, or the -errno of the sync that failed */
+};
+void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
+
+/* The queries one by one. */
+uint64_t
+log_writer_size(struct log_writer *w); /* end offset: the file's size once all is written */
+uint64_t log_writer_durable_offset(struct log_writer *w); /* every byte below it is durable */
+uint64_t
+log_writer_last_timestamp(struct log_writer *w);	 /* ns since the epoch; 0 in an empty log */
+const char *log_writer_path(const struct log_writer *w); /* as given; lives as long as 'w' */
+
+/* Writes the buffer, syncs, joins the sync thread (callbacks included) and frees 'w' (NULL is a
+ * no-op).  Returns the first failure; records that were not durable may then be lost.  'w' is gone
+ * either way. */
+int log_writer_close(struct log_writer *w) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/synced_mark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/synced.h"
+
+#define FIRST_SEGMENT 1 /* a store of one segment: active.data would be sealed as 000001.data */
+
+int synced_mark_name(const char *log_name, char *ret, size_t ret_size)
+{
+	static const char suffix[] = ".data";
+	size_t n = strlen(log_name);
+	int len;
+
+	if (n > strlen(suffix) && strcmp(log_name + n - strlen(suffix), suffix) == 0)
+		n -= strlen(suffix);
+	len = snprintf(ret, ret_size, "%.*s.synced", (int)n, log_name);
+	return len < 0 || (size_t)len >= ret_size ? -ENAMETOOLONG : 0;
+}
+
+int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, uint64_t *ret_offset,
+		     bool *ret_valid)
+{
+	uint8_t buf[SYNCED_BYTES + 1]; /* one more: a longer file is no mark */
+	struct synced synced = { 0 };
+	bool valid = false;
+	ssize_t got;
+	int fd;
+
+	fd = io_open(io, dir_fd, name, O_RDWR | O_CREAT, 0600);
+	if (fd < 0)
+		return fd;
+	got = io_pread_all(io, fd, buf, sizeof(buf), 0);
+	if (got < 0) {
+		(void)io_close(io, &fd);
+		return (int)got;
+	}
+	if (synced_decode(buf, (size_t)got, &synced) && synced.segment == FIRST_SEGMENT)
+		valid = true;
+	*ret_fd = fd;
+	*ret_offset = valid ? synced.durable_offset : 0;
+	*ret_valid = valid;
+	return 0;
+}
+
+void synced_mark_write(struct io *io, int fd, uint64_t durable_offset)
+{
+	struct synced synced = { .segment = FIRST_SEGMENT, .durable_offset = durable_offset };
+	uint8_t buf[SYNCED_BYTES];
+
+	synced_encode(&synced, buf);
+	if (io_pwrite_all(io, fd, buf, sizeof(buf), 0) < 0)
+		return; /* see the header: an older mark is a valid one */
+}
