@@ -1,0 +1,809 @@
+/* SPDX-License-Identifier: MIT */
+/* Entries are found by (directory, name) in one open-addressing hash table for the whole store, and
+ * listed through a vector of slots in each directory.  Slots are sorted by cookie, and a cookie is
+ * given out once: removing an entry leaves a hole, so the place of every other entry stays what it
+ * was, and a listing finds its place again by binary search.  Holes are squeezed out when they are
+ * the larger part. */
+#include "writer/keydir.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "codec/path.h"
+#include "codec/record.h"
+#include "writer/thread.h"
+
+#define TABLE_ROOM_MIN	  64
+#define SLOT_ROOM_MIN	  4
+#define SLOT_HOLES_MIN	  16
+#define COOKIE_FIRST	  16 /* smaller ones are for the callers' "." and ".." */
+#define INO_FIRST	  16 /* smaller ones are for what a mount shows beside the tree */
+#define NSEC_PER_SEC	  INT64_C(1000000000)
+#define FILE_MODE_DEFAULT 0666
+#define DIR_MODE_DEFAULT  0777
+
+struct slot {
+	uint64_t cookie;
+	struct dentry *entry; /* NULL: a hole */
+};
+
+struct dir {
+	struct slot *slots; /* sorted by cookie */
+	size_t used, room;  /* 'used' counts the holes, too */
+	size_t count;	    /* entries */
+};
+
+struct keydir {
+	struct keydir_defaults defaults; /* constant */
+	struct node *root;		 /* constant */
+
+	pthread_rwlock_t lock; /* innermost */
+
+	/* All below: by lock. */
+	struct dentry **table; /* room is a power of two; NULL marks a free place */
+	size_t table_room, table_count;
+	uint64_t cookie_next;
+	void *unnamed; /* tsearch() tree of struct unnamed */
+	struct keydir_stats stats;
+
+	/* Inode numbers that no other node may get; see keydir_ino(). */
+	struct mutex ino_lock; /* inside lock */
+	void *strays GUARDED;  /* by ino_lock; tsearch() tree of struct node */
+};
+
+/* --- locks --- */
+
+static void read_lock(struct keydir *k)
+{
+	thread_check(pthread_rwlock_rdlock(&k->lock));
+}
+
+static void read_unlock(struct keydir *k)
+{
+	thread_check(pthread_rwlock_unlock(&k->lock));
+}
+
+void keydir_write_lock(struct keydir *k)
+{
+	thread_check(pthread_rwlock_wrlock(&k->lock));
+}
+
+void keydir_write_unlock(struct keydir *k)
+{
+	thread_check(pthread_rwlock_unlock(&k->lock));
+}
+
+/* --- times --- */
+
+int64_t keydir_ns(int64_t sec, uint32_t nsec)
+{
+	if (sec >= INT64_MAX / NSEC_PER_SEC)
+		return INT64_MAX;
+	if (sec <= INT64_MIN / NSEC_PER_SEC)
+		return INT64_MIN + 1; /* INT64_MIN itself is NODE_ATIME_FOLLOWS_MTIME */
+	return sec * NSEC_PER_SEC + nsec;
+}
+
+struct timespec keydir_timespec(int64_t ns)
+{
+	int64_t sec = ns / NSEC_PER_SEC, nsec = ns % NSEC_PER_SEC;
+
+	if (nsec < 0) {
+		sec--;
+		nsec += NSEC_PER_SEC;
+	}
+	return (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
+}
+
+/* --- the hash table --- */
+
+static uint32_t hash_name(const struct node *dir, const char *name, size_t name_bytes)
+{
+	return (uint32_t)XXH3_64bits_withSeed(name, name_bytes, (uintptr_t)dir);
+}
+
+static void table_insert(struct dentry **table, size_t room, struct dentry *d)
+{
+	size_t i = d->hash & (room - 1);
+
+	while (table[i] != NULL)
+		i = (i + 1) & (room - 1);
+	table[i] = d;
+}
+
+/* Makes room for one more entry. */
+static int table_reserve(struct keydir *k)
+{
+	size_t room = k->table_room * 2;
+	struct dentry **table;
+
+	if ((k->table_count + 1) * 4 <= k->table_room * 3)
+		return 0;
+	table = calloc(room, sizeof(table[0]));
+	if (table == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < k->table_room; i++)
+		if (k->table[i] != NULL)
+			table_insert(table, room, k->table[i]);
+	free(k->table);
+	k->table = table;
+	k->table_room = room;
+	return 0;
+}
+
+/* Takes 'd' out and moves up whatever had to step aside for it. */
+static void table_remove(struct keydir *k, struct dentry *d)
+{
+	size_t mask = k->table_room - 1;
+	size_t hole = d->hash & mask;
+	size_t i;
+
+	while (k->table[hole] != d)
+		hole = (hole + 1) & mask;
+	for (i = (hole + 1) & mask; k->table[i] != NULL; i = (i + 1) & mask) {
+		size_t home = k->table[i]->hash & mask;
+
+		if (((i - home) & mask) >= ((i - hole) & mask)) {
+			k->table[hole] = k->table[i];
+			hole = i;
+		}
+	}
+	k->table[hole] = NULL;
+	k->table_count--;
+}
+
+struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char *name,
+			   size_t name_bytes)
+{
+	uint32_t hash = hash_name(dir, name, name_bytes);
+	size_t mask = k->table_room - 1;
+
+	for (size_t i = hash & mask; k->table[i] != NULL; i = (i + 1) & mask) {
+		struct dentry *d = k->table[i];
+
+		if (d->hash == hash && d->dir == dir && d->name_bytes == name_bytes &&
+		    memcmp(d->name, name, name_bytes) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+struct node *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes)
+{
+	struct node *n = k->root;
+	const char *name;
+	size_t pos = 0, name_bytes;
+
+	while ((name_bytes = path_next(path, path_bytes, &pos, &name)) > 0) {
+		struct dentry *d = node_is_dir(n) ? keydir_find(k, n, name, name_bytes) : NULL;
+
+		if (d == NULL)
+			return NULL;
+		n = d->node;
+	}
+	return n;
+}
+
+/* --- the slots of a directory --- */
+
+static int slots_reserve(struct dir *dir)
+{
+	size_t room = dir->room == 0 ? SLOT_ROOM_MIN : dir->room * 2;
+	struct slot *slots;
+
+	if (dir->used < dir->room)
+		return 0;
+	slots = reallocarray(dir->slots, room, sizeof(slots[0]));
+	if (slots == NULL)
+		return -ENOMEM;
+	dir->slots = slots;
+	dir->room = room;
+	return 0;
+}
+
+/* Returns the index of the first slot whose cookie is larger than 'cookie'. */
+static size_t slot_after(const struct dir *dir, uint64_t cookie)
+{
+	size_t low = 0, high = dir->used;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (dir->slots[mid].cookie > cookie)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static void squeeze(struct dir *dir)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < dir->used; i++)
+		if (dir->slots[i].entry != NULL)
+			dir->slots[kept++] = dir->slots[i];
+	dir->used = kept;
+}
+
+static void slot_add(struct keydir *k, struct dir *dir, struct dentry *d)
+{
+	d->cookie = k->cookie_next++;
+	dir->slots[dir->used++] = (struct slot){ .cookie = d->cookie, .entry = d };
+	dir->count++;
+}
+
+static void slot_remove(struct dir *dir, const struct dentry *d)
+{
+	size_t i = slot_after(dir, d->cookie) - 1;
+
+	dir->slots[i].entry = NULL;
+	dir->count--;
+	if (dir->used - dir->count > dir->count + SLOT_HOLES_MIN)
+		squeeze(dir);
+}
+
+uint64_t keydir_dir_count(const struct node *dir)
+{
+	return dir->dir->count;
+}
+
+/* --- inode numbers --- */
+
+/* An inode number is a hash of the path, so that it stays over a remount without being stored.  A
+ * node that was renamed or unlinked while in use keeps its number, and is then a stray: nobody else
+ * gets it.  (Two paths that have the same 64-bit hash by chance are one in 10^5 stores of ten
+ * million keys; programs then take them for hard links.) */
+static int compare_ino(const void *a, const void *b)
+{
+	uint64_t x = ((const struct node *)a)->ino, y = ((const struct node *)b)->ino;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t ino_of(struct keydir *k, struct node *n);
+
+static void set_stray_locked(struct keydir *k, struct node *n) REQUIRES(k->ino_lock)
+{
+	/* Without memory for it another node may get the same number: no reason to fail. */
+	if (!n->stray && tsearch(n, &k->strays, compare_ino) != NULL)
+		n->stray = true;
+}
+
+/* Gives 'n' its number, unless it has one. */
+static uint64_t ino_of(struct keydir *k, struct node *n)
+{
+	struct node candidate = { 0 };
+	uint64_t parent_ino, ino = atomic_load(&n->ino);
+	const struct dentry *d = n->name;
+	bool taken = false;
+
+	if (ino != 0)
+		return ino;
+	if (d == NULL)
+		return 0;		/* only before it is linked */
+	parent_ino = ino_of(k, d->dir); /* as deep as the path; the root has its number */
+	ino = XXH3_64bits_withSeed(d->name, d->name_bytes, parent_ino);
+	mutex_lock(&k->ino_lock);
+	if (atomic_load(&n->ino) == 0) {
+		for (;; ino++) {
+			atomic_store(&candidate.ino, ino);
+			if (ino >= INO_FIRST && tfind(&candidate, &k->strays, compare_ino) == NULL)
+				break;
+			taken = true;
+		}
+		atomic_store(&n->ino, ino);
+		if (taken)
+			set_stray_locked(k, n);
+	}
+	mutex_unlock(&k->ino_lock);
+	return atomic_load(&n->ino);
+}
+
+/* 'n' has left the path that its number comes from. */
+static void set_stray(struct keydir *k, struct node *n)
+{
+	if (atomic_load(&n->ino) == 0)
+		return;
+	mutex_lock(&k->ino_lock);
+	set_stray_locked(k, n);
+	mutex_unlock(&k->ino_lock);
+}
+
+/* --- nodes --- */
+
+struct node *keydir_node_new(struct keydir *k, mode_t type)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	if (n == NULL)
+		return NULL;
+	if (S_ISDIR(type)) {
+		n->dir = calloc(1, sizeof(*n->dir));
+		if (n->dir == NULL) {
+			free(n);
+			return NULL;
+		}
+	}
+	n->mode = type |
+		  ((S_ISDIR(type) ? DIR_MODE_DEFAULT : FILE_MODE_DEFAULT) & ~k->defaults.umask);
+	n->uid = k->defaults.uid;
+	n->gid = k->defaults.gid;
+	n->atime_ns = NODE_ATIME_FOLLOWS_MTIME;
+	return n;
+}
+
+void keydir_node_free(struct node *n)
+{
+	if (n == NULL)
+		return;
+	if (n->dir != NULL)
+		free(n->dir->slots);
+	free(n->dir);
+	free(n);
+}
+
+/* Frees a node that has neither name nor pin. */
+static void release_if_unused(struct keydir *k, struct node *n)
+{
+	if (n->name != NULL || n == k->root || atomic_load(&n->pins) > 0)
+		return;
+	mutex_lock(&k->ino_lock);
+	if (n->stray)
+		(void)tdelete(n, &k->strays, compare_ino);
+	mutex_unlock(&k->ino_lock);
+	keydir_node_free(n);
+}
+
+static uint64_t place_bytes(const struct value_place *place)
+{
+	return place->value_bytes == 0 ? 0 : record_bytes(place->key_bytes, place->value_bytes);
+}
+
+/* Counts a node that got its first name (+1) or lost its last (-1). */
+static void count_node(struct keydir *k, const struct node *n, int by)
+{
+	uint64_t *counter = node_is_dir(n) ? &k->stats.directories : &k->stats.files;
+
+	*counter += (uint64_t)by;
+	k->stats.live_bytes += (uint64_t)by * place_bytes(&n->value);
+}
+
+static void touch(struct node *n, int64_t now_ns)
+{
+	n->mtime_ns = now_ns;
+	n->ctime_ns = now_ns;
+}
+
+bool keydir_is_inside(const struct node *n, const struct node *dir)
+{
+	for (; n != dir; n = n->name->dir)
+		if (n->name == NULL)
+			return false;
+	return true;
+}
+
+bool keydir_is_gone(const struct keydir *k, const struct node *n)
+{
+	return n->name == NULL && n != k->root;
+}
+
+bool keydir_is_default(const struct keydir *k, const struct node *n)
+{
+	mode_t full = node_is_dir(n) ? DIR_MODE_DEFAULT : FILE_MODE_DEFAULT;
+
+	return n->uid == k->defaults.uid && n->gid == k->defaults.gid &&
+	       (n->mode & 07777) == (full & ~k->defaults.umask);
+}
+
+ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *name,
+		    size_t name_bytes, char *buf)
+{
+	size_t bytes = name == NULL ? 0 : name_bytes;
+	const struct node *at;
+	char *end;
+
+	for (at = n; at != k->root; at = at->name->dir)
+		bytes += at->name->name_bytes + (bytes > 0 ? 1u : 0u);
+	if (bytes > PATH_BYTES_MAX)
+		return -ENAMETOOLONG;
+	end = buf + bytes; /* filled from the back */
+	if (name != NULL) {
+		end -= name_bytes;
+		memcpy(end, name, name_bytes);
+	}
+	for (at = n; at != k->root; at = at->name->dir) {
+		if (end != buf + bytes)
+			*--end = '/';
+		end -= at->name->name_bytes;
+		memcpy(end, at->name->name, at->name->name_bytes);
+	}
+	return (ssize_t)bytes;
+}
+
+/* --- linking --- */
+
+struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
+				 size_t name_bytes)
+{
+	struct dentry *d = malloc(sizeof(*d) + name_bytes);
+	int err;
+
+	if (d == NULL)
+		return NULL;
+	*d = (struct dentry){
+		.dir = dir,
+		.hash = hash_name(dir, name, name_bytes),
+		.name_bytes = (uint16_t)name_bytes,
+	};
+	memcpy(d->name, name, name_bytes);
+	keydir_write_lock(k);
+	err = table_reserve(k);
+	if (err == 0)
+		err = slots_reserve(dir->dir);
+	keydir_write_unlock(k);
+	if (err == 0)
+		return d;
+	free(d);
+	return NULL;
+}
+
+void keydir_dentry_free(struct dentry *d)
+{
+	free(d);
+}
+
+/* Puts a new entry into its directory. */
+static void dentry_insert(struct keydir *k, struct dentry *d)
+{
+	table_insert(k->table, k->table_room, d);
+	k->table_count++;
+	slot_add(k, d->dir->dir, d);
+}
+
+static void dentry_remove(struct keydir *k, struct dentry *d)
+{
+	table_remove(k, d);
+	slot_remove(d->dir->dir, d);
+	free(d);
+}
+
+void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
+{
+	dentry_insert(k, d);
+	d->node = n;
+	n->name = d;
+	count_node(k, n, 1);
+	touch(d->dir, now_ns);
+}
+
+/* The node behind 'd' loses that name. */
+static void drop_name(struct keydir *k, struct dentry *d, int64_t now_ns)
+{
+	struct node *n = d->node;
+
+	count_node(k, n, -1);
+	if (atomic_load(&n->pins) > 0)
+		(void)ino_of(k,
+			     n); /* while it has a path: keydir_free() finds it among the strays */
+	set_stray(k, n);
+	n->name = NULL;
+	n->ctime_ns = now_ns;
+	release_if_unused(k, n);
+}
+
+void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns)
+{
+	touch(d->dir, now_ns);
+	drop_name(k, d, now_ns);
+	dentry_remove(k, d);
+}
+
+static void take_name(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
+{
+	set_stray(k, n);
+	d->node = n;
+	n->name = d;
+	n->ctime_ns = now_ns;
+}
+
+void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64_t now_ns)
+{
+	struct node *n = from->node;
+
+	touch(from->dir, now_ns);
+	touch(to->dir, now_ns);
+	if (to->node != NULL)
+		drop_name(k, to, now_ns);
+	else
+		dentry_insert(k, to);
+	take_name(k, to, n, now_ns);
+	dentry_remove(k, from);
+}
+
+void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64_t now_ns)
+{
+	struct node *n = a->node;
+
+	touch(a->dir, now_ns);
+	touch(b->dir, now_ns);
+	take_name(k, a, b->node, now_ns);
+	take_name(k, b, n, now_ns);
+}
+
+void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
+		      int64_t now_ns)
+{
+	if (n->name != NULL)
+		k->stats.live_bytes += place_bytes(place) - place_bytes(&n->value);
+	n->value = *place;
+	n->verified = false;
+	n->committed = true;
+	touch(n, now_ns);
+}
+
+/* --- reading --- */
+
+struct node *keydir_root(const struct keydir *k)
+{
+	return k->root;
+}
+
+static void fill_attr(struct keydir *k, struct node *n, struct store_attr *ret)
+{
+	*ret = (struct store_attr){
+		.ino = ino_of(k, n),
+		.mode = n->mode,
+		.uid = n->uid,
+		.gid = n->gid,
+		.link_count = keydir_is_gone(k, n) ? 0 : 1,
+		.size_bytes = n->value.value_bytes,
+		.mtime = keydir_timespec(n->mtime_ns),
+		.ctime = keydir_timespec(n->ctime_ns),
+		.atime = keydir_timespec(n->atime_ns == NODE_ATIME_FOLLOWS_MTIME ? n->mtime_ns
+										 : n->atime_ns),
+		.committed = n->committed,
+	};
+}
+
+int keydir_lookup(struct keydir *k, struct node *dir, const char *name, size_t name_bytes,
+		  struct node **ret, struct store_attr *ret_attr)
+{
+	struct dentry *d;
+	int err = 0;
+
+	if (!node_is_dir(dir))
+		return -ENOTDIR;
+	if (name_bytes > PATH_NAME_BYTES_MAX)
+		return -ENAMETOOLONG;
+	read_lock(k);
+	d = keydir_find(k, dir, name, name_bytes);
+	if (d == NULL) {
+		err = -ENOENT;
+	} else {
+		atomic_fetch_add(&d->node->pins, 1);
+		*ret = d->node;
+		if (ret_attr != NULL)
+			fill_attr(k, d->node, ret_attr);
+	}
+	read_unlock(k);
+	return err;
+}
+
+void keydir_getattr(struct keydir *k, struct node *n, struct store_attr *ret)
+{
+	read_lock(k);
+	fill_attr(k, n, ret);
+	read_unlock(k);
+}
+
+struct node *keydir_parent(struct keydir *k, struct node *n)
+{
+	struct node *parent = NULL;
+
+	read_lock(k);
+	if (n == k->root)
+		parent = n;
+	else if (n->name != NULL)
+		parent = n->name->dir;
+	if (parent != NULL)
+		atomic_fetch_add(&parent->pins, 1);
+	read_unlock(k);
+	return parent;
+}
+
+int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg)
+{
+	int err = 0;
+
+	if (!node_is_dir(dir))
+		return -ENOTDIR;
+	read_lock(k);
+	for (size_t i = slot_after(dir->dir, cookie); err == 0 && i < dir->dir->used; i++) {
+		const struct dentry *d = dir->dir->slots[i].entry;
+		struct store_dirent entry;
+
+		if (d == NULL)
+			continue;
+		entry = (struct store_dirent){
+			.name = d->name,
+			.name_bytes = d->name_bytes,
+			.node = d->node,
+			.cookie = d->cookie,
+		};
+		fill_attr(k, d->node, &entry.attr);
+		err = fn(arg, &entry);
+	}
+	read_unlock(k);
+	return err;
+}
+
+void store_pin_in_list(struct node *n)
+{
+	atomic_fetch_add(&n->pins, 1);
+}
+
+void keydir_unpin(struct keydir *k, struct node *n, uint64_t count)
+{
+	keydir_write_lock(k);
+	atomic_fetch_sub(&n->pins, count);
+	release_if_unused(k, n);
+	keydir_write_unlock(k);
+}
+
+void keydir_value(struct keydir *k, struct node *n, struct value_place *ret, bool *ret_verified)
+{
+	read_lock(k);
+	*ret = n->value;
+	*ret_verified = n->verified;
+	read_unlock(k);
+}
+
+void keydir_set_verified(struct keydir *k, struct node *n, const struct value_place *place)
+{
+	keydir_write_lock(k);
+	if (n->value.record_offset == place->record_offset)
+		n->verified = true;
+	keydir_write_unlock(k);
+}
+
+void keydir_stats(struct keydir *k, struct keydir_stats *ret)
+{
+	read_lock(k);
+	*ret = k->stats;
+	read_unlock(k);
+}
+
+/* --- keys that no path can name --- */
+
+static int compare_unnamed(const void *a, const void *b)
+{
+	const struct unnamed *x = a, *y = b;
+	size_t n = x->key_bytes < y->key_bytes ? x->key_bytes : y->key_bytes;
+	int order = memcmp(x->key, y->key, n);
+
+	if (order != 0)
+		return order;
+	return x->key_bytes < y->key_bytes ? -1 : x->key_bytes > y->key_bytes;
+}
+
+static struct unnamed *unnamed_new(const void *key, size_t key_bytes)
+{
+	struct unnamed *u = calloc(1, sizeof(*u) + key_bytes);
+
+	if (u == NULL)
+		return NULL;
+	u->key_bytes = key_bytes;
+	memcpy(u->key, key, key_bytes);
+	return u;
+}
+
+struct unnamed *keydir_unnamed_find(struct keydir *k, const void *key, size_t key_bytes)
+{
+	struct unnamed *probe, **found;
+
+	if (k->stats.unnamed_keys == 0)
+		return NULL; /* the common case: nothing to look through */
+	probe = unnamed_new(key, key_bytes);
+	if (probe == NULL)
+		return NULL;
+	found = tfind(probe, &k->unnamed, compare_unnamed);
+	free(probe);
+	return found == NULL ? NULL : *found;
+}
+
+int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
+		       const struct value_place *place, uint64_t timestamp_ns)
+{
+	struct unnamed *u = unnamed_new(key, key_bytes), **found;
+
+	if (u == NULL)
+		return -ENOMEM;
+	found = tsearch(u, &k->unnamed, compare_unnamed);
+	if (found == NULL) {
+		free(u);
+		return -ENOMEM;
+	}
+	if (*found == u) {
+		k->stats.unnamed_keys++;
+	} else {
+		free(u);
+		u = *found;
+		k->stats.live_bytes -= place_bytes(&u->place);
+	}
+	u->place = *place;
+	u->timestamp_ns = timestamp_ns;
+	k->stats.live_bytes += place_bytes(place);
+	return 0;
+}
+
+void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes)
+{
+	struct unnamed *u = keydir_unnamed_find(k, key, key_bytes);
+
+	if (u == NULL)
+		return;
+	(void)tdelete(u, &k->unnamed, compare_unnamed);
+	k->stats.unnamed_keys--;
+	k->stats.live_bytes -= place_bytes(&u->place);
+	free(u);
+}
+
+/* --- life --- */
+
+int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret)
+{
+	struct keydir *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return -ENOMEM;
+	k->defaults = *defaults;
+	k->cookie_next = COOKIE_FIRST;
+	k->table_room = TABLE_ROOM_MIN;
+	k->table = calloc(k->table_room, sizeof(k->table[0]));
+	k->root = keydir_node_new(k, S_IFDIR);
+	if (k->table == NULL || k->root == NULL) {
+		keydir_node_free(k->root);
+		free(k->table);
+		free(k);
+		return -ENOMEM;
+	}
+	k->root->committed = k->root->explicit = true;
+	atomic_store(&k->root->ino, INO_FIRST);
+	thread_check(pthread_rwlock_init(&k->lock, NULL));
+	mutex_init(&k->ino_lock);
+	*ret = k;
+	return 0;
+}
+
+/* Those with a name are freed by it. */
+static void free_nameless(void *p)
+{
+	struct node *n = p;
+
+	if (n->name == NULL)
+		keydir_node_free(n);
+}
+
+void keydir_free(struct keydir *k)
+{
+	if (k == NULL)
+		return;
+	tdestroy(k->strays, free_nameless);
+	tdestroy(k->unnamed, free);
+	for (size_t i = 0; i < k->table_room; i++) {
+		if (k->table[i] == NULL)
+			continue;
+		keydir_node_free(k->table[i]->node);
+		free(k->table[i]);
+	}
+	keydir_node_free(k->root);
+	free(k->table);
+	mutex_destroy(&k->ino_lock);
+	thread_check(pthread_rwlock_destroy(&k->lock));
+	free(k);
+}

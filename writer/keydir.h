@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* The keydir: the tree of names and nodes, and where in the log each value stands.
+ *
+ * A directory entry (struct dentry) is a name in a directory; it points at a node.  Both live in
+ * memory alone; the log is what makes them.
+ *
+ * Threads.  One thread at a time changes the keydir: it holds the store's commit lock throughout,
+ * and the keydir lock for writing (keydir_write_lock()) around each change.  It may read without
+ * the keydir lock, since nobody else changes anything, but for pins and inode numbers, which are
+ * atomic.  All others read under the keydir lock; the functions in the part "reading" take it
+ * themselves. */
+#ifndef FREYJAFS_WRITER_KEYDIR_H
+#define FREYJAFS_WRITER_KEYDIR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "writer/store.h"
+
+struct keydir; /* opaque, see keydir.c */
+struct dir;    /* the entries of a directory; opaque, see keydir.c */
+
+/* Where a value stands in the log. */
+struct value_place {
+	uint64_t record_offset;
+	uint32_t key_bytes;
+	uint32_t value_bytes; /* 0: there is no record, the file is empty */
+};
+
+/* A time of a node, ns since the epoch; keydir_ns() clamps to 1677 ... 2262. */
+#define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
+
+struct node {
+	_Atomic uint64_t pins;
+	_Atomic uint64_t ino; /* 0: not asked for yet */
+	struct dentry *name;  /* NULL: the root, or unlinked */
+	struct dir *dir;      /* directories only; owned */
+	struct value_place value;
+	int64_t mtime_ns, ctime_ns, atime_ns;
+	mode_t mode;
+	uint32_t uid, gid;
+	bool committed; /* the log has it */
+	bool explicit;	/* directories: the log has an attr record of it; else it exists through its
+			   keys */
+	bool verified;	/* the CRC of the value has been checked since open */
+	bool stray;	/* its ino is not the one of its path: see keydir_ino() */
+};
+
+struct dentry {
+	struct node *dir;
+	struct node *node;
+	uint64_t cookie; /* its place in listings */
+	uint32_t hash;
+	uint16_t name_bytes;
+	char name[]; /* not NUL-terminated */
+};
+
+static inline bool node_is_dir(const struct node *n)
+{
+	return S_ISDIR(n->mode);
+}
+
+struct keydir_defaults {
+	uint32_t uid, gid;
+	mode_t umask;
+};
+
+/* -ENOMEM.  The caller owns what is stored. */
+int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret) WARN_UNUSED;
+void keydir_free(struct keydir *k); /* with all nodes, pinned or not; NULL is a no-op */
+
+void keydir_write_lock(struct keydir *k);
+void keydir_write_unlock(struct keydir *k);
+
+/* --- reading; any thread --- */
+
+struct node *keydir_root(const struct keydir *k);
+int keydir_lookup(struct keydir *k, struct node *dir, const char *name, size_t name_bytes,
+		  struct node **ret, struct store_attr *ret_attr) WARN_UNUSED;
+void keydir_getattr(struct keydir *k, struct node *n, struct store_attr *ret);
+struct node *keydir_parent(struct keydir *k, struct node *n); /* pinned, or NULL */
+int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
+void keydir_unpin(struct keydir *k, struct node *n, uint64_t count);
+/* Where the value is now.  'ret_verified': its CRC has been checked. */
+void keydir_value(struct keydir *k, struct node *n, struct value_place *ret, bool *ret_verified);
+/* Records that the CRC of the value at 'place' is right, if the value is still that one. */
+void keydir_set_verified(struct keydir *k, struct node *n, const struct value_place *place);
+
+struct keydir_stats {
+	uint64_t files, directories, unnamed_keys, live_bytes;
+};
+void keydir_stats(struct keydir *k, struct keydir_stats *ret);
+
+/* --- for the one thread that changes the keydir: looking --- */
+
+struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char *name,
+			   size_t name_bytes);
+/* Follows a path_ok() path, or "" for the root.  NULL if there is no such node. */
+struct node *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes);
+uint64_t keydir_dir_count(const struct node *dir);
+bool keydir_is_inside(const struct node *n, const struct node *dir);  /* 'n' is 'dir' or below it */
+bool keydir_is_gone(const struct keydir *k, const struct node *n);    /* it has no name any more */
+bool keydir_is_default(const struct keydir *k, const struct node *n); /* owner and mode */
+
+/* Writes the path of 'n' (and, below it, of 'name' unless that is NULL) to 'buf', which has room
+ * for PATH_BYTES_MAX.  Returns its size, or -ENAMETOOLONG. */
+ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *name,
+		    size_t name_bytes, char *buf);
+
+/* --- for the one thread that changes the keydir: preparing, so that nothing can fail after the
+ * append --- */
+
+/* Makes a node without a name.  Freed by keydir_node_free() unless it is linked. */
+struct node *keydir_node_new(struct keydir *k, mode_t type);
+void keydir_node_free(struct node *n);
+/* Makes an entry that keydir_link() can link without failing, if nothing else is linked in between.
+ * NULL: no memory.  Takes the write lock itself for a moment.  Freed by keydir_dentry_free() unless
+ * it is linked. */
+struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
+				 size_t name_bytes);
+void keydir_dentry_free(struct dentry *d);
+
+/* --- changing; with the write lock --- */
+
+void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns);
+/* Takes the entry away and frees it; the node too when that was its last name and nobody has it
+ * pinned. */
+void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns);
+/* Moves the node of 'from' to 'to': an existing entry, whose node loses its name, or a new one from
+ * keydir_dentry_new(). 'from' is freed. */
+void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64_t now_ns);
+void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64_t now_ns);
+/* The content of 'n' is now the value at 'place'.  Sets mtime and ctime. */
+void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
+		      int64_t now_ns);
+
+/* --- keys that no path can name --- */
+
+struct unnamed {
+	struct value_place place;
+	uint64_t timestamp_ns;
+	size_t key_bytes;
+	uint8_t key[];
+};
+struct unnamed *keydir_unnamed_find(struct keydir *k, const void *key, size_t key_bytes);
+int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
+		       const struct value_place *place, uint64_t timestamp_ns) WARN_UNUSED;
+void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes);
+
+/* --- times --- */
+
+int64_t keydir_ns(int64_t sec, uint32_t nsec);
+struct timespec keydir_timespec(int64_t ns);
+
+#endif

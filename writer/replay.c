@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/replay.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/meta.h"
+#include "codec/path.h"
+
+struct replay {
+	struct keydir *k;
+	const struct log_entry *entry; /* the one being applied */
+	int64_t now_ns;		       /* when the commit happened */
+	const char *problem;	       /* set with -EBADMSG */
+};
+
+static int64_t clamp(uint64_t timestamp_ns)
+{
+	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
+}
+
+static int refuse(struct replay *r, const char *problem)
+{
+	r->problem = problem;
+	return -EBADMSG;
+}
+
+static struct value_place place_of(const struct log_entry *entry)
+{
+	return (struct value_place){
+		.record_offset = entry->offset,
+		.key_bytes = entry->rec.key_bytes,
+		.value_bytes = entry->rec.value_bytes,
+	};
+}
+
+static void link_locked(struct replay *r, struct dentry *d, struct node *n)
+{
+	keydir_write_lock(r->k);
+	keydir_link(r->k, d, n, r->now_ns);
+	keydir_write_unlock(r->k);
+}
+
+static void unlink_locked(struct replay *r, struct dentry *d)
+{
+	keydir_write_lock(r->k);
+	keydir_unlink(r->k, d, r->now_ns);
+	keydir_write_unlock(r->k);
+}
+
+static void set_value_locked(struct replay *r, struct node *n, const struct value_place *place,
+			     int64_t now_ns)
+{
+	keydir_write_lock(r->k);
+	keydir_set_value(r->k, n, place, now_ns);
+	keydir_write_unlock(r->k);
+}
+
+/* Makes a node of 'type' under 'name'. */
+static int make(struct replay *r, struct node *dir, const char *name, size_t name_bytes,
+		mode_t type, struct node **ret)
+{
+	struct node *n = keydir_node_new(r->k, type);
+	struct dentry *d;
+
+	if (n == NULL)
+		return -ENOMEM;
+	d = keydir_dentry_new(r->k, dir, name, name_bytes);
+	if (d == NULL) {
+		keydir_node_free(n);
+		return -ENOMEM;
+	}
+	n->committed = true;
+	n->mtime_ns = n->ctime_ns = r->now_ns;
+	link_locked(r, d, n);
+	*ret = n;
+	return 0;
+}
+
+/* A key that is a file turns out to be the directory of another key: no path can name it any more.
+ * It is kept, and the name becomes a directory. */
+static int displace(struct replay *r, struct node *file, const char *path, size_t path_bytes,
+		    const char *name, size_t name_bytes, struct node **ret)
+{
+	struct node *dir = file->name->dir;
+	int err = 0;
+
+	keydir_write_lock(r->k);
+	if (file->value.value_bytes > 0)
+		err = keydir_unnamed_put(r->k, path, path_bytes, &file->value,
+					 (uint64_t)file->mtime_ns);
+	if (err == 0)
+		keydir_unlink(r->k, file->name, r->now_ns);
+	keydir_write_unlock(r->k);
+	return err < 0 ? err : make(r, dir, name, name_bytes, S_IFDIR, ret);
+}
+
+/* Enters directory 'name' of '*dir', whose path is 'path', making it if it is not there: it exists
+ * because a key below it does. */
+static int enter(struct replay *r, struct node **dir, const char *path, size_t path_bytes,
+		 const char *name, size_t name_bytes)
+{
+	struct dentry *d = keydir_find(r->k, *dir, name, name_bytes);
+
+	if (d == NULL)
+		return make(r, *dir, name, name_bytes, S_IFDIR, dir);
+	if (!node_is_dir(d->node))
+		return displace(r, d->node, path, path_bytes, name, name_bytes, dir);
+	*dir = d->node;
+	return 0;
+}
+
+/* Where a path leads: its last component and the directory that it is looked up in. */
+struct place {
+	struct node *dir;
+	const char *name;
+	size_t name_bytes;
+	struct dentry *d; /* NULL: there is no such entry */
+};
+
+static int walk(struct replay *r, const char *path, size_t path_bytes, struct place *ret)
+{
+	struct place at = { .dir = keydir_root(r->k) };
+	size_t pos = 0;
+	int err;
+
+	for (;;) {
+		at.name_bytes = path_next(path, path_bytes, &pos, &at.name);
+		if (pos >= path_bytes)
+			break;
+		err = enter(r, &at.dir, path, (size_t)(at.name - path) + at.name_bytes, at.name,
+			    at.name_bytes);
+		if (err < 0)
+			return err;
+	}
+	at.d = keydir_find(r->k, at.dir, at.name, at.name_bytes);
+	*ret = at;
+	return 0;
+}
+
+/* Puts a value under a key that no path can name. */
+static int put_unnamed(struct replay *r, const struct value_place *value)
+{
+	int err;
+
+	keydir_write_lock(r->k);
+	err = keydir_unnamed_put(r->k, r->entry->rec.key, r->entry->rec.key_bytes, value,
+				 r->entry->rec.timestamp_ns);
+	keydir_write_unlock(r->k);
+	return err;
+}
+
+static void remove_unnamed(struct replay *r, const void *key, size_t key_bytes)
+{
+	keydir_write_lock(r->k);
+	keydir_unnamed_remove(r->k, key, key_bytes);
+	keydir_write_unlock(r->k);
+}
+
+static int apply_put(struct replay *r)
+{
+	const struct record *rec = &r->entry->rec;
+	struct value_place value = place_of(r->entry);
+	struct node *n;
+	struct place at;
+	int err;
+
+	if (!path_ok(rec->key, rec->key_bytes))
+		return put_unnamed(r, &value);
+	err = walk(r, rec->key, rec->key_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d != NULL && node_is_dir(at.d->node))
+		return put_unnamed(r, &value);
+	if (at.d != NULL)
+		n = at.d->node;
+	else
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err < 0)
+		return err;
+	set_value_locked(r, n, &value, r->now_ns);
+	remove_unnamed(r, rec->key, rec->key_bytes);
+	return 0;
+}
+
+/* A path has become free: a key that it stood in the way of can be named again. */
+static int reveal(struct replay *r, const char *path, size_t path_bytes)
+{
+	struct unnamed *u = keydir_unnamed_find(r->k, path, path_bytes);
+	struct node *n;
+	struct place at;
+	int err;
+
+	if (u == NULL)
+		return 0;
+	err = walk(r, path, path_bytes, &at);
+	if (err == 0 && at.d != NULL)
+		return 0;
+	if (err == 0)
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err < 0)
+		return err;
+	set_value_locked(r, n, &u->place, clamp(u->timestamp_ns));
+	remove_unnamed(r, path, path_bytes);
+	return 0;
+}
+
+/* Removes 'dir', and what is above it, for as long as they are empty and exist only through their
+ * keys. */
+static int prune(struct replay *r, struct node *dir)
+{
+	char path[PATH_BYTES_MAX];
+	int err = 0;
+
+	while (err == 0 && dir != keydir_root(r->k) && !dir->explicit &&
+	       keydir_dir_count(dir) == 0) {
+		ssize_t path_bytes = keydir_path(r->k, dir, NULL, 0, path);
+		struct node *above = dir->name->dir;
+
+		unlink_locked(r, dir->name);
+		if (path_bytes > 0)
+			err = reveal(r, path, (size_t)path_bytes);
+		dir = above;
+	}
+	return err;
+}
+
+static int apply_tombstone(struct replay *r)
+{
+	const struct record *rec = &r->entry->rec;
+	struct node *n, *dir;
+
+	remove_unnamed(r, rec->key, rec->key_bytes);
+	if (!path_ok(rec->key, rec->key_bytes))
+		return 0;
+	n = keydir_find_path(r->k, rec->key, rec->key_bytes);
+	if (n == NULL || (node_is_dir(n) && keydir_dir_count(n) > 0))
+		return 0; /* FreyjaDB deletes keys that do not exist, too */
+	dir = n->name->dir;
+	unlink_locked(r, n->name);
+	return prune(r, dir);
+}
+
+/* Sets what an attr record says beyond type and content. */
+static void set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
+{
+	keydir_write_lock(r->k);
+	n->mode = (n->mode & S_IFMT) | attr->mode;
+	n->uid = attr->uid;
+	n->gid = attr->gid;
+	n->ctime_ns = r->now_ns;
+	if (attr->fields & META_FIELD_MTIME)
+		n->mtime_ns = keydir_ns(attr->mtime.sec, attr->mtime.nsec);
+	if (attr->fields & META_FIELD_ATIME)
+		n->atime_ns = keydir_ns(attr->atime.sec, attr->atime.nsec);
+	if (attr->fields & META_FIELD_CTIME)
+		n->ctime_ns = keydir_ns(attr->ctime.sec, attr->ctime.nsec);
+	if (node_is_dir(n))
+		n->explicit = true;
+	keydir_write_unlock(r->k);
+}
+
+static int apply_attr(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_attr *attr)
+{
+	bool is_dir = attr->type == META_TYPE_DIRECTORY;
+	struct value_place empty = { 0 };
+	struct place at = { 0 };
+	struct node *n;
+	int err;
+
+	if (path_bytes == 0) {
+		if (!is_dir)
+			return refuse(r, "the root is said to be a file");
+		set_attr(r, keydir_root(r->k), attr);
+		return 0;
+	}
+	if (!path_ok(path, path_bytes))
+		return refuse(r, "an attr record of something that is no path");
+	err = walk(r, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d != NULL) {
+		n = at.d->node;
+		if (node_is_dir(n) != is_dir)
+			return refuse(
+				r, "an attr record of a file where a directory is, or the reverse");
+	} else if (!is_dir && attr->content == META_CONTENT_KEPT) {
+		return refuse(r, "an attr record of a file that does not exist");
+	} else {
+		err = make(r, at.dir, at.name, at.name_bytes, is_dir ? S_IFDIR : S_IFREG, &n);
+		if (err < 0)
+			return err;
+	}
+	if (!is_dir && attr->content == META_CONTENT_EMPTY)
+		set_value_locked(r, n, &empty, r->now_ns);
+	set_attr(r, n, attr);
+	return 0;
+}
+
+/* Says whether the node behind 'to' may be replaced by 'from', as rename(2) has it. */
+static bool may_replace(const struct node *from, const struct node *to)
+{
+	if (node_is_dir(from) != node_is_dir(to))
+		return false;
+	return !node_is_dir(to) || keydir_dir_count(to) == 0;
+}
+
+static int apply_move(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_move *move)
+{
+	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
+	struct node *n, *old_dir;
+	struct place to;
+	int err;
+
+	if (!path_ok(path, path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
+		return refuse(r, "a move of something that is no path");
+	n = keydir_find_path(r->k, path, path_bytes);
+	if (n == NULL)
+		return refuse(r, "a move of something that does not exist");
+	err = walk(r, move->new_path, move->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	if (keydir_is_inside(to.dir, n) || (to.d != NULL && to.d->node == n))
+		return refuse(r, "a move into itself");
+	if (exchange && (to.d == NULL || keydir_is_inside(n, to.d->node)))
+		return refuse(r, "an exchange with something that does not exist or is above it");
+	if (!exchange && to.d != NULL && !may_replace(n, to.d->node))
+		return refuse(r, "a move onto something that it cannot replace");
+	if (to.d == NULL)
+		to.d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
+	if (to.d == NULL)
+		return -ENOMEM;
+	old_dir = n->name->dir;
+	keydir_write_lock(r->k);
+	if (exchange)
+		keydir_exchange(r->k, n->name, to.d, r->now_ns);
+	else
+		keydir_move(r->k, n->name, to.d, r->now_ns);
+	keydir_write_unlock(r->k);
+	if (exchange)
+		return 0;
+	err = reveal(r, path, path_bytes);
+	return err < 0 ? err : prune(r, old_dir);
+}
+
+/* A meta record, decoded. */
+struct meta {
+	enum meta_kind kind;
+	const char *path;
+	size_t path_bytes;
+	struct meta_attr attr; /* META_ATTR */
+	struct meta_move move; /* META_MOVE */
+};
+
+static int decode(struct replay *r, struct meta *ret)
+{
+	const struct record *rec = &r->entry->rec;
+	enum meta_error err;
+
+	if (rec->value_bytes != r->entry->value_held_bytes)
+		return refuse(r, "a meta record that is too long");
+	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
+	if (err == META_OK && ret->kind == META_ATTR)
+		err = meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
+	else if (err == META_OK)
+		err = meta_move_decode(rec->value, rec->value_bytes, &ret->move);
+	return err == META_OK ? 0 : refuse(r, meta_error_text(err));
+}
+
+/* The parts of a group may come in any order.  They are applied in this one: the directories first,
+ * so that no other part takes away one that only its keys kept; then what moves and puts; then what
+ * the files that are there now look like. */
+enum phase {
+	PHASE_DIRECTORIES,
+	PHASE_CONTENT,
+	PHASE_FILES,
+	PHASE_COUNT,
+};
+
+static int apply_in_phase(struct replay *r, enum phase phase)
+{
+	const struct record *rec = &r->entry->rec;
+	struct meta meta;
+	enum phase own;
+	int err;
+
+	if (!meta_is_key(rec->key, rec->key_bytes)) {
+		if (phase != PHASE_CONTENT)
+			return 0;
+		return rec->value_bytes > 0 ? apply_put(r) : apply_tombstone(r);
+	}
+	err = decode(r, &meta);
+	if (err < 0)
+		return err;
+	if (meta.kind == META_MOVE)
+		own = PHASE_CONTENT;
+	else
+		own = meta.attr.type == META_TYPE_DIRECTORY ? PHASE_DIRECTORIES : PHASE_FILES;
+	if (phase != own)
+		return 0;
+	if (meta.kind == META_MOVE)
+		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
+	return apply_attr(r, meta.path, meta.path_bytes, &meta.attr);
+}
+
+int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
+{
+	struct replay r = { .k = k, .now_ns = now_ns };
+
+	return reveal(&r, path, path_bytes);
+}
+
+int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
+		  size_t entry_count, struct diag *diag)
+{
+	/* All parts of a group happen at one time: that of its last record. */
+	struct replay r = { .k = k, .now_ns = clamp(entries[entry_count - 1].rec.timestamp_ns) };
+	int err = 0;
+
+	for (int phase = 0; err == 0 && phase < PHASE_COUNT; phase++) {
+		for (size_t i = 0; err == 0 && i < entry_count; i++) {
+			r.entry = &entries[i];
+			err = apply_in_phase(&r, (enum phase)phase);
+		}
+	}
+	if (err == -EBADMSG)
+		return diag_set(diag, err,
+				"%s: record at offset %" PRIu64
+				": %s; nothing was changed; was it written "
+				"by a newer version?",
+				path, r.entry->offset, r.problem);
+	if (err < 0)
+		return diag_set(diag, err, "%s: record at offset %" PRIu64 ": %s", path,
+				r.entry->offset, strerror(-err));
+	return 0;
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/* Open, close, durability, figures, and the key interface. */
+#include "writer/store_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/record.h"
+#include "writer/replay.h"
+
+#define HOLDER_BYTES_MAX 4096
+
+/* --- open and close --- */
+
+static int replay(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
+{
+	struct store *s = arg;
+
+	return replay_commit(s->keydir, s->path, entries, entry_count, diag);
+}
+
+/* Opens DATADIR, making it if it is missing. */
+static int open_dir(struct store *s, struct diag *diag)
+{
+	int err = io_mkdir(s->io, AT_FDCWD, s->path, 0700);
+
+	if (err == -ENOENT)
+		return diag_set(diag, err,
+				"%s: its parent directory does not exist; create that first",
+				s->path);
+	if (err < 0 && err != -EEXIST)
+		return diag_set(diag, err, "%s: cannot create it: %s", s->path, strerror(-err));
+	s->dir_fd = io_open(s->io, AT_FDCWD, s->path, O_RDONLY | O_DIRECTORY, 0);
+	if (s->dir_fd == -ENOTDIR)
+		return diag_set(diag, s->dir_fd, "%s: not a directory", s->path);
+	if (s->dir_fd < 0)
+		return diag_set(diag, s->dir_fd, "%s: cannot open it: %s", s->path,
+				strerror(-s->dir_fd));
+	return 0;
+}
+
+/* Says who has the store, from what the holder wrote into the lock file. */
+static int say_who_holds(struct store *s, struct diag *diag)
+{
+	char who[HOLDER_BYTES_MAX];
+	ssize_t n = io_pread_all(s->io, s->lock_fd, who, sizeof(who) - 1, 0);
+
+	who[n > 0 ? n : 0] = '\0';
+	who[strcspn(who, "\n")] = '\0';
+	return diag_set(diag, -EWOULDBLOCK, "%s: in use: %s", s->path,
+			who[0] != '\0' ? who : "by a process that did not leave its name");
+}
+
+static int write_holder(struct store *s, const char *holder)
+{
+	char who[HOLDER_BYTES_MAX];
+	int len, err;
+
+	if (holder != NULL)
+		len = snprintf(who, sizeof(who), "%s\n", holder);
+	else
+		len = snprintf(who, sizeof(who), "pid %d\n", (int)getpid());
+	if (len < 0 || (size_t)len >= sizeof(who))
+		return -ENAMETOOLONG;
+	err = io_truncate(s->io, s->lock_fd, 0);
+	if (err == 0)
+		err = io_pwrite_all(s->io, s->lock_fd, who, (size_t)len, 0);
+	return err;
+}
+
+/* Takes the lock that makes this process the only one. */
+static int take_lock(struct store *s, const char *holder, struct diag *diag)
+{
+	int err;
+
+	s->lock_fd = io_open(s->io, s->dir_fd, "lock", O_RDWR | O_CREAT, 0600);
+	if (s->lock_fd < 0)
+		return diag_set(diag, s->lock_fd, "%s: not writable: %s", s->path,
+				strerror(-s->lock_fd));
+	err = io_lock(s->io, s->lock_fd);
+	if (err == -EWOULDBLOCK)
+		return say_who_holds(s, diag);
+	if (err < 0)
+		return diag_set(diag, err, "%s/lock: cannot lock it: %s", s->path, strerror(-err));
+	/* The text is for people.  A full disk must not keep the store from opening. */
+	err = write_holder(s, holder);
+	if (err < 0 && err != -ENOSPC && err != -EDQUOT)
+		return diag_set(diag, err, "%s/lock: cannot write to it: %s", s->path,
+				strerror(-err));
+	return 0;
+}
+
+static int open_log(struct store *s, const struct store_config *config, struct diag *diag)
+{
+	struct log_writer_config log = {
+		.fsync_interval_ns = config->fsync_interval_ns,
+		.buffer_size_bytes = config->buffer_size_bytes,
+		.io = s->io,
+	};
+	char *path;
+	int err;
+
+	if (asprintf(&path, "%s/active.data", s->path) < 0)
+		return diag_set(diag, -ENOMEM, "%s: out of memory", s->path);
+	/* Messages name the log, not its directory. */
+	free(s->path);
+	s->path = path;
+	log.file_path = path;
+	err = log_writer_open_replay(&log, replay, s, &s->log, &s->recovery, diag);
+	*strrchr(s->path, '/') = '\0';
+	return err;
+}
+
+static void destroy(struct store *s) NO_THREAD_SAFETY
+{
+	keydir_free(s->keydir);
+	reserve_close(&s->reserve);
+	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
+	(void)io_close(s->io, &s->dir_fd);
+	mutex_destroy(&s->commit_lock);
+	free(s->path);
+	free(s);
+}
+
+static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
+{
+	struct keydir_defaults defaults = { .uid = config->uid,
+					    .gid = config->gid,
+					    .umask = config->umask };
+	struct store *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->io = config->io != NULL ? config->io : &io_posix;
+	s->dir_fd = s->lock_fd = s->reserve.fd = -1;
+	s->reserve.io = s->io;
+	s->synchronous = config->fsync_interval_ns == 0;
+	mutex_init(&s->commit_lock);
+	s->path = strdup(config->dir_path);
+	if (s->path == NULL || keydir_create(&defaults, &s->keydir) < 0) {
+		destroy(s);
+		return NULL;
+	}
+	return s;
+}
+
+int store_open(const struct store_config *config, struct store **ret, struct diag *diag)
+{
+	struct store *s;
+	int err;
+
+	(void)diag_set(diag, 0, "%s", "");
+	if (config->dir_path == NULL || config->dir_path[0] == '\0')
+		return diag_set(diag, -EINVAL, "DATADIR: empty");
+	s = create(config);
+	if (s == NULL)
+		return diag_set(diag, -ENOMEM, "%s: out of memory", config->dir_path);
+	err = open_dir(s, diag);
+	if (err == 0)
+		err = take_lock(s, config->holder, diag);
+	if (err == 0)
+		err = open_log(s, config, diag);
+	if (err < 0) {
+		destroy(s);
+		return err;
+	}
+	mutex_lock(&s->commit_lock);
+	reserve_open(&s->reserve, s->io, s->dir_fd);
+	mutex_unlock(&s->commit_lock);
+	*ret = s;
+	return 0;
+}
+
+int store_close(struct store *s)
+{
+	int err;
+
+	if (s == NULL)
+		return 0;
+	err = log_writer_close(s->log);
+	destroy(s);
+	return err;
+}
+
+/* --- nodes: what needs no commit --- */
+
+struct node *store_root(struct store *s)
+{
+	return keydir_root(s->keydir);
+}
+
+void store_pin(struct store *s, struct node *n)
+{
+	atomic_fetch_add(&n->pins, 1);
+}
+
+void store_unpin(struct store *s, struct node *n, uint64_t count)
+{
+	if (n != keydir_root(s->keydir))
+		keydir_unpin(s->keydir, n, count);
+}
+
+void store_getattr(struct store *s, struct node *n, struct store_attr *ret)
+{
+	keydir_getattr(s->keydir, n, ret);
+}
+
+struct node *store_parent(struct store *s, struct node *n)
+{
+	return keydir_parent(s->keydir, n);
+}
+
+int store_lookup(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		 struct node **ret, struct store_attr *ret_attr)
+{
+	return keydir_lookup(s->keydir, dir, name, name_bytes, ret, ret_attr);
+}
+
+int store_list(struct store *s, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg)
+{
+	return keydir_list(s->keydir, dir, cookie, fn, arg);
+}
+
+/* --- durability --- */
+
+int store_sync(struct store *s)
+{
+	return log_writer_sync(s->log);
+}
+
+int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg)
+{
+	return log_writer_sync_async(s->log, end, done, arg);
+}
+
+uint64_t store_end(struct store *s)
+{
+	return log_writer_size(s->log);
+}
+
+bool store_is_synchronous(const struct store *s)
+{
+	return s->synchronous;
+}
+
+/* --- keys --- */
+
+/* Appends one plain record and applies it as a replay would. */
+static int append_plain_locked(struct store *s, const struct record *rec, bool removes,
+			       uint64_t *ret_offset, uint64_t *ret_end) REQUIRES(s->commit_lock)
+{
+	struct log_entry entry = { .rec = *rec, .value_held_bytes = rec->value_bytes };
+	int err;
+
+	commit_begin(s);
+	s->commit.records[0] = *rec;
+	s->commit.count = 1;
+	err = commit_append(s, removes);
+	if (err < 0)
+		return err;
+	entry.rec.timestamp_ns = s->commit.where.timestamp_ns[0];
+	entry.offset = s->commit.where.offset[0];
+	entry.bytes = record_bytes(rec->key_bytes, rec->value_bytes);
+	*ret_offset = entry.offset;
+	*ret_end = s->commit.where.end_offset;
+	return replay_commit(s->keydir, s->path, &entry, 1, NULL);
+}
+
+/* Finds the value of a key: a file, or a key that no path can name. */
+static int find_key(struct store *s, const void *key, size_t key_bytes, struct value_place *ret)
+	REQUIRES(s->commit_lock)
+{
+	const struct unnamed *u = keydir_unnamed_find(s->keydir, key, key_bytes);
+	const struct node *n = NULL;
+
+	if (u != NULL) {
+		*ret = u->place;
+		return 0;
+	}
+	if (path_ok(key, key_bytes))
+		n = keydir_find_path(s->keydir, key, key_bytes);
+	if (n == NULL)
+		return -ENOENT;
+	if (node_is_dir(n))
+		return -EISDIR;
+	*ret = n->value;
+	return 0;
+}
+
+static int wait_if_synchronous(struct store *s, uint64_t end)
+{
+	return s->synchronous ? log_writer_sync_to(s->log, end) : 0;
+}
+
+int store_put(struct store *s, const void *key, size_t key_bytes, const void *value,
+	      size_t value_bytes, uint64_t *ret_offset)
+{
+	struct record rec = { .key = key, .value = value };
+	struct value_place place;
+	uint64_t offset, end;
+	int err;
+
+	if (key_bytes == 0 || value_bytes == 0 || meta_is_key(key, key_bytes))
+		return -EINVAL;
+	if (key_bytes > RECORD_KEY_BYTES_MAX || value_bytes > RECORD_VALUE_BYTES_MAX)
+		return -EFBIG;
+	rec.key_bytes = (uint32_t)key_bytes;
+	rec.value_bytes = (uint32_t)value_bytes;
+	mutex_lock(&s->commit_lock);
+	err = find_key(s, key, key_bytes, &place) == -EISDIR ? -EISDIR : 0;
+	if (err == 0)
+		err = append_plain_locked(s, &rec, false, &offset, &end);
+	mutex_unlock(&s->commit_lock);
+	if (err < 0)
+		return err;
+	if (ret_offset != NULL)
+		*ret_offset = offset;
+	return wait_if_synchronous(s, end);
+}
+
+int store_delete(struct store *s, const void *key, size_t key_bytes)
+{
+	struct record rec = { .key = key };
+	struct value_place place;
+	uint64_t offset, end;
+	int err;
+
+	if (key_bytes == 0 || key_bytes > RECORD_KEY_BYTES_MAX)
+		return -ENOENT;
+	rec.key_bytes = (uint32_t)key_bytes;
+	mutex_lock(&s->commit_lock);
+	err = find_key(s, key, key_bytes, &place);
+	if (err == 0)
+		err = append_plain_locked(s, &rec, true, &offset, &end);
+	mutex_unlock(&s->commit_lock);
+	return err < 0 ? err : wait_if_synchronous(s, end);
+}
+
+int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **ret_buffer)
+{
+	uint64_t end = log_writer_size(s->log);
+	uint8_t header[RECORD_HEADER_BYTES];
+	struct record_scan_result res;
+	enum record_scan scan;
+	ssize_t got;
+	uint8_t *buf;
+
+	if (offset >= end)
+		return -EBADMSG;
+	got = log_writer_read(s->log, header, sizeof(header), offset);
+	if (got < 0)
+		return (int)got;
+	scan = record_scan(header, (size_t)got, end - offset, &res);
+	if (scan != RECORD_NEED_MORE && scan != RECORD_WHOLE)
+		return -EBADMSG;
+	buf = malloc(res.bytes); /* record_scan() has checked it against the end of the log */
+	if (buf == NULL)
+		return -ENOMEM;
+	got = log_writer_read(s->log, buf, res.bytes, offset);
+	if (got >= 0)
+		scan = record_scan(buf, (size_t)got, end - offset, &res);
+	if (got < 0 || scan != RECORD_WHOLE) {
+		free(buf);
+		return got < 0 ? (int)got : -EBADMSG;
+	}
+	*ret = res.rec;
+	*ret_buffer = buf;
+	return 0;
+}
+
+int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
+	      size_t *ret_value_bytes)
+{
+	struct value_place place;
+	struct record rec;
+	void *buf;
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = find_key(s, key, key_bytes, &place);
+	mutex_unlock(&s->commit_lock);
+	if (err < 0)
+		return err;
+	if (place.value_bytes == 0) {
+		buf = malloc(1);
+		if (buf == NULL)
+			return -ENOMEM;
+	} else {
+		err = store_get_at(s, place.record_offset, &rec, &buf);
+		if (err < 0)
+			return err == -EBADMSG ? -EIO : err;
+		memmove(buf, rec.value, rec.value_bytes);
+	}
+	*ret_value = buf;
+	*ret_value_bytes = place.value_bytes;
+	return 0;
+}
+
+/* --- figures --- */
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+	struct keydir_stats keydir;
+
+	*ret = (struct store_stats){ .recovery = s->recovery };
+	log_writer_stats(s->log, &ret->log);
+	keydir_stats(s->keydir, &keydir);
+	ret->files = keydir.files;
+	ret->directories = keydir.directories;
+	ret->unnamed_keys = keydir.unnamed_keys;
+	ret->live_bytes = keydir.live_bytes;
+	mutex_lock(&s->commit_lock);
+	ret->reserve_missing = !reserve_is_whole(&s->reserve);
+	mutex_unlock(&s->commit_lock);
+}
+
+int store_space(struct store *s, struct io_space *ret)
+{
+	return io_space(s->io, s->dir_fd, ret);
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}

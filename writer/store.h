@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* A store: a DATADIR with its log, and the tree of files that the log spells out.
+ *
+ * Names and nodes are two things: a directory holds names, a name points at a node, and a node
+ * (file or directory) lives until its last name and its last pin are gone.  A 'struct node *'
+ * returned by a function is pinned for the caller, who gives it back with store_unpin(); the root
+ * needs none.
+ *
+ * A node made by store_create() exists in memory alone until store_commit() puts it in the log.
+ * Everything else that changes the tree is one commit: it is in the log when the function returns
+ * 0, and nothing has changed when it returns an error.  No function here waits for durability,
+ * except store_sync() and the key interface: a commit stores in 'ret_end' the log position to hand
+ * to store_sync_async() (0: nothing was appended).
+ *
+ * Threads: any, except that store_close() must be the last call.  Errors: 0 or -errno, as POSIX
+ * names them for the system call concerned; -EIO once the log is poisoned, or for a value whose CRC
+ * is wrong. */
+#ifndef FREYJAFS_WRITER_STORE_H
+#define FREYJAFS_WRITER_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "codec/compiler.h"
+#include "writer/diag.h"
+#include "writer/io.h"
+#include "writer/log_writer.h"
+
+struct store; /* opaque, see store.c */
+struct node;  /* opaque, see keydir.c */
+
+#define STORE_VALUE_BYTES_MAX UINT32_MAX /* one record */
+
+struct store_config {
+	const char
+		*dir_path; /* DATADIR; created with mode 0700 if missing (its parent must exist) */
+	int64_t fsync_interval_ns; /* as log_writer_config */
+	int64_t buffer_size_bytes; /* as log_writer_config */
+	uint32_t uid, gid;	   /* of nodes whose log record names none */
+	mode_t umask; /* files are 0666 less this, directories 0777 less this, where no record says
+			 else */
+	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the
+			       process id alone */
+	struct io *io;	    /* NULL: the operating system */
+};
+
+/* Opens the store: lock, recovery of active.data, replay into the keydir.  Stores a store that the
+ * caller owns. -EWOULDBLOCK: another process has it; 'diag' says who.  -EBADMSG: damage, or a
+ * record that this version does not know; nothing was changed.  'diag' (may be NULL) has the line
+ * for the user; it may also hold a notice after success, when a torn tail was cut. */
+int store_open(const struct store_config *config, struct store **ret,
+	       struct diag *diag) WARN_UNUSED;
+
+/* Syncs, closes and frees 's' (NULL is a no-op).  All pins must have been given back, or are void.
+ */
+int store_close(struct store *s) WARN_UNUSED;
+
+/* Attributes of a node, as stat(2) shows them. */
+struct store_attr {
+	uint64_t ino;
+	mode_t mode; /* type and permissions */
+	uint32_t uid, gid;
+	uint32_t link_count;
+	uint64_t size_bytes; /* of the committed value; 0 for directories */
+	struct timespec atime, mtime, ctime;
+	bool committed; /* false: store_create()d and not yet in the log */
+};
+
+/* --- nodes and names --- */
+
+struct node *store_root(struct store *s);
+/* One more pin on a node that the caller already has pinned. */
+void store_pin(struct store *s, struct node *n);
+void store_unpin(struct store *s, struct node *n, uint64_t count);
+
+void store_getattr(struct store *s, struct node *n, struct store_attr *ret);
+/* The parent directory, pinned; the root's is the root; NULL for a node without a name. */
+struct node *store_parent(struct store *s, struct node *n);
+
+/* -ENOENT, -ENOTDIR, -ENAMETOOLONG.  'ret_attr' may be NULL. */
+int store_lookup(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		 struct node **ret, struct store_attr *ret_attr) WARN_UNUSED;
+
+/* One entry of a directory.  'cookie' is where the entry after it is found; cookies of entries that
+ * stay do not change while the store is open, whatever comes and goes beside them. */
+struct store_dirent {
+	const char *name; /* not NUL-terminated */
+	size_t name_bytes;
+	struct node
+		*node; /* not pinned; valid inside the callback, which may store_pin_in_list() it */
+	struct store_attr attr;
+	uint64_t cookie;
+};
+/* Not 0 stops the listing at this entry, which is not used up.  Must not call into the store, but
+ * for store_pin_in_list(). */
+typedef int (*store_list_fn)(void *arg, const struct store_dirent *entry);
+/* Calls 'fn' for the entries behind 'cookie' (0: all), without "." and "..".  Returns 0, or what
+ * 'fn' returned. */
+int store_list(struct store *s, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
+void store_pin_in_list(struct node *n);
+
+/* Makes a file that is in the directory at once and in the log with store_commit().  -EEXIST,
+ * -ENOENT (the directory was removed), -ENAMETOOLONG, -ENOTDIR, -EIO. */
+int store_create(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret,
+		 struct store_attr *ret_attr) WARN_UNUSED;
+
+int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
+		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end) WARN_UNUSED;
+
+/* Removes a name.  Works on a full disk: space is kept in reserve for it.  -EISDIR from unlink,
+ * -ENOTDIR and -ENOTEMPTY from rmdir.  A node that never was committed leaves nothing in the log.
+ */
+int store_unlink(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		 uint64_t *ret_end) WARN_UNUSED;
+int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		uint64_t *ret_end) WARN_UNUSED;
+
+/* rename(2), 'flags' as renameat2(2): 0, RENAME_NOREPLACE or RENAME_EXCHANGE, else -EINVAL.  One
+ * record.  A node that is not committed yet is only given its new name: its caller commits it first
+ * if it has a value to keep.  -EINVAL: into its own subdirectory.  -ENOTEMPTY, -EISDIR, -ENOTDIR,
+ * -EEXIST, -ENOENT. */
+int store_rename(struct store *s, struct node *old_dir, const char *old_name, size_t old_name_bytes,
+		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
+		 unsigned int flags, uint64_t *ret_end) WARN_UNUSED;
+
+/* What store_commit() and store_setattr() set. */
+enum {
+	STORE_SET_MODE = 1 << 0, /* permission bits */
+	STORE_SET_UID = 1 << 1,
+	STORE_SET_GID = 1 << 2,
+	STORE_SET_MTIME = 1 << 3,
+	STORE_SET_ATIME = 1 << 4,
+	STORE_SET_CTIME = 1 << 5,
+};
+struct store_set {
+	unsigned int which; /* STORE_SET_... */
+	mode_t mode;
+	uint32_t uid, gid;
+	struct timespec mtime, atime, ctime;
+};
+
+/* Sets attributes.  A committed node: one attr record, now.  Another: in memory; store_commit()
+ * writes owner and mode, and takes times from its own 'set'.  Without STORE_SET_CTIME the ctime
+ * becomes now. */
+int store_setattr(struct store *s, struct node *n, const struct store_set *set,
+		  uint64_t *ret_end) WARN_UNUSED;
+
+/* --- values --- */
+
+/* Commits a value as the whole content of 'n', with the attributes in 'set' (NULL: those it has),
+ * in one piece: a plain record, preceded by an attr record where one is needed (an empty value,
+ * attributes that are not the default and not yet in the log, explicit times).  'written_at' is the
+ * time of the last write: the record's timestamp if it is later than all in the log, so that it is
+ * the file's mtime and ctime; 'written_at_shown' says that somebody has seen it as such, then it is
+ * kept even when it costs an attr record. A node without a name: nothing is appended, and the value
+ * is dropped.  -EFBIG above STORE_VALUE_BYTES_MAX. */
+int store_commit(struct store *s, struct node *n, const void *value, uint64_t value_bytes,
+		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
+		 uint64_t *ret_end) WARN_UNUSED;
+
+/* Reads the committed value.  Returns how many bytes (fewer at its end), or -errno.  -EIO: the CRC
+ * of the record is wrong; it is checked once, at the first read of each committed value. */
+ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
+		   uint64_t offset) WARN_UNUSED;
+
+/* Checks the CRC of the committed value, unless that has been done.  0 or -EIO. */
+int store_verify(struct store *s, struct node *n) WARN_UNUSED;
+
+/* --- durability --- */
+
+/* Everything committed before the call is durable when it returns 0. */
+int store_sync(struct store *s) WARN_UNUSED;
+/* As log_writer_sync_async(): calls 'done' when the log is durable up to 'end'. */
+int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg) WARN_UNUSED;
+/* The position behind everything committed so far. */
+uint64_t store_end(struct store *s);
+/* The sync interval is 0: a commit is to be durable before it is acknowledged. */
+bool store_is_synchronous(const struct store *s);
+
+/* --- keys: the store as a key-value store, without a mount --- */
+
+/* Puts a key that is a path, or any other: what no path can name is kept all the same.  Waits for
+ * durability when the interval is 0.  An empty value is -EINVAL: use store_delete().  -EISDIR: the
+ * path is a directory. */
+int store_put(struct store *s, const void *key, size_t key_bytes, const void *value,
+	      size_t value_bytes, uint64_t *ret_offset) WARN_UNUSED;
+/* Deletes a key.  -ENOENT: there is none, and nothing was appended. */
+int store_delete(struct store *s, const void *key, size_t key_bytes) WARN_UNUSED;
+/* Reads a key into a new buffer that the caller frees.  -ENOENT. */
+int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
+	      size_t *ret_value_bytes) WARN_UNUSED;
+/* Reads the record at 'offset' of active.data: its key and value in new buffers that the caller
+ * frees.  -EBADMSG. */
+int store_get_at(struct store *s, uint64_t offset, struct record *ret,
+		 void **ret_buffer) WARN_UNUSED;
+
+/* --- figures --- */
+
+struct store_stats {
+	struct log_writer_stats log;
+	struct log_recovery recovery; /* what opening found */
+	uint64_t files;		      /* nodes that are files, with a name */
+	uint64_t directories;	      /* without the root */
+	uint64_t unnamed_keys;	      /* keys that no path can name */
+	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
+	bool reserve_missing; /* the reserve for deleting on a full disk could not be made */
+};
+void store_stats(struct store *s, struct store_stats *ret);
+int store_space(struct store *s, struct io_space *ret) WARN_UNUSED;
+const char *store_path(const struct store *s);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by store.c (open, close, keys), store_tree.c (names) and store_value.c (values). */
+#ifndef FREYJAFS_WRITER_STORE_PRIVATE_H
+#define FREYJAFS_WRITER_STORE_PRIVATE_H
+
+#include "codec/meta.h"
+#include "codec/path.h"
+#include "writer/keydir.h"
+#include "writer/reserve.h"
+#include "writer/store.h"
+#include "writer/thread.h"
+
+#define COMMIT_PARTS_MAX 3
+
+/* One record of a commit that is being put together.  A plain record's key begins behind the
+ * prefix. */
+struct commit_part {
+	uint8_t key[META_KEY_PREFIX_BYTES + PATH_BYTES_MAX];
+	uint8_t value[META_MOVE_FIXED_BYTES + PATH_BYTES_MAX];
+};
+
+/* A commit that is being put together: the records of one group. */
+struct commit {
+	struct commit_part parts[COMMIT_PARTS_MAX];
+	struct record records[COMMIT_PARTS_MAX];
+	size_t count;
+	struct log_append where; /* filled by commit_append() */
+	int64_t now_ns;		 /* filled by commit_append(): the time of the commit */
+};
+
+struct store {
+	/* Constant after open. */
+	struct io *io;
+	char *path;
+	int dir_fd;
+	int lock_fd; /* holds the flock */
+	bool synchronous;
+	struct log_writer *log;
+	struct keydir *keydir;
+	struct log_recovery recovery;
+
+	/* Outermost lock of the store: held while the tree is changed, the append included.  Log
+	 * order is tree order. */
+	struct mutex commit_lock;
+	struct commit commit GUARDED;	/* by commit_lock */
+	struct reserve reserve GUARDED; /* by commit_lock */
+};
+
+/* --- putting a commit together; all with commit_lock --- */
+
+void commit_begin(struct store *s) REQUIRES(s->commit_lock);
+
+/* Each adds a record about the node 'n' or, unless 'name' is NULL, about 'name' in directory 'n'.
+ * -ENAMETOOLONG: the path is longer than a key can be. */
+int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		     const void *value, uint32_t value_bytes, uint64_t timestamp_ns)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
+int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		    const struct meta_attr *attr, uint64_t timestamp_ns)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
+int commit_add_move(struct store *s, const struct node *n, const struct node *new_dir,
+		    const char *new_name, size_t new_name_bytes, uint8_t flags)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
+
+/* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
+int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
+
+/* The attr record that says what 'n' is now. */
+struct meta_attr commit_attr_of(const struct node *n);
+
+/* Commits 'n' as an empty file under the name that it has.  For a node that is not in the log yet.
+ */
+int store_commit_empty(struct store *s, struct node *n) REQUIRES(s->commit_lock) WARN_UNUSED;
+
+/* Sets in 'n' (with the keydir's write lock), or in an attr record, what 'set' says. */
+void store_apply_set(struct node *n, const struct store_set *set);
+void store_set_to_attr(const struct store_set *set, struct meta_attr *attr);
+
+#endif
