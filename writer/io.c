@@ -183,7 +183,7 @@ int io_close(struct io *io, int *fd)
 	int err = 0;
 
 	if (*fd >= 0)
-		err = io->ops->close(io, *fd); /* never restarted: the descriptor is gone */
+		err = io->ops->close(io, *fd);
 	*fd = -1;
-	return err;
+	return err == -EINTR ? 0 : err; /* on Linux the descriptor is gone then, too */
 }

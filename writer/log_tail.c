@@ -37,10 +37,13 @@ static void group_free(struct group *g)
 	free(g->entries);
 }
 
-/* Appends a copy of 'entry'. */
+/* Appends a copy of 'entry'; of a plain record without the value, which nobody needs in order to
+ * know where it is. */
 static int group_add(struct group *g, const struct log_entry *entry)
 {
 	size_t key_bytes = entry->rec.key_bytes;
+	bool is_meta = meta_is_key(entry->rec.key, key_bytes);
+	uint32_t value_bytes = is_meta ? entry->value_held_bytes : 0;
 	uint8_t *copy;
 
 	if (g->count == g->room) {
@@ -52,16 +55,17 @@ static int group_add(struct group *g, const struct log_entry *entry)
 		g->entries = entries;
 		g->room = room;
 	}
-	copy = malloc(key_bytes + entry->value_held_bytes + 1); /* never 0 bytes */
+	copy = malloc(key_bytes + value_bytes + 1); /* never 0 bytes */
 	if (copy == NULL)
 		return -ENOMEM;
 	memcpy(copy, entry->rec.key, key_bytes);
-	memcpy(copy + key_bytes, entry->rec.value, entry->value_held_bytes);
+	memcpy(copy + key_bytes, entry->rec.value, value_bytes);
 	if (g->count == 0)
 		g->offset = entry->offset;
 	g->entries[g->count] = *entry;
 	g->entries[g->count].rec.key = copy;
 	g->entries[g->count].rec.value = copy + key_bytes;
+	g->entries[g->count].value_held_bytes = value_bytes;
 	g->count++;
 	return 0;
 }
