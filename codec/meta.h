@@ -15,9 +15,8 @@
 
 #define META_KEY_PREFIX_BYTES 2 /* NUL and kind */
 #define META_VERSION	      1
-#define META_FLAG_MORE	      0x01 /* takes effect together with the record that follows, or not at all \
-				    */
-#define META_FLAG_EXCHANGE 0x02 /* move only: the two paths change places */
+#define META_FLAG_MORE	      0x01 /* takes effect with the record that follows, or not at all */
+#define META_FLAG_EXCHANGE    0x02 /* move only: the two paths change places */
 
 enum meta_kind {
 	META_ATTR = 'a',

@@ -624,8 +624,8 @@ static int open_and_recover(struct log_writer *w, const char *dir, const char *n
 {
 	struct log_tail tail = { .io = w->io, .name = name, .path = w->path };
 	char mark_name[NAME_MAX + 1];
-	struct io_stat st;
-	bool mark_valid;
+	struct io_stat st = { 0 };
+	bool mark_valid = false;
 	int err;
 
 	err = open_dir(w, dir, diag);

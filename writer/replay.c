@@ -163,7 +163,7 @@ static int apply_put(struct replay *r)
 {
 	const struct record *rec = &r->entry->rec;
 	struct value_place value = place_of(r->entry);
-	struct node *n;
+	struct node *n = NULL;
 	struct place at;
 	int err;
 
