@@ -14,14 +14,13 @@
 #else
 #define TSA(x)
 #endif
-#define CAPABILITY(name)    TSA(capability(name))
-#define GUARDED		    /* by the lock that the comment names; clang checks functions, not C struct \
-					members */
-#define REQUIRES(...)	    TSA(requires_capability(__VA_ARGS__))
-#define EXCLUDES(...)	    TSA(locks_excluded(__VA_ARGS__))
-#define ACQUIRES(...)	    TSA(acquire_capability(__VA_ARGS__))
-#define RELEASES(...)	    TSA(release_capability(__VA_ARGS__))
-#define NO_THREAD_SAFETY    TSA(no_thread_safety_analysis)
+#define CAPABILITY(name) TSA(capability(name))
+#define GUARDED		 /* by the lock that the comment names; clang cannot check it */
+#define REQUIRES(...)	 TSA(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...)	 TSA(locks_excluded(__VA_ARGS__))
+#define ACQUIRES(...)	 TSA(acquire_capability(__VA_ARGS__))
+#define RELEASES(...)	 TSA(release_capability(__VA_ARGS__))
+#define NO_THREAD_SAFETY TSA(no_thread_safety_analysis)
 
 struct CAPABILITY("mutex") mutex {
 	pthread_mutex_t impl;
