@@ -25,6 +25,8 @@
 #include "writer/synced_mark.h"
 #include "writer/thread.h"
 
+#define GATHER_SHARE 4 /* at most a fourth of the last sync is spent on waiting for company */
+
 /* Somebody who asked to be called when the log is durable up to 'offset'. */
 struct sync_request {
 	struct sync_request *next;
@@ -47,8 +49,9 @@ struct log_writer {
 
 	/* Released around fdatasync(), so appends go on during a sync. */
 	struct mutex lock;
-	pthread_cond_t wake;   /* with lock: the syncer has something new to look at */
-	pthread_cond_t synced; /* with lock: a sync ended */
+	pthread_cond_t wake;	 /* with lock: the syncer has something new to look at */
+	pthread_cond_t synced;	 /* with lock: a sync ended */
+	pthread_cond_t gathered; /* with lock: as many wait as before */
 
 	/* All below: by lock. */
 	uint64_t end_offset GUARDED;
@@ -56,8 +59,12 @@ struct log_writer {
 	uint64_t durable_offset GUARDED; /* moves after fdatasync(), not when it is queued */
 	uint64_t last_timestamp_ns GUARDED;
 	uint64_t oldest_unsynced_ns GUARDED; /* monotonic; 0: no deadline is running */
-	bool tail_dirty GUARDED; /* bytes of a failed write may stand behind written_offset */
-	bool syncing GUARDED;
+	bool tail_dirty GUARDED;   /* bytes of a failed write may stand behind written_offset */
+	bool syncing GUARDED;	   /* a sync runs, or waits for company */
+	bool gathering GUARDED;	   /* it waits for company */
+	uint32_t waiting GUARDED;  /* callers that the next sync will serve */
+	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
+	uint64_t sync_ns_last GUARDED;
 	bool stopping GUARDED;
 	int poison GUARDED; /* 0 or the first -errno of a sync; never reset */
 	struct sync_request *requests GUARDED;
@@ -254,19 +261,51 @@ static void poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 		w->poison = err;
 }
 
+/* Counts a caller that waits for a sync that has not begun. */
+static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	w->waiting++;
+	if (w->gathering && w->waiting >= w->expected)
+		thread_check(pthread_cond_signal(&w->gathered));
+}
+
+/* Threads that were served a moment ago are about to put again: waits a little for them, or every
+ * sync would serve one half of the threads while the other half waits for the next. */
+static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t until_ns;
+
+	if (w->waiting == 0 || w->waiting >= w->expected)
+		return;
+	until_ns = monotonic_ns() + w->sync_ns_last / GATHER_SHARE;
+	w->syncing = w->gathering = true;
+	while (w->waiting < w->expected && monotonic_ns() < until_ns)
+		cond_wait_until(&w->gathered, &w->lock, until_ns);
+	w->syncing = w->gathering = false;
+}
+
 /* Runs one sync of all that is in the log now.  The caller has made sure that none is running. */
 static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	uint64_t goal, started_ns, took_ns;
+	uint32_t served;
 	int err;
 
+	gather_locked(w);
 	(void)restore_tail_locked(w); /* best effort here: only a write depends on it */
 	err = flush_buffer_locked(w);
-	if (err < 0)
-		return err; /* the records are still in the buffer */
+	if (err < 0) {
+		/* The records are still in the buffer.  Who came while this one gathered sees for
+		 * itself. */
+		w->waiting = 0;
+		thread_check(pthread_cond_broadcast(&w->synced));
+		return err;
+	}
 	goal = w->written_offset;
 	w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
 	w->syncing = true;
+	served = w->waiting;
+	w->waiting = 0;
 	mutex_unlock(&w->lock);
 	started_ns = monotonic_ns();
 	err = io_fdatasync(w->io, w->fd);
@@ -275,6 +314,8 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 		synced_mark_write(w->io, w->mark_fd, goal); /* only a lower bound */
 	mutex_lock(&w->lock);
 	w->syncing = false;
+	w->expected = served + w->waiting;
+	w->sync_ns_last = took_ns;
 	if (err < 0) {
 		poison_locked(w, err);
 	} else {
@@ -295,6 +336,8 @@ static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->loc
 
 	if (w->poison < 0)
 		return -EIO;
+	if (w->durable_offset < offset)
+		join_sync_locked(w);
 	while (err == 0 && w->durable_offset < offset) {
 		if (w->poison < 0)
 			return w->poison;
@@ -344,6 +387,7 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 		wait = true;
 		*w->requests_tail = req;
 		w->requests_tail = &req->next;
+		join_sync_locked(w);
 		thread_check(pthread_cond_signal(&w->wake));
 	}
 	mutex_unlock(&w->lock);
@@ -654,6 +698,7 @@ static void destroy(struct log_writer *w)
 	(void)io_close(w->io, &w->mark_fd);
 	(void)io_close(w->io, &w->fd); /* synced before, or failed before */
 	(void)io_close(w->io, &w->dir_fd);
+	thread_check(pthread_cond_destroy(&w->gathered));
 	thread_check(pthread_cond_destroy(&w->synced));
 	thread_check(pthread_cond_destroy(&w->wake));
 	mutex_destroy(&w->lock);
@@ -676,6 +721,7 @@ static struct log_writer *create(const struct log_writer_config *config) NO_THRE
 	mutex_init(&w->lock);
 	cond_init(&w->wake);
 	cond_init(&w->synced);
+	cond_init(&w->gathered);
 	w->path = strdup(config->file_path);
 	if (w->buffer_room > 0)
 		w->buffer = malloc(w->buffer_room);

@@ -189,7 +189,7 @@ static int apply_put(struct replay *r)
 static int reveal(struct replay *r, const char *path, size_t path_bytes)
 {
 	struct unnamed *u = keydir_unnamed_find(r->k, path, path_bytes);
-	struct node *n;
+	struct node *n = NULL;
 	struct place at;
 	int err;
 
