@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/fs.h"
+
+#include <string.h>
+
+#include "fuse/ops.h"
+
+#define BACKGROUND_MAX 64 /* readahead requests on their way at a time */
+
+void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count)
+{
+	if (!fs_is_virtual(ino) && fs_node(ino) != store_root(fs->store))
+		store_unpin(fs->store, fs_node(ino), count);
+}
+
+void fs_stat_of(const struct store_attr *attr, struct stat *ret)
+{
+	*ret = (struct stat){
+		.st_ino = attr->ino,
+		.st_mode = attr->mode,
+		.st_nlink = attr->link_count,
+		.st_uid = attr->uid,
+		.st_gid = attr->gid,
+		.st_size = (off_t)attr->size_bytes,
+		.st_blocks = (blkcnt_t)((attr->size_bytes + 511) / 512),
+		.st_blksize = 4096,
+		.st_atim = attr->atime,
+		.st_mtim = attr->mtime,
+		.st_ctim = attr->ctime,
+	};
+}
+
+/* The table is asked before the node: an open file holds its value back from commits, so what is
+ * seen is one state. */
+void fs_stat(struct fs *fs, struct node *n, struct stat *ret)
+{
+	struct open_file *of = open_files_find(&fs->files, n);
+	struct store_attr attr;
+
+	if (of != NULL) {
+		open_file_getattr(of, &attr);
+		open_files_put(&fs->files, of);
+	} else {
+		store_getattr(fs->store, n, &attr);
+	}
+	fs_stat_of(&attr, ret);
+}
+
+void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
+{
+	*ret = (struct fuse_entry_param){
+		.ino = fs_ino(n),
+		.attr_timeout = FS_CACHE_SECONDS,
+		.entry_timeout = FS_CACHE_SECONDS,
+	};
+	fs_stat(fs, n, &ret->attr);
+}
+
+/* Called by libfuse when the kernel has opened the connection.  No reply. */
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct fs *fs = userdata;
+
+	conn->want |= conn->capable &
+		      (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	/* Cached pages never go stale, so a new mtime is no reason to drop them.  The kernel takes
+	 * setuid bits away itself: it knows the writer's capabilities.  Write-back caching would
+	 * hide the writes that make a value pending. */
+	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
+				      FUSE_CAP_WRITEBACK_CACHE);
+	if (fs->options->max_read_bytes != 0)
+		conn->max_read = fs->options->max_read_bytes;
+	conn->max_background = BACKGROUND_MAX;
+	conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
+	conn->time_gran = 1;
+	if (fs->on_ready != NULL)
+		fs->on_ready(fs->on_ready_arg);
+}
+
+/* What is missing here is answered ENOSYS by libfuse, and the kernel stops asking: extended
+ * attributes, fallocate, copy_file_range, lseek; locks are then the kernel's own. */
+const struct fuse_lowlevel_ops fs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.link = op_link,
+	.rename = op_rename,
+	.statfs = op_statfs,
+	.access = op_access,
+	.create = op_create,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.fsync = op_fsync,
+	.release = op_release,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.fsyncdir = op_fsyncdir,
+	.releasedir = op_releasedir,
+};

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* What all operations share: the store, the open files, and the translation between FUSE's node
+ * numbers and nodes.
+ *
+ * Node numbers.  The root of the mount and the files beside keys/ have small fixed numbers.  All
+ * else is a node of the store, and its number is its address: the kernel names only nodes that a
+ * reply has given it, each such reply keeps one pin, and forget gives pins back.  So there is no
+ * table of inodes.  The number of keys/ is that of the store's root, which needs no pin. */
+#ifndef FREYJAFS_FUSE_FS_H
+#define FREYJAFS_FUSE_FS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <fuse_lowlevel.h>
+
+#include "fuse/open_file.h"
+#include "fuse/options.h"
+#include "fuse/transport.h"
+#include "writer/store.h"
+
+enum {
+	FS_INO_ROOT = FUSE_ROOT_ID,
+	FS_INO_STATUS = 2,
+	FS_INO_CONTROL = 3,
+	FS_INO_VIRTUAL_END = 16, /* from here on: addresses */
+};
+
+/* Nobody but the kernel changes anything, so what it knows stays true. */
+#define FS_CACHE_SECONDS (365 * 24 * 3600.0)
+
+struct fs {
+	struct store *store;
+	struct open_files files;
+	const struct options *options;
+	const struct transport *transport;
+	struct fuse_session *session;
+	const char *datadir;	/* resolved */
+	const char *mountpoint; /* resolved */
+	uint32_t uid, gid;	/* of the mount's own files: the daemon's */
+	struct timespec mounted_at;
+	void (*on_ready)(void *arg); /* called once, when the kernel has taken the mount */
+	void *on_ready_arg;
+};
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline bool fs_is_virtual(fuse_ino_t ino)
+{
+	return ino < FS_INO_VIRTUAL_END;
+}
+
+static inline struct node *fs_node(fuse_ino_t ino)
+{
+	return (struct node *)(uintptr_t)ino;
+}
+
+static inline fuse_ino_t fs_ino(const struct node *n)
+{
+	return (fuse_ino_t)(uintptr_t)n;
+}
+
+/* Gives back 'count' pins of a node that the kernel has, or was to get.  Nothing for the root and
+ * the virtual files. */
+void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count);
+
+/* What stat(2) shows of a node, its pending value included. */
+void fs_stat(struct fs *fs, struct node *n, struct stat *ret);
+void fs_stat_of(const struct store_attr *attr, struct stat *ret);
+/* The entry of a node whose pin goes to the kernel. */
+void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret);
+
+/* The operations, for fuse_session_new(). */
+extern const struct fuse_lowlevel_ops fs_ops;
+
+#endif

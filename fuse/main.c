@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of the process: options, checks, fork, store, mount, loop, and all of it back. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fuse/daemonize.h"
+#include "fuse/datadir.h"
+#include "fuse/exit_code.h"
+#include "fuse/fs.h"
+#include "fuse/log.h"
+#include "fuse/mountpoint.h"
+#include "fuse/options.h"
+#include "fuse/session.h"
+#include "fuse/signals.h"
+
+struct daemon {
+	struct options options;
+	struct daemonize daemonize;
+	struct fs fs;
+	struct signals signals;
+	char *datadir;	  /* owned; resolved */
+	char *mountpoint; /* owned; resolved */
+};
+
+/* What an error of the checks or of opening the store means for the caller. */
+static int exit_code_of(int err)
+{
+	switch (err) {
+	case -EBUSY:
+	case -EWOULDBLOCK:
+		return EXIT_CODE_IN_USE;
+	case -EBADMSG:
+	case -EIO:
+		return EXIT_CODE_DATA;
+	default:
+		return EXIT_CODE_SYSTEM;
+	}
+}
+
+/* Nothing is changed yet. */
+static int check(struct daemon *d)
+{
+	struct diag diag = { "" };
+	int err;
+
+	err = mountpoint_check_datadir(d->options.datadir, &d->datadir, &diag);
+	if (err == 0)
+		err = mountpoint_check(d->options.mountpoint, d->datadir, &d->mountpoint, &diag);
+	if (err == 0)
+		err = mountpoint_check_fuse(&diag);
+	if (err == 0)
+		return EXIT_CODE_OK;
+	log_error("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+	return err == -EBUSY ? EXIT_CODE_IN_USE : EXIT_CODE_SYSTEM;
+}
+
+static int open_store(struct daemon *d)
+{
+	const struct options *o = &d->options;
+	struct store_config config = {
+		.dir_path = d->datadir,
+		.fsync_interval_ns = o->fsync_interval,
+		.buffer_size_bytes = o->buffer_size,
+		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
+		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,
+		.umask = (mode_t)o->umask,
+	};
+	struct diag diag = { "" };
+	int err;
+
+	err = datadir_open(&config, d->mountpoint, &d->fs.store, &diag);
+	if (err < 0) {
+		if (diag.text[0] != '\0')
+			log_error("%s", diag.text);
+		else
+			log_error("%s: cannot open the store: %s", d->datadir, strerror(-err));
+		return exit_code_of(err);
+	}
+	if (diag.text[0] != '\0')
+		log_notice("%s", diag.text);
+	return EXIT_CODE_OK;
+}
+
+/* Syncs and closes; the exit code if that fails. */
+static int close_store(struct daemon *d)
+{
+	int err = store_close(d->fs.store);
+
+	d->fs.store = NULL;
+	if (err == 0)
+		return EXIT_CODE_OK;
+	log_error("%s: the last sync failed: %s: what was changed since the one before may be lost",
+		  d->datadir, strerror(-err));
+	return EXIT_CODE_NOT_DURABLE;
+}
+
+/* Called by the thread that answers the kernel's first request. */
+static void on_ready(void *arg)
+{
+	struct daemon *d = arg;
+	int err;
+
+	if (d->options.foreground)
+		return;
+	log_to_syslog();
+	err = daemonize_ready(&d->daemonize);
+	if (err < 0)
+		log_error("/dev/null: %s", strerror(-err));
+}
+
+/* Serves until the end of the mount, and unmounts. */
+static int serve(struct daemon *d)
+{
+	struct fs *fs = &d->fs;
+	size_t dropped;
+	int err;
+
+	err = signals_start(&d->signals, fs);
+	if (err == 0) {
+		err = fs->transport->run(fs->session);
+		signals_end(&d->signals);
+	}
+	/* After a signal the mount is still there.  When it is gone, all is on disk. */
+	if (atomic_load(&d->signals.received) != 0)
+		(void)!store_sync(fs->store); /* closing the store will tell of a failure */
+	session_unmount(fs);
+	dropped = open_files_destroy(&fs->files);
+	if (dropped > 0)
+		log_notice("%s: %zu files were open with changes that nobody has closed or synced: "
+			   "they keep what they had",
+			   d->mountpoint, dropped);
+	if (err == 0)
+		return EXIT_CODE_OK;
+	log_error("%s: the connection to the kernel failed: %s", d->mountpoint, strerror(-err));
+	return EXIT_CODE_SYSTEM;
+}
+
+static int mount_and_serve(struct daemon *d)
+{
+	struct fs *fs = &d->fs;
+	struct diag diag = { "" };
+	int code, close_code, err;
+
+	fs->options = &d->options;
+	fs->transport = &transport_classic;
+	fs->datadir = d->datadir;
+	fs->mountpoint = d->mountpoint;
+	fs->uid = getuid();
+	fs->gid = getgid();
+	fs->on_ready = on_ready;
+	fs->on_ready_arg = d;
+	(void)clock_gettime(CLOCK_REALTIME, &fs->mounted_at); /* cannot fail */
+
+	code = open_store(d);
+	if (code != EXIT_CODE_OK)
+		return code;
+	err = session_start(fs, &diag);
+	if (err == 0) {
+		open_files_init(&fs->files, fs->store);
+		code = serve(d);
+	} else {
+		log_error("%s", diag.text);
+		code = err == -EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_SYSTEM;
+	}
+	/* Replies that wait for durability are sent from in here, so the session goes last. */
+	close_code = close_store(d);
+	if (fs->session != NULL)
+		session_end(fs);
+	return close_code != EXIT_CODE_OK ? close_code : code;
+}
+
+static int run(struct daemon *d)
+{
+	int code, err;
+
+	code = check(d);
+	if (code != EXIT_CODE_OK)
+		return code;
+	if (!d->options.foreground) {
+		err = daemonize_fork(&d->daemonize);
+		if (err < 0) {
+			log_error("cannot start the daemon: %s", strerror(-err));
+			return EXIT_CODE_SYSTEM;
+		}
+	}
+	(void)umask(077);
+	signals_block();
+	if (chdir("/") < 0) {
+		log_error("/: %s", strerror(errno));
+		code = EXIT_CODE_SYSTEM;
+	} else {
+		code = mount_and_serve(d);
+	}
+	daemonize_failed(&d->daemonize, code); /* if the mount never was usable */
+	return code;
+}
+
+static int print(void (*what)(FILE *f))
+{
+	what(stdout);
+	if (fflush(stdout) == 0)
+		return EXIT_CODE_OK;
+	log_error("standard output: %s", strerror(errno));
+	return EXIT_CODE_SYSTEM;
+}
+
+static void print_version(FILE *f)
+{
+	fprintf(f, "freyjafs %s (libfuse %s)\n", FREYJAFS_VERSION, fuse_pkgversion());
+}
+
+int main(int argc, char *argv[])
+{
+	struct daemon d = { .daemonize = { .ready_fd = -1 } };
+	struct diag diag = { "" };
+	int code, err;
+
+	log_init();
+	err = options_parse(argc, argv, &d.options, &diag);
+	if (err < 0) {
+		log_error("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+		code = EXIT_CODE_USAGE;
+	} else if (d.options.help) {
+		code = print(options_print_help);
+	} else if (d.options.version) {
+		code = print(print_version);
+	} else {
+		code = run(&d);
+	}
+	options_free(&d.options);
+	free(d.datadir);
+	free(d.mountpoint);
+	return code;
+}

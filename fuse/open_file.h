@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Open files: one 'struct open_file' for each node that has an open handle, shared by all of its
+ * handles.  It holds the pending value and commits it.
+ *
+ * The caller keeps the node pinned as long as it has the open file (the kernel's lookup count does
+ * that for a handle: it forgets a node only after the answer to its last release).
+ *
+ * Threads: any.  Errors: 0 or -errno.  Lock order: docs/LOCKING.md. */
+#ifndef FREYJAFS_FUSE_OPEN_FILE_H
+#define FREYJAFS_FUSE_OPEN_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "codec/compiler.h"
+#include "writer/store.h"
+#include "writer/thread.h"
+
+struct open_file; /* opaque, see open_file.c */
+
+struct open_files {
+	struct store *store; /* borrowed; constant */
+
+	/* Held for a look into the table alone; no other lock is taken under it. */
+	struct mutex lock;
+	struct open_file *by_node GUARDED; /* by lock; uthash */
+};
+
+void open_files_init(struct open_files *f, struct store *s);
+/* Frees all that is left.  Returns how many values were never committed: their files were open when
+ * the mount went away. */
+size_t open_files_destroy(struct open_files *f);
+
+/* Finds or makes the open file of 'n', with one reference more.  NULL: no memory. */
+struct open_file *open_files_get(struct open_files *f, struct node *n);
+/* Finds it, with one reference more; NULL if 'n' is not open. */
+struct open_file *open_files_find(struct open_files *f, struct node *n);
+/* Gives a reference back. */
+void open_files_put(struct open_files *f, struct open_file *of);
+
+/* --- what handles do --- */
+
+/* A handle is opened; the value becomes empty if 'truncate'.  The handle keeps the reference. */
+int open_file_open(struct open_file *of, bool truncate) WARN_UNUSED;
+/* It is released.  A dirty value is committed if the handle could write, or is the last one.  If
+ * that fails and no handle is left, the value is dropped: what was committed before is the value
+ * again, which the caller tells the kernel. */
+int open_file_release(struct open_file *of, bool writable, bool *ret_dropped) WARN_UNUSED;
+
+/* -EIO: the CRC is wrong. */
+ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
+/* Changes the pending value alone.  -EFBIG, -ENOMEM, and what reading the old value can fail with.
+ */
+int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset) WARN_UNUSED;
+int open_file_truncate(struct open_file *of, uint64_t size_bytes) WARN_UNUSED;
+
+/* Commits if dirty.  Stores where the newest commit of this file ends in the log (0: none since it
+ * was opened).  After a failure the value stays dirty, for another attempt. */
+int open_file_commit(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
+/* The same for close(2), which cannot be told from the close of a duplicate: a value that an open has
+ * made or emptied, and that nobody has put anything into, is left to the last close. */
+int open_file_flush(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
+
+/* truncate(2) without a handle: truncates and commits, with the attributes in 'set', or does
+ * nothing. */
+int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
+			      const struct store_set *set, uint64_t *ret_end) WARN_UNUSED;
+
+/* As the node's, with the pending size and times. */
+void open_file_getattr(struct open_file *of, struct store_attr *ret);
+/* Times set while dirty wait for the commit: they belong to the new value. */
+int open_file_setattr(struct open_file *of, const struct store_set *set,
+		      uint64_t *ret_end) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on open files.  The handle number that the kernel keeps (fi->fh) is the address of the
+ * open file, which all handles of a node share, and HANDLE_WRITES; each has a reference to it. */
+#include "fuse/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/log.h"
+#include "fuse/reply.h"
+#include "fuse/virtual.h"
+
+/* A bit that no address has.  Not every request brings the flags of open(2) along. */
+#define HANDLE_WRITES UINT64_C(1)
+
+struct open_file *ops_handle(const struct fuse_file_info *fi)
+{
+	return (struct open_file *)(uintptr_t)(fi->fh & ~HANDLE_WRITES);
+}
+
+static bool can_write(const struct fuse_file_info *fi)
+{
+	return (fi->fh & HANDLE_WRITES) != 0;
+}
+
+static int open_handle(struct fs *fs, struct node *n, struct fuse_file_info *fi)
+{
+	struct open_file *of = open_files_get(&fs->files, n);
+	bool truncate = (fi->flags & O_TRUNC) != 0;
+	bool writes = truncate || (fi->flags & O_ACCMODE) != O_RDONLY;
+	int err;
+
+	if (of == NULL)
+		return -ENOMEM;
+	err = open_file_open(of, truncate);
+	if (err < 0) {
+		open_files_put(&fs->files, of);
+		return err;
+	}
+	fi->fh = (uint64_t)(uintptr_t)of | (writes ? HANDLE_WRITES : 0);
+	fi->keep_cache = 1;    /* nobody else changes the value */
+	fi->noflush = !writes; /* closing it commits nothing */
+	return 0;
+}
+
+/* The kernel does not know the handle: nobody will release it. */
+static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
+{
+	bool dropped;
+
+	(void)!open_file_release(ops_handle(fi), false, &dropped); /* nobody to tell */
+	open_files_put(&fs->files, ops_handle(fi));
+}
+
+/* Replies: create, err.  The file is in the log when it is closed (or synced), with what was
+ * written by then. */
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct node *n;
+	int err;
+
+	err = ops_make_file(req, parent, name, mode, &n);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	fi->flags &= ~O_TRUNC; /* it is empty */
+	err = open_handle(fs, n, fi);
+	if (err < 0) {
+		ops_unmake_file(req, parent, name, n);
+		reply_err(req, err);
+		return;
+	}
+	fs_entry(fs, n, &entry);
+	if (fuse_reply_create(req, &entry, fi) < 0) {
+		forget_handle(fs, fi);
+		fs_unpin(fs, fs_ino(n), 1);
+	}
+}
+
+/* With O_TRUNC the kernel does not ask for the setuid and setgid bits to go, as it does for
+ * truncate(2). */
+static int drop_setid(fuse_req_t req, struct node *n)
+{
+	struct store_attr attr;
+	struct store_set set = { .which = STORE_SET_MODE };
+	uint64_t end;
+
+	if (fuse_req_ctx(req)->uid == 0)
+		return 0;
+	store_getattr(fs_of(req)->store, n, &attr);
+	set.mode = attr.mode & 07777 & ~(mode_t)S_ISUID;
+	if ((attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		set.mode &= ~(mode_t)S_ISGID;
+	if (set.mode == (attr.mode & 07777))
+		return 0;
+	return store_setattr(fs_of(req)->store, n, &set, &end);
+}
+
+/* Replies: open, err. */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	int err;
+
+	if (fs_is_virtual(ino)) {
+		virtual_open(req, ino, fi);
+		return;
+	}
+	err = open_handle(fs, fs_node(ino), fi);
+	if (err == 0 && (fi->flags & O_TRUNC)) {
+		err = drop_setid(req, fs_node(ino));
+		if (err < 0)
+			forget_handle(fs, fi);
+	}
+	if (err < 0)
+		reply_err(req, err);
+	else if (fuse_reply_open(req, fi) < 0)
+		forget_handle(fs, fi);
+}
+
+/* Replies: buf, err. */
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	ssize_t n;
+	void *buf;
+
+	if (fs_is_virtual(ino)) {
+		virtual_read(req, ino, size, off, fi);
+		return;
+	}
+	buf = malloc(size);
+	if (buf == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	n = open_file_read(ops_handle(fi), buf, size, (uint64_t)off);
+	if (n < 0)
+		reply_err(req, (int)n);
+	else
+		(void)fuse_reply_buf(req, buf, (size_t)n);
+	free(buf);
+}
+
+/* Replies: write, err.  The offset is right for O_APPEND, too: the kernel knows the size. */
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	uint64_t end = 0;
+	int err;
+
+	if (fs_is_virtual(ino)) {
+		virtual_write(req, ino, buf, size);
+		return;
+	}
+	err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off);
+	if (err == 0 && (fi->flags & (O_SYNC | O_DSYNC)))
+		err = open_file_commit(ops_handle(fi), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_written(req, size, REPLY_DURABLE, end);
+}
+
+/* Replies: err.  Called at each close(2) of a descriptor that can write. */
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	uint64_t end = 0;
+	int err = 0;
+
+	if (!fs_is_virtual(ino) && can_write(fi))
+		err = open_file_flush(ops_handle(fi), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: err, when everything committed in the whole store is durable. */
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	uint64_t end;
+	int err = 0;
+
+	if (!fs_is_virtual(ino))
+		err = open_file_commit(ops_handle(fi), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
+}
+
+/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close. */
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	bool dropped;
+	int err;
+
+	if (fs_is_virtual(ino)) {
+		virtual_release(req, fi);
+		return;
+	}
+	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
+	open_files_put(&fs->files, ops_handle(fi));
+	reply_err(req, err);
+	if (!dropped)
+		return;
+	/* close(2) has reported it.  The kernel still has the lost value in its page cache. */
+	log_error("a value was not committed and is lost: %s", strerror(-err));
+	(void)fuse_lowlevel_notify_inval_inode(fs->session, ino, 0, 0);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on names and attributes. */
+#include "fuse/ops.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "fuse/reply.h"
+#include "fuse/virtual.h"
+
+/* Replies: entry (also a negative one), err. */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct node *n;
+	int err;
+
+	if (fs_is_virtual(parent)) {
+		virtual_lookup(req, name);
+		return;
+	}
+	err = store_lookup(fs->store, fs_node(parent), name, strlen(name), &n, NULL);
+	if (err == -ENOENT) {
+		entry = (struct fuse_entry_param){ .entry_timeout = FS_CACHE_SECONDS };
+		(void)fuse_reply_entry(req, &entry); /* nothing to give back */
+	} else if (err < 0) {
+		reply_err(req, err);
+	} else {
+		fs_entry(fs, n, &entry);
+		reply_entry(req, &entry, REPLY_AS_CONFIGURED, 0);
+	}
+}
+
+/* Replies: none. */
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	fs_unpin(fs_of(req), ino, nlookup);
+	fuse_reply_none(req);
+}
+
+/* Replies: none. */
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		fs_unpin(fs_of(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* Replies: attr, err. */
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	if (fs_is_virtual(ino))
+		virtual_stat(fs_of(req), ino, &st);
+	else
+		fs_stat(fs_of(req), fs_node(ino), &st);
+	(void)fuse_reply_attr(req, &st, FS_CACHE_SECONDS);
+}
+
+/* --- setattr --- */
+
+static void set_from(const struct stat *attr, int to_set, struct store_set *ret)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	*ret = (struct store_set){
+		.mode = attr->st_mode & 07777,
+		.uid = attr->st_uid,
+		.gid = attr->st_gid,
+		.mtime = to_set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim,
+		.atime = to_set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim,
+	};
+	if (to_set & FUSE_SET_ATTR_MODE)
+		ret->which |= STORE_SET_MODE;
+	if (to_set & FUSE_SET_ATTR_UID)
+		ret->which |= STORE_SET_UID;
+	if (to_set & FUSE_SET_ATTR_GID)
+		ret->which |= STORE_SET_GID;
+	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
+		ret->which |= STORE_SET_MTIME;
+	if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW))
+		ret->which |= STORE_SET_ATIME;
+}
+
+/* truncate(2): there is no handle whose close would commit, so it is a commit of its own. */
+static int truncate_path(struct fs *fs, struct node *n, uint64_t size_bytes,
+			 const struct store_set *set, uint64_t *ret_end)
+{
+	struct open_file *of = open_files_get(&fs->files, n);
+	int err;
+
+	if (of == NULL)
+		return -ENOMEM;
+	err = open_file_truncate_commit(of, size_bytes, set, ret_end);
+	open_files_put(&fs->files, of);
+	return err;
+}
+
+static int set_attributes(struct fs *fs, struct node *n, const struct store_set *set,
+			  uint64_t *ret_end)
+{
+	struct open_file *of;
+	int err;
+
+	if (set->which == 0)
+		return 0;
+	of = open_files_find(&fs->files, n);
+	if (of == NULL)
+		return store_setattr(fs->store, n, set, ret_end);
+	err = open_file_setattr(of, set, ret_end);
+	open_files_put(&fs->files, of);
+	return err;
+}
+
+/* Replies: attr, err. */
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct node *n = fs_node(ino);
+	struct store_set set;
+	struct stat st;
+	uint64_t end = 0;
+	int err = 0;
+
+	if (fs_is_virtual(ino)) {
+		virtual_setattr(req, ino, attr, to_set);
+		return;
+	}
+	set_from(attr, to_set, &set);
+	if ((to_set & FUSE_SET_ATTR_SIZE) && fi == NULL) {
+		err = truncate_path(fs, n, (uint64_t)attr->st_size, &set, &end);
+		set.which = 0;
+	} else if (to_set & FUSE_SET_ATTR_SIZE) {
+		err = open_file_truncate(ops_handle(fi), (uint64_t)attr->st_size);
+	}
+	if (err == 0)
+		err = set_attributes(fs, n, &set, &end);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	fs_stat(fs, n, &st);
+	reply_attr(req, &st, REPLY_AS_CONFIGURED, end);
+}
+
+/* --- making --- */
+
+/* Who a new node belongs to: in a setgid directory, to the group of the directory. */
+static void new_owner(fuse_req_t req, struct node *dir, uint32_t *ret_uid, uint32_t *ret_gid,
+		      mode_t *dir_mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct store_attr attr;
+
+	store_getattr(fs_of(req)->store, dir, &attr);
+	*ret_uid = ctx->uid;
+	*ret_gid = attr.mode & S_ISGID ? attr.gid : ctx->gid;
+	*dir_mode = attr.mode;
+}
+
+int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		  struct node **ret)
+{
+	uint32_t uid, gid;
+	mode_t dir_mode;
+
+	if (fs_is_virtual(parent))
+		return -EPERM;
+	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
+	return store_create(fs_of(req)->store, fs_node(parent), name, strlen(name), mode & 07777,
+			    uid, gid, ret, NULL);
+}
+
+void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
+{
+	struct fs *fs = fs_of(req);
+	uint64_t end;
+
+	/* It is not in the log, so nothing can go wrong. */
+	(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
+	fs_unpin(fs, fs_ino(n), 1);
+}
+
+/* Commits a new file as an empty one. */
+static int commit_new(struct fs *fs, struct node *n, uint64_t *ret_end)
+{
+	struct open_file *of = open_files_get(&fs->files, n);
+	int err;
+
+	if (of == NULL)
+		return -ENOMEM;
+	err = open_file_commit(of, ret_end);
+	open_files_put(&fs->files, of);
+	return err;
+}
+
+/* Replies: entry, err.  Regular files alone; a device or a socket would need a record that holds
+ * one. */
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct node *n;
+	uint64_t end = 0;
+	int err = -EPERM;
+
+	if (S_ISREG(mode))
+		err = ops_make_file(req, parent, name, mode, &n);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	err = commit_new(fs, n, &end);
+	if (err < 0) {
+		ops_unmake_file(req, parent, name, n);
+		reply_err(req, err);
+		return;
+	}
+	fs_entry(fs, n, &entry);
+	reply_entry(req, &entry, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: entry, err. */
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	uint32_t uid, gid;
+	mode_t dir_mode;
+	struct node *n;
+	uint64_t end = 0;
+	int err;
+
+	if (fs_is_virtual(parent)) {
+		reply_err(req, -EPERM);
+		return;
+	}
+	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
+	err = store_mkdir(fs->store, fs_node(parent), name, strlen(name),
+			  (mode & 07777) | (dir_mode & S_ISGID), uid, gid, &n, NULL, &end);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	fs_entry(fs, n, &entry);
+	reply_entry(req, &entry, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: err.  The log has no record for a second name of a file yet. */
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	reply_err(req, -EPERM);
+}
+
+/* Replies: err.  The log has no record for a symbolic link yet. */
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	reply_err(req, -EPERM);
+}
+
+/* --- removing and moving --- */
+
+/* Replies: err. */
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	uint64_t end = 0;
+	int err = -EPERM;
+
+	if (!fs_is_virtual(parent))
+		err = store_unlink(fs_of(req)->store, fs_node(parent), name, strlen(name), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: err. */
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	uint64_t end = 0;
+	int err = -EPERM;
+
+	if (!fs_is_virtual(parent))
+		err = store_rmdir(fs_of(req)->store, fs_node(parent), name, strlen(name), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}
+
+/* A value that is still pending goes to the log before its file is renamed: rename(2) over the old
+ * file must not leave less than the new value behind.  So does a file that nobody has open and that
+ * is not in the log because its commit failed. */
+static int commit_before_rename(struct fs *fs, fuse_ino_t dir, const char *name)
+{
+	struct open_file *of;
+	struct store_attr attr;
+	struct node *n;
+	uint64_t end;
+	int err;
+
+	err = store_lookup(fs->store, fs_node(dir), name, strlen(name), &n, &attr);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err; /* the rename itself will say so */
+	of = open_files_find(&fs->files, n);
+	if (of == NULL && !attr.committed)
+		err = commit_new(fs, n, &end);
+	if (of != NULL) {
+		err = open_file_commit(of, &end);
+		open_files_put(&fs->files, of);
+	}
+	fs_unpin(fs, fs_ino(n), 1);
+	return err;
+}
+
+static int do_rename(struct fs *fs, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		     const char *new_name, unsigned int flags, uint64_t *ret_end)
+{
+	int err;
+
+	if (fs_is_virtual(parent) || fs_is_virtual(new_parent))
+		return -EPERM;
+	err = commit_before_rename(fs, parent, name);
+	if (err == 0 && (flags & RENAME_EXCHANGE))
+		err = commit_before_rename(fs, new_parent, new_name);
+	if (err < 0)
+		return err;
+	return store_rename(fs->store, fs_node(parent), name, strlen(name), fs_node(new_parent),
+			    new_name, strlen(new_name), flags, ret_end);
+}
+
+/* Replies: err. */
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+	       const char *new_name, unsigned int flags)
+{
+	uint64_t end = 0;
+	int err;
+
+	err = do_rename(fs_of(req), parent, name, new_parent, new_name, flags, &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}
+
+/* --- the rest --- */
+
+/* Replies: statfs, err. */
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct io_space space;
+	struct statvfs st;
+	int err;
+
+	err = store_space(fs_of(req)->store, &space);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	st = (struct statvfs){
+		.f_bsize = space.block_bytes,
+		.f_frsize = space.block_bytes,
+		.f_blocks = space.blocks,
+		.f_bfree = space.blocks_free,
+		.f_bavail = space.blocks_available,
+		.f_files = space.files,
+		.f_ffree = space.files_free,
+		.f_favail = space.files_free,
+		.f_namemax = 255,
+	};
+	(void)fuse_reply_statfs(req, &st);
+}
+
+/* Replies: err.  The mount always has default_permissions: the kernel decides, and asks only in
+ * order to know that the mount is alive. */
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	reply_err(req, 0);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line: freyjafs DATADIR MOUNTPOINT [-f] [-d] [-o name=value,...].
+ *
+ * OPTIONS_TABLE is the only list of our options: the struct, the parser, the range check, the help
+ * and (by a unit test) the man page follow it.  Numbers are parsed here and strictly: "10x", "-1"
+ * and what does not fit are errors.  Threads: one at a time. */
+#ifndef FREYJAFS_FUSE_OPTIONS_H
+#define FREYJAFS_FUSE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "codec/compiler.h"
+#include "writer/diag.h"
+#include "writer/log_writer.h"
+
+enum option_kind {
+	OPTION_DURATION, /* ns; "0", a number with a unit ms s m h, or "never" */
+	OPTION_SIZE,	 /* bytes; a number, which a K M G may follow */
+	OPTION_ID,	 /* uid or gid */
+	OPTION_MODE,	 /* permission bits, octal */
+};
+
+#define OPTION_OWN_ID (-1) /* uid, gid: those of the daemon */
+
+/* X(name = field, kind, default, min, max, help).  For OPTION_DURATION 0 and "never"
+ * (LOG_WRITER_NEVER) are legal beside 'min' ... 'max'. */
+#define OPTIONS_TABLE(X)                                                                           \
+	X(fsync_interval, OPTION_DURATION, INT64_C(1000000000), INT64_C(10000000),                 \
+	  LOG_WRITER_INTERVAL_MAX_NS,                                                              \
+	  "at most this much of acknowledged changes is lost on a power failure; 0: none, never: " \
+	  "left to the kernel")                                                                    \
+	X(buffer_size, OPTION_SIZE, 0, 0, LOG_WRITER_BUFFER_MAX,                                   \
+	  "acknowledged bytes that may wait in the daemon's memory, lost if it dies")              \
+	X(uid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
+	  "owner of files and directories that have no other in the log")                          \
+	X(gid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
+	  "group of files and directories that have no other in the log")                          \
+	X(umask, OPTION_MODE, 022, 0, 0777,                                                        \
+	  "permissions taken from those that have none in the log")
+
+struct options {
+#define OPTIONS_FIELD(name, kind, def, min, max, help) int64_t name;
+	OPTIONS_TABLE(OPTIONS_FIELD)
+#undef OPTIONS_FIELD
+	bool foreground; /* -f */
+	bool debug;	 /* -d: libfuse's, implies -f */
+	bool help;	 /* then nothing else needs to be right */
+	bool version;
+	bool has_fsname, has_subtype; /* among 'mount_options' */
+	unsigned int max_read_bytes;  /* 0: the kernel's; among 'mount_options', too */
+	const char *datadir;	      /* borrowed from argv */
+	const char *mountpoint;	      /* borrowed from argv */
+	char *mount_options;	      /* owned; for libfuse, comma-separated, maybe "" */
+};
+
+/* One row of the table. */
+struct option_row {
+	const char *name;
+	enum option_kind kind;
+	int64_t default_value, min, max;
+	const char *help;
+	size_t field_offset; /* in struct options */
+};
+extern const struct option_row options_rows[];
+extern const size_t options_row_count;
+
+/* Parses the command line.  0, or -EINVAL with the line for the user in 'diag', or -ENOMEM.  'ret'
+ * borrows from 'argv' and is to be freed by options_free(), also after a failure. */
+int options_parse(int argc, char *const argv[], struct options *ret, struct diag *diag) WARN_UNUSED;
+void options_free(struct options *o);
+
+/* Writes 'value' as an option of this kind would say it ("1s", "64K", "022").  Returns 'buf'. */
+#define OPTION_TEXT_BYTES 64
+const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES]);
+/* Writes the legal range of a row: "0, 10ms ... 1h, never". */
+#define OPTION_RANGE_BYTES 160
+const char *options_range_text(const struct option_row *row, char buf[OPTION_RANGE_BYTES]);
+
+void options_print_help(FILE *f);
+
+#endif

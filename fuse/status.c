@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/fs.h"
+
+static const char *scan_text(enum record_scan scan)
+{
+	switch (scan) {
+	case RECORD_TORN:
+		return "torn";
+	case RECORD_DAMAGED:
+		return "damaged";
+	case RECORD_WHOLE:
+	case RECORD_END:
+	case RECORD_NEED_MORE:
+		break;
+	}
+	return "clean";
+}
+
+static void print_options(FILE *f, const struct options *o)
+{
+	char text[OPTION_TEXT_BYTES];
+
+	for (size_t i = 0; i < options_row_count; i++) {
+		const struct option_row *row = &options_rows[i];
+		int64_t value;
+
+		memcpy(&value, (const char *)o + row->field_offset, sizeof(value));
+		fprintf(f, "%s: %s\n", row->name, options_value_text(row->kind, value, text));
+	}
+}
+
+static void print_log(FILE *f, const struct log_writer_stats *log)
+{
+	if (log->poison != 0)
+		fprintf(f, "state: poisoned (a sync failed: %s; every write fails, reads go on)\n",
+			strerror(-log->poison));
+	else
+		fprintf(f, "state: ok\n");
+	fprintf(f, "end_offset: %" PRIu64 "\n", log->end_offset);
+	fprintf(f, "written_offset: %" PRIu64 "\n", log->written_offset);
+	fprintf(f, "durable_offset: %" PRIu64 "\n", log->durable_offset);
+	fprintf(f, "last_timestamp_ns: %" PRIu64 "\n", log->last_timestamp_ns);
+	fprintf(f, "appends: %" PRIu64 "\n", log->appends);
+	fprintf(f, "syncs: %" PRIu64 "\n", log->syncs);
+	fprintf(f, "slowest_sync_us: %" PRIu64 "\n", log->sync_ns_max / 1000);
+}
+
+static void print_recovery(FILE *f, const struct log_recovery *r)
+{
+	fprintf(f, "recovered_tail: %s\n", scan_text(r->stop.scan));
+	if (r->stop.scan == RECORD_TORN || r->stop.scan == RECORD_DAMAGED)
+		fprintf(f, "recovered_reason: %s\n", record_reason_text(r->stop.reason));
+	fprintf(f, "recovered_records: %" PRIu64 "\n", r->records);
+	fprintf(f, "recovered_cut_bytes: %" PRIu64 "\n", r->file_bytes - r->kept_bytes);
+	fprintf(f, "quarantine: %s\n", r->quarantine[0] == '\0' ? "none" : r->quarantine);
+	fprintf(f, "durable_mark_missing: %s\n", r->durable_mark_missing ? "yes" : "no");
+}
+
+int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
+{
+	struct store_stats stats;
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *f;
+
+	store_stats(fs->store, &stats);
+	f = open_memstream(&text, &bytes);
+	if (f == NULL)
+		return -ENOMEM;
+	fprintf(f, "version: %s\n", FREYJAFS_VERSION);
+	fprintf(f, "datadir: %s\n", fs->datadir);
+	fprintf(f, "mountpoint: %s\n", fs->mountpoint);
+	fprintf(f, "transport: %s\n", fs->transport->name);
+	print_log(f, &stats.log);
+	fprintf(f, "files: %" PRIu64 "\n", stats.files);
+	fprintf(f, "directories: %" PRIu64 "\n", stats.directories);
+	fprintf(f, "unnamed_keys: %" PRIu64 "\n", stats.unnamed_keys);
+	fprintf(f, "live_bytes: %" PRIu64 "\n", stats.live_bytes);
+	fprintf(f, "reserve_missing: %s\n", stats.reserve_missing ? "yes" : "no");
+	print_recovery(f, &stats.recovery);
+	print_options(f, fs->options);
+	if (fclose(f) != 0) {
+		free(text);
+		return -ENOMEM;
+	}
+	*ret = text;
+	*ret_bytes = bytes;
+	return 0;
+}

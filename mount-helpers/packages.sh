@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Which Debian 12 packages building, running and testing freyjafs need, and how to install those
+# that are missing.  Sourced by mount-helpers/quickstart and tests/run.
+
+# To build the daemon and to mount with it.
+# shellcheck disable=SC2034 # used by the scripts that source this file
+packages_build=(
+	gcc libc6-dev meson ninja-build pkg-config
+	libfuse3-dev libisal-dev libxxhash-dev uthash-dev zlib1g-dev
+	fuse3
+)
+
+# To test it: compilers and linters, then the tools that the mounted tests let loose on a mount.
+# shellcheck disable=SC2034
+packages_test=(
+	clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3 shellcheck
+	attr diffutils e2fsprogs git mount rsync sqlite3 tar util-linux vim-tiny
+)
+
+# Prints those of the packages "$@" that are not installed, one a line.
+packages_missing()
+{
+	local package
+
+	for package in "$@"; do
+		case $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) in
+		installed) ;;
+		*) echo "$package" ;;
+		esac
+	done
+}
+
+# Installs those of the packages "$@" that are missing.  Returns 1, having said what to do, when
+# it cannot.
+packages_install()
+{
+	local missing=() as_root=()
+
+	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+		echo "This is not Debian: make sure that what it calls so is installed:" >&2
+		echo "  $*" >&2
+		return 0
+	fi
+	mapfile -t missing < <(packages_missing "$@")
+	[ "${#missing[@]}" -gt 0 ] || return 0
+	if [ "$(id -u)" -ne 0 ]; then
+		if ! command -v sudo >/dev/null; then
+			echo "Packages are missing and there is no sudo.  As root, run:" >&2
+			echo "  apt-get update" >&2
+			echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+			return 1
+		fi
+		as_root=(sudo)
+	fi
+	echo "Installing: ${missing[*]}"
+	as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+	if ! "${as_root[@]}" update </dev/null ||
+		! "${as_root[@]}" install --no-install-recommends -y "${missing[@]}" \
+			</dev/null >/dev/null; then
+		echo "apt-get could not install: ${missing[*]}" >&2
+		return 1
+	fi
+}
