@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of the process: options, checks, fork, store, mount, loop, and all of it back. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,20 @@ static int run(struct daemon *d)
 	return code;
 }
 
+/* Descriptors 0, 1 and 2 must not become files of ours, which daemonize_ready() would replace. */
+static int open_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return -errno;
+	(void)close(fd);
+	return 0;
+}
+
 static int print(void (*what)(FILE *f))
 {
 	what(stdout);
@@ -220,6 +235,9 @@ int main(int argc, char *argv[])
 	int code, err;
 
 	log_init();
+	err = open_standard_fds();
+	if (err < 0)
+		return EXIT_CODE_SYSTEM; /* nobody to tell */
 	err = options_parse(argc, argv, &d.options, &diag);
 	if (err < 0) {
 		log_error("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));

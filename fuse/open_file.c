@@ -66,6 +66,7 @@ size_t open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
 	size_t dirty = 0;
 
 	HASH_ITER (hh, f->by_node, of, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
 		HASH_DEL(f->by_node, of);
 		dirty += of->pending.dirty;
 		open_file_free(of);
@@ -424,6 +425,8 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, uint64_
 		err = store_setattr(of->store, of->node, &rest, &end);
 	if (err == 0 && rest.which != set->which)
 		pending_set_times(&of->pending, set, now());
+	if (err == 0)
+		of->pending.awaits_content = false; /* somebody means it, as touch(1) does */
 	if (err == 0 && end != 0)
 		of->commit_end = end;
 	if (err == 0)

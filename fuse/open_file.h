@@ -56,13 +56,15 @@ ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offse
 int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset) WARN_UNUSED;
 int open_file_truncate(struct open_file *of, uint64_t size_bytes) WARN_UNUSED;
 
+/* A descriptor is closed: commits if dirty, but not what open(2) alone has done.  A shell closes
+ * one of two descriptors before the program that it redirects has written anything, and the old
+ * value must not give way to an empty one that nobody meant.  open_file_release() or
+ * open_file_commit() commits that.  Stores as open_file_commit(). */
+int open_file_flush(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
+
 /* Commits if dirty.  Stores where the newest commit of this file ends in the log (0: none since it
  * was opened).  After a failure the value stays dirty, for another attempt. */
 int open_file_commit(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
-/* The same for close(2), which cannot be told from the close of a duplicate: a value that an open has
- * made or emptied, and that nobody has put anything into, is left to the last close. */
-int open_file_flush(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
-
 /* truncate(2) without a handle: truncates and commits, with the attributes in 'set', or does
  * nothing. */
 int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,

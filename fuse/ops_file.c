@@ -195,7 +195,8 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
 }
 
-/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close. */
+/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a
+ * file that was only created or truncated. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);

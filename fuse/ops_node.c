@@ -10,7 +10,7 @@
 #include "fuse/reply.h"
 #include "fuse/virtual.h"
 
-/* Replies: entry (also a negative one), err. */
+/* Replies: entry (a negative one has no node and no pin), err. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = fs_of(req);
@@ -23,15 +23,15 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	err = store_lookup(fs->store, fs_node(parent), name, strlen(name), &n, NULL);
-	if (err == -ENOENT) {
-		entry = (struct fuse_entry_param){ .entry_timeout = FS_CACHE_SECONDS };
-		(void)fuse_reply_entry(req, &entry); /* nothing to give back */
-	} else if (err < 0) {
+	if (err < 0 && err != -ENOENT) {
 		reply_err(req, err);
-	} else {
-		fs_entry(fs, n, &entry);
-		reply_entry(req, &entry, REPLY_AS_CONFIGURED, 0);
+		return;
 	}
+	if (err == 0)
+		fs_entry(fs, n, &entry);
+	else
+		entry = (struct fuse_entry_param){ .entry_timeout = FS_CACHE_SECONDS };
+	reply_entry(req, &entry, REPLY_AS_CONFIGURED, 0);
 }
 
 /* Replies: none. */

@@ -118,7 +118,6 @@ void pending_set_times(struct pending *p, const struct store_set *set, struct ti
 		p->atime = set->atime;
 	p->set_times |= set->which & (STORE_SET_MTIME | STORE_SET_ATIME);
 	p->changed_at = now;
-	p->awaits_content = false;
 }
 
 void pending_show(struct pending *p, struct store_attr *attr)

@@ -22,9 +22,10 @@ struct pending {
 	uint64_t capacity_bytes; /* of 'bytes' */
 	bool loaded;
 	bool dirty;
-	/* Made or emptied by an open, and nothing has been put into it since.  It is dirty, but a flush
-	 * does not commit it: a shell that redirects closes a duplicate of its descriptor before the
-	 * command writes, and a crash must not leave an empty stand-in.  The last close does. */
+	/* Made or emptied by an open, and nothing has been put into it since.  It is dirty, but a
+	 * flush does not commit it: a shell that redirects closes a duplicate of its descriptor
+	 * before the command writes, and a crash must not leave an empty stand-in.  The last close
+	 * does. */
 	bool awaits_content;
 	bool shown; /* somebody has seen 'written_at' or 'changed_at' since they were set */
 	struct timespec written_at; /* of the last write; the mtime, unless one is set */

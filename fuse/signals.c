@@ -63,6 +63,6 @@ int signals_start(struct signals *s, struct fs *fs)
 void signals_end(struct signals *s)
 {
 	atomic_store(&s->finished, true);
-	(void)pthread_kill(s->thread, SIGTERM); /* it may have ended already */
+	(void)pthread_kill(s->thread, SIGHUP); /* wakes it; it may have ended already */
 	thread_check(pthread_join(s->thread, NULL));
 }

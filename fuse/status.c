@@ -24,8 +24,9 @@ static const char *scan_text(enum record_scan scan)
 	return "clean";
 }
 
-static void print_options(FILE *f, const struct options *o)
+static void print_options(FILE *f, const struct fs *fs)
 {
+	const struct options *o = fs->options;
 	char text[OPTION_TEXT_BYTES];
 
 	for (size_t i = 0; i < options_row_count; i++) {
@@ -33,6 +34,8 @@ static void print_options(FILE *f, const struct options *o)
 		int64_t value;
 
 		memcpy(&value, (const char *)o + row->field_offset, sizeof(value));
+		if (row->kind == OPTION_ID && value == OPTION_OWN_ID)
+			value = strcmp(row->name, "uid") == 0 ? fs->uid : fs->gid;
 		fprintf(f, "%s: %s\n", row->name, options_value_text(row->kind, value, text));
 	}
 }
@@ -86,7 +89,7 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "live_bytes: %" PRIu64 "\n", stats.live_bytes);
 	fprintf(f, "reserve_missing: %s\n", stats.reserve_missing ? "yes" : "no");
 	print_recovery(f, &stats.recovery);
-	print_options(f, fs->options);
+	print_options(f, fs);
 	if (fclose(f) != 0) {
 		free(text);
 		return -ENOMEM;

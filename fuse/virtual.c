@@ -140,6 +140,7 @@ void virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	fi->fh = 0;
 	fi->direct_io = 1;
+	fi->noflush = 1;
 	if (ino == FS_INO_STATUS) {
 		if ((fi->flags & O_ACCMODE) != O_RDONLY)
 			err = -EACCES;
@@ -152,18 +153,27 @@ void virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		drop_snapshot(fi);
 }
 
-/* Replies: buf. */
+/* Replies: buf, err. */
 void virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	const struct snapshot *s = snapshot_of(fi);
-	size_t rest;
+	size_t n = 0;
+	char *copy;
 
-	if (s == NULL || (uint64_t)off >= s->bytes) {
-		(void)fuse_reply_buf(req, NULL, 0);
+	if (s != NULL && (uint64_t)off < s->bytes)
+		n = s->bytes - (size_t)off;
+	if (n > size)
+		n = size;
+	/* The handle may be released by another thread as soon as the kernel has the reply. */
+	copy = malloc(n + 1);
+	if (copy == NULL) {
+		reply_err(req, -ENOMEM);
 		return;
 	}
-	rest = s->bytes - (size_t)off;
-	(void)fuse_reply_buf(req, s->text + off, size < rest ? size : rest);
+	if (n > 0)
+		memcpy(copy, s->text + off, n);
+	(void)fuse_reply_buf(req, copy, n);
+	free(copy);
 }
 
 /* Replies: write, err. */
