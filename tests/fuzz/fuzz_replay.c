@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* A store is opened on a log made of the input, on a disk in memory.  It opens or refuses; a
+ * refusal changes nothing; nothing is cut before the durable mark, and what is cut is in
+ * quarantine/; the next open finds the same tree and nothing to cut.
+ *
+ * The first byte says how the rest is read: even, it is the log; odd, it says which records to
+ * make, all of them whole, so that the mutations reach what is behind the CRC.  The second byte
+ * puts the durable mark: 0 none, else so many parts of 255 of the log. */
+#include "tests/fuzz/fuzz.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "codec/meta.h"
+#include "codec/record.h"
+#include "codec/synced.h"
+#include "tests/sim/simdisk.h"
+#include "writer/store.h"
+
+#define LOG_BYTES_MAX 65536
+#define DIGEST_SEED   UINT64_C(14695981039346656037)
+
+struct bytes {
+	uint8_t data[LOG_BYTES_MAX];
+	size_t count;
+};
+
+/* --- making records --- */
+
+static const char *const names[] = {
+	"a", "b", "c", "a/b", "a/c", "a/b/c", "b/a", "a//b", "..", ""
+};
+
+struct source {
+	const uint8_t *data;
+	size_t left;
+};
+
+static uint8_t take(struct source *s)
+{
+	if (s->left == 0)
+		return 0;
+	s->left--;
+	return *s->data++;
+}
+
+static size_t append_text(uint8_t *out, const char *text)
+{
+	memcpy(out, text, strlen(text));
+	return strlen(text);
+}
+
+static const char *take_name(struct source *s)
+{
+	return names[take(s) % (sizeof(names) / sizeof(names[0]))];
+}
+
+static size_t make_attr(struct source *s, uint8_t *value)
+{
+	uint8_t what = take(s);
+	struct meta_attr attr = {
+		.flags = what & 1 ? META_FLAG_MORE : 0,
+		.type = what & 2 ? META_TYPE_DIRECTORY : META_TYPE_FILE,
+		.content = (what & 6) == 4 ? META_CONTENT_EMPTY : META_CONTENT_KEPT,
+		.fields = (what >> 3) & META_FIELDS_KNOWN,
+		.mode = (uint16_t)(what << 4) & META_MODE_BITS,
+		.uid = what,
+		.mtime = { .sec = (int64_t)(what * UINT64_C(0x0100000000000001)) },
+		.atime = { .sec = -what, .nsec = what },
+		.ctime = { .sec = what, .nsec = 999999999 },
+	};
+
+	return meta_attr_encode(&attr, value);
+}
+
+/* Makes one record out of a few bytes of the source. */
+static void make_record(struct source *s, struct bytes *log)
+{
+	uint8_t key[64], value[128];
+	struct record rec = { .key = key, .value = value };
+	uint8_t kind = take(s) % 8;
+
+	if (kind >= 5) {
+		meta_key_prefix(kind == 5 ? META_ATTR : META_MOVE, key);
+		rec.key_bytes = META_KEY_PREFIX_BYTES;
+	}
+	rec.key_bytes += (uint32_t)append_text(key + rec.key_bytes, take_name(s));
+	if (kind == 5) {
+		rec.value_bytes = (uint32_t)make_attr(s, value);
+	} else if (kind > 5) {
+		meta_move_encode_fixed(take(s) & (META_FLAG_MORE | META_FLAG_EXCHANGE), value);
+		rec.value_bytes = META_MOVE_FIXED_BYTES;
+		rec.value_bytes += (uint32_t)append_text(value + 2, take_name(s));
+	} else if (kind > 1) {
+		rec.value_bytes = 1 + take(s) % 20;
+		memset(value, 'v', rec.value_bytes);
+	}
+	rec.timestamp_ns = take(s);
+	if (log->count + record_bytes(rec.key_bytes, rec.value_bytes) > LOG_BYTES_MAX)
+		return;
+	record_encode(&rec, log->data + log->count);
+	log->count += record_bytes(rec.key_bytes, rec.value_bytes);
+}
+
+static void make_log(const uint8_t *data, size_t size, bool records, struct bytes *ret)
+{
+	struct source s = { data, size };
+
+	ret->count = 0;
+	if (records) {
+		while (s.left > 0)
+			make_record(&s, ret);
+		return;
+	}
+	ret->count = size < LOG_BYTES_MAX ? size : LOG_BYTES_MAX;
+	memcpy(ret->data, data, ret->count);
+}
+
+/* --- the store --- */
+
+struct walk {
+	struct store *s;
+	uint64_t digest;
+	int depth;
+};
+
+static void mix(struct walk *w, const void *data, size_t bytes)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < bytes; i++)
+		w->digest = (w->digest ^ p[i]) * UINT64_C(1099511628211);
+}
+
+struct child {
+	struct child *next;
+	struct node *node;
+	bool is_dir;
+};
+
+struct listing {
+	struct walk *w;
+	struct child *children;
+};
+
+static int on_entry(void *arg, const struct store_dirent *e)
+{
+	struct listing *l = arg;
+	struct child *c = malloc(sizeof(*c));
+
+	FUZZ_CHECK(c != NULL);
+	FUZZ_CHECK(e->name_bytes > 0 && e->attr.committed);
+	mix(l->w, e->name, e->name_bytes);
+	mix(l->w, &e->attr.mode, sizeof(e->attr.mode));
+	mix(l->w, &e->attr.uid, sizeof(e->attr.uid));
+	mix(l->w, &e->attr.size_bytes, sizeof(e->attr.size_bytes));
+	mix(l->w, &e->attr.mtime.tv_sec, sizeof(e->attr.mtime.tv_sec));
+	mix(l->w, &e->attr.atime.tv_sec, sizeof(e->attr.atime.tv_sec));
+	mix(l->w, &e->attr.ctime.tv_sec, sizeof(e->attr.ctime.tv_sec));
+	store_pin_in_list(e->node);
+	*c = (struct child){ l->children, e->node, S_ISDIR(e->attr.mode) };
+	l->children = c;
+	return 0;
+}
+
+static void walk_dir(struct walk *w, struct node *dir)
+{
+	struct listing l = { .w = w };
+	struct child *next;
+
+	FUZZ_CHECK(w->depth++ < 100);
+	FUZZ_CHECK(store_list(w->s, dir, 0, on_entry, &l) == 0);
+	for (struct child *c = l.children; c != NULL; c = next) {
+		uint8_t value[64];
+		ssize_t n;
+
+		next = c->next;
+		if (c->is_dir) {
+			walk_dir(w, c->node);
+		} else {
+			n = store_read(w->s, c->node, value, sizeof(value), 0);
+			FUZZ_CHECK(n >= 0); /* its CRC was right when the log was read */
+			mix(w, value, (size_t)n);
+		}
+		store_unpin(w->s, c->node, 1);
+		free(c);
+	}
+	w->depth--;
+}
+
+static uint64_t digest_of(struct store *s)
+{
+	struct walk w = { .s = s, .digest = DIGEST_SEED };
+	struct store_stats stats;
+
+	store_stats(s, &stats);
+	mix(&w, &stats.files, sizeof(stats.files));
+	mix(&w, &stats.directories, sizeof(stats.directories));
+	mix(&w, &stats.unnamed_keys, sizeof(stats.unnamed_keys));
+	mix(&w, &stats.live_bytes, sizeof(stats.live_bytes));
+	walk_dir(&w, store_root(s));
+	return w.digest;
+}
+
+static int open_store(struct simdisk *d, struct store **ret)
+{
+	struct store_config config = {
+		.dir_path = "/data",
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.umask = 022,
+		.io = simdisk_io(d),
+	};
+	struct diag diag;
+	int err = store_open(&config, ret, &diag);
+
+	FUZZ_CHECK(err == 0 || (err == -EBADMSG && diag.text[0] != '\0'));
+	FUZZ_CHECK(strchr(diag.text, '\n') == NULL);
+	return err;
+}
+
+static struct simdisk *make_disk(const struct bytes *log, uint64_t durable_offset)
+{
+	struct synced synced = { .segment = 1, .durable_offset = durable_offset };
+	struct simdisk *d = simdisk_new();
+	struct io *io = simdisk_io(d);
+	uint8_t mark[SYNCED_BYTES];
+
+	FUZZ_CHECK(io->ops->mkdir(io, AT_FDCWD, "/data", 0700) == 0);
+	FUZZ_CHECK(simdisk_write_file(d, "/data/active.data", log->data, log->count) == 0);
+	if (durable_offset > 0) {
+		synced_encode(&synced, mark);
+		FUZZ_CHECK(simdisk_write_file(d, "/data/active.synced", mark, sizeof(mark)) == 0);
+	}
+	return d;
+}
+
+/* The log begins with 'bytes' bytes of 'log' and has 'want_size' in all. */
+static void check_log_is(struct simdisk *d, const struct bytes *log, uint64_t want_size)
+{
+	size_t size;
+	uint8_t *now = simdisk_read_file(d, "/data/active.data", &size);
+
+	FUZZ_CHECK(now != NULL && size == want_size);
+	FUZZ_CHECK(memcmp(now, log->data, size) == 0);
+	free(now);
+}
+
+/* What was cut is saved, but for the zeros at its end. */
+static void check_quarantine(struct simdisk *d, const struct bytes *log,
+			     const struct log_recovery *rec)
+{
+	char path[256];
+	size_t want = log->count, size, n = strlen(rec->quarantine);
+	uint8_t *saved;
+
+	FUZZ_CHECK((n == 0) == (rec->kept_bytes == log->count));
+	while (want > rec->kept_bytes && log->data[want - 1] == 0)
+		want--;
+	if (n < 4 || want == rec->kept_bytes)
+		return;
+	(void)snprintf(path, sizeof(path), "/data/%s", rec->quarantine);
+	saved = simdisk_read_file(d, path, &size);
+	FUZZ_CHECK(saved != NULL && size == want - rec->kept_bytes);
+	FUZZ_CHECK(memcmp(saved, log->data + rec->kept_bytes, size) == 0);
+	free(saved);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct bytes log;
+	struct store_stats stats;
+	uint64_t durable_offset, digest;
+	struct simdisk *d;
+	struct store *s;
+
+	if (size < 2)
+		return 0;
+	make_log(data + 2, size - 2, data[0] & 1, &log);
+	durable_offset = log.count * data[1] / 255;
+	d = make_disk(&log, durable_offset);
+	if (open_store(d, &s) < 0) {
+		check_log_is(d, &log, log.count);
+		simdisk_free(d);
+		return 0;
+	}
+	store_stats(s, &stats);
+	FUZZ_CHECK(stats.recovery.kept_bytes >= durable_offset);
+	check_log_is(d, &log, stats.recovery.kept_bytes);
+	check_quarantine(d, &log, &stats.recovery);
+	digest = digest_of(s);
+	FUZZ_CHECK(store_close(s) == 0);
+
+	FUZZ_CHECK(open_store(d, &s) == 0);
+	store_stats(s, &stats);
+	FUZZ_CHECK(stats.recovery.stop.scan == RECORD_END);
+	FUZZ_CHECK(digest_of(s) == digest);
+	FUZZ_CHECK(store_close(s) == 0);
+	simdisk_free(d);
+	return 0;
+}

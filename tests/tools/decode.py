@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Decodes a log: an independent reading of docs/FORMAT.md that shares no code with the C.
+
+usage: decode.py FILE                  one line per record, tab-separated: offset, length,
+                                       timestamp_ns, crc32, kind, key, value_length, value_sha256
+                                       (kind: plain, tombstone, attr or move; key: escaped)
+       decode.py --check-tsv TSV FILE  compare with a golden list (tests/golden/freyjadb.tsv)
+       decode.py --tree FILE           replay the log; one line per node: type, mode, size,
+                                       sha256, path
+
+Exit status: 0 when every byte of FILE belongs to a record, and to a whole group; else 1, with the
+offset of the first byte that does not.
+"""
+import hashlib
+import stat
+import struct
+import sys
+import zlib
+
+HEADER = struct.Struct('<IIIQ')
+ATTR_FIXED = struct.Struct('<BBBBHHII')
+TIME = struct.Struct('<qI')
+MORE, EXCHANGE = 1, 2
+FILE, DIRECTORY = 1, 2
+NAME_MAX, PATH_MAX = 255, 65535
+KINDS = {b'a': 'attr', b'm': 'move'}
+
+
+class Invalid(Exception):
+    """The log is not valid at 'offset'."""
+
+    def __init__(self, offset, reason):
+        super().__init__(f'offset {offset}: {reason}')
+
+
+class Record:
+    """One record as it stands in the log, and what its meta value says."""
+
+    def __init__(self, data, offset):
+        left = len(data) - offset
+        if left < HEADER.size:
+            raise Invalid(offset, f'{left} bytes, fewer than a header')
+        self.offset = offset
+        self.crc, key_size, value_size, self.timestamp = HEADER.unpack_from(data, offset)
+        if not any(data[offset:offset + HEADER.size]):
+            raise Invalid(offset, 'zeros where a record should begin')
+        self.length = HEADER.size + key_size + value_size
+        if self.length > left:
+            raise Invalid(offset, f'the record claims {self.length} bytes, the file has {left}')
+        crc = zlib.crc32(data[offset + 4:offset + self.length])
+        if crc != self.crc:
+            raise Invalid(offset, f'crc {self.crc:08x} stored, {crc:08x} computed')
+        body = offset + HEADER.size
+        self.key = data[body:body + key_size]
+        self.value = data[body + key_size:offset + self.length]
+        self.kind = self.parse_kind()
+
+    def parse_kind(self):
+        self.more = False
+        if not self.key.startswith(b'\0'):
+            return 'plain' if self.value else 'tombstone'
+        kind = KINDS.get(self.key[1:2])
+        if kind is None:
+            raise Invalid(self.offset, f'unknown kind of meta record {self.key[1:2]!r}')
+        self.path = self.key[2:]
+        self.check_lead(MORE | (EXCHANGE if kind == 'move' else 0))
+        if kind == 'attr':
+            self.parse_attr()
+        else:
+            self.parse_move()
+        return kind
+
+    def check_lead(self, known_flags):
+        if len(self.value) < 2:
+            raise Invalid(self.offset, 'a meta value without version and flags')
+        if self.value[0] != 1:
+            raise Invalid(self.offset, f'version {self.value[0]} of a meta record')
+        self.flags = self.value[1]
+        if self.flags & ~known_flags:
+            raise Invalid(self.offset, f'unknown flags {self.flags:#04x}')
+        self.more = bool(self.flags & MORE)
+
+    def parse_attr(self):
+        if len(self.value) < ATTR_FIXED.size:
+            raise Invalid(self.offset, 'an attr value that ends too early')
+        _, _, self.type, self.content, fields, self.mode, self.uid, self.gid = \
+            ATTR_FIXED.unpack_from(self.value)
+        if fields & ~7:
+            raise Invalid(self.offset, f'unknown fields {fields:#06x}')
+        if self.type not in (FILE, DIRECTORY) or self.content not in (0, 1) or \
+                (self.type == DIRECTORY and self.content) or self.mode & ~0o7777:
+            raise Invalid(self.offset, 'an attr field out of its range')
+        if len(self.value) != ATTR_FIXED.size + TIME.size * bin(fields).count('1'):
+            raise Invalid(self.offset, 'an attr value of the wrong length')
+        at = ATTR_FIXED.size
+        self.times = {}
+        for bit, name in enumerate(('mtime', 'atime', 'ctime')):
+            if fields & (1 << bit):
+                self.times[name] = TIME.unpack_from(self.value, at)
+                at += TIME.size
+                if self.times[name][1] >= 10**9:
+                    raise Invalid(self.offset, f'{name}: nanoseconds out of range')
+
+    def parse_move(self):
+        self.new_path = self.value[2:]
+        if not self.new_path:
+            raise Invalid(self.offset, 'a move without a new path')
+
+    def columns(self):
+        return (self.offset, self.length, self.timestamp, f'{self.crc:08x}', self.kind, self.key,
+                len(self.value), hashlib.sha256(self.value).hexdigest())
+
+
+def commits(data):
+    """Yields each commit: a list of one record, or the records of a group."""
+    offset, group = 0, []
+    while offset < len(data):
+        record = Record(data, offset)
+        offset += record.length
+        group.append(record)
+        if not record.more:
+            yield group
+            group = []
+    if group:
+        raise Invalid(group[0].offset, 'the file ends inside a group of records')
+
+
+def split(path):
+    """The components of a path, or None for a key that no path can name."""
+    if not 0 < len(path) <= PATH_MAX or b'\0' in path:
+        return None
+    names = path.split(b'/')
+    if any(name in (b'', b'.', b'..') or len(name) > NAME_MAX for name in names):
+        return None
+    return names
+
+
+class File:
+    def __init__(self, value=b''):
+        self.value, self.mode = value, 0o644
+
+
+class Directory:
+    def __init__(self, explicit=False):
+        self.names, self.mode, self.explicit = {}, 0o755, explicit
+
+
+class Tree:
+    """The tree that a log spells out: section 5 of docs/FORMAT.md."""
+
+    def __init__(self):
+        self.root = Directory(explicit=True)
+        self.unnamed = {}
+
+    def lookup(self, names):
+        node = self.root
+        for name in names:
+            if not isinstance(node, Directory) or name not in node.names:
+                return None
+            node = node.names[name]
+        return node
+
+    def enter(self, names):
+        """The directory that holds the last component.  What is missing on the way is made; a file
+        that is in the way becomes a key that no path can name."""
+        node = self.root
+        for n, name in enumerate(names[:-1], 1):
+            child = node.names.get(name)
+            if not isinstance(child, Directory):
+                if child is not None and child.value:
+                    self.unnamed[b'/'.join(names[:n])] = child.value
+                child = node.names[name] = Directory()
+            node = child
+        return node
+
+    def reveal(self, names):
+        """The path has become free: a key that something stood in the way of is a file again."""
+        value = self.unnamed.get(b'/'.join(names))
+        if value is None:
+            return
+        parent = self.enter(names)
+        if names[-1] not in parent.names:
+            parent.names[names[-1]] = File(value)
+            del self.unnamed[b'/'.join(names)]
+
+    def prune(self, names):
+        """Removes directories that existed only through what was in them."""
+        for n in range(len(names), 0, -1):
+            node = self.lookup(names[:n])
+            if node.names or node.explicit:
+                return
+            del self.lookup(names[:n - 1]).names[names[n - 1]]
+            self.reveal(names[:n])
+
+    def put(self, record):
+        names = split(record.key)
+        parent = self.enter(names) if names else None
+        node = parent.names.get(names[-1]) if parent else None
+        if parent is None or isinstance(node, Directory):
+            self.unnamed[record.key] = record.value
+            return
+        if node is None:
+            node = parent.names[names[-1]] = File()
+        node.value = record.value
+        self.unnamed.pop(record.key, None)
+
+    def delete(self, record):
+        names = split(record.key)
+        self.unnamed.pop(record.key, None)
+        node = self.lookup(names) if names else None
+        if node is None or (isinstance(node, Directory) and node.names):
+            return
+        del self.lookup(names[:-1]).names[names[-1]]
+        self.prune(names[:-1])
+
+    def attr(self, record):
+        node, names = self.root, split(record.path)
+        if record.path:
+            if names is None:
+                raise Invalid(record.offset, 'an attr record for what is no path')
+            parent = self.enter(names)
+            node = parent.names.get(names[-1])
+            if node is None and record.type == FILE and not record.content:
+                raise Invalid(record.offset, 'an attr record for a file that does not exist')
+            if node is None:
+                node = File() if record.type == FILE else Directory()
+                parent.names[names[-1]] = node
+        if isinstance(node, Directory) != (record.type == DIRECTORY):
+            raise Invalid(record.offset, 'an attr record of the wrong type')
+        node.mode = record.mode
+        if record.type == DIRECTORY:
+            node.explicit = True
+        elif record.content:
+            node.value = b''
+
+    def move(self, record):
+        old, new = split(record.path), split(record.new_path)
+        node = self.lookup(old) if old else None
+        if node is None or new is None:
+            raise Invalid(record.offset, 'a move of or to what is not there')
+        exchange = bool(record.flags & EXCHANGE)
+        target = self.enter(new)
+        other = target.names.get(new[-1])
+        if new[:len(old)] == old:
+            raise Invalid(record.offset, 'a move into itself')
+        if exchange and (other is None or old[:len(new)] == new):
+            raise Invalid(record.offset, 'an exchange with what is not there or above it')
+        if not exchange and other is not None and (
+                isinstance(node, Directory) != isinstance(other, Directory) or
+                isinstance(other, Directory) and other.names):
+            raise Invalid(record.offset, 'a move onto what it cannot replace')
+        source = self.lookup(old[:-1])
+        target.names[new[-1]] = node
+        if exchange:
+            source.names[old[-1]] = other
+            return
+        del source.names[old[-1]]
+        self.reveal(old)
+        self.prune(old[:-1])
+
+    def apply(self, commit):
+        """The parts of a group may come in any order; they take effect in this one."""
+        def phase(record):
+            if record.kind != 'attr':
+                return 1
+            return 0 if record.type == DIRECTORY else 2
+        for record in sorted(commit, key=phase):
+            {'plain': self.put, 'tombstone': self.delete, 'attr': self.attr,
+             'move': self.move}[record.kind](record)
+
+    def walk(self, node=None, path=b''):
+        node = node or self.root
+        for name in sorted(node.names):
+            child, child_path = node.names[name], path + name
+            yield child, child_path
+            if isinstance(child, Directory):
+                yield from self.walk(child, child_path + b'/')
+
+
+def show(raw):
+    """Bytes as Python writes them, without the quotes: one word per key, and no key looks like another."""
+    return repr(b'"' + raw)[3:-1]
+
+
+def print_records(data):
+    for commit in commits(data):
+        for record in commit:
+            columns = record.columns()
+            print(*columns[:5], show(columns[5]), *columns[6:], sep='\t')
+
+
+def check_tsv(data, tsv_path):
+    with open(tsv_path, encoding='ascii') as f:
+        want = [line.rstrip('\n').split('\t') for line in f][1:]
+    got = [record.columns() for commit in commits(data) for record in commit]
+    got = [[str(c[0]), str(c[1]), str(c[2]), c[3], c[5].hex(), str(c[6]), c[7]] for c in got]
+    for number, (g, w) in enumerate(zip(got, want), 1):
+        if g != w:
+            raise Invalid(int(g[0]), f'record {number} is {g}, {tsv_path} has {w}')
+    if len(got) != len(want):
+        raise Invalid(len(data), f'{len(got)} records, {tsv_path} has {len(want)}')
+    print(f'{len(got)} records as in {tsv_path}')
+
+
+def print_tree(data):
+    tree = Tree()
+    for commit in commits(data):
+        tree.apply(commit)
+    for node, path in tree.walk():
+        if isinstance(node, Directory):
+            print('d', f'{node.mode:04o}', '-', '-', show(path), sep='\t')
+        else:
+            digest = hashlib.sha256(node.value).hexdigest()
+            print('f', f'{node.mode:04o}', len(node.value), digest, show(path), sep='\t')
+    for key, value in sorted(tree.unnamed.items()):
+        digest = hashlib.sha256(value).hexdigest()
+        print('-', '-', len(value), digest, show(key), sep='\t')
+
+
+def main(argv):
+    args = argv[1:]
+    mode, tsv = 'records', None
+    if args[:1] == ['--tree']:
+        mode, args = 'tree', args[1:]
+    elif args[:1] == ['--check-tsv'] and len(args) > 1:
+        mode, tsv, args = 'check', args[1], args[2:]
+    if len(args) != 1 or args[0].startswith('-'):
+        print(__doc__, file=sys.stderr)
+        return 2
+    with open(args[0], 'rb') as f:
+        data = f.read()
+    try:
+        if mode == 'records':
+            print_records(data)
+        elif mode == 'check':
+            check_tsv(data, tsv)
+        else:
+            print_tree(data)
+    except Invalid as e:
+        print(f'{args[0]}: {e}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv))

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of decode.py: right on the golden logs, and loud about anything else.
+
+usage: test_decode.py GOLDEN_DIR
+"""
+import contextlib
+import hashlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import decode as decoder  # noqa: E402
+
+
+def decode(*args):
+    """What the program would do, without starting it each time."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = decoder.main(['decode.py', *args])
+    return status, out.getvalue(), err.getvalue()
+
+
+def tree(*records):
+    """Type, value and path of each node that the records give, without its mode."""
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(b''.join(records))
+        f.flush()
+        status, out, err = decode('--tree', f.name)
+    assert status == 0, err
+    return [line.split('\t')[0] + ' ' + line.split('\t')[4] for line in out.splitlines()]
+
+
+ATTR_DIR = bytes([1, 0, 2, 0, 0, 0, 0xed, 1]) + bytes(8)
+ATTR_EMPTY = bytes([1, 0, 1, 1, 0, 0, 0xa4, 1]) + bytes(8)
+
+
+def record(key, value, timestamp=1):
+    body = struct.pack('<IIQ', len(key), len(value), timestamp) + key + value
+    return struct.pack('<I', zlib.crc32(body)) + body
+
+
+class Cases:
+    def __init__(self, golden_dir, work_dir):
+        self.log = os.path.join(golden_dir, 'freyjadb.data')
+        self.tsv = os.path.join(golden_dir, 'freyjadb.tsv')
+        self.meta = os.path.join(golden_dir, 'meta.data')
+        self.work = os.path.join(work_dir, 'x.data')
+        with open(self.log, 'rb') as f:
+            self.data = f.read()
+
+    def write(self, data):
+        with open(self.work, 'wb') as f:
+            f.write(data)
+        return self.work
+
+    def refuses(self, data, message):
+        status, _, err = decode(self.write(data))
+        assert status == 1, (status, err)
+        assert message in err, err
+
+    def case_golden_list(self):
+        status, out, err = decode('--check-tsv', self.tsv, self.log)
+        assert (status, err) == (0, ''), err
+        assert out.startswith('14 records'), out
+
+    def case_golden_lines(self):
+        status, out, _ = decode(self.log)
+        lines = [line.split('\t') for line in out.splitlines()]
+        assert status == 0 and len(lines) == 14
+        assert lines[6][4:7] == ['tombstone', 'gone', '0'], lines[6]
+        assert lines[3][5] == r'na\xc3\xafve-\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87-\xe9\x8d\xb5'
+        assert sum(int(line[1]) for line in lines) == len(self.data)
+
+    def case_golden_tree(self):
+        status, out, _ = decode('--tree', self.log)
+        nodes = {line.split('\t')[4]: line.split('\t') for line in out.splitlines()}
+        assert status == 0
+        assert nodes['hello'][3] == \
+            'd8c9052008893f6c34624cf57a6a4a29db8aa5b2edb92964b622dcfc41746887'
+        assert 'gone' not in nodes
+        assert nodes['users'][0] == 'd' and nodes['users/42/name'][0] == 'f'
+        assert nodes['odd/../name'][0] == '-'
+
+    def case_meta_tree(self):
+        status, out, _ = decode('--tree', self.meta)
+        digest = hashlib.sha256(b'content\n').hexdigest()
+        empty = hashlib.sha256(b'').hexdigest()
+        assert status == 0
+        assert out.splitlines() == [f'f\t0600\t0\t{empty}\tempty', 'd\t0750\t-\t-\tmoved',
+                                    f'f\t0640\t8\t{digest}\tmoved/f'], out
+
+    def case_list_with_a_changed_row(self):
+        with open(self.tsv, encoding='ascii') as f:
+            changed = f.read().replace('26d14eb1', '26d14eb2')
+        status, _, err = decode('--check-tsv', self.write(changed.encode()), self.log)
+        assert status == 1 and 'record 14' in err, err
+
+    def case_list_with_a_row_too_many(self):
+        with open(self.tsv, encoding='ascii') as f:
+            text = f.read()
+        status, _, err = decode('--check-tsv', self.write((text + text[-120:]).encode()), self.log)
+        assert status == 1 and '14 records' in err, err
+
+    def case_flipped_bits(self):
+        for at in list(range(0, 31)) + [60, 500, 70449, 70755, len(self.data) - 1]:
+            data = bytearray(self.data)
+            data[at] ^= 0x10
+            status, _, err = decode(self.write(bytes(data)))
+            assert status == 1, f'a bit flipped at {at} was not seen'
+            assert 'offset ' in err, err
+
+    def case_cut_at_every_byte_of_the_last_record(self):
+        for keep in range(len(self.data) - 33, len(self.data)):
+            self.refuses(self.data[:keep], 'offset 70756: ')
+
+    def case_cut_between_records(self):
+        status, out, _ = decode(self.write(self.data[:70756]))
+        assert status == 0 and len(out.splitlines()) == 13
+
+    def case_empty_file(self):
+        assert decode(self.write(b'')) == (0, '', '')
+
+    def case_trailing_zeros(self):
+        self.refuses(self.data + bytes(1), 'offset 70790: 1 bytes')
+        self.refuses(self.data + bytes(100), 'offset 70790: zeros')
+
+    def case_trailing_garbage(self):
+        self.refuses(self.data + b'x' * 40, 'offset 70790: the record claims')
+
+    def case_group_without_its_end(self):
+        with open(self.meta, 'rb') as f:
+            data = f.read()
+        first = 20 + 5 + 16
+        group = 20 + 7 + 28
+        self.refuses(data[:first + group], f'offset {first}: the file ends inside a group')
+
+    def case_unknown_meta(self):
+        attr = bytes([1, 0, 2, 0, 0, 0, 0xed, 1]) + bytes(8)
+        assert decode(self.write(record(b'\0ad', attr)))[0] == 0
+        self.refuses(record(b'\0ld', attr), 'unknown kind')
+        self.refuses(record(b'\0', attr), 'unknown kind')
+        self.refuses(record(b'\0ad', b'\2' + attr[1:]), 'version 2')
+        self.refuses(record(b'\0ad', b'\1\4' + attr[2:]), 'unknown flags')
+        self.refuses(record(b'\0ad', attr[:4] + b'\x08' + attr[5:]), 'unknown fields')
+        self.refuses(record(b'\0ad', attr[:2] + b'\3' + attr[3:]), 'out of its range')
+        self.refuses(record(b'\0ad', attr + b'\0'), 'wrong length')
+        self.refuses(record(b'\0ad', attr[:15]), 'too early')
+        self.refuses(record(b'\0ad', b''), 'without version')
+        self.refuses(record(b'\0md', b'\1\0'), 'without a new path')
+
+    def case_program(self):
+        """As a program: output, message and exit status go where they should."""
+        def run(*args):
+            return subprocess.run([sys.executable, os.path.join(HERE, 'decode.py'), *args],
+                                  capture_output=True, text=True, check=False)
+        whole = run('--check-tsv', self.tsv, self.log)
+        assert whole.returncode == 0 and whole.stdout.startswith('14 records'), whole
+        torn = run(self.write(self.data[:-1]))
+        assert torn.returncode == 1 and 'offset 70756' in torn.stderr, torn
+        assert run(self.work + '.none').returncode == 1
+
+    def case_directories_come_and_go_with_keys(self):
+        assert tree(record(b'a/b/c', b'1')) == ['d a', 'd a/b', 'f a/b/c']
+        assert tree(record(b'a/b/c', b'1'), record(b'a/b/c', b'')) == []
+        assert tree(record(b'\0aa', ATTR_DIR), record(b'a/b', b'1'), record(b'a/b', b'')) == ['d a']
+        assert tree(record(b'\0aa', ATTR_DIR), record(b'a', b'')) == []
+        assert tree(record(b'a/b', b'1'), record(b'a', b'')) == ['d a', 'f a/b']
+
+    def case_keys_in_the_way_of_others(self):
+        both = [record(b'a', b'1'), record(b'a/b', b'2')]
+        assert tree(*both) == ['d a', 'f a/b', '- a']
+        assert tree(*reversed(both)) == ['d a', 'f a/b', '- a']
+        assert tree(*both, record(b'a/b', b'')) == ['f a']
+        assert tree(*both, record(b'a', b'')) == ['d a', 'f a/b']
+        assert tree(*both, record(b'\0ma', b'\1\0c')) == ['f a', 'd c', 'f c/b']
+        assert tree(record(b'\0aa', ATTR_EMPTY), record(b'a/b', b'2')) == ['d a', 'f a/b']
+
+    def case_moves(self):
+        a, b = record(b'a', b'1'), record(b'd/b', b'2')
+        assert tree(a, record(b'\0ma', b'\1\0c')) == ['f c']
+        assert tree(a, record(b'\0ma', b'\1\0x/y')) == ['d x', 'f x/y']
+        assert tree(a, b, record(b'\0md/b', b'\1\0a')) == ['f a']
+        assert tree(a, b, record(b'\0md', b'\1\0e')) == ['f a', 'd e', 'f e/b']
+        assert tree(a, b, record(b'\0ma', b'\1\2d')) == ['d a', 'f a/b', 'f d']
+        for bad in (b'\1\0a', b'\1\0a/b', b'\1\0d', b'\1\2none', b'\1\0/'):
+            status, _, err = decode('--tree', self.write(a + b + record(b'\0ma', bad)))
+            assert status == 1 and ('move' in err or 'exchange' in err), (bad, err)
+
+    def case_attr_that_does_not_fit(self):
+        kept = ATTR_EMPTY[:3] + b'\0' + ATTR_EMPTY[4:]
+        for log in (record(b'\0aa', kept), record(b'a', b'1') + record(b'\0aa', ATTR_DIR),
+                    record(b'\0aa', ATTR_DIR) + record(b'\0aa', ATTR_EMPTY),
+                    record(b'\0a', ATTR_EMPTY), record(b'\0aa//b', ATTR_DIR)):
+            status, _, err = decode('--tree', self.write(log))
+            assert status == 1 and 'attr record' in err, err
+
+    def case_usage(self):
+        assert decode()[0] == 2
+        assert decode('--bogus')[0] == 2
+        assert decode('--check-tsv', self.tsv)[0] == 2
+
+
+def main(argv):
+    failed = 0
+    with tempfile.TemporaryDirectory() as work_dir:
+        cases = Cases(argv[1], work_dir)
+        names = [name for name in dir(cases) if name.startswith('case_')]
+        print(f'1..{len(names)}')
+        for number, name in enumerate(names, 1):
+            title = name[len('case_'):].replace('_', ' ')
+            try:
+                getattr(cases, name)()
+                print(f'ok {number} - {title}')
+            except AssertionError as e:
+                failed = 1
+                print(f'# {e!r}\nnot ok {number} - {title}')
+    return failed
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv))

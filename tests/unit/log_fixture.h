@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of the log share: a directory, a probed 'struct io' and a writer.  A helper that
+ * fails fails the test. */
+#ifndef FREYJAFS_TESTS_UNIT_LOG_FIXTURE_H
+#define FREYJAFS_TESTS_UNIT_LOG_FIXTURE_H
+
+#include <time.h>
+
+#include "tests/unit/probe.h"
+#include "tests/unit/unit.h"
+#include "writer/log_writer.h"
+
+#define MS_NS INT64_C(1000000)
+
+struct log_fixture {
+	const void *row;  /* the initial state of the test: a row of its table, or NULL */
+	char *dir;	  /* owned */
+	const char *path; /* of the log: "DIR/db/active.data"; DIR/db does not exist yet */
+	char *path_owned;
+	struct probe *probe;
+	struct log_writer *w; /* NULL: closed */
+};
+
+/* cmocka setup and teardown: *state becomes the fixture. */
+int log_fixture_setup(void **state);
+int log_fixture_teardown(void **state);
+
+/* Opens 'f->path' through the probe. */
+void fixture_open(struct log_fixture *f, int64_t fsync_interval_ns, int64_t buffer_size_bytes);
+int fixture_try_open(struct log_fixture *f, struct log_recovery *ret_recovery, struct diag *diag);
+void fixture_close(struct log_fixture *f);
+/* Drops the writer as a dying process would: closed with every sync and write failing. */
+void fixture_kill(struct log_fixture *f);
+
+/* Puts two strings.  Returns the offset. */
+uint64_t fixture_put(struct log_fixture *f, const char *key, const char *value);
+struct unit_file fixture_file(const struct log_fixture *f);
+struct log_writer_stats fixture_stats(struct log_fixture *f);
+
+/* The path of a file beside the log. */
+const char *fixture_beside(const struct log_fixture *f, const char *name);
+
+/* Checks that the log is whole records to its last byte, with strictly increasing timestamps.
+ * Returns how many. */
+size_t assert_log_whole(const struct unit_file *log);
+
+/* Polls until 'condition'; gives up after 20 s.  No test waits for a time to pass, only for a thing
+ * to happen. */
+#define WAIT_FOR(condition)                                                      \
+	do {                                                                     \
+		int wait_left_ms = 20000;                                        \
+		while (!(condition)) {                                           \
+			if (wait_left_ms-- == 0)                                 \
+				fail_msg("waited 20 s for: %s", #condition);     \
+			nanosleep(&(struct timespec){ .tv_nsec = MS_NS }, NULL); \
+		}                                                                \
+	} while (0)
+
+void sleep_ms(int ms);
+
+#endif

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/* Meta records: golden bytes, round trips, and a refusal for everything that is not known. */
+#include "tests/unit/unit.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/le.h"
+#include "codec/meta.h"
+#include "codec/record.h"
+
+#define S(text)	    (text), sizeof(text) - 1
+#define ROWS_MAX    512
+#define ALL_TIMES   META_FIELDS_KNOWN
+#define MOVE_BUFFER 64
+
+static struct CMUnitTest rows[ROWS_MAX];
+static size_t row_count;
+
+static void add_row(const char *name, CMUnitTestFunction fn, const void *state)
+{
+	if (row_count == ROWS_MAX)
+		abort();
+	rows[row_count++] = (struct CMUnitTest){ name, fn, NULL, NULL, (void *)(uintptr_t)state };
+}
+
+static uint8_t *exact_copy(const void *data, size_t n)
+{
+	uint8_t *copy = malloc(n > 0 ? n : 1);
+
+	assert_non_null(copy);
+	memcpy(copy, data, n);
+	return copy;
+}
+
+static const struct meta_attr whole_attr = {
+	.flags = META_FLAG_MORE,
+	.type = META_TYPE_FILE,
+	.content = META_CONTENT_EMPTY,
+	.fields = ALL_TIMES,
+	.mode = 06741,
+	.uid = 1000,
+	.gid = 0xfffffffe,
+	.mtime = { 1795346587, 697513122 },
+	.atime = { -1, 999999999 },
+	.ctime = { INT64_MAX, 1 },
+};
+
+/* --- attr: golden bytes --- */
+
+static const struct attr_case {
+	const char *name;
+	const char *golden; /* in GOLDEN_DIR; NULL: round trip only */
+	struct meta_attr attr;
+	size_t bytes;
+} attr_cases[] = {
+	{ "directory",
+	  "attr_directory.bin",
+	  { .type = META_TYPE_DIRECTORY, .mode = 0755, .uid = 1000, .gid = 100 },
+	  16 },
+	{ "empty file",
+	  "attr_empty_file.bin",
+	  { .type = META_TYPE_FILE, .content = META_CONTENT_EMPTY, .mode = 0644 },
+	  16 },
+	{ "every field",
+	  "attr_every_field.bin",
+	  { META_FLAG_MORE,
+	    META_TYPE_FILE,
+	    META_CONTENT_EMPTY,
+	    ALL_TIMES,
+	    06741,
+	    1000,
+	    0xfffffffe,
+	    { 1795346587, 697513122 },
+	    { -1, 999999999 },
+	    { INT64_MAX, 1 } },
+	  52 },
+	{ "atime alone",
+	  "attr_atime.bin",
+	  { .type = META_TYPE_FILE,
+	    .fields = META_FIELD_ATIME,
+	    .mode = 0600,
+	    .uid = 1,
+	    .gid = 2,
+	    .atime = { 5, 6 } },
+	  28 },
+	{ "mtime alone, before the epoch",
+	  NULL,
+	  { .type = META_TYPE_FILE, .fields = META_FIELD_MTIME, .mtime = { INT64_MIN, 0 } },
+	  28 },
+	{ "ctime alone",
+	  NULL,
+	  { .type = META_TYPE_DIRECTORY, .fields = META_FIELD_CTIME, .ctime = { 7, 8 } },
+	  28 },
+	{ "mtime and ctime",
+	  NULL,
+	  { .type = META_TYPE_FILE,
+	    .fields = META_FIELD_MTIME | META_FIELD_CTIME,
+	    .mtime = { 1, 2 },
+	    .ctime = { 3, 4 } },
+	  40 },
+	{ "mode 07777, largest ids",
+	  NULL,
+	  { .type = META_TYPE_FILE, .mode = 07777, .uid = UINT32_MAX, .gid = UINT32_MAX },
+	  16 },
+};
+
+static void assert_same_time(const struct meta_time *a, const struct meta_time *b)
+{
+	assert_true(a->sec == b->sec);
+	assert_int_equal(a->nsec, b->nsec);
+}
+
+static void assert_same_attr(const struct meta_attr *a, const struct meta_attr *b)
+{
+	assert_int_equal(a->flags, b->flags);
+	assert_int_equal(a->type, b->type);
+	assert_int_equal(a->content, b->content);
+	assert_int_equal(a->fields, b->fields);
+	assert_int_equal(a->mode, b->mode);
+	assert_int_equal(a->uid, b->uid);
+	assert_int_equal(a->gid, b->gid);
+	assert_same_time(&a->mtime, &b->mtime);
+	assert_same_time(&a->atime, &b->atime);
+	assert_same_time(&a->ctime, &b->ctime);
+}
+
+static void test_attr_golden(void **state)
+{
+	const struct attr_case *c = *state;
+	struct unit_file golden = unit_read_file(unit_path("%s/%s", GOLDEN_DIR, c->golden));
+	uint8_t buf[META_ATTR_BYTES_MAX];
+	struct meta_attr got;
+
+	assert_int_equal(meta_attr_encode(&c->attr, buf), c->bytes);
+	assert_int_equal(golden.bytes, c->bytes);
+	assert_memory_equal(buf, golden.data, c->bytes);
+	assert_int_equal(meta_attr_decode(golden.data, golden.bytes, &got), META_OK);
+	assert_same_attr(&got, &c->attr);
+	free(golden.data);
+}
+
+static void test_attr_round_trip(void **state)
+{
+	const struct attr_case *c = *state;
+	uint8_t buf[META_ATTR_BYTES_MAX + 8];
+	struct meta_attr got;
+
+	for (size_t align = 0; align < 8; align++) {
+		assert_int_equal(meta_attr_encode(&c->attr, buf + align), c->bytes);
+		assert_int_equal(meta_attr_decode(buf + align, c->bytes, &got), META_OK);
+		assert_same_attr(&got, &c->attr);
+	}
+}
+
+/* --- attr: everything else is refused, and 'ret' is untouched --- */
+
+static void assert_attr_refused(const uint8_t *value, size_t n, enum meta_error want)
+{
+	uint8_t *exact = exact_copy(value, n);
+	struct meta_attr got = { .uid = 4711, .mode = 01234 };
+	enum meta_error err = meta_attr_decode(exact, n, &got);
+
+	free(exact);
+	assert_int_equal(err, want);
+	assert_int_equal(got.uid, 4711);
+	assert_int_equal(got.mode, 01234);
+}
+
+/* One byte of the encoding of 'whole_attr' replaced. */
+static const struct attr_byte_case {
+	const char *name;
+	size_t at;
+	uint8_t byte;
+	enum meta_error want;
+} attr_bytes[] = {
+	{ "type 0", 2, 0, META_ERROR_VALUE },
+	{ "type 3, a symlink of a later version", 2, 3, META_ERROR_VALUE },
+	{ "type 255", 2, 255, META_ERROR_VALUE },
+	{ "content 2", 3, 2, META_ERROR_VALUE },
+	{ "content 255", 3, 255, META_ERROR_VALUE },
+	{ "directory with content = empty", 2, META_TYPE_DIRECTORY, META_ERROR_VALUE },
+	{ "mode 010000", 7, 0x10, META_ERROR_VALUE },
+	{ "mode 0100000, a type in it", 7, 0x80, META_ERROR_VALUE },
+	{ "mtime of 2^32 - 1 ns or so", 27, 0xff, META_ERROR_VALUE },
+	{ "atime of 2^32 - 1 ns or so", 39, 0xff, META_ERROR_VALUE },
+	{ "ctime of 2^32 - 1 ns or so", 51, 0xff, META_ERROR_VALUE },
+};
+
+static void test_attr_byte(void **state)
+{
+	const struct attr_byte_case *c = *state;
+	uint8_t buf[META_ATTR_BYTES_MAX];
+	size_t n = meta_attr_encode(&whole_attr, buf);
+
+	buf[c->at] = c->byte;
+	assert_attr_refused(buf, n, c->want);
+}
+
+static void test_attr_version(void **state)
+{
+	for (unsigned int v = 0; v <= 255; v++) {
+		uint8_t buf[META_ATTR_BYTES_MAX];
+		size_t n = meta_attr_encode(&whole_attr, buf);
+
+		buf[0] = (uint8_t)v;
+		if (v != 1)
+			assert_attr_refused(buf, n, META_ERROR_VERSION);
+	}
+}
+
+static void test_attr_flags(void **state)
+{
+	for (unsigned int flags = 0; flags <= 255; flags++) {
+		uint8_t buf[META_ATTR_BYTES_MAX];
+		size_t n = meta_attr_encode(&whole_attr, buf);
+		struct meta_attr got;
+
+		buf[1] = (uint8_t)flags;
+		if ((flags & ~1u) != 0)
+			assert_attr_refused(buf, n, META_ERROR_FLAGS);
+		else
+			assert_int_equal(meta_attr_decode(buf, n, &got), META_OK);
+	}
+}
+
+static void test_attr_fields(void **state)
+{
+	for (int bit = 3; bit < 16; bit++) {
+		uint8_t buf[META_ATTR_BYTES_MAX];
+		size_t n = meta_attr_encode(&whole_attr, buf);
+
+		le16_store(buf + 4, (uint16_t)(whole_attr.fields | (1u << bit)));
+		assert_attr_refused(buf, n, META_ERROR_FLAGS);
+	}
+}
+
+/* All times are there, the field bits say otherwise. */
+static void test_attr_fields_against_size(void **state)
+{
+	for (unsigned int fields = 0; fields < META_FIELDS_KNOWN; fields++) {
+		uint8_t buf[META_ATTR_BYTES_MAX];
+		size_t n = meta_attr_encode(&whole_attr, buf);
+
+		le16_store(buf + 4, (uint16_t)fields);
+		assert_attr_refused(buf, n, META_ERROR_VALUE);
+	}
+}
+
+static void test_attr_cut(void **state)
+{
+	size_t keep = (size_t)(uintptr_t)*state;
+	uint8_t buf[META_ATTR_BYTES_MAX];
+	size_t n = meta_attr_encode(&whole_attr, buf);
+
+	assert_in_range(keep, 0, n - 1);
+	assert_attr_refused(buf, keep, META_ERROR_SHORT);
+}
+
+static void test_attr_trailing(void **state)
+{
+	for (size_t extra = 1; extra <= 40; extra++) {
+		uint8_t buf[META_ATTR_BYTES_MAX + 40] = { 0 };
+		size_t n = meta_attr_encode(&whole_attr, buf);
+
+		assert_attr_refused(buf, n + extra, META_ERROR_VALUE);
+		n = meta_attr_encode(&attr_cases[0].attr, buf);
+		assert_attr_refused(buf, n + extra, META_ERROR_VALUE);
+	}
+}
+
+static void test_attr_nsec(void **state)
+{
+	static const size_t nsec_at[] = { 24, 36, 48 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(nsec_at); i++) {
+		uint8_t buf[META_ATTR_BYTES_MAX];
+		size_t n = meta_attr_encode(&whole_attr, buf);
+		struct meta_attr got;
+
+		le32_store(buf + nsec_at[i], 999999999);
+		assert_int_equal(meta_attr_decode(buf, n, &got), META_OK);
+		le32_store(buf + nsec_at[i], 1000000000);
+		assert_attr_refused(buf, n, META_ERROR_VALUE);
+		le32_store(buf + nsec_at[i], UINT32_MAX);
+		assert_attr_refused(buf, n, META_ERROR_VALUE);
+	}
+}
+
+/* --- move --- */
+
+static const struct move_case {
+	const char *name;
+	const char *golden;
+	uint8_t flags;
+	const char *new_path;
+	size_t new_path_bytes;
+} move_cases[] = {
+	{ "move", "move_plain.bin", 0, S("users/43") },
+	{ "exchange", "move_exchange.bin", META_FLAG_EXCHANGE, S("b") },
+	{ "more", "move_more.bin", META_FLAG_MORE, S("d/new") },
+	{ "more and exchange", NULL, META_FLAG_MORE | META_FLAG_EXCHANGE, S("x") },
+	{ "path that is none, not this layer's business", NULL, 0, S("a//../\0b") },
+};
+
+static size_t encode_move(const struct move_case *c, uint8_t buf[MOVE_BUFFER])
+{
+	meta_move_encode_fixed(c->flags, buf);
+	memcpy(buf + META_MOVE_FIXED_BYTES, c->new_path, c->new_path_bytes);
+	return META_MOVE_FIXED_BYTES + c->new_path_bytes;
+}
+
+static void test_move(void **state)
+{
+	const struct move_case *c = *state;
+	uint8_t buf[MOVE_BUFFER];
+	size_t n = encode_move(c, buf);
+	struct meta_move got;
+
+	assert_int_equal(meta_move_decode(buf, n, &got), META_OK);
+	assert_int_equal(got.flags, c->flags);
+	assert_int_equal(got.new_path_bytes, c->new_path_bytes);
+	assert_ptr_equal(got.new_path, buf + 2);
+	if (c->golden != NULL) {
+		struct unit_file golden = unit_read_file(unit_path("%s/%s", GOLDEN_DIR, c->golden));
+
+		assert_int_equal(golden.bytes, n);
+		assert_memory_equal(golden.data, buf, n);
+		free(golden.data);
+	}
+}
+
+static void assert_move_refused(const void *value, size_t n, enum meta_error want)
+{
+	uint8_t *exact = exact_copy(value, n);
+	struct meta_move got = { .flags = 99, .new_path_bytes = 98 };
+	enum meta_error err = meta_move_decode(exact, n, &got);
+
+	free(exact);
+	assert_int_equal(err, want);
+	assert_int_equal(got.flags, 99);
+	assert_int_equal(got.new_path_bytes, 98);
+}
+
+static void test_move_refusals(void **state)
+{
+	for (unsigned int v = 0; v <= 255; v++) {
+		uint8_t buf[] = { (uint8_t)v, 0, 'x' };
+
+		if (v != 1)
+			assert_move_refused(buf, sizeof(buf), META_ERROR_VERSION);
+	}
+	for (unsigned int flags = 0; flags <= 255; flags++) {
+		uint8_t buf[] = { 1, (uint8_t)flags, 'x' };
+		struct meta_move got;
+
+		if ((flags & ~3u) != 0)
+			assert_move_refused(buf, sizeof(buf), META_ERROR_FLAGS);
+		else
+			assert_int_equal(meta_move_decode(buf, sizeof(buf), &got), META_OK);
+	}
+	assert_move_refused("", 0, META_ERROR_SHORT);
+	assert_move_refused("\1", 1, META_ERROR_SHORT);
+	assert_move_refused("\1\0", 2, META_ERROR_SHORT); /* no new path */
+}
+
+/* --- keys --- */
+
+static const struct key_case {
+	const char *name;
+	const char *key;
+	size_t key_bytes;
+	bool is_meta;
+	enum meta_error want; /* of meta_parse_key() */
+} key_cases[] = {
+	{ "attr of a path", S("\0ausers/42"), true, META_OK },
+	{ "attr of the root", S("\0a"), true, META_OK },
+	{ "move of a path", S("\0mold"), true, META_OK },
+	{ "NUL alone", S("\0"), true, META_ERROR_SHORT },
+	{ "link, reserved", S("\0lpath"), true, META_ERROR_KIND },
+	{ "extent, reserved", S("\0eid"), true, META_ERROR_KIND },
+	{ "publish, reserved", S("\0ppath"), true, META_ERROR_KIND },
+	{ "plain key", S("a"), false, META_OK },
+	{ "plain key with a NUL later", S("a\0a"), false, META_OK },
+	{ "empty key", S(""), false, META_OK },
+};
+
+static void test_key(void **state)
+{
+	const struct key_case *c = *state;
+	uint8_t *key = exact_copy(c->key, c->key_bytes);
+	enum meta_kind kind = META_ATTR;
+	const char *operand = "untouched";
+	size_t operand_bytes = 9;
+	enum meta_error err;
+
+	assert_int_equal(meta_is_key(key, c->key_bytes), c->is_meta);
+	if (c->is_meta) {
+		err = meta_parse_key(key, c->key_bytes, &kind, &operand, &operand_bytes);
+		assert_int_equal(err, c->want);
+		if (err == META_OK) {
+			assert_int_equal(kind, key[1]);
+			assert_ptr_equal(operand, key + 2);
+			assert_int_equal(operand_bytes, c->key_bytes - 2);
+		} else {
+			assert_string_equal(operand, "untouched");
+			assert_int_equal(operand_bytes, 9);
+		}
+	}
+	free(key);
+}
+
+static void test_every_other_kind(void **state)
+{
+	for (unsigned int k = 0; k <= 255; k++) {
+		uint8_t key[] = { 0, (uint8_t)k, 'x' };
+		enum meta_kind kind;
+		const char *operand;
+		size_t n;
+		enum meta_error want = k == 'a' || k == 'm' ? META_OK : META_ERROR_KIND;
+
+		assert_int_equal(meta_parse_key(key, sizeof(key), &kind, &operand, &n), want);
+	}
+}
+
+static void test_key_prefix(void **state)
+{
+	uint8_t key[META_KEY_PREFIX_BYTES];
+
+	meta_key_prefix(META_ATTR, key);
+	assert_memory_equal(key, "\0a", 2);
+	meta_key_prefix(META_MOVE, key);
+	assert_memory_equal(key, "\0m", 2);
+}
+
+static const struct more_case {
+	const char *name;
+	const char *key;
+	size_t key_bytes;
+	const char *value;
+	size_t value_bytes;
+	bool want;
+} more_cases[] = {
+	{ "attr with more", S("\0ax"), S("\1\1"), true },
+	{ "attr without", S("\0ax"), S("\1\0"), false },
+	{ "move with more", S("\0mx"), S("\1\1y"), true },
+	{ "move with more and exchange", S("\0mx"), S("\1\3y"), true },
+	{ "move with exchange alone", S("\0mx"), S("\1\2y"), false },
+	{ "plain record that looks like it", S("x"), S("\1\1"), false },
+	{ "empty key", S(""), S("\1\1"), false },
+	{ "value of one byte", S("\0ax"), S("\1"), false },
+	{ "empty value", S("\0ax"), S(""), false },
+};
+
+static void test_more(void **state)
+{
+	const struct more_case *c = *state;
+	uint8_t *key = exact_copy(c->key, c->key_bytes);
+	uint8_t *value = exact_copy(c->value, c->value_bytes);
+
+	assert_int_equal(meta_has_more(key, c->key_bytes, value, c->value_bytes), c->want);
+	free(key);
+	free(value);
+}
+
+static void test_errors_have_texts(void **state)
+{
+	static const enum meta_error errors[] = {
+		META_OK,	  META_ERROR_SHORT, META_ERROR_KIND, META_ERROR_VERSION,
+		META_ERROR_FLAGS, META_ERROR_VALUE,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		const char *text = meta_error_text(errors[i]);
+
+		assert_true(strlen(text) > 5);
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(text, meta_error_text(errors[j]));
+	}
+}
+
+/* A log of one directory, a group and a move, made by tests/tools/make_golden.py. */
+static void test_golden_log(void **state)
+{
+	static const char *const keys[] = { "\0adir", "\0adir/f", "dir/f", "\0mdir", "\0aempty" };
+	static const size_t key_bytes[] = { 5, 7, 5, 5, 7 };
+	static const bool more[] = { false, true, false, false, false };
+	struct unit_file golden = unit_read_file(GOLDEN_DIR "/meta.data");
+	uint64_t offset = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		struct record_scan_result got;
+		uint64_t left = golden.bytes - offset;
+
+		assert_int_equal(record_scan(golden.data + offset, left, left, &got), RECORD_WHOLE);
+		assert_int_equal(got.rec.key_bytes, key_bytes[i]);
+		assert_memory_equal(got.rec.key, keys[i], key_bytes[i]);
+		assert_int_equal(meta_has_more(got.rec.key, got.rec.key_bytes, got.rec.value,
+					       got.rec.value_bytes),
+				 more[i]);
+		offset += got.bytes;
+	}
+	assert_int_equal(offset, golden.bytes);
+	free(golden.data);
+}
+
+static void add_attr_rows(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(attr_cases); i++) {
+		const struct attr_case *c = &attr_cases[i];
+
+		if (c->golden != NULL)
+			add_row(unit_name("attr golden: %s", c->name), test_attr_golden, c);
+		add_row(unit_name("attr round trip: %s", c->name), test_attr_round_trip, c);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(attr_bytes); i++)
+		add_row(unit_name("attr refused: %s", attr_bytes[i].name), test_attr_byte,
+			&attr_bytes[i]);
+	for (uintptr_t n = 0; n < META_ATTR_BYTES_MAX; n++)
+		add_row(unit_name("attr cut to %lu of 52 bytes", n), test_attr_cut, (void *)n);
+	add_row("attr refused: every version but 1", test_attr_version, NULL);
+	add_row("attr refused: every flag but more", test_attr_flags, NULL);
+	add_row("attr refused: every field bit but 0, 1, 2", test_attr_fields, NULL);
+	add_row("attr refused: fewer fields than bytes", test_attr_fields_against_size, NULL);
+	add_row("attr refused: trailing bytes", test_attr_trailing, NULL);
+	add_row("attr refused: a second of nanoseconds", test_attr_nsec, NULL);
+}
+
+int main(void)
+{
+	add_attr_rows();
+	for (size_t i = 0; i < ARRAY_SIZE(move_cases); i++)
+		add_row(unit_name("move: %s", move_cases[i].name), test_move, &move_cases[i]);
+	add_row("move refused: version, flags, no path", test_move_refusals, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(key_cases); i++)
+		add_row(unit_name("key: %s", key_cases[i].name), test_key, &key_cases[i]);
+	add_row("key refused: every kind but a and m", test_every_other_kind, NULL);
+	add_row("key prefix", test_key_prefix, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(more_cases); i++)
+		add_row(unit_name("more: %s", more_cases[i].name), test_more, &more_cases[i]);
+	add_row("every error has its own text", test_errors_have_texts, NULL);
+	add_row("golden log meta.data", test_golden_log, NULL);
+	return unit_run("meta", rows, row_count);
+}
