@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Cutting the power at every call of a workload: what both crash tests share.
+ *
+ * A workload runs once on a simulated disk.  Before each call the disk is copied (an instant), with
+ * what had been promised by then.  Afterwards images are made of each instant, as the process dying
+ * and several power cuts would leave it, and the test recovers from each.
+ *
+ * Environment:
+ *   CRASH_SEED=n   the seed of random workloads and images (default 1)
+ *   CRASH_RUNS=n   how many random workloads (default: few)
+ *   CRASH_IMAGES=n random images of each instant (default: few)
+ *   CRASH_EVERY=n  look at one image in n (default 1; more where a sanitizer makes it slow)
+ *   CRASH_CALL=n CRASH_IMAGE=n   only this instant, only this image: what a failure prints */
+#ifndef FREYJAFS_TESTS_CRASH_CRASH_H
+#define FREYJAFS_TESTS_CRASH_CRASH_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "codec/compiler.h"
+#include "tests/sim/simdisk.h"
+#include "writer/log_writer.h"
+
+#define CRASH_THREADS_MAX 4
+#define CRASH_WHY_BYTES	  8192
+
+/* How far one thread of a workload has come.  Numbers of steps; each at most the one before. */
+struct crash_progress {
+	uint64_t issued;   /* begun */
+	uint64_t returned; /* the call said 0 */
+	uint64_t synced;   /* known to be durable */
+};
+
+struct crash_instant {
+	struct simdisk *disk;
+	uint64_t call; /* before this call of the workload; the last ones are after it */
+	struct crash_progress progress[CRASH_THREADS_MAX];
+};
+
+struct crash_recorder {
+	struct crash_instant *list;
+	size_t count;
+	/* Written by the workload with crash_set(), read by the hook in any thread. */
+	struct {
+		atomic_uint_least64_t issued, returned, synced;
+	} now[CRASH_THREADS_MAX];
+};
+
+struct crash_options {
+	uint64_t seed;
+	uint64_t runs;
+	unsigned int images;
+	uint64_t every;	     /* one image in so many */
+	uint64_t only_call;  /* 0: all */
+	uint64_t only_image; /* UINT64_MAX: all */
+};
+
+struct crash_options crash_options(unsigned int default_runs, unsigned int default_images);
+
+/* Records every call on 'd' from now on. */
+void crash_record(struct crash_recorder *r, struct simdisk *d);
+/* Adds the state that 'd' has now, behind the last call. */
+void crash_record_end(struct crash_recorder *r, struct simdisk *d);
+void crash_recorder_free(struct crash_recorder *r);
+
+/* How an image came to be. */
+enum crash_kind {
+	CRASH_KILLED, /* the process died, the machine runs on; index 0 */
+	CRASH_CUT,    /* the power was cut */
+};
+
+struct crash_image {
+	struct simdisk *disk;
+	const struct crash_instant *instant;
+	enum crash_kind kind;
+	uint64_t index; /* of the image, for CRASH_IMAGE */
+	uint64_t seed;	/* for choices made from here on */
+};
+
+/* What is under test: a log or a store.  A state is a text; what holds the same has the same one.
+ */
+struct crash_system {
+	const char *name;    /* of the workload */
+	const char *log_dir; /* where active.data is */
+	void *arg;
+	/* Opens what is on 'd' and stores its state, which the caller frees.  NULL: cannot be, and
+	 * 'why' says more. */
+	void *(*open)(void *arg, struct simdisk *d, char **ret_state, struct log_recovery *recovery,
+		      char why[CRASH_WHY_BYTES]);
+	/* Says whether the state may be there after these promises. */
+	bool (*is_allowed)(void *arg, const char *state,
+			   const struct crash_progress progress[CRASH_THREADS_MAX],
+			   enum crash_kind kind, char why[CRASH_WHY_BYTES]);
+	/* Commits something new, makes it durable, stores the state after it.  0 or -errno. */
+	int (*go_on)(void *arg, void *handle, char **ret_state);
+	int (*close)(void *arg, void *handle);
+};
+
+/* Recovers from every image of every instant:
+ * - the state is one that the promises allow;
+ * - what recovery cut is in quarantine, byte for byte, and that and the rest are durable;
+ * - it goes on from there, and that survives the next power cut, which finds nothing to cut;
+ * - of some images: the power is cut again at each call of the recovery.  No state but the same
+ *   comes back, and nothing is destroyed.
+ * Fails the test otherwise, and when the images were not worth looking at. */
+void crash_check(const struct crash_system *system, const struct crash_recorder *recorder,
+		 const struct crash_options *options);
+
+/* Runs the tests; argv[1], if given, is a pattern: only those whose names match it. */
+int crash_run(const char *group, const struct CMUnitTest *tests, size_t count, int argc,
+	      char **argv);
+
+#endif

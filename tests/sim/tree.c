@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/sim/tree.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/sim/content.h"
+
+void tree_fill(uint8_t *value, uint32_t value_bytes, uint64_t tag)
+{
+	struct rng rng = { rng_mix(tag, value_bytes, 3) };
+
+	for (uint32_t i = 0; i < value_bytes; i++)
+		value[i] = (uint8_t)rng_next(&rng);
+}
+
+void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes)
+{
+	static const char *const names[] = {
+		[TREE_END] = "end",	    [TREE_SYNC] = "sync",
+		[TREE_PUT] = "put",	    [TREE_PUT_SET] = "put+set",
+		[TREE_EMPTY] = "empty",	    [TREE_MKDIR] = "mkdir",
+		[TREE_UNLINK] = "unlink",   [TREE_RMDIR] = "rmdir",
+		[TREE_RENAME] = "rename",   [TREE_EXCHANGE] = "exchange",
+		[TREE_BIRTH] = "birth",	    [TREE_SETATTR] = "setattr",
+		[TREE_KEY_PUT] = "key put", [TREE_KEY_DELETE] = "key delete",
+	};
+
+	(void)snprintf(out, out_bytes, "%s %s%s%s", names[op->kind], op->path,
+		       op->to[0] != '\0' ? " -> " : "", op->to);
+}
+
+/* --- doing --- */
+
+static mode_t mode_of(const struct tree_op *op)
+{
+	mode_t otherwise = op->kind == TREE_MKDIR ? 0777 : 0666;
+
+	return op->mode != 0 ? op->mode : otherwise & ~TREE_UMASK;
+}
+
+static uint32_t uid_of(const struct tree_op *op)
+{
+	return op->uid != 0 ? op->uid : TREE_UID;
+}
+
+static uint32_t gid_of(const struct tree_op *op)
+{
+	return op->gid != 0 ? op->gid : TREE_GID;
+}
+
+/* Finds the directory that holds 'path', pinned, and its last component. */
+static int find_parent(struct store *s, const char *path, struct node **ret_dir,
+		       const char **ret_name)
+{
+	struct node *dir = store_root(s), *next;
+
+	for (;;) {
+		size_t n = strcspn(path, "/");
+		int err;
+
+		if (path[n] == '\0') {
+			*ret_dir = dir;
+			*ret_name = path;
+			return 0;
+		}
+		err = store_lookup(s, dir, path, n, &next, NULL);
+		if (dir != store_root(s))
+			store_unpin(s, dir, 1);
+		if (err < 0)
+			return err;
+		dir = next;
+		path += n + 1;
+	}
+}
+
+static void give_back(struct store *s, struct node *n)
+{
+	if (n != store_root(s))
+		store_unpin(s, n, 1);
+}
+
+static struct store_set set_of(const struct tree_op *op)
+{
+	return (struct store_set){
+		.which = STORE_SET_MODE | STORE_SET_UID | STORE_SET_GID,
+		.mode = mode_of(op),
+		.uid = uid_of(op),
+		.gid = gid_of(op),
+	};
+}
+
+/* TREE_PUT, TREE_PUT_SET, TREE_EMPTY. */
+static int do_put(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		  uint64_t tag, uint64_t *ret_end)
+{
+	const struct timespec written_at = { .tv_sec = 1700000000, .tv_nsec = (long)tag };
+	uint32_t value_bytes = op->kind == TREE_EMPTY ? 0 : op->value_bytes;
+	struct store_set set = set_of(op);
+	uint8_t *value = sim_alloc(value_bytes + 1);
+	bool made = false;
+	uint64_t ignored;
+	struct node *n;
+	int err;
+
+	err = store_lookup(s, dir, name, strlen(name), &n, NULL);
+	if (err == -ENOENT) {
+		err = store_create(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op),
+				   &n, NULL);
+		made = err == 0;
+	}
+	if (err < 0) {
+		free(value);
+		return err;
+	}
+	tree_fill(value, value_bytes, tag);
+	err = store_commit(s, n, value, value_bytes, written_at, tag % 2 == 0,
+			   op->kind == TREE_PUT_SET ? &set : NULL, ret_end);
+	/* As a program that creates a file and cannot write it: takes it away again. */
+	if (err < 0 && made && store_unlink(s, dir, name, strlen(name), &ignored) < 0)
+		abort();
+	store_unpin(s, n, 1);
+	free(value);
+	return err;
+}
+
+static int do_mkdir(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		    uint64_t *ret_end)
+{
+	struct node *n;
+	int err = store_mkdir(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op), &n,
+			      NULL, ret_end);
+
+	if (err == 0)
+		store_unpin(s, n, 1);
+	return err;
+}
+
+static int do_rename(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		     uint64_t *ret_end)
+{
+	struct node *to_dir, *born = NULL;
+	const char *to_name;
+	uint64_t ignored;
+	int err = find_parent(s, op->to, &to_dir, &to_name);
+
+	if (err < 0)
+		return err;
+	if (op->kind == TREE_BIRTH)
+		err = store_create(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op),
+				   &born, NULL);
+	if (err == 0)
+		err = store_rename(s, dir, name, strlen(name), to_dir, to_name, strlen(to_name),
+				   op->kind == TREE_EXCHANGE ? RENAME_EXCHANGE : 0, ret_end);
+	if (err < 0 && born != NULL && store_unlink(s, dir, name, strlen(name), &ignored) < 0)
+		abort();
+	if (born != NULL)
+		store_unpin(s, born, 1);
+	give_back(s, to_dir);
+	return err;
+}
+
+static int do_setattr(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		      uint64_t *ret_end)
+{
+	struct store_set set = set_of(op);
+	struct node *n;
+	int err = store_lookup(s, dir, name, strlen(name), &n, NULL);
+
+	if (err < 0)
+		return err;
+	err = store_setattr(s, n, &set, ret_end);
+	store_unpin(s, n, 1);
+	return err;
+}
+
+static int do_key(struct store *s, const struct tree_op *op, uint64_t tag)
+{
+	uint8_t *value;
+	int err;
+
+	if (op->kind == TREE_KEY_DELETE)
+		return store_delete(s, op->path, strlen(op->path));
+	value = sim_alloc(op->value_bytes);
+	tree_fill(value, op->value_bytes, tag);
+	err = store_put(s, op->path, strlen(op->path), value, op->value_bytes, NULL);
+	free(value);
+	return err;
+}
+
+int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t *ret_end)
+{
+	const char *name;
+	struct node *dir;
+	int err;
+
+	*ret_end = 0;
+	if (op->kind == TREE_SYNC)
+		return store_sync(s);
+	if (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE) {
+		err = do_key(s, op, tag);
+		*ret_end = store_end(s);
+		return err;
+	}
+	err = find_parent(s, op->path, &dir, &name);
+	if (err < 0)
+		return err;
+	if (op->kind == TREE_MKDIR)
+		err = do_mkdir(s, dir, name, op, ret_end);
+	else if (op->kind == TREE_UNLINK)
+		err = store_unlink(s, dir, name, strlen(name), ret_end);
+	else if (op->kind == TREE_RMDIR)
+		err = store_rmdir(s, dir, name, strlen(name), ret_end);
+	else if (op->kind == TREE_SETATTR)
+		err = do_setattr(s, dir, name, op, ret_end);
+	else if (op->kind == TREE_RENAME || op->kind == TREE_EXCHANGE || op->kind == TREE_BIRTH)
+		err = do_rename(s, dir, name, op, ret_end);
+	else
+		err = do_put(s, dir, name, op, tag, ret_end);
+	give_back(s, dir);
+	return err;
+}
+
+/* --- looking --- */
+
+/* FNV-1a, 64 bits. */
+static uint64_t hash_value(const uint8_t *value, uint64_t value_bytes)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (uint64_t i = 0; i < value_bytes; i++)
+		hash = (hash ^ value[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+char *tree_line_text(const struct tree_line *line)
+{
+	char times[128] = "", *text;
+
+	if (line->times != NULL)
+		(void)snprintf(times, sizeof(times), " mtime %lld.%09ld ctime %lld.%09ld",
+			       (long long)line->times->mtime.tv_sec, line->times->mtime.tv_nsec,
+			       (long long)line->times->ctime.tv_sec, line->times->ctime.tv_nsec);
+	if (asprintf(&text,
+		     "%s %c %04o %" PRIu32 ":%" PRIu32 " %" PRIu64 " bytes %016" PRIx64 "%s\n",
+		     line->path, line->is_dir ? 'd' : 'f', (unsigned int)line->mode, line->uid,
+		     line->gid, line->value_bytes, hash_value(line->value, line->value_bytes),
+		     times) < 0)
+		abort();
+	return text;
+}
+
+struct listed {
+	char *path;
+	struct node *node;
+	struct store_attr attr;
+};
+
+struct listing {
+	const char *prefix;
+	struct listed *list;
+	size_t count;
+};
+
+static int add_listed(void *arg, const struct store_dirent *entry)
+{
+	struct listing *l = arg;
+	struct listed *new;
+
+	l->list = sim_realloc(l->list, (l->count + 1) * sizeof(l->list[0]));
+	new = &l->list[l->count++];
+	if (asprintf(&new->path, "%s%.*s", l->prefix, (int)entry->name_bytes, entry->name) < 0)
+		abort();
+	new->node = entry->node;
+	new->attr = entry->attr;
+	store_pin_in_list(entry->node);
+	return 0;
+}
+
+struct lines {
+	char **list;
+	size_t count;
+};
+
+/* Adds the line of one node; the log does not know one that is not committed. */
+static int add_line(struct store *s, const struct listed *l, bool times, struct lines *out)
+{
+	struct tree_line line = {
+		.is_dir = S_ISDIR(l->attr.mode),
+		.mode = l->attr.mode & 07777,
+		.uid = l->attr.uid,
+		.gid = l->attr.gid,
+		.value_bytes = l->attr.size_bytes,
+		.path = l->path,
+		.times = times && !S_ISDIR(l->attr.mode) ? &l->attr : NULL,
+	};
+	uint8_t *value = sim_alloc(line.value_bytes + 1);
+	ssize_t got = 0;
+
+	if (!l->attr.committed) {
+		free(value);
+		return 0;
+	}
+	if (!line.is_dir)
+		got = store_read(s, l->node, value, line.value_bytes + 1, 0);
+	if (got >= 0 && (uint64_t)got != line.value_bytes)
+		got = -EPROTO;
+	if (got >= 0) {
+		line.value = value;
+		out->list = sim_realloc(out->list, (out->count + 1) * sizeof(out->list[0]));
+		out->list[out->count++] = tree_line_text(&line);
+	}
+	free(value);
+	return got < 0 ? (int)got : 0;
+}
+
+static int add_dir(struct store *s, struct node *dir, const char *prefix, bool times,
+		   struct lines *out)
+{
+	struct listing l = { .prefix = prefix };
+	int err = store_list(s, dir, 0, add_listed, &l);
+
+	for (size_t i = 0; i < l.count; i++) {
+		struct listed *e = &l.list[i];
+
+		if (err == 0)
+			err = add_line(s, e, times, out);
+		if (err == 0 && S_ISDIR(e->attr.mode)) {
+			char *below;
+
+			if (asprintf(&below, "%s/", e->path) < 0)
+				abort();
+			err = add_dir(s, e->node, below, times, out);
+			free(below);
+		}
+		store_unpin(s, e->node, 1);
+		free(e->path);
+	}
+	free(l.list);
+	return err;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *tree_text(struct store *s, bool times, int *ret_err)
+{
+	struct lines lines = { 0 };
+	int err = add_dir(s, store_root(s), "", times, &lines);
+	size_t bytes = 1;
+	char *text;
+
+	for (size_t i = 0; i < lines.count; i++)
+		bytes += strlen(lines.list[i]);
+	text = sim_alloc(bytes);
+	if (lines.count > 0)
+		qsort(lines.list, lines.count, sizeof(lines.list[0]), compare);
+	bytes = 0;
+	for (size_t i = 0; i < lines.count; i++) {
+		size_t n = strlen(lines.list[i]);
+
+		memcpy(text + bytes, lines.list[i], n);
+		bytes += n;
+		free(lines.list[i]);
+	}
+	free(lines.list);
+	if (err == 0)
+		return text;
+	free(text);
+	*ret_err = err;
+	return NULL;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on a store, a plain model of what they do, and the text of a tree: two trees are the
+ * same if and only if their texts are.  Threads: one at a time. */
+#ifndef FREYJAFS_TESTS_SIM_TREE_H
+#define FREYJAFS_TESTS_SIM_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tests/sim/rng.h"
+#include "writer/store.h"
+
+#define TREE_PATH_BYTES 96
+#define TREE_UID	1000 /* of nodes without a record of their own */
+#define TREE_GID	1001
+#define TREE_UMASK	022
+
+enum tree_op_kind {
+	TREE_END, /* of a list; does nothing */
+	TREE_SYNC,
+	TREE_PUT,     /* a value into a file, made with the attributes of the operation if new */
+	TREE_PUT_SET, /* the same, and sets the attributes in the same commit, also of an old file
+		       */
+	TREE_EMPTY,   /* as TREE_PUT, of no bytes */
+	TREE_MKDIR,
+	TREE_UNLINK,
+	TREE_RMDIR,
+	TREE_RENAME,
+	TREE_EXCHANGE,
+	TREE_BIRTH, /* a file that is created under 'path', renamed to 'to' and never written */
+	TREE_SETATTR,
+	TREE_KEY_PUT, /* by key: directories on the way come into being */
+	TREE_KEY_DELETE,
+};
+
+/* The default attributes: TREE_UID, TREE_GID, mode 0644. */
+struct tree_op {
+	enum tree_op_kind kind;
+	char path[TREE_PATH_BYTES];
+	char to[TREE_PATH_BYTES]; /* TREE_RENAME, TREE_EXCHANGE, TREE_BIRTH */
+	uint32_t value_bytes;
+	mode_t mode; /* 0: the default */
+	uint32_t uid, gid;
+};
+
+/* Writes what 'op' is into 'out'. */
+void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes);
+
+/* Does 'op' to a store; 'tag' makes the value different from others.  Stores the log position to
+ * wait for (0: nothing was appended).  0 or -errno. */
+int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag,
+	       uint64_t *ret_end) WARN_UNUSED;
+
+/* Returns a tree as text, one line for each node in the order of the paths, with 'times' also
+ * those; NULL after a failure to read, stored in 'ret_err'.  The caller frees it. */
+char *tree_text(struct store *s, bool times, int *ret_err);
+
+/* --- the model --- */
+
+struct model; /* opaque, see model.c */
+
+struct model *model_new(void);
+void model_free(struct model *m); /* NULL is a no-op */
+/* Does what tree_op_do() should: 0, or -errno and nothing has changed. */
+int model_do(struct model *m, const struct tree_op *op, uint64_t tag) WARN_UNUSED;
+/* As tree_text() without times. */
+char *model_text(const struct model *m);
+/* Makes up an operation that is likely to succeed. */
+struct tree_op model_random_op(const struct model *m, struct rng *rng);
+
+/* The bytes of a value. */
+void tree_fill(uint8_t *value, uint32_t value_bytes, uint64_t tag);
+/* One line of a tree's text. */
+struct tree_line {
+	bool is_dir;
+	mode_t mode;
+	uint32_t uid, gid;
+	const uint8_t *value;
+	uint64_t value_bytes;
+	const char *path;
+	const struct store_attr *times; /* NULL: without */
+};
+char *tree_line_text(const struct tree_line *line);
+
+#endif
