@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* A filesystem that does nothing: the most that any daemon behind the classic FUSE transport can
+ * reach.  Files can be created and written; their bytes are dropped.  All it remembers is a number
+ * for each name, because the kernel may ask for one again.
+ *
+ *   nullfs [-f] MOUNTPOINT [-o FUSE options]
+ *
+ * It takes the same requests with the same caching and session settings as freyjafs, so that the
+ * kernel asks it the same questions. */
+#define FUSE_USE_VERSION 312
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define NULLFS_TIMEOUT_S     86400.0		   /* nobody else changes the names */
+#define NULLFS_DIRECTORY_BIT ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */
+#define NULLFS_INO_MASK	     (NULLFS_DIRECTORY_BIT - 1)
+#define NULLFS_FILE_BYTES    4096 /* what stat(2) says of every file */
+#define NULLFS_NAMES_MAX     ((size_t)1 << 22)
+#define NULLFS_REMOVED	     1 /* in place of a number */
+
+/* The inode numbers of what exists, by the hash of parent and name that they are made of. */
+static _Atomic(fuse_ino_t) names[NULLFS_NAMES_MAX];
+
+/* FNV-1a. */
+static fuse_ino_t hash_name(fuse_ino_t parent, const char *name)
+{
+	fuse_ino_t hash = (UINT64_C(0xcbf29ce484222325) ^ parent) * UINT64_C(0x100000001b3);
+
+	for (; *name != '\0'; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+	hash = (hash ^ hash >> 32) & NULLFS_INO_MASK;
+	return hash < 16 ? 16 : hash;
+}
+
+/* Finds the place of a name, or the free one where it would be. */
+static _Atomic(fuse_ino_t) *find_name(fuse_ino_t hash)
+{
+	size_t i = hash % NULLFS_NAMES_MAX;
+	fuse_ino_t ino;
+
+	while ((ino = atomic_load(&names[i])) != 0 && (ino & NULLFS_INO_MASK) != hash)
+		i = (i + 1) % NULLFS_NAMES_MAX;
+	return &names[i];
+}
+
+static fuse_ino_t add_name(fuse_ino_t parent, const char *name, bool is_dir)
+{
+	fuse_ino_t hash = hash_name(parent, name), free_place;
+	fuse_ino_t ino = hash | (is_dir ? NULLFS_DIRECTORY_BIT : 0);
+	_Atomic(fuse_ino_t) *place;
+
+	do {
+		place = find_name(hash);
+		free_place = 0;
+	} while (atomic_load(place) == 0 &&
+		 !atomic_compare_exchange_strong(place, &free_place, ino));
+	return ino;
+}
+
+static void fill_stat(fuse_ino_t ino, struct stat *ret)
+{
+	bool is_dir = ino == FUSE_ROOT_ID || (ino & NULLFS_DIRECTORY_BIT) != 0;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->st_ino = ino;
+	ret->st_mode = is_dir ? S_IFDIR | 0755 : S_IFREG | 0644;
+	ret->st_nlink = is_dir ? 2 : 1;
+	ret->st_size = is_dir ? 0 : NULLFS_FILE_BYTES;
+}
+
+static void fill_entry(fuse_ino_t ino, struct fuse_entry_param *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->ino = ino;
+	ret->attr_timeout = NULLFS_TIMEOUT_S;
+	ret->entry_timeout = NULLFS_TIMEOUT_S;
+	fill_stat(ret->ino, &ret->attr);
+}
+
+/* As the daemon does. */
+static void null_init(void *userdata, struct fuse_conn_info *conn)
+{
+	conn->want |= conn->capable &
+		      (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
+				      FUSE_CAP_WRITEBACK_CACHE);
+	conn->time_gran = 1;
+}
+
+static void null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fuse_entry_param e = { .entry_timeout = NULLFS_TIMEOUT_S }; /* not there */
+	fuse_ino_t ino = atomic_load(find_name(hash_name(parent, name)));
+
+	if (ino != 0)
+		fill_entry(ino, &e);
+	(void)fuse_reply_entry(req, &e);
+}
+
+static void null_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
+{
+	fuse_reply_none(req);
+}
+
+static void null_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+
+	fill_stat(ino, &st);
+	(void)fuse_reply_attr(req, &st, NULLFS_TIMEOUT_S);
+}
+
+static void null_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+			 struct fuse_file_info *fi)
+{
+	null_getattr(req, ino, fi);
+}
+
+static void null_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fuse_entry_param e;
+
+	fill_entry(add_name(parent, name, true), &e);
+	(void)fuse_reply_entry(req, &e);
+}
+
+static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+			struct fuse_file_info *fi)
+{
+	struct fuse_entry_param e;
+
+	fill_entry(add_name(parent, name, false), &e);
+	e.attr.st_size = 0;
+	fi->keep_cache = 1;
+	(void)fuse_reply_create(req, &e, fi);
+}
+
+static void null_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	_Atomic(fuse_ino_t) *place = find_name(hash_name(parent, name));
+
+	if (atomic_load(place) != 0)
+		atomic_store(place, NULLFS_REMOVED);
+	(void)fuse_reply_err(req, 0);
+}
+
+static void null_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fi->keep_cache = 1;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
+	(void)fuse_reply_open(req, fi);
+}
+
+static void null_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		      struct fuse_file_info *fi)
+{
+	static const char zeros[NULLFS_FILE_BYTES];
+	size_t left = offset < NULLFS_FILE_BYTES ? (size_t)(NULLFS_FILE_BYTES - offset) : 0;
+
+	(void)fuse_reply_buf(req, zeros, size < left ? size : left);
+}
+
+static void null_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
+{
+	(void)fuse_reply_write(req, size);
+}
+
+static void null_done(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fuse_reply_err(req, 0);
+}
+
+static void null_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	(void)fuse_reply_err(req, 0);
+}
+
+static void null_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+			 struct fuse_file_info *fi)
+{
+	(void)fuse_reply_buf(req, NULL, 0);
+}
+
+static const struct fuse_lowlevel_ops null_ops = {
+	.init = null_init,
+	.lookup = null_lookup,
+	.forget = null_forget,
+	.getattr = null_getattr,
+	.setattr = null_setattr,
+	.mkdir = null_mkdir,
+	.unlink = null_remove,
+	.rmdir = null_remove,
+	.create = null_create,
+	.open = null_open,
+	.read = null_read,
+	.write = null_write,
+	.flush = null_done,
+	.release = null_done,
+	.fsync = null_fsync,
+	.opendir = null_open,
+	.readdir = null_readdir,
+	.releasedir = null_done,
+	.fsyncdir = null_fsync,
+};
+
+static int serve(struct fuse_session *session, const struct fuse_cmdline_opts *opts)
+{
+	struct fuse_loop_config *config;
+	int result = 1;
+
+	if (fuse_set_signal_handlers(session) != 0)
+		return 1;
+	if (fuse_session_mount(session, opts->mountpoint) != 0)
+		goto out_signals;
+	if (fuse_daemonize(opts->foreground) != 0)
+		goto out_mount;
+	config = fuse_loop_cfg_create();
+	fuse_loop_cfg_set_clone_fd(config, (unsigned int)opts->clone_fd);
+	fuse_loop_cfg_set_max_threads(config, opts->max_threads);
+	if (opts->max_idle_threads != UINT_MAX)
+		fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
+	result = fuse_session_loop_mt(session, config) == 0 ? 0 : 1;
+	fuse_loop_cfg_destroy(config);
+out_mount:
+	fuse_session_unmount(session);
+out_signals:
+	fuse_remove_signal_handlers(session);
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
+	struct fuse_cmdline_opts opts;
+	struct fuse_session *session;
+	int result = 1;
+
+	if (fuse_parse_cmdline(&args, &opts) != 0)
+		return 1;
+	if (opts.show_help || !opts.mountpoint) {
+		(void)printf("Usage: nullfs [-f] MOUNTPOINT [-o FUSE options]\n");
+		fuse_cmdline_help();
+		result = opts.show_help ? 0 : 1;
+		goto out;
+	}
+	session = fuse_session_new(&args, &null_ops, sizeof(null_ops), NULL);
+	if (session) {
+		result = serve(session, &opts);
+		fuse_session_destroy(session);
+	}
+out:
+	free(opts.mountpoint);
+	fuse_opt_free_args(&args);
+	return result;
+}
