@@ -23,12 +23,13 @@
 #define NULLFS_TIMEOUT_S     86400.0		   /* nobody else changes the names */
 #define NULLFS_DIRECTORY_BIT ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */
 #define NULLFS_INO_MASK	     (NULLFS_DIRECTORY_BIT - 1)
-#define NULLFS_FILE_BYTES    4096 /* what stat(2) says of every file */
-#define NULLFS_NAMES_MAX     ((size_t)1 << 22)
-#define NULLFS_REMOVED	     1 /* in place of a number */
+#define NULLFS_FILE_BYTES    4096	       /* what stat(2) says of every file */
+#define NULLFS_NAMES_MAX     ((size_t)1 << 22) /* places for them, of which half are used */
+#define NULLFS_REMOVED	     1		       /* in place of a number */
 
 /* The inode numbers of what exists, by the hash of parent and name that they are made of. */
 static _Atomic(fuse_ino_t) names[NULLFS_NAMES_MAX];
+static atomic_size_t name_count;
 
 /* FNV-1a. */
 static fuse_ino_t hash_name(fuse_ino_t parent, const char *name)
@@ -52,12 +53,15 @@ static _Atomic(fuse_ino_t) *find_name(fuse_ino_t hash)
 	return &names[i];
 }
 
+/* Returns 0 if there are too many. */
 static fuse_ino_t add_name(fuse_ino_t parent, const char *name, bool is_dir)
 {
 	fuse_ino_t hash = hash_name(parent, name), free_place;
 	fuse_ino_t ino = hash | (is_dir ? NULLFS_DIRECTORY_BIT : 0);
 	_Atomic(fuse_ino_t) *place;
 
+	if (atomic_fetch_add(&name_count, 1) >= NULLFS_NAMES_MAX / 2)
+		return 0;
 	do {
 		place = find_name(hash);
 		free_place = 0;
@@ -131,7 +135,10 @@ static void null_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode
 	struct fuse_entry_param e;
 
 	fill_entry(add_name(parent, name, true), &e);
-	(void)fuse_reply_entry(req, &e);
+	if (e.ino == 0)
+		(void)fuse_reply_err(req, ENOSPC);
+	else
+		(void)fuse_reply_entry(req, &e);
 }
 
 static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -142,7 +149,10 @@ static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mod
 	fill_entry(add_name(parent, name, false), &e);
 	e.attr.st_size = 0;
 	fi->keep_cache = 1;
-	(void)fuse_reply_create(req, &e, fi);
+	if (e.ino == 0)
+		(void)fuse_reply_err(req, ENOSPC);
+	else
+		(void)fuse_reply_create(req, &e, fi);
 }
 
 static void null_remove(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -24,7 +24,8 @@ struct workload {
 	const char *name;
 	struct tree_op ops[OPS_MAX];
 	size_t op_count;
-	bool any_keys; /* also keys that no path can name, which the model does not know */
+	uint64_t room_bytes; /* on the disk, once the store is open; 0: no limit */
+	bool any_keys;	     /* also keys that no path can name, which the model does not know */
 };
 
 #define PUT(p, n)                                             \
@@ -115,6 +116,12 @@ static const struct workload by_hand[] = {
 	    KEY_DELETE("users/42/name"), KEY_PUT("users/7/name", 3), KEY_DELETE("users/42/mail"),
 	    UNLINK("users/7/name"), KEY_PUT("x", 50), KEY_PUT("x", 2500), SYNC, KEY_DELETE("x"),
 	    KEY_PUT("k/l/m", 4), RENAME("k/l", "k/z"), KEY_DELETE("k/z/m") } },
+	{ "full disk",
+	  { PUT("a", 1500), PUT_AS("b", 1500, 0600), PUT("c", 1500), PUT_AS("d", 1500, 0600),
+	    PUT("e", 40), SYNC, PUT_AS("f", 1500, 0600), PUT("a", 3000), UNLINK("a"), MKDIR("g"),
+	    UNLINK("b"), PUT("g/h", 900), RENAME("c", "e"), PUT("i", 5), SYNC, UNLINK("c"),
+	    PUT("k", 70000), PUT("l", 5) },
+	  .room_bytes = 4000 },
 };
 
 /* How a store is opened. */
@@ -224,6 +231,56 @@ static char *store_state(struct store *s, int *ret_err)
 	return tree;
 }
 
+/* What the odd keys hold.  An empty file is not the value of a key. */
+struct key_values {
+	void *values[ARRAY_SIZE(odd_keys)]; /* NULL: nothing */
+	size_t bytes[ARRAY_SIZE(odd_keys)];
+};
+
+static void get_keys(struct store *s, struct key_values *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(odd_keys); i++) {
+		ret->values[i] = NULL;
+		if (store_get(s, odd_keys[i], strlen(odd_keys[i]), &ret->values[i],
+			      &ret->bytes[i]) < 0 ||
+		    ret->bytes[i] > 0)
+			continue;
+		free(ret->values[i]);
+		ret->values[i] = NULL;
+	}
+}
+
+/* An operation by key changes its own key and no other, however they hide each other. */
+static void check_keys(struct run *run, const struct tree_op *op, uint64_t tag, bool done,
+		       struct key_values *before, struct key_values *after)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(odd_keys); i++) {
+		bool own = done && strcmp(odd_keys[i], op->path) == 0;
+		const void *want = before->values[i];
+		size_t bytes = before->bytes[i];
+		uint8_t *value = NULL;
+
+		if (own && op->kind == TREE_KEY_PUT) {
+			bytes = op->value_bytes;
+			want = value = calloc(1, bytes);
+			assert_non_null(value);
+			tree_fill(value, op->value_bytes, tag);
+		} else if (own) {
+			want = NULL;
+		}
+		if ((want == NULL) != (after->values[i] == NULL) ||
+		    (want != NULL &&
+		     (after->bytes[i] != bytes || memcmp(after->values[i], want, bytes) != 0)))
+			fail_msg("%s: operation %" PRIu64 ", %s by key '%s', leaves key '%s' %s",
+				 run->workload->name, tag,
+				 op->kind == TREE_KEY_PUT ? "put" : "delete", op->path, odd_keys[i],
+				 after->values[i] == NULL ? "without its value" : "with another");
+		free(value);
+		free(before->values[i]);
+		free(after->values[i]);
+	}
+}
+
 /* The tree is what the model says. */
 static void check_model(struct run *run, struct store *s, const struct model *m, const char *op)
 {
@@ -245,19 +302,32 @@ static void step(struct run *run, struct store *s, struct model *m, uint64_t i)
 	const struct tree_op *op = &run->workload->ops[i];
 	char text[256];
 	uint64_t end;
-	int err, want, state_err = 0;
+	bool to_sync = store_is_synchronous(s) || op->kind == TREE_SYNC;
+	bool by_key = run->workload->any_keys &&
+		      (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE);
+	struct key_values before, after;
+	int err, wait_err, want, state_err = 0;
 
 	tree_op_text(op, text, sizeof(text));
 	atomic_store(&run->recorder.now[0].issued, i + 1);
-	err = tree_op_do(s, op, i, &end);
+	if (by_key)
+		get_keys(s, &before);
+	err = wait_err = tree_op_do(s, op, i, &end);
 	if (err == 0)
 		atomic_store(&run->recorder.now[0].returned, i + 1);
 	if (err == 0 && store_is_synchronous(s))
-		err = wait_for(s, end);
-	if (err == 0 && (store_is_synchronous(s) || op->kind == TREE_SYNC))
+		wait_err = wait_for(s, end);
+	if (wait_err == 0 && to_sync)
 		atomic_store(&run->recorder.now[0].synced, i + 1);
-	want = run->workload->any_keys ? 0 : model_do(m, op, i);
+	if (by_key) {
+		get_keys(s, &after);
+		check_keys(run, op, i, err == 0, &before, &after);
+	}
+	if (wait_err != err) /* acknowledged, and then no room for the buffer */
+		assert_true(run->workload->room_bytes > 0 && wait_err == -ENOSPC);
 	if (!run->workload->any_keys) {
+		/* A full disk: the operation did nothing, or it is in the buffer. */
+		want = err == -ENOSPC && run->workload->room_bytes > 0 ? err : model_do(m, op, i);
 		if ((err < 0) != (want < 0))
 			fail_msg("%s: operation %" PRIu64 ", %s: %s; the model says %s",
 				 run->workload->name, i, text, strerror(-err), strerror(-want));
@@ -366,14 +436,20 @@ static void run_workload(const char *name, const struct workload *workload, cons
 	struct simdisk *disk = simdisk_new();
 	struct model *m = model_new();
 	struct store *s;
+	int err;
 
 	crash_record(&run.recorder, disk);
 	assert_int_equal(open_store(mode, disk, &s, NULL), 0);
+	if (workload->room_bytes > 0)
+		simdisk_set_capacity(disk, simdisk_used_bytes(disk) + workload->room_bytes);
 	run.snapshots[0] = calloc(1, 1);
 	for (uint64_t i = 0; i < workload->op_count; i++)
 		step(&run, s, m, i);
-	assert_int_equal(store_close(s), 0);
-	atomic_store(&run.recorder.now[0].synced, workload->op_count);
+	err = store_close(s);
+	if (err == 0)
+		atomic_store(&run.recorder.now[0].synced, workload->op_count);
+	else /* a buffer that the disk has no room for */
+		assert_true(workload->room_bytes > 0 && mode->buffer_bytes > 0 && err == -ENOSPC);
 	crash_record_end(&run.recorder, disk);
 	assert_int_equal(simdisk_open_count(disk), 0);
 	crash_check(&system, &run.recorder, options);

@@ -516,6 +516,34 @@ static bool run_once(struct fault_run *run, const void *scenario)
 	return hits > 0;
 }
 
+/* A log that is open cannot be opened; it is not changed by the attempt. */
+static void test_second_writer(void **state)
+{
+	static const struct scenario scenario = {
+		"second writer", START_NOTHING, NEVER, 0, { STEP_END }
+	};
+	static const struct fault none = { "no fault", FAULT_ERROR, 0, 0 };
+	struct fault_run run = { .scenario = "second writer", .fault = &none };
+	struct world w = { .run = &run, .scenario = &scenario };
+	struct log_writer *first;
+	struct diag diag;
+
+	(void)state;
+	run.disk = simdisk_new();
+	run.io = faultio_new(simdisk_io(run.disk));
+	assert_int_equal(open_writer(&w, faultio_io(run.io), NULL, NULL, NULL, &diag), 0);
+	first = w.writer;
+	assert_int_equal(step_append(&w), 0);
+	assert_int_equal(open_writer(&w, faultio_io(run.io), NULL, NULL, NULL, &diag),
+			 -EWOULDBLOCK);
+	FAULT_CHECK(&run, strstr(diag.text, LOG_PATH) != NULL, "the refusal does not name the log");
+	w.writer = first;
+	check_heals(&w);
+	check_reopen(&w, run.disk, "afterwards", w.next);
+	faultio_free(run.io);
+	simdisk_free(run.disk);
+}
+
 struct row {
 	const struct scenario *scenario;
 	const struct fault *fault;
@@ -534,7 +562,7 @@ static void test_row(void **state)
 int main(int argc, char **argv)
 {
 	static struct row rows[ARRAY_SIZE(scenarios) * FAULT_COUNT];
-	static struct CMUnitTest tests[ARRAY_SIZE(rows)];
+	static struct CMUnitTest tests[ARRAY_SIZE(rows) + 1];
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		rows[i].scenario = &scenarios[i / FAULT_COUNT];
@@ -543,5 +571,7 @@ int main(int argc, char **argv)
 			       rows[i].fault->name);
 		tests[i] = (struct CMUnitTest){ rows[i].name, test_row, NULL, NULL, &rows[i] };
 	}
+	tests[ARRAY_SIZE(rows)] =
+		(struct CMUnitTest){ "second writer", test_second_writer, NULL, NULL, NULL };
 	return fault_main("fault: log", tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -448,23 +448,24 @@ static bool run_once(struct fault_run *run, const void *scenario)
 
 #define FULL_FILES 64
 
-/* Puts files until the disk is full.  Returns how many. */
+/* Puts files, smaller and smaller, until there is no room for one byte.  Returns how many. */
 static uint64_t fill(struct world *w)
 {
 	uint64_t count = 0, end;
-	int err = 0;
 
-	while (count < FULL_FILES) {
-		struct tree_op op = { .kind = TREE_PUT, .value_bytes = 3000 };
+	for (uint32_t bytes = 3000; bytes > 0; bytes /= 10) {
+		int err = 0;
 
-		(void)snprintf(op.path, sizeof(op.path), "file%" PRIu64, count);
-		err = tree_op_do(w->store, &op, count, &end);
-		if (err < 0)
-			break;
-		assert_int_equal(model_do(w->model, &op, count), 0);
-		count++;
+		while (count < FULL_FILES && err == 0) {
+			struct tree_op op = { .kind = TREE_PUT, .value_bytes = bytes };
+
+			(void)snprintf(op.path, sizeof(op.path), "file%02" PRIu64, count);
+			err = tree_op_do(w->store, &op, count, &end);
+			if (err == 0)
+				assert_int_equal(model_do(w->model, &op, count++), 0);
+		}
+		assert_int_equal(err, -ENOSPC);
 	}
-	assert_int_equal(err, -ENOSPC);
 	return count;
 }
 
@@ -488,7 +489,7 @@ static void test_full_disk(void **state)
 	push_state(&w);
 	check_tree(&w, w.store, last_state(&w), "full");
 	for (uint64_t i = 0; i < count; i++) {
-		(void)snprintf(op.path, sizeof(op.path), "file%" PRIu64, i);
+		(void)snprintf(op.path, sizeof(op.path), "file%02" PRIu64, i);
 		FAULT_CHECK(&run, tree_op_do(w.store, &op, 0, &end) == 0,
 			    "unlink of %s on a full disk fails", op.path);
 		assert_int_equal(model_do(w.model, &op, 0), 0);

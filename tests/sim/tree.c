@@ -94,6 +94,14 @@ static struct store_set set_of(const struct tree_op *op)
 	};
 }
 
+static bool has_mtime(struct store *s, struct node *n, struct timespec want)
+{
+	struct store_attr attr;
+
+	store_getattr(s, n, &attr);
+	return attr.mtime.tv_sec == want.tv_sec && attr.mtime.tv_nsec == want.tv_nsec;
+}
+
 /* TREE_PUT, TREE_PUT_SET, TREE_EMPTY. */
 static int do_put(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
 		  uint64_t tag, uint64_t *ret_end)
@@ -102,7 +110,7 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	uint32_t value_bytes = op->kind == TREE_EMPTY ? 0 : op->value_bytes;
 	struct store_set set = set_of(op);
 	uint8_t *value = sim_alloc(value_bytes + 1);
-	bool made = false;
+	bool made = false, shown = tag % 2 == 0;
 	uint64_t ignored;
 	struct node *n;
 	int err;
@@ -118,8 +126,10 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 		return err;
 	}
 	tree_fill(value, value_bytes, tag);
-	err = store_commit(s, n, value, value_bytes, written_at, tag % 2 == 0,
+	err = store_commit(s, n, value, value_bytes, written_at, shown,
 			   op->kind == TREE_PUT_SET ? &set : NULL, ret_end);
+	if (err == 0 && shown && !has_mtime(s, n, written_at))
+		err = -EPROTO; /* somebody saw that time, and now it is another */
 	/* As a program that creates a file and cannot write it: takes it away again. */
 	if (err < 0 && made && store_unlink(s, dir, name, strlen(name), &ignored) < 0)
 		abort();
@@ -201,11 +211,8 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 	*ret_end = 0;
 	if (op->kind == TREE_SYNC)
 		return store_sync(s);
-	if (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE) {
-		err = do_key(s, op, tag);
-		*ret_end = store_end(s);
-		return err;
-	}
+	if (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE)
+		return do_key(s, op, tag); /* waits by itself */
 	err = find_parent(s, op->path, &dir, &name);
 	if (err < 0)
 		return err;

@@ -49,7 +49,7 @@ struct tree_op {
 void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes);
 
 /* Does 'op' to a store; 'tag' makes the value different from others.  Stores the log position to
- * wait for (0: nothing was appended).  0 or -errno. */
+ * wait for (0: there is nothing to wait for).  0 or -errno. */
 int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag,
 	       uint64_t *ret_end) WARN_UNUSED;
 
