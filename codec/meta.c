@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "codec/le.h"
+#include "codec/xattrs.h"
 
-#define NSEC_PER_SEC 1000000000
+#define NSEC_PER_SEC	  1000000000
+#define TARGET_SIZE_BYTES 2 /* before the target */
+#define XATTRS_SIZE_BYTES 4 /* before the list */
 
 /* The fixed part of an attr value. */
 enum {
@@ -20,18 +23,28 @@ enum {
 };
 
 _Static_assert(META_VERSION == 1, "on disk: docs/FORMAT.md describes version 1");
-_Static_assert(META_ATTR == 'a' && META_MOVE == 'm', "on disk: kinds cannot change");
+_Static_assert(META_ATTR == 'a' && META_LINK == 'l' && META_MOVE == 'm',
+	       "on disk: kinds cannot change");
 _Static_assert(META_FLAG_MORE == 1 && META_FLAG_EXCHANGE == 2, "on disk: flags cannot change");
 _Static_assert(META_TYPE_FILE == 1 && META_TYPE_DIRECTORY == 2, "on disk: types cannot change");
-_Static_assert(META_CONTENT_KEPT == 0 && META_CONTENT_EMPTY == 1,
+_Static_assert(META_TYPE_SYMLINK == 3 && META_TYPE_FIFO == 4 && META_TYPE_SOCKET == 5,
+	       "on disk: types");
+_Static_assert(META_TYPE_CHAR_DEVICE == 6 && META_TYPE_BLOCK_DEVICE == 7, "on disk: types");
+_Static_assert(META_CONTENT_KEPT == 0 && META_CONTENT_EMPTY == 1 && META_CONTENT_NEW == 2,
 	       "on disk: content values cannot change");
 _Static_assert(META_FIELD_MTIME == 1 && META_FIELD_ATIME == 2 && META_FIELD_CTIME == 4,
 	       "on disk: field bits");
+_Static_assert(META_FIELD_RDEV == 8 && META_FIELD_INO == 16, "on disk: field bits");
+_Static_assert(META_FIELD_TARGET == 32 && META_FIELD_XATTRS == 64, "on disk: field bits");
+_Static_assert(META_FIELDS_KNOWN == 2 * META_FIELD_XATTRS - 1, "all of them, and no others");
 _Static_assert(META_ATTR_FIXED_BYTES == ATTR_GID + 4, "the fixed part ends with the gid");
 _Static_assert(META_TIME_BYTES == 8 + 4, "i64 seconds, u32 nanoseconds");
-_Static_assert(META_ATTR_BYTES_MAX == 52, "fixed part and three times");
-_Static_assert(META_KEY_PREFIX_BYTES == 2 && META_MOVE_FIXED_BYTES == 2,
-	       "NUL + kind; version + flags");
+_Static_assert(META_RDEV_BYTES == 4 + 4 && META_INO_BYTES == 8, "u32 major, u32 minor; u64");
+_Static_assert(META_ATTR_BYTES_MAX == 68, "fixed part, three times, device and inode number");
+_Static_assert(META_KEY_PREFIX_BYTES == 2, "NUL, kind");
+_Static_assert(META_MOVE_FIXED_BYTES == 2 + META_INO_BYTES, "version, flags, inode number");
+_Static_assert(META_EXCHANGE_FIXED_BYTES == 2 + 2 * META_INO_BYTES,
+	       "version, flags, two inode numbers");
 
 bool meta_is_key(const void *key, size_t key_bytes)
 {
@@ -45,7 +58,7 @@ enum meta_error meta_parse_key(const void *key, size_t key_bytes, enum meta_kind
 
 	if (key_bytes < META_KEY_PREFIX_BYTES)
 		return META_ERROR_SHORT;
-	if (k[1] != META_ATTR && k[1] != META_MOVE)
+	if (k[1] != META_ATTR && k[1] != META_LINK && k[1] != META_MOVE)
 		return META_ERROR_KIND;
 	*ret_kind = (enum meta_kind)k[1];
 	*ret_operand = (const char *)k + META_KEY_PREFIX_BYTES;
@@ -74,10 +87,58 @@ static uint8_t *encode_time(uint8_t *p, const struct meta_time *t)
 	return p + META_TIME_BYTES;
 }
 
-size_t meta_attr_encode(const struct meta_attr *attr, uint8_t out[META_ATTR_BYTES_MAX])
+size_t meta_attr_bytes(const struct meta_attr *attr)
 {
-	uint8_t *p = out + META_ATTR_FIXED_BYTES;
+	size_t bytes = META_ATTR_FIXED_BYTES;
 
+	bytes += attr->fields & META_FIELD_MTIME ? META_TIME_BYTES : 0;
+	bytes += attr->fields & META_FIELD_ATIME ? META_TIME_BYTES : 0;
+	bytes += attr->fields & META_FIELD_CTIME ? META_TIME_BYTES : 0;
+	bytes += attr->fields & META_FIELD_RDEV ? META_RDEV_BYTES : 0;
+	bytes += attr->fields & META_FIELD_INO ? META_INO_BYTES : 0;
+	bytes += attr->fields & META_FIELD_TARGET ? TARGET_SIZE_BYTES + attr->target_bytes : 0;
+	bytes += attr->fields & META_FIELD_XATTRS ? XATTRS_SIZE_BYTES + attr->xattrs_bytes : 0;
+	return bytes;
+}
+
+static uint8_t *encode_bytes(uint8_t *p, const void *bytes, size_t n)
+{
+	if (n > 0)
+		memcpy(p, bytes, n);
+	return p + n;
+}
+
+/* Writes the optional fields.  Returns the end. */
+static uint8_t *encode_fields(const struct meta_attr *attr, uint8_t *p)
+{
+	if (attr->fields & META_FIELD_MTIME)
+		p = encode_time(p, &attr->mtime);
+	if (attr->fields & META_FIELD_ATIME)
+		p = encode_time(p, &attr->atime);
+	if (attr->fields & META_FIELD_CTIME)
+		p = encode_time(p, &attr->ctime);
+	if (attr->fields & META_FIELD_RDEV) {
+		le32_store(p, attr->rdev_major);
+		le32_store(p + 4, attr->rdev_minor);
+		p += META_RDEV_BYTES;
+	}
+	if (attr->fields & META_FIELD_INO) {
+		le64_store(p, attr->ino);
+		p += META_INO_BYTES;
+	}
+	if (attr->fields & META_FIELD_TARGET) {
+		le16_store(p, (uint16_t)attr->target_bytes);
+		p = encode_bytes(p + TARGET_SIZE_BYTES, attr->target, attr->target_bytes);
+	}
+	if (attr->fields & META_FIELD_XATTRS) {
+		le32_store(p, (uint32_t)attr->xattrs_bytes);
+		p = encode_bytes(p + XATTRS_SIZE_BYTES, attr->xattrs, attr->xattrs_bytes);
+	}
+	return p;
+}
+
+size_t meta_attr_encode(const struct meta_attr *attr, uint8_t *out)
+{
 	out[ATTR_VERSION] = META_VERSION;
 	out[ATTR_FLAGS] = attr->flags;
 	out[ATTR_TYPE] = (uint8_t)attr->type;
@@ -86,39 +147,114 @@ size_t meta_attr_encode(const struct meta_attr *attr, uint8_t out[META_ATTR_BYTE
 	le16_store(out + ATTR_MODE, attr->mode);
 	le32_store(out + ATTR_UID, attr->uid);
 	le32_store(out + ATTR_GID, attr->gid);
-	if (attr->fields & META_FIELD_MTIME)
-		p = encode_time(p, &attr->mtime);
-	if (attr->fields & META_FIELD_ATIME)
-		p = encode_time(p, &attr->atime);
-	if (attr->fields & META_FIELD_CTIME)
-		p = encode_time(p, &attr->ctime);
-	return (size_t)(p - out);
+	return (size_t)(encode_fields(attr, out + META_ATTR_FIXED_BYTES) - out);
 }
 
-/* Takes one time off the front of [*p, end). */
-static enum meta_error decode_time(const uint8_t **p, const uint8_t *end, struct meta_time *ret)
+/* What is left of a value that is being decoded. */
+struct rest {
+	const uint8_t *p;
+	size_t bytes;
+};
+
+/* Takes 'n' bytes off the front.  NULL: there are fewer. */
+static const uint8_t *take(struct rest *rest, size_t n)
 {
-	if (end - *p < META_TIME_BYTES)
+	const uint8_t *p = rest->p;
+
+	if (rest->bytes < n)
+		return NULL;
+	rest->p += n;
+	rest->bytes -= n;
+	return p;
+}
+
+static enum meta_error decode_time(struct rest *rest, struct meta_time *ret)
+{
+	const uint8_t *p = take(rest, META_TIME_BYTES);
+
+	if (p == NULL)
 		return META_ERROR_SHORT;
-	ret->sec = (int64_t)le64_load(*p);
-	ret->nsec = le32_load(*p + 8);
-	*p += META_TIME_BYTES;
+	ret->sec = (int64_t)le64_load(p);
+	ret->nsec = le32_load(p + 8);
 	return ret->nsec < NSEC_PER_SEC ? META_OK : META_ERROR_VALUE;
 }
 
-static enum meta_error decode_times(const uint8_t *p, const uint8_t *end, struct meta_attr *attr)
+static enum meta_error decode_times(struct rest *rest, struct meta_attr *attr)
 {
 	struct meta_time *const times[] = { &attr->mtime, &attr->atime, &attr->ctime };
-	enum meta_error err;
+	enum meta_error err = META_OK;
 
-	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
-		if ((attr->fields & (1u << i)) == 0)
-			continue;
-		err = decode_time(&p, end, times[i]);
-		if (err != META_OK)
-			return err;
+	for (size_t i = 0; err == META_OK && i < ARRAY_SIZE(times); i++)
+		if (attr->fields & (1u << i))
+			err = decode_time(rest, times[i]);
+	return err;
+}
+
+static enum meta_error decode_numbers(struct rest *rest, struct meta_attr *attr)
+{
+	const uint8_t *p;
+
+	if (attr->fields & META_FIELD_RDEV) {
+		p = take(rest, META_RDEV_BYTES);
+		if (p == NULL)
+			return META_ERROR_SHORT;
+		attr->rdev_major = le32_load(p);
+		attr->rdev_minor = le32_load(p + 4);
 	}
-	return p == end ? META_OK : META_ERROR_VALUE;
+	if (attr->fields & META_FIELD_INO) {
+		p = take(rest, META_INO_BYTES);
+		if (p == NULL)
+			return META_ERROR_SHORT;
+		attr->ino = le64_load(p);
+		if (attr->ino == 0)
+			return META_ERROR_VALUE;
+	}
+	return META_OK;
+}
+
+static enum meta_error decode_target(struct rest *rest, struct meta_attr *attr)
+{
+	const uint8_t *p = take(rest, TARGET_SIZE_BYTES);
+
+	if (p == NULL)
+		return META_ERROR_SHORT;
+	attr->target_bytes = le16_load(p);
+	attr->target = (const char *)take(rest, attr->target_bytes);
+	if (attr->target == NULL)
+		return META_ERROR_SHORT;
+	if (attr->target_bytes == 0 || attr->target_bytes > META_TARGET_BYTES_MAX ||
+	    memchr(attr->target, '\0', attr->target_bytes) != NULL)
+		return META_ERROR_VALUE;
+	return META_OK;
+}
+
+static enum meta_error decode_xattrs(struct rest *rest, struct meta_attr *attr)
+{
+	const uint8_t *p = take(rest, XATTRS_SIZE_BYTES);
+
+	if (p == NULL)
+		return META_ERROR_SHORT;
+	attr->xattrs_bytes = le32_load(p);
+	attr->xattrs = take(rest, attr->xattrs_bytes);
+	if (attr->xattrs == NULL)
+		return META_ERROR_SHORT;
+	return xattrs_ok(attr->xattrs, attr->xattrs_bytes) ? META_OK : META_ERROR_VALUE;
+}
+
+/* Decodes the optional fields, which are all that is left. */
+static enum meta_error decode_fields(struct rest *rest, struct meta_attr *attr)
+{
+	enum meta_error err = decode_times(rest, attr);
+
+	if (err == META_OK)
+		err = decode_numbers(rest, attr);
+	if (err == META_OK && (attr->fields & META_FIELD_TARGET))
+		err = decode_target(rest, attr);
+	if (err == META_OK && (attr->fields & META_FIELD_XATTRS))
+		err = decode_xattrs(rest, attr);
+	if (err == META_OK && rest->bytes > 0)
+		err = META_ERROR_VALUE;
+	return err;
 }
 
 /* Checks the version and the flags that every meta value starts with. */
@@ -131,16 +267,40 @@ static enum meta_error check_lead(const uint8_t *v, size_t value_bytes, uint8_t 
 	return (v[1] & ~flags_known) == 0 ? META_OK : META_ERROR_FLAGS;
 }
 
+/* Checks the fixed part: each field by itself, and what the type asks for. */
+static enum meta_error check_fixed(const struct meta_attr *attr)
+{
+	bool is_device =
+		attr->type == META_TYPE_CHAR_DEVICE || attr->type == META_TYPE_BLOCK_DEVICE;
+	bool is_symlink = attr->type == META_TYPE_SYMLINK;
+
+	if (attr->fields & ~META_FIELDS_KNOWN)
+		return META_ERROR_FLAGS;
+	if (attr->type < META_TYPE_FILE || attr->type > META_TYPE_BLOCK_DEVICE)
+		return META_ERROR_VALUE;
+	if (attr->content > META_CONTENT_NEW)
+		return META_ERROR_VALUE;
+	if (attr->type != META_TYPE_FILE && attr->content != META_CONTENT_KEPT)
+		return META_ERROR_VALUE;
+	if (attr->mode & ~META_MODE_BITS)
+		return META_ERROR_VALUE;
+	if (((attr->fields & META_FIELD_RDEV) != 0) != is_device)
+		return META_ERROR_VALUE;
+	return ((attr->fields & META_FIELD_TARGET) != 0) == is_symlink ? META_OK : META_ERROR_VALUE;
+}
+
 enum meta_error meta_attr_decode(const void *value, size_t value_bytes, struct meta_attr *ret)
 {
-	const uint8_t *v = value;
+	struct rest rest = { .p = value, .bytes = value_bytes };
 	struct meta_attr attr = { 0 };
 	enum meta_error err;
+	const uint8_t *v;
 
-	err = check_lead(v, value_bytes, META_FLAG_MORE);
+	err = check_lead(value, value_bytes, META_FLAG_MORE);
 	if (err != META_OK)
 		return err;
-	if (value_bytes < META_ATTR_FIXED_BYTES)
+	v = take(&rest, META_ATTR_FIXED_BYTES);
+	if (v == NULL)
 		return META_ERROR_SHORT;
 	attr.flags = v[ATTR_FLAGS];
 	attr.type = (enum meta_type)v[ATTR_TYPE];
@@ -149,42 +309,56 @@ enum meta_error meta_attr_decode(const void *value, size_t value_bytes, struct m
 	attr.mode = le16_load(v + ATTR_MODE);
 	attr.uid = le32_load(v + ATTR_UID);
 	attr.gid = le32_load(v + ATTR_GID);
-	if (attr.fields & ~META_FIELDS_KNOWN)
-		return META_ERROR_FLAGS;
-	if (attr.type != META_TYPE_FILE && attr.type != META_TYPE_DIRECTORY)
-		return META_ERROR_VALUE;
-	if (attr.content != META_CONTENT_KEPT && attr.content != META_CONTENT_EMPTY)
-		return META_ERROR_VALUE;
-	if (attr.type != META_TYPE_FILE && attr.content != META_CONTENT_KEPT)
-		return META_ERROR_VALUE;
-	if (attr.mode & ~META_MODE_BITS)
-		return META_ERROR_VALUE;
-	err = decode_times(v + META_ATTR_FIXED_BYTES, v + value_bytes, &attr);
+	err = check_fixed(&attr);
+	if (err == META_OK)
+		err = decode_fields(&rest, &attr);
 	if (err == META_OK)
 		*ret = attr;
 	return err;
 }
 
-void meta_move_encode_fixed(uint8_t flags, uint8_t out[META_MOVE_FIXED_BYTES])
+size_t meta_move_encode_fixed(const struct meta_move *move, uint8_t *out)
 {
 	out[0] = META_VERSION;
-	out[1] = flags;
+	out[1] = move->flags;
+	le64_store(out + 2, move->ino);
+	if ((move->flags & META_FLAG_EXCHANGE) == 0)
+		return META_MOVE_FIXED_BYTES;
+	le64_store(out + META_MOVE_FIXED_BYTES, move->other_ino);
+	return META_EXCHANGE_FIXED_BYTES;
+}
+
+static enum meta_error decode_move(const uint8_t *v, size_t value_bytes, uint8_t flags_known,
+				   struct meta_move *ret)
+{
+	size_t fixed = META_MOVE_FIXED_BYTES;
+	enum meta_error err;
+
+	err = check_lead(v, value_bytes, flags_known);
+	if (err != META_OK)
+		return err;
+	if (v[1] & META_FLAG_EXCHANGE)
+		fixed = META_EXCHANGE_FIXED_BYTES;
+	if (value_bytes <= fixed)
+		return META_ERROR_SHORT;
+	*ret = (struct meta_move){
+		.flags = v[1],
+		.ino = le64_load(v + 2),
+		.other_ino = v[1] & META_FLAG_EXCHANGE ? le64_load(v + META_MOVE_FIXED_BYTES) : 0,
+		.new_path = (const char *)v + fixed,
+		.new_path_bytes = value_bytes - fixed,
+	};
+	return META_OK;
 }
 
 enum meta_error meta_move_decode(const void *value, size_t value_bytes, struct meta_move *ret)
 {
-	const uint8_t *v = value;
-	enum meta_error err;
+	return decode_move(value, value_bytes, META_FLAG_MORE | META_FLAG_EXCHANGE, ret);
+}
 
-	err = check_lead(v, value_bytes, META_FLAG_MORE | META_FLAG_EXCHANGE);
-	if (err != META_OK)
-		return err;
-	if (value_bytes == META_MOVE_FIXED_BYTES)
-		return META_ERROR_SHORT;
-	ret->flags = v[1];
-	ret->new_path = (const char *)v + META_MOVE_FIXED_BYTES;
-	ret->new_path_bytes = value_bytes - META_MOVE_FIXED_BYTES;
-	return META_OK;
+enum meta_error meta_link_decode(const void *value, size_t value_bytes, struct meta_move *ret)
+{
+	return decode_move(value, value_bytes, META_FLAG_MORE, ret);
 }
 
 const char *meta_error_text(enum meta_error error)

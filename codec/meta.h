@@ -20,30 +20,48 @@
 
 enum meta_kind {
 	META_ATTR = 'a',
+	META_LINK = 'l',
 	META_MOVE = 'm',
 };
 
 enum meta_type {
 	META_TYPE_FILE = 1,
 	META_TYPE_DIRECTORY = 2,
+	META_TYPE_SYMLINK = 3,
+	META_TYPE_FIFO = 4,
+	META_TYPE_SOCKET = 5,
+	META_TYPE_CHAR_DEVICE = 6,
+	META_TYPE_BLOCK_DEVICE = 7,
 };
 
 enum meta_content {
 	META_CONTENT_KEPT = 0,	/* the content is what it was */
 	META_CONTENT_EMPTY = 1, /* the file exists and is empty */
+	META_CONTENT_NEW = 2,	/* a new file, empty; what had the name has it no longer */
 };
 
 /* Optional fields of an attr value; they follow the fixed part in this order. */
-#define META_FIELD_MTIME  0x0001
-#define META_FIELD_ATIME  0x0002
-#define META_FIELD_CTIME  0x0004
-#define META_FIELDS_KNOWN (META_FIELD_MTIME | META_FIELD_ATIME | META_FIELD_CTIME)
+#define META_FIELD_MTIME \
+	0x0001 /* unless set: unchanged, or the time of the commit for a new node */
+#define META_FIELD_ATIME  0x0002 /* unless set: unchanged, or follows the mtime */
+#define META_FIELD_CTIME  0x0004 /* unless set: the time of the commit */
+#define META_FIELD_RDEV	  0x0008 /* devices, and only they */
+#define META_FIELD_INO	  0x0010 /* the inode number, where it is not the one of the path */
+#define META_FIELD_TARGET 0x0020 /* symlinks, and only they */
+#define META_FIELD_XATTRS 0x0040 /* the whole list; unless set: unchanged, or none */
+#define META_FIELDS_KNOWN 0x007f
 
 #define META_ATTR_FIXED_BYTES 16
 #define META_TIME_BYTES	      12
-#define META_ATTR_BYTES_MAX   (META_ATTR_FIXED_BYTES + 3 * META_TIME_BYTES)
-#define META_MOVE_FIXED_BYTES 2
-#define META_MODE_BITS	      07777
+#define META_RDEV_BYTES	      8
+#define META_INO_BYTES	      8
+#define META_TARGET_BYTES_MAX 4095 /* PATH_MAX of Linux, less the NUL */
+/* An attr value without target and xattrs. */
+#define META_ATTR_BYTES_MAX \
+	(META_ATTR_FIXED_BYTES + 3 * META_TIME_BYTES + META_RDEV_BYTES + META_INO_BYTES)
+#define META_MOVE_FIXED_BYTES	  10 /* version, flags, inode number */
+#define META_EXCHANGE_FIXED_BYTES 18 /* the same, and the other inode number */
+#define META_MODE_BITS		  07777
 
 struct meta_time {
 	int64_t sec;   /* since the epoch, may be negative */
@@ -61,10 +79,19 @@ struct meta_attr {
 	struct meta_time mtime;
 	struct meta_time atime;
 	struct meta_time ctime;
+	uint32_t rdev_major, rdev_minor;
+	uint64_t ino;
+	const char *target; /* borrowed; not NUL-terminated */
+	size_t target_bytes;
+	const uint8_t *xattrs; /* borrowed; see codec/xattrs.h */
+	size_t xattrs_bytes;
 };
 
+/* The value of a move or of a link. */
 struct meta_move {
-	uint8_t flags;	      /* META_FLAG_MORE, META_FLAG_EXCHANGE */
+	uint8_t flags;	      /* META_FLAG_MORE; moves: META_FLAG_EXCHANGE */
+	uint64_t ino;	      /* of the node at the path in the key; 0: the one of its path */
+	uint64_t other_ino;   /* META_FLAG_EXCHANGE: of the node at 'new_path' */
 	const char *new_path; /* borrowed */
 	size_t new_path_bytes;
 };
@@ -94,15 +121,22 @@ void meta_key_prefix(enum meta_kind kind, uint8_t out[META_KEY_PREFIX_BYTES]);
  * part of its group. */
 bool meta_has_more(const void *key, size_t key_bytes, const void *value, size_t value_bytes);
 
-/* Encodes 'attr' into 'out'.  Returns the size. */
-size_t meta_attr_encode(const struct meta_attr *attr, uint8_t out[META_ATTR_BYTES_MAX]);
+/* Returns the encoded size of 'attr': at most META_ATTR_BYTES_MAX plus that of target and xattrs.
+ */
+size_t meta_attr_bytes(const struct meta_attr *attr);
+/* Encodes 'attr' into 'out', which has room for it.  Returns the size. */
+size_t meta_attr_encode(const struct meta_attr *attr, uint8_t *out);
+/* 'ret' borrows target and xattrs from 'value'. */
 enum meta_error meta_attr_decode(const void *value, size_t value_bytes,
 				 struct meta_attr *ret) WARN_UNUSED;
 
-/* Encodes the fixed part of a move's value; the new path follows it. */
-void meta_move_encode_fixed(uint8_t flags, uint8_t out[META_MOVE_FIXED_BYTES]);
+/* Encodes all of a move or link but the path, which follows it, into 'out', which has room for
+ * META_EXCHANGE_FIXED_BYTES.  Returns the size. */
+size_t meta_move_encode_fixed(const struct meta_move *move, uint8_t *out);
 /* The path in 'ret' points into 'value'; it is not checked with path_ok(). */
 enum meta_error meta_move_decode(const void *value, size_t value_bytes,
+				 struct meta_move *ret) WARN_UNUSED;
+enum meta_error meta_link_decode(const void *value, size_t value_bytes,
 				 struct meta_move *ret) WARN_UNUSED;
 
 /* Returns a phrase for 'error', such as "a kind that this version does not know". */

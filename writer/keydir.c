@@ -14,6 +14,7 @@
 
 #include "codec/path.h"
 #include "codec/record.h"
+#include "codec/xattrs.h"
 #include "writer/thread.h"
 
 #define TABLE_ROOM_MIN	  64
@@ -31,9 +32,10 @@ struct slot {
 };
 
 struct dir {
-	struct slot *slots; /* sorted by cookie */
-	size_t used, room;  /* 'used' counts the holes, too */
-	size_t count;	    /* entries */
+	struct slot *slots;  /* sorted by cookie */
+	size_t used, room;   /* 'used' counts the holes, too */
+	size_t count;	     /* entries */
+	size_t subdir_count; /* entries that are directories */
 };
 
 struct keydir {
@@ -80,11 +82,12 @@ void keydir_write_unlock(struct keydir *k)
 
 int64_t keydir_ns(int64_t sec, uint32_t nsec)
 {
-	if (sec >= INT64_MAX / NSEC_PER_SEC)
-		return INT64_MAX;
-	if (sec <= INT64_MIN / NSEC_PER_SEC)
-		return INT64_MIN + 1; /* INT64_MIN itself is NODE_ATIME_FOLLOWS_MTIME */
-	return sec * NSEC_PER_SEC + nsec;
+	int64_t ns;
+
+	if (!__builtin_mul_overflow(sec, NSEC_PER_SEC, &ns) &&
+	    !__builtin_add_overflow(ns, (int64_t)nsec, &ns) && ns != NODE_ATIME_FOLLOWS_MTIME)
+		return ns;
+	return sec < 0 ? NODE_ATIME_FOLLOWS_MTIME + 1 : INT64_MAX;
 }
 
 struct timespec keydir_timespec(int64_t ns)
@@ -171,20 +174,20 @@ struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char 
 	return NULL;
 }
 
-struct node *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes)
+struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes)
 {
 	struct node *n = k->root;
+	struct dentry *d = NULL;
 	const char *name;
 	size_t pos = 0, name_bytes;
 
 	while ((name_bytes = path_next(path, path_bytes, &pos, &name)) > 0) {
-		struct dentry *d = node_is_dir(n) ? keydir_find(k, n, name, name_bytes) : NULL;
-
+		d = node_is_dir(n) ? keydir_find(k, n, name, name_bytes) : NULL;
 		if (d == NULL)
 			return NULL;
 		n = d->node;
 	}
-	return n;
+	return d;
 }
 
 /* --- the slots of a directory --- */
@@ -265,28 +268,29 @@ static int compare_ino(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t ino_of(struct keydir *k, struct node *n);
-
 static void set_stray_locked(struct keydir *k, struct node *n) REQUIRES(k->ino_lock)
 {
+	struct node **found;
+
+	if (n->stray)
+		return;
 	/* Without memory for it another node may get the same number: no reason to fail. */
-	if (!n->stray && tsearch(n, &k->strays, compare_ino) != NULL)
-		n->stray = true;
+	found = tsearch(n, &k->strays, compare_ino);
+	n->stray = found != NULL && *found == n;
 }
 
-/* Gives 'n' its number, unless it has one. */
-static uint64_t ino_of(struct keydir *k, struct node *n)
+uint64_t keydir_ino(struct keydir *k, struct node *n)
 {
 	struct node candidate = { 0 };
 	uint64_t parent_ino, ino = atomic_load(&n->ino);
-	const struct dentry *d = n->name;
+	const struct dentry *d = n->names;
 	bool taken = false;
 
 	if (ino != 0)
 		return ino;
 	if (d == NULL)
-		return 0;		/* only before it is linked */
-	parent_ino = ino_of(k, d->dir); /* as deep as the path; the root has its number */
+		return 0;		    /* only before it is linked */
+	parent_ino = keydir_ino(k, d->dir); /* as deep as the path; the root has its number */
 	ino = XXH3_64bits_withSeed(d->name, d->name_bytes, parent_ino);
 	mutex_lock(&k->ino_lock);
 	if (atomic_load(&n->ino) == 0) {
@@ -304,6 +308,19 @@ static uint64_t ino_of(struct keydir *k, struct node *n)
 	return atomic_load(&n->ino);
 }
 
+void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino)
+{
+	if (n == k->root)
+		return; /* it has the same one always */
+	mutex_lock(&k->ino_lock);
+	if (n->stray)
+		(void)tdelete(n, &k->strays, compare_ino);
+	n->stray = false;
+	atomic_store(&n->ino, ino);
+	set_stray_locked(k, n);
+	mutex_unlock(&k->ino_lock);
+}
+
 /* 'n' has left the path that its number comes from. */
 static void set_stray(struct keydir *k, struct node *n)
 {
@@ -315,6 +332,27 @@ static void set_stray(struct keydir *k, struct node *n)
 }
 
 /* --- nodes --- */
+
+static const mode_t type_bits[] = {
+	[META_TYPE_FILE] = S_IFREG,	    [META_TYPE_DIRECTORY] = S_IFDIR,
+	[META_TYPE_SYMLINK] = S_IFLNK,	    [META_TYPE_FIFO] = S_IFIFO,
+	[META_TYPE_SOCKET] = S_IFSOCK,	    [META_TYPE_CHAR_DEVICE] = S_IFCHR,
+	[META_TYPE_BLOCK_DEVICE] = S_IFBLK,
+};
+
+mode_t node_type_bits(enum meta_type type)
+{
+	return type_bits[type];
+}
+
+enum meta_type node_type(const struct node *n)
+{
+	size_t type = META_TYPE_FILE;
+
+	while (type_bits[type] != (n->mode & S_IFMT))
+		type++; /* nothing else is ever made */
+	return (enum meta_type)type;
+}
 
 struct node *keydir_node_new(struct keydir *k, mode_t type)
 {
@@ -344,13 +382,25 @@ void keydir_node_free(struct node *n)
 	if (n->dir != NULL)
 		free(n->dir->slots);
 	free(n->dir);
+	if (n->extra != NULL) {
+		free(n->extra->target);
+		free(n->extra->xattrs);
+	}
+	free(n->extra);
 	free(n);
+}
+
+struct node_extra *node_extra_get(struct node *n)
+{
+	if (n->extra == NULL)
+		n->extra = calloc(1, sizeof(*n->extra));
+	return n->extra;
 }
 
 /* Frees a node that has neither name nor pin. */
 static void release_if_unused(struct keydir *k, struct node *n)
 {
-	if (n->name != NULL || n == k->root || atomic_load(&n->pins) > 0)
+	if (n->names != NULL || n == k->root || atomic_load(&n->pins) > 0)
 		return;
 	mutex_lock(&k->ino_lock);
 	if (n->stray)
@@ -373,23 +423,25 @@ static void count_node(struct keydir *k, const struct node *n, int by)
 	k->stats.live_bytes += (uint64_t)by * place_bytes(&n->value);
 }
 
-static void touch(struct node *n, int64_t now_ns)
+void keydir_touch(struct node *n, int64_t now_ns)
 {
 	n->mtime_ns = now_ns;
 	n->ctime_ns = now_ns;
+	n->mtime_set = false;
 }
 
 bool keydir_is_inside(const struct node *n, const struct node *dir)
 {
-	for (; n != dir; n = n->name->dir)
-		if (n->name == NULL)
+	for (; n != dir;
+	     n = n->names->dir) /* only directories are above anything, and they have one name */
+		if (n->names == NULL)
 			return false;
 	return true;
 }
 
 bool keydir_is_gone(const struct keydir *k, const struct node *n)
 {
-	return n->name == NULL && n != k->root;
+	return n->names == NULL && n != k->root;
 }
 
 bool keydir_is_default(const struct keydir *k, const struct node *n)
@@ -407,8 +459,8 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 	const struct node *at;
 	char *end;
 
-	for (at = n; at != k->root; at = at->name->dir)
-		bytes += at->name->name_bytes + (bytes > 0 ? 1u : 0u);
+	for (at = n; at != k->root; at = at->names->dir)
+		bytes += at->names->name_bytes + (bytes > 0 ? 1u : 0u);
 	if (bytes > PATH_BYTES_MAX)
 		return -ENAMETOOLONG;
 	end = buf + bytes; /* filled from the back */
@@ -416,11 +468,11 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 		end -= name_bytes;
 		memcpy(end, name, name_bytes);
 	}
-	for (at = n; at != k->root; at = at->name->dir) {
+	for (at = n; at != k->root; at = at->names->dir) {
 		if (end != buf + bytes)
 			*--end = '/';
-		end -= at->name->name_bytes;
-		memcpy(end, at->name->name, at->name->name_bytes);
+		end -= at->names->name_bytes;
+		memcpy(end, at->names->name, at->names->name_bytes);
 	}
 	return (ssize_t)bytes;
 }
@@ -472,13 +524,48 @@ static void dentry_remove(struct keydir *k, struct dentry *d)
 	free(d);
 }
 
+/* Puts 'd' behind the other names of 'n'. */
+static void name_add(struct keydir *k, struct dentry *d, struct node *n)
+{
+	struct dentry **p = &n->names;
+
+	while (*p != NULL)
+		p = &(*p)->next_name;
+	*p = d;
+	d->next_name = NULL;
+	d->node = n;
+	if (n->name_count++ == 0)
+		count_node(k, n, 1);
+	if (node_is_dir(n))
+		d->dir->dir->subdir_count++;
+}
+
+/* Takes 'd' from the names of its node, which is left alone. */
+static void name_remove(struct keydir *k, struct dentry *d)
+{
+	struct node *n = d->node;
+	struct dentry **p = &n->names;
+
+	while (*p != d)
+		p = &(*p)->next_name;
+	*p = d->next_name;
+	d->node = NULL;
+	if (--n->name_count == 0)
+		count_node(k, n, -1);
+	if (node_is_dir(n))
+		d->dir->dir->subdir_count--;
+}
+
 void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
 {
+	if (n->names != NULL) {
+		/* It may outlive the name that its number comes from. */
+		set_stray(k, n);
+		n->ctime_ns = now_ns;
+	}
 	dentry_insert(k, d);
-	d->node = n;
-	n->name = d;
-	count_node(k, n, 1);
-	touch(d->dir, now_ns);
+	name_add(k, d, n);
+	keydir_touch(d->dir, now_ns);
 }
 
 /* The node behind 'd' loses that name. */
@@ -486,64 +573,71 @@ static void drop_name(struct keydir *k, struct dentry *d, int64_t now_ns)
 {
 	struct node *n = d->node;
 
-	count_node(k, n, -1);
 	if (atomic_load(&n->pins) > 0)
-		(void)ino_of(k,
-			     n); /* while it has a path: keydir_free() finds it among the strays */
+		(void)keydir_ino(
+			k, n); /* while it has a path: keydir_free() finds it among the strays */
 	set_stray(k, n);
-	n->name = NULL;
+	name_remove(k, d);
 	n->ctime_ns = now_ns;
 	release_if_unused(k, n);
 }
 
 void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns)
 {
-	touch(d->dir, now_ns);
+	keydir_touch(d->dir, now_ns);
 	drop_name(k, d, now_ns);
 	dentry_remove(k, d);
-}
-
-static void take_name(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
-{
-	set_stray(k, n);
-	d->node = n;
-	n->name = d;
-	n->ctime_ns = now_ns;
 }
 
 void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64_t now_ns)
 {
 	struct node *n = from->node;
 
-	touch(from->dir, now_ns);
-	touch(to->dir, now_ns);
+	keydir_touch(from->dir, now_ns);
+	keydir_touch(to->dir, now_ns);
+	set_stray(k, n);
 	if (to->node != NULL)
 		drop_name(k, to, now_ns);
 	else
 		dentry_insert(k, to);
-	take_name(k, to, n, now_ns);
+	name_add(k, to, n); /* first, so that it never is without one */
+	name_remove(k, from);
+	n->ctime_ns = now_ns;
 	dentry_remove(k, from);
 }
 
 void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64_t now_ns)
 {
-	struct node *n = a->node;
+	struct node *at_a = a->node, *at_b = b->node;
 
-	touch(a->dir, now_ns);
-	touch(b->dir, now_ns);
-	take_name(k, a, b->node, now_ns);
-	take_name(k, b, n, now_ns);
+	keydir_touch(a->dir, now_ns);
+	keydir_touch(b->dir, now_ns);
+	set_stray(k, at_a);
+	set_stray(k, at_b);
+	name_remove(k, a);
+	name_remove(k, b);
+	name_add(k, a, at_b);
+	name_add(k, b, at_a);
+	at_a->ctime_ns = now_ns;
+	at_b->ctime_ns = now_ns;
 }
 
 void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
 		      int64_t now_ns)
 {
-	if (n->name != NULL)
+	if (n->names != NULL)
 		k->stats.live_bytes += place_bytes(place) - place_bytes(&n->value);
 	n->value = *place;
 	n->verified = false;
 	n->committed = true;
-	touch(n, now_ns);
+	keydir_touch(n, now_ns);
+}
+
+void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes)
+{
+	free(n->extra->xattrs);
+	n->extra->xattrs = list;
+	n->extra->xattrs_bytes = list_bytes;
 }
 
 /* --- reading --- */
@@ -553,15 +647,33 @@ struct node *keydir_root(const struct keydir *k)
 	return k->root;
 }
 
+static uint32_t link_count(const struct keydir *k, const struct node *n)
+{
+	if (!node_is_dir(n))
+		return n->name_count;
+	if (keydir_is_gone(k, n))
+		return 0;
+	/* Its name, its ".", and the ".." of each directory in it. */
+	return n->dir->subdir_count < UINT32_MAX - 2 ? (uint32_t)n->dir->subdir_count + 2
+						     : UINT32_MAX;
+}
+
+static uint64_t size_of(const struct node *n)
+{
+	return S_ISLNK(n->mode) ? n->extra->target_bytes : n->value.value_bytes;
+}
+
 static void fill_attr(struct keydir *k, struct node *n, struct store_attr *ret)
 {
 	*ret = (struct store_attr){
-		.ino = ino_of(k, n),
+		.ino = keydir_ino(k, n),
 		.mode = n->mode,
 		.uid = n->uid,
 		.gid = n->gid,
-		.link_count = keydir_is_gone(k, n) ? 0 : 1,
-		.size_bytes = n->value.value_bytes,
+		.link_count = link_count(k, n),
+		.rdev_major = n->extra != NULL ? n->extra->rdev_major : 0,
+		.rdev_minor = n->extra != NULL ? n->extra->rdev_minor : 0,
+		.size_bytes = size_of(n),
 		.mtime = keydir_timespec(n->mtime_ns),
 		.ctime = keydir_timespec(n->ctime_ns),
 		.atime = keydir_timespec(n->atime_ns == NODE_ATIME_FOLLOWS_MTIME ? n->mtime_ns
@@ -608,8 +720,8 @@ struct node *keydir_parent(struct keydir *k, struct node *n)
 	read_lock(k);
 	if (n == k->root)
 		parent = n;
-	else if (n->name != NULL)
-		parent = n->name->dir;
+	else if (n->names != NULL)
+		parent = n->names->dir;
 	if (parent != NULL)
 		atomic_fetch_add(&parent->pins, 1);
 	read_unlock(k);
@@ -653,6 +765,64 @@ void keydir_unpin(struct keydir *k, struct node *n, uint64_t count)
 	atomic_fetch_sub(&n->pins, count);
 	release_if_unused(k, n);
 	keydir_write_unlock(k);
+}
+
+/* Copies 'n' bytes if they fit; a buffer of 0 bytes asks only for the size. */
+static ssize_t copy_out(void *buf, size_t buf_bytes, const void *bytes, size_t n)
+{
+	if (buf_bytes == 0)
+		return (ssize_t)n;
+	if (n > buf_bytes)
+		return -ERANGE;
+	if (n > 0)
+		memcpy(buf, bytes, n);
+	return (ssize_t)n;
+}
+
+ssize_t keydir_target(struct keydir *k, struct node *n, char *buf, size_t buf_bytes)
+{
+	/* Constant from the day it is made. */
+	if (!S_ISLNK(n->mode))
+		return -EINVAL;
+	return copy_out(buf, buf_bytes, n->extra->target, n->extra->target_bytes);
+}
+
+ssize_t keydir_xattr(struct keydir *k, struct node *n, const char *name, void *buf,
+		     size_t buf_bytes)
+{
+	ssize_t got = -ENODATA;
+	struct xattr x;
+
+	read_lock(k);
+	if (n->extra != NULL &&
+	    xattrs_find(n->extra->xattrs, n->extra->xattrs_bytes, name, strlen(name), &x))
+		got = copy_out(buf, buf_bytes, x.value, x.value_bytes);
+	read_unlock(k);
+	return got;
+}
+
+ssize_t keydir_xattr_names(struct keydir *k, struct node *n, store_xattr_filter filter, char *buf,
+			   size_t buf_bytes)
+{
+	size_t pos = 0, used = 0;
+	ssize_t err = 0;
+	struct xattr x;
+
+	read_lock(k);
+	while (err == 0 && n->extra != NULL &&
+	       xattrs_next(n->extra->xattrs, n->extra->xattrs_bytes, &pos, &x)) {
+		if (filter != NULL && !filter(x.name, x.name_bytes))
+			continue;
+		if (buf_bytes > 0 && used + x.name_bytes + 1 > buf_bytes) {
+			err = -ERANGE;
+		} else if (buf_bytes > 0) {
+			memcpy(buf + used, x.name, x.name_bytes);
+			buf[used + x.name_bytes] = '\0';
+		}
+		used += x.name_bytes + 1;
+	}
+	read_unlock(k);
+	return err < 0 ? err : (ssize_t)used;
 }
 
 void keydir_value(struct keydir *k, struct node *n, struct value_place *ret, bool *ret_verified)
@@ -785,7 +955,7 @@ static void free_nameless(void *p)
 {
 	struct node *n = p;
 
-	if (n->name == NULL)
+	if (n->names == NULL)
 		keydir_node_free(n);
 }
 
@@ -798,7 +968,8 @@ void keydir_free(struct keydir *k)
 	for (size_t i = 0; i < k->table_room; i++) {
 		if (k->table[i] == NULL)
 			continue;
-		keydir_node_free(k->table[i]->node);
+		if (--k->table[i]->node->name_count == 0)
+			keydir_node_free(k->table[i]->node);
 		free(k->table[i]);
 	}
 	keydir_node_free(k->root);

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "codec/meta.h"
 #include "writer/store.h"
 
 struct keydir; /* opaque, see keydir.c */
@@ -32,11 +33,22 @@ struct value_place {
 /* A time of a node, ns since the epoch; keydir_ns() clamps to 1677 ... 2262. */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
 
+/* What few nodes have. */
+struct node_extra {
+	uint32_t rdev_major, rdev_minor; /* devices */
+	char *target;			 /* symlinks; owned */
+	size_t target_bytes;
+	uint8_t *xattrs; /* see codec/xattrs.h; owned; NULL: none */
+	size_t xattrs_bytes;
+};
+
 struct node {
 	_Atomic uint64_t pins;
 	_Atomic uint64_t ino; /* 0: not asked for yet */
-	struct dentry *name;  /* NULL: the root, or unlinked */
-	struct dir *dir;      /* directories only; owned */
+	struct dentry *names; /* oldest first; NULL: the root, or unlinked */
+	uint32_t name_count;
+	struct dir *dir;	  /* directories only; owned */
+	struct node_extra *extra; /* owned; NULL: nothing of that */
 	struct value_place value;
 	int64_t mtime_ns, ctime_ns, atime_ns;
 	mode_t mode;
@@ -44,6 +56,7 @@ struct node {
 	bool committed; /* the log has it */
 	bool explicit;	/* directories: the log has an attr record of it; else it exists through its
 			   keys */
+	bool mtime_set; /* directories: the mtime was set by hand, and no entry has changed since */
 	bool verified;	/* the CRC of the value has been checked since open */
 	bool stray;	/* its ino is not the one of its path: see keydir_ino() */
 };
@@ -51,7 +64,8 @@ struct node {
 struct dentry {
 	struct node *dir;
 	struct node *node;
-	uint64_t cookie; /* its place in listings */
+	struct dentry *next_name; /* of the same node */
+	uint64_t cookie;	  /* its place in listings */
 	uint32_t hash;
 	uint16_t name_bytes;
 	char name[]; /* not NUL-terminated */
@@ -61,6 +75,15 @@ static inline bool node_is_dir(const struct node *n)
 {
 	return S_ISDIR(n->mode);
 }
+
+static inline bool node_is_file(const struct node *n)
+{
+	return S_ISREG(n->mode);
+}
+
+/* The type of a node, as attr records and as st_mode have it. */
+enum meta_type node_type(const struct node *n);
+mode_t node_type_bits(enum meta_type type);
 
 struct keydir_defaults {
 	uint32_t uid, gid;
@@ -83,6 +106,14 @@ void keydir_getattr(struct keydir *k, struct node *n, struct store_attr *ret);
 struct node *keydir_parent(struct keydir *k, struct node *n); /* pinned, or NULL */
 int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
 void keydir_unpin(struct keydir *k, struct node *n, uint64_t count);
+/* Copies the target of a symlink.  Returns its size, or -errno: -EINVAL, -ERANGE. */
+ssize_t keydir_target(struct keydir *k, struct node *n, char *buf, size_t buf_bytes);
+/* Copies the value of an xattr, or (names) the NUL-terminated names of those that 'filter' lets
+ * through.  'buf_bytes' 0: only the size.  Returns the size, or -errno: -ENODATA, -ERANGE. */
+ssize_t keydir_xattr(struct keydir *k, struct node *n, const char *name, void *buf,
+		     size_t buf_bytes);
+ssize_t keydir_xattr_names(struct keydir *k, struct node *n, store_xattr_filter filter, char *buf,
+			   size_t buf_bytes);
 /* Where the value is now.  'ret_verified': its CRC has been checked. */
 void keydir_value(struct keydir *k, struct node *n, struct value_place *ret, bool *ret_verified);
 /* Records that the CRC of the value at 'place' is right, if the value is still that one. */
@@ -97,8 +128,8 @@ void keydir_stats(struct keydir *k, struct keydir_stats *ret);
 
 struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char *name,
 			   size_t name_bytes);
-/* Follows a path_ok() path, or "" for the root.  NULL if there is no such node. */
-struct node *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes);
+/* Follows a path_ok() path.  NULL if there is no such entry. */
+struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes);
 uint64_t keydir_dir_count(const struct node *dir);
 bool keydir_is_inside(const struct node *n, const struct node *dir);  /* 'n' is 'dir' or below it */
 bool keydir_is_gone(const struct keydir *k, const struct node *n);    /* it has no name any more */
@@ -112,9 +143,17 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 /* --- for the one thread that changes the keydir: preparing, so that nothing can fail after the
  * append --- */
 
+/* The inode number of 'n', which has a name: a hash of its path, or the one it was given.  Any
+ * thread, with the keydir lock or the commit lock. */
+uint64_t keydir_ino(struct keydir *k, struct node *n);
+/* The log says that 'n' has this number. */
+void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino);
+
 /* Makes a node without a name.  Freed by keydir_node_free() unless it is linked. */
 struct node *keydir_node_new(struct keydir *k, mode_t type);
 void keydir_node_free(struct node *n);
+/* Returns what few nodes have, for writing; made if it is not there.  NULL: no memory. */
+struct node_extra *node_extra_get(struct node *n);
 /* Makes an entry that keydir_link() can link without failing, if nothing else is linked in between.
  * NULL: no memory.  Takes the write lock itself for a moment.  Freed by keydir_dentry_free() unless
  * it is linked. */
@@ -124,6 +163,7 @@ void keydir_dentry_free(struct dentry *d);
 
 /* --- changing; with the write lock --- */
 
+/* Gives 'n' a name: its first, or one more. */
 void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns);
 /* Takes the entry away and frees it; the node too when that was its last name and nobody has it
  * pinned. */
@@ -135,6 +175,11 @@ void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64
 /* The content of 'n' is now the value at 'place'.  Sets mtime and ctime. */
 void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
 		      int64_t now_ns);
+/* An entry of directory 'n' has changed. */
+void keydir_touch(struct node *n, int64_t now_ns);
+/* Replaces the xattrs by a list that 'n' owns from here on; NULL: none.  node_extra_get() has been
+ * called. */
+void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes);
 
 /* --- keys that no path can name --- */
 

@@ -10,7 +10,7 @@
 struct log_reader; /* opaque, see log_reader.c */
 
 /* How much of a value is kept in memory; more than any meta record of this version has. */
-#define LOG_READER_VALUE_BYTES (128 * 1024)
+#define LOG_READER_VALUE_BYTES (2 * 1024 * 1024)
 
 /* One record as it stands in the log, its CRC checked.  The whole key is in memory, and the first
  * 'value_held_bytes' of the value: all of it, or LOG_READER_VALUE_BYTES if it is longer. */

@@ -77,7 +77,15 @@ struct log_writer {
 
 /* --- writing --- */
 
-/* Takes away what a failed write may have left behind the last whole record. */
+static void poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+{
+	if (w->poison == 0)
+		w->poison = err;
+}
+
+/* Takes away what a failed write may have left behind the last whole record, and makes that
+ * durable: else, after a power cut, a later record could be followed by a piece of what was
+ * refused. */
 static int restore_tail_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	int err;
@@ -85,9 +93,15 @@ static int restore_tail_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (!w->tail_dirty)
 		return 0;
 	err = io_truncate(w->io, w->fd, w->written_offset);
-	if (err == 0)
-		w->tail_dirty = false;
-	return err;
+	if (err < 0)
+		return err;
+	err = io_fdatasync(w->io, w->fd);
+	if (err < 0) {
+		poison_locked(w, err);
+		return -EIO;
+	}
+	w->tail_dirty = false;
+	return 0;
 }
 
 /* Hands 'bytes' to the kernel in one piece, or none of them. */
@@ -255,12 +269,6 @@ int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, co
 
 /* --- syncing --- */
 
-static void poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
-{
-	if (w->poison == 0)
-		w->poison = err;
-}
-
 /* Counts a caller that waits for a sync that has not begun. */
 static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 {
@@ -339,12 +347,14 @@ static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->loc
 	if (w->durable_offset < offset)
 		join_sync_locked(w);
 	while (err == 0 && w->durable_offset < offset) {
-		if (w->poison < 0)
-			return w->poison;
 		if (w->syncing)
 			cond_wait(&w->synced, &w->lock);
 		else
 			err = sync_once_locked(w);
+		/* Whatever the sync failed with: -ENOSPC, say, would mean that nothing was
+		 * appended. */
+		if (w->poison < 0)
+			return -EIO;
 	}
 	return err;
 }
@@ -425,6 +435,8 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 {
 	struct sync_request *req = take_answered_locked(w, err), *next;
 
+	if (w->poison < 0)
+		err = -EIO; /* as sync_to_locked() */
 	if (req == NULL)
 		return;
 	mutex_unlock(&w->lock);
@@ -716,7 +728,8 @@ static struct log_writer *create(const struct log_writer_config *config) NO_THRE
 	w->io = config->io != NULL ? config->io : &io_posix;
 	w->fd = w->mark_fd = w->dir_fd = -1;
 	w->fsync_interval_ns = config->fsync_interval_ns;
-	w->buffer_room = (size_t)config->buffer_size_bytes;
+	/* A put that is durable when it returns leaves nothing in a buffer. */
+	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
 	w->requests_tail = &w->requests;
 	mutex_init(&w->lock);
 	cond_init(&w->wake);

@@ -38,7 +38,7 @@ struct log_writer_config {
 	int64_t fsync_interval_ns;
 	/* 0: put has handed the record to the kernel when it returns; the process may die.  1 ... 1
 	 * GiB: up to that many acknowledged bytes stay in memory until the buffer is full, the
-	 * deadline, a sync or close. */
+	 * deadline, a sync or close.  With an interval of 0 it has no effect. */
 	int64_t buffer_size_bytes;
 	struct io *io; /* NULL: the operating system */
 };

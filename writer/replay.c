@@ -84,7 +84,8 @@ static int make(struct replay *r, struct node *dir, const char *name, size_t nam
 static int displace(struct replay *r, struct node *file, const char *path, size_t path_bytes,
 		    const char *name, size_t name_bytes, struct node **ret)
 {
-	struct node *dir = file->name->dir;
+	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
+	struct node *dir = d->dir;
 	int err = 0;
 
 	keydir_write_lock(r->k);
@@ -92,7 +93,7 @@ static int displace(struct replay *r, struct node *file, const char *path, size_
 		err = keydir_unnamed_put(r->k, path, path_bytes, &file->value,
 					 (uint64_t)file->mtime_ns);
 	if (err == 0)
-		keydir_unlink(r->k, file->name, r->now_ns);
+		keydir_unlink(r->k, d, r->now_ns);
 	keydir_write_unlock(r->k);
 	return err < 0 ? err : make(r, dir, name, name_bytes, S_IFDIR, ret);
 }
@@ -172,7 +173,7 @@ static int apply_put(struct replay *r)
 	err = walk(r, rec->key, rec->key_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d != NULL && node_is_dir(at.d->node))
+	if (at.d != NULL && !node_is_file(at.d->node))
 		return put_unnamed(r, &value);
 	if (at.d != NULL)
 		n = at.d->node;
@@ -217,9 +218,9 @@ static int prune(struct replay *r, struct node *dir)
 	while (err == 0 && dir != keydir_root(r->k) && !dir->explicit &&
 	       keydir_dir_count(dir) == 0) {
 		ssize_t path_bytes = keydir_path(r->k, dir, NULL, 0, path);
-		struct node *above = dir->name->dir;
+		struct node *above = dir->names->dir;
 
-		unlink_locked(r, dir->name);
+		unlink_locked(r, dir->names);
 		if (path_bytes > 0)
 			err = reveal(r, path, (size_t)path_bytes);
 		dir = above;
@@ -230,22 +231,64 @@ static int prune(struct replay *r, struct node *dir)
 static int apply_tombstone(struct replay *r)
 {
 	const struct record *rec = &r->entry->rec;
-	struct node *n, *dir;
+	struct dentry *d;
+	struct node *dir;
 
 	remove_unnamed(r, rec->key, rec->key_bytes);
 	if (!path_ok(rec->key, rec->key_bytes))
 		return 0;
-	n = keydir_find_path(r->k, rec->key, rec->key_bytes);
-	if (n == NULL || (node_is_dir(n) && keydir_dir_count(n) > 0))
+	d = keydir_find_path(r->k, rec->key, rec->key_bytes);
+	if (d == NULL || (node_is_dir(d->node) && keydir_dir_count(d->node) > 0))
 		return 0; /* FreyjaDB deletes keys that do not exist, too */
-	dir = n->name->dir;
-	unlink_locked(r, n->name);
+	dir = d->dir;
+	unlink_locked(r, d);
 	return prune(r, dir);
 }
 
-/* Sets what an attr record says beyond type and content. */
-static void set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
+/* Gives 'n' copies of the target and the xattrs of 'attr'. */
+static int set_extra(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
+	struct node_extra *extra;
+	uint8_t *xattrs = NULL;
+	char *target = NULL;
+
+	if ((attr->fields & (META_FIELD_RDEV | META_FIELD_TARGET | META_FIELD_XATTRS)) == 0)
+		return 0;
+	extra = node_extra_get(n);
+	if (attr->fields & META_FIELD_TARGET)
+		target = malloc(attr->target_bytes);
+	if (attr->xattrs_bytes > 0)
+		xattrs = malloc(attr->xattrs_bytes);
+	if (extra == NULL || (target == NULL && (attr->fields & META_FIELD_TARGET)) ||
+	    (xattrs == NULL && attr->xattrs_bytes > 0)) {
+		free(target);
+		free(xattrs);
+		return -ENOMEM;
+	}
+	keydir_write_lock(r->k);
+	extra->rdev_major = attr->rdev_major;
+	extra->rdev_minor = attr->rdev_minor;
+	if (target != NULL) {
+		memcpy(target, attr->target, attr->target_bytes);
+		free(extra->target);
+		extra->target = target;
+		extra->target_bytes = attr->target_bytes;
+	}
+	if (xattrs != NULL)
+		memcpy(xattrs, attr->xattrs, attr->xattrs_bytes);
+	if (attr->fields & META_FIELD_XATTRS)
+		keydir_set_xattrs(r->k, n, xattrs, attr->xattrs_bytes);
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
+/* Sets what an attr record says beyond type and content. */
+static int set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
+{
+	int err = set_extra(r, n, attr);
+
+	if (err < 0)
+		return err;
 	keydir_write_lock(r->k);
 	n->mode = (n->mode & S_IFMT) | attr->mode;
 	n->uid = attr->uid;
@@ -257,47 +300,60 @@ static void set_attr(struct replay *r, struct node *n, const struct meta_attr *a
 		n->atime_ns = keydir_ns(attr->atime.sec, attr->atime.nsec);
 	if (attr->fields & META_FIELD_CTIME)
 		n->ctime_ns = keydir_ns(attr->ctime.sec, attr->ctime.nsec);
+	if (attr->fields & META_FIELD_INO)
+		keydir_set_ino(r->k, n, attr->ino);
 	if (node_is_dir(n))
 		n->explicit = true;
 	keydir_write_unlock(r->k);
+	return 0;
 }
 
-static int apply_attr(struct replay *r, const char *path, size_t path_bytes,
-		      const struct meta_attr *attr)
+/* Finds or makes the node that an attr record is about. */
+static int attr_node(struct replay *r, const char *path, size_t path_bytes,
+		     const struct meta_attr *attr, struct node **ret)
 {
-	bool is_dir = attr->type == META_TYPE_DIRECTORY;
-	struct value_place empty = { 0 };
 	struct place at = { 0 };
-	struct node *n;
 	int err;
 
-	if (path_bytes == 0) {
-		if (!is_dir)
-			return refuse(r, "the root is said to be a file");
-		set_attr(r, keydir_root(r->k), attr);
-		return 0;
-	}
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "an attr record of something that is no path");
 	err = walk(r, path, path_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d != NULL) {
-		n = at.d->node;
-		if (node_is_dir(n) != is_dir)
-			return refuse(
-				r, "an attr record of a file where a directory is, or the reverse");
-	} else if (!is_dir && attr->content == META_CONTENT_KEPT) {
-		return refuse(r, "an attr record of a file that does not exist");
-	} else {
-		err = make(r, at.dir, at.name, at.name_bytes, is_dir ? S_IFDIR : S_IFREG, &n);
-		if (err < 0)
-			return err;
+	if (at.d != NULL && attr->content == META_CONTENT_NEW) {
+		if (node_is_dir(at.d->node))
+			return refuse(r, "a new file where a directory is");
+		unlink_locked(r, at.d);
+		at.d = NULL;
 	}
-	if (!is_dir && attr->content == META_CONTENT_EMPTY)
-		set_value_locked(r, n, &empty, r->now_ns);
-	set_attr(r, n, attr);
+	if (at.d == NULL && attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT)
+		return refuse(r, "an attr record of a file that does not exist");
+	if (at.d == NULL)
+		return make(r, at.dir, at.name, at.name_bytes, node_type_bits(attr->type), ret);
+	if (node_type(at.d->node) != attr->type)
+		return refuse(r, "an attr record of another type than what is there");
+	*ret = at.d->node;
 	return 0;
+}
+
+static int apply_attr(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_attr *attr)
+{
+	struct value_place empty = { 0 };
+	struct node *n = NULL;
+	int err;
+
+	if (path_bytes == 0) {
+		if (attr->type != META_TYPE_DIRECTORY)
+			return refuse(r, "the root is said to be no directory");
+		return set_attr(r, keydir_root(r->k), attr);
+	}
+	err = attr_node(r, path, path_bytes, attr, &n);
+	if (err < 0)
+		return err;
+	if (attr->content != META_CONTENT_KEPT)
+		set_value_locked(r, n, &empty, r->now_ns);
+	return set_attr(r, n, attr);
 }
 
 /* Says whether the node behind 'to' may be replaced by 'from', as rename(2) has it. */
@@ -308,43 +364,97 @@ static bool may_replace(const struct node *from, const struct node *to)
 	return !node_is_dir(to) || keydir_dir_count(to) == 0;
 }
 
+/* Says what is wrong with moving 'n' to 'to'; NULL: nothing. */
+static const char *move_problem(const struct node *n, const struct place *to, bool exchange)
+{
+	if (keydir_is_inside(to->dir, n) || (to->d != NULL && to->d->node == n))
+		return "a move into itself";
+	if (exchange && to->d == NULL)
+		return "an exchange with something that does not exist";
+	if (exchange && keydir_is_inside(n, to->d->node))
+		return "an exchange with a directory above it";
+	if (!exchange && to->d != NULL && !may_replace(n, to->d->node))
+		return "a move onto something that it cannot replace";
+	return NULL;
+}
+
+static void move_locked(struct replay *r, struct dentry *from, struct dentry *to,
+			const struct meta_move *move)
+{
+	struct node *n = from->node;
+	struct node *other = (move->flags & META_FLAG_EXCHANGE) != 0 ? to->node : NULL;
+
+	keydir_write_lock(r->k);
+	if (other != NULL)
+		keydir_exchange(r->k, from, to, r->now_ns);
+	else
+		keydir_move(r->k, from, to, r->now_ns);
+	if (move->ino != 0)
+		keydir_set_ino(r->k, n, move->ino);
+	if (other != NULL && move->other_ino != 0)
+		keydir_set_ino(r->k, other, move->other_ino);
+	keydir_write_unlock(r->k);
+}
+
 static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 		      const struct meta_move *move)
 {
 	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
-	struct node *n, *old_dir;
+	const char *problem;
+	struct dentry *from;
+	struct node *old_dir;
 	struct place to;
 	int err;
 
 	if (!path_ok(path, path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
 		return refuse(r, "a move of something that is no path");
-	n = keydir_find_path(r->k, path, path_bytes);
-	if (n == NULL)
-		return refuse(r, "a move of something that does not exist");
 	err = walk(r, move->new_path, move->new_path_bytes, &to);
 	if (err < 0)
 		return err;
-	if (keydir_is_inside(to.dir, n) || (to.d != NULL && to.d->node == n))
-		return refuse(r, "a move into itself");
-	if (exchange && (to.d == NULL || keydir_is_inside(n, to.d->node)))
-		return refuse(r, "an exchange with something that does not exist or is above it");
-	if (!exchange && to.d != NULL && !may_replace(n, to.d->node))
-		return refuse(r, "a move onto something that it cannot replace");
+	from = keydir_find_path(r->k, path, path_bytes);
+	if (from == NULL)
+		return refuse(r, "a move of something that does not exist");
+	problem = move_problem(from->node, &to, exchange);
+	if (problem != NULL)
+		return refuse(r, problem);
 	if (to.d == NULL)
 		to.d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
 	if (to.d == NULL)
 		return -ENOMEM;
-	old_dir = n->name->dir;
-	keydir_write_lock(r->k);
-	if (exchange)
-		keydir_exchange(r->k, n->name, to.d, r->now_ns);
-	else
-		keydir_move(r->k, n->name, to.d, r->now_ns);
-	keydir_write_unlock(r->k);
+	old_dir = from->dir;
+	move_locked(r, from, to.d, move);
 	if (exchange)
 		return 0;
 	err = reveal(r, path, path_bytes);
 	return err < 0 ? err : prune(r, old_dir);
+}
+
+static int apply_link(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_move *link)
+{
+	struct dentry *from, *d;
+	struct place to;
+	int err;
+
+	if (!path_ok(path, path_bytes) || !path_ok(link->new_path, link->new_path_bytes))
+		return refuse(r, "a link to something that is no path");
+	err = walk(r, link->new_path, link->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	from = keydir_find_path(r->k, path, path_bytes);
+	if (from == NULL || node_is_dir(from->node))
+		return refuse(r, "a link to something that does not exist or is a directory");
+	if (to.d != NULL)
+		return refuse(r, "a link where something is already");
+	d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
+	if (d == NULL)
+		return -ENOMEM;
+	keydir_write_lock(r->k);
+	keydir_link(r->k, d, from->node, r->now_ns);
+	if (link->ino != 0)
+		keydir_set_ino(r->k, from->node, link->ino);
+	keydir_write_unlock(r->k);
+	return 0;
 }
 
 /* A meta record, decoded. */
@@ -353,7 +463,7 @@ struct meta {
 	const char *path;
 	size_t path_bytes;
 	struct meta_attr attr; /* META_ATTR */
-	struct meta_move move; /* META_MOVE */
+	struct meta_move move; /* META_MOVE, META_LINK */
 };
 
 static int decode(struct replay *r, struct meta *ret)
@@ -366,6 +476,8 @@ static int decode(struct replay *r, struct meta *ret)
 	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
 	if (err == META_OK && ret->kind == META_ATTR)
 		err = meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
+	else if (err == META_OK && ret->kind == META_LINK)
+		err = meta_link_decode(rec->value, rec->value_bytes, &ret->move);
 	else if (err == META_OK)
 		err = meta_move_decode(rec->value, rec->value_bytes, &ret->move);
 	return err == META_OK ? 0 : refuse(r, meta_error_text(err));
@@ -373,11 +485,13 @@ static int decode(struct replay *r, struct meta *ret)
 
 /* The parts of a group may come in any order.  They are applied in this one: the directories first,
  * so that no other part takes away one that only its keys kept; then what moves and puts; then what
- * the files that are there now look like. */
+ * the files that are there now look like; and the directories once more, because making and moving
+ * things in them has changed their times. */
 enum phase {
 	PHASE_DIRECTORIES,
 	PHASE_CONTENT,
 	PHASE_FILES,
+	PHASE_TIMES,
 	PHASE_COUNT,
 };
 
@@ -396,15 +510,20 @@ static int apply_in_phase(struct replay *r, enum phase phase)
 	err = decode(r, &meta);
 	if (err < 0)
 		return err;
-	if (meta.kind == META_MOVE)
-		own = PHASE_CONTENT;
-	else
+	own = PHASE_CONTENT;
+	if (meta.kind == META_ATTR)
 		own = meta.attr.type == META_TYPE_DIRECTORY ? PHASE_DIRECTORIES : PHASE_FILES;
-	if (phase != own)
+	if (phase != own && !(own == PHASE_DIRECTORIES && phase == PHASE_TIMES))
 		return 0;
-	if (meta.kind == META_MOVE)
+	switch (meta.kind) {
+	case META_ATTR:
+		return apply_attr(r, meta.path, meta.path_bytes, &meta.attr);
+	case META_LINK:
+		return apply_link(r, meta.path, meta.path_bytes, &meta.move);
+	case META_MOVE:
 		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
-	return apply_attr(r, meta.path, meta.path_bytes, &meta.attr);
+	}
+	return -EBADMSG; /* decode() lets no other kind through */
 }
 
 int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)

@@ -118,6 +118,8 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 static void destroy(struct store *s) NO_THREAD_SAFETY
 {
 	keydir_free(s->keydir);
+	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
+		free(s->commit.parts[i].large);
 	reserve_close(&s->reserve);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);
@@ -275,19 +277,19 @@ static int find_key(struct store *s, const void *key, size_t key_bytes, struct v
 	REQUIRES(s->commit_lock)
 {
 	const struct unnamed *u = keydir_unnamed_find(s->keydir, key, key_bytes);
-	const struct node *n = NULL;
+	const struct dentry *d = NULL;
 
 	if (u != NULL) {
 		*ret = u->place;
 		return 0;
 	}
 	if (path_ok(key, key_bytes))
-		n = keydir_find_path(s->keydir, key, key_bytes);
-	if (n == NULL)
+		d = keydir_find_path(s->keydir, key, key_bytes);
+	if (d == NULL)
 		return -ENOENT;
-	if (node_is_dir(n))
+	if (!node_is_file(d->node))
 		return -EISDIR;
-	*ret = n->value;
+	*ret = d->node->value;
 	return 0;
 }
 

@@ -63,7 +63,8 @@ struct store_attr {
 	mode_t mode; /* type and permissions */
 	uint32_t uid, gid;
 	uint32_t link_count;
-	uint64_t size_bytes; /* of the committed value; 0 for directories */
+	uint32_t rdev_major, rdev_minor; /* devices */
+	uint64_t size_bytes; /* of the committed value, or the target of a symlink; else 0 */
 	struct timespec atime, mtime, ctime;
 	bool committed; /* false: store_create()d and not yet in the log */
 };
@@ -111,6 +112,27 @@ int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name
 		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
 		uint64_t *ret_end) WARN_UNUSED;
 
+/* Makes a symlink, a fifo, a socket or a device: 'mode' has the type.  In the log at once. 'target'
+ * (symlinks) is NUL-terminated, 1 ... 4095 bytes.  The kernel has checked who may make a device. */
+struct store_special {
+	mode_t mode;
+	uint32_t uid, gid;
+	const char *target;
+	uint32_t rdev_major, rdev_minor;
+};
+int store_mknod(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end) WARN_UNUSED;
+
+/* Copies the target of a symlink, without a NUL.  Returns its size, or -EINVAL, -ERANGE. */
+ssize_t store_readlink(struct store *s, struct node *n, char *buf, size_t buf_bytes) WARN_UNUSED;
+
+/* Gives 'n', which is no directory, one more name.  A node that is not committed yet is committed
+ * by it, as an empty file: its caller commits it first if it has a value.  -EEXIST, -EPERM (a
+ * directory), -ENOENT (it has no name any more), -EMLINK. */
+int store_link(struct store *s, struct node *n, struct node *dir, const char *name,
+	       size_t name_bytes, uint64_t *ret_end) WARN_UNUSED;
+
 /* Removes a name.  Works on a full disk: space is kept in reserve for it.  -EISDIR from unlink,
  * -ENOTDIR and -ENOTEMPTY from rmdir.  A node that never was committed leaves nothing in the log.
  */
@@ -120,9 +142,9 @@ int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name
 		uint64_t *ret_end) WARN_UNUSED;
 
 /* rename(2), 'flags' as renameat2(2): 0, RENAME_NOREPLACE or RENAME_EXCHANGE, else -EINVAL.  One
- * record.  A node that is not committed yet is only given its new name: its caller commits it first
- * if it has a value to keep.  -EINVAL: into its own subdirectory.  -ENOTEMPTY, -EISDIR, -ENOTDIR,
- * -EEXIST, -ENOENT. */
+ * record.  A node that is not committed yet is committed first, as an empty file: its caller
+ * commits it if it has a value.  -EINVAL: into its own subdirectory.  -ENOTEMPTY, -EISDIR,
+ * -ENOTDIR, -EEXIST, -ENOENT. */
 int store_rename(struct store *s, struct node *old_dir, const char *old_name, size_t old_name_bytes,
 		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
 		 unsigned int flags, uint64_t *ret_end) WARN_UNUSED;
@@ -148,6 +170,23 @@ struct store_set {
  * becomes now. */
 int store_setattr(struct store *s, struct node *n, const struct store_set *set,
 		  uint64_t *ret_end) WARN_UNUSED;
+
+/* --- extended attributes; any name of 1 ... 255 bytes: who may use which is the caller's business
+ * --- */
+
+/* A size of 0 asks for the size.  -ENODATA, -ERANGE. */
+ssize_t store_getxattr(struct store *s, struct node *n, const char *name, void *buf,
+		       size_t buf_bytes) WARN_UNUSED;
+/* The names, each with a NUL behind it; those that 'filter' (NULL: all) lets through. */
+typedef bool (*store_xattr_filter)(const char *name, size_t name_bytes);
+ssize_t store_listxattr(struct store *s, struct node *n, store_xattr_filter filter, char *buf,
+			size_t buf_bytes) WARN_UNUSED;
+/* 'flags' as setxattr(2): 0, XATTR_CREATE, XATTR_REPLACE.  -EEXIST, -ENODATA, -ENOSPC (all of a
+ * node are at most 1 MiB), -ERANGE (the name). */
+int store_setxattr(struct store *s, struct node *n, const char *name, const void *value,
+		   size_t value_bytes, int flags, uint64_t *ret_end) WARN_UNUSED;
+int store_removexattr(struct store *s, struct node *n, const char *name,
+		      uint64_t *ret_end) WARN_UNUSED;
 
 /* --- values --- */
 

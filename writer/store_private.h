@@ -16,7 +16,9 @@
  * prefix. */
 struct commit_part {
 	uint8_t key[META_KEY_PREFIX_BYTES + PATH_BYTES_MAX];
-	uint8_t value[META_MOVE_FIXED_BYTES + PATH_BYTES_MAX];
+	uint8_t value[META_EXCHANGE_FIXED_BYTES + PATH_BYTES_MAX];
+	uint8_t *large; /* for an attr value that does not fit 'value'; owned; grows */
+	size_t large_bytes;
 };
 
 /* A commit that is being put together: the records of one group. */
@@ -51,22 +53,33 @@ struct store {
 void commit_begin(struct store *s) REQUIRES(s->commit_lock);
 
 /* Each adds a record about the node 'n' or, unless 'name' is NULL, about 'name' in directory 'n'.
- * -ENAMETOOLONG: the path is longer than a key can be. */
+ * A move or link is about entry 'from'. -ENAMETOOLONG: the path is longer than a key can be. */
 int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
 		     const void *value, uint32_t value_bytes, uint64_t timestamp_ns)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
 		    const struct meta_attr *attr, uint64_t timestamp_ns)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
-int commit_add_move(struct store *s, const struct node *n, const struct node *new_dir,
-		    const char *new_name, size_t new_name_bytes, uint8_t flags)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
+		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
+		    const struct meta_move *move) REQUIRES(s->commit_lock) WARN_UNUSED;
 
 /* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
 
-/* The attr record that says what 'n' is now. */
+/* The attr record that says what 'n' is now, but for what may stay unsaid: times, xattrs, inode
+ * number. */
 struct meta_attr commit_attr_of(const struct node *n);
+
+/* Adds the xattrs of 'n', if it has any: for a node that the log does not have. */
+void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr);
+
+/* In the log a file begins with its commit, and a replay gives its directory that time.  A time that
+ * was set by hand since the file was made must not be lost by that: adds an attr record of the
+ * directory where that is so. */
+bool commit_needs_parent_times(const struct node *n);
+int commit_add_parent_times(struct store *s, const struct node *n)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
 
 /* Commits 'n' as an empty file under the name that it has.  For a node that is not in the log yet.
  */

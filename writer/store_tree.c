@@ -5,7 +5,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
+
+#include "codec/xattrs.h"
 
 #include "writer/replay.h"
 
@@ -52,39 +56,63 @@ int commit_add_plain(struct store *s, const struct node *n, const char *name, si
 	return 0;
 }
 
+/* Returns room for an attr value of 'bytes'. */
+static uint8_t *attr_room(struct commit_part *part, size_t bytes)
+{
+	uint8_t *large;
+
+	if (bytes <= sizeof(part->value))
+		return part->value;
+	if (bytes > part->large_bytes) {
+		large = realloc(part->large, bytes);
+		if (large == NULL)
+			return NULL;
+		part->large = large;
+		part->large_bytes = bytes;
+	}
+	return part->large;
+}
+
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
 		    const struct meta_attr *attr, uint64_t timestamp_ns)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
+	uint8_t *value = attr_room(part, meta_attr_bytes(attr));
 	struct record rec;
-	int err = next_part(s, n, name, name_bytes, &rec);
+	int err;
 
+	if (value == NULL)
+		return -ENOMEM;
+	err = next_part(s, n, name, name_bytes, &rec);
 	if (err < 0)
 		return err;
 	meta_key_prefix(META_ATTR, part->key);
-	rec.value_bytes = (uint32_t)meta_attr_encode(attr, part->value);
+	rec.value = value;
+	rec.value_bytes = (uint32_t)meta_attr_encode(attr, value);
 	rec.timestamp_ns = timestamp_ns;
 	s->commit.records[s->commit.count++] = rec;
 	return 0;
 }
 
-int commit_add_move(struct store *s, const struct node *n, const struct node *new_dir,
-		    const char *new_name, size_t new_name_bytes, uint8_t flags)
+int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
+		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
+		    const struct meta_move *move)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
 	struct record rec;
 	ssize_t path_bytes;
-	int err = next_part(s, n, NULL, 0, &rec);
+	size_t fixed;
+	int err = next_part(s, from->dir, from->name, from->name_bytes, &rec);
 
 	if (err < 0)
 		return err;
+	meta_key_prefix(kind, part->key);
+	fixed = meta_move_encode_fixed(move, part->value);
 	path_bytes = keydir_path(s->keydir, new_dir, new_name, new_name_bytes,
-				 (char *)part->value + META_MOVE_FIXED_BYTES);
+				 (char *)part->value + fixed);
 	if (path_bytes < 0)
 		return (int)path_bytes;
-	meta_key_prefix(META_MOVE, part->key);
-	meta_move_encode_fixed(flags, part->value);
-	rec.value_bytes = (uint32_t)(META_MOVE_FIXED_BYTES + path_bytes);
+	rec.value_bytes = (uint32_t)(fixed + (size_t)path_bytes);
 	s->commit.records[s->commit.count++] = rec;
 	return 0;
 }
@@ -107,13 +135,34 @@ int commit_append(struct store *s, bool removes)
 
 struct meta_attr commit_attr_of(const struct node *n)
 {
-	return (struct meta_attr){
-		.type = node_is_dir(n) ? META_TYPE_DIRECTORY : META_TYPE_FILE,
+	struct meta_attr attr = {
+		.type = node_type(n),
 		.content = META_CONTENT_KEPT,
 		.mode = n->mode & META_MODE_BITS,
 		.uid = n->uid,
 		.gid = n->gid,
 	};
+
+	if (attr.type == META_TYPE_CHAR_DEVICE || attr.type == META_TYPE_BLOCK_DEVICE) {
+		attr.fields |= META_FIELD_RDEV;
+		attr.rdev_major = n->extra->rdev_major;
+		attr.rdev_minor = n->extra->rdev_minor;
+	}
+	if (attr.type == META_TYPE_SYMLINK) {
+		attr.fields |= META_FIELD_TARGET;
+		attr.target = n->extra->target;
+		attr.target_bytes = n->extra->target_bytes;
+	}
+	return attr;
+}
+
+void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr)
+{
+	if (n->extra == NULL || n->extra->xattrs == NULL)
+		return;
+	attr->fields |= META_FIELD_XATTRS;
+	attr->xattrs = n->extra->xattrs;
+	attr->xattrs_bytes = n->extra->xattrs_bytes;
 }
 
 int store_commit_empty(struct store *s, struct node *n)
@@ -123,8 +172,11 @@ int store_commit_empty(struct store *s, struct node *n)
 	int err;
 
 	attr.content = META_CONTENT_EMPTY;
+	commit_attr_add_xattrs(n, &attr);
 	commit_begin(s);
-	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	err = commit_add_parent_times(s, n);
+	if (err == 0)
+		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0)
@@ -133,6 +185,25 @@ int store_commit_empty(struct store *s, struct node *n)
 	keydir_set_value(s->keydir, n, &empty, s->commit.now_ns);
 	keydir_write_unlock(s->keydir);
 	return 0;
+}
+
+bool commit_needs_parent_times(const struct node *n)
+{
+	return !n->committed && n->names->dir->mtime_set;
+}
+
+int commit_add_parent_times(struct store *s, const struct node *n)
+{
+	const struct node *dir = n->names->dir;
+	struct timespec mtime = keydir_timespec(dir->mtime_ns);
+	struct meta_attr attr = commit_attr_of(dir);
+
+	if (!commit_needs_parent_times(n))
+		return 0;
+	attr.flags = META_FLAG_MORE;
+	attr.fields = META_FIELD_MTIME;
+	attr.mtime = (struct meta_time){ .sec = mtime.tv_sec, .nsec = (uint32_t)mtime.tv_nsec };
+	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
 }
 
 /* A directory that exists only through its keys is about to lose one: an attr record in the same
@@ -269,8 +340,36 @@ int store_create(struct store *s, struct node *dir, const char *name, size_t nam
 	return 0;
 }
 
-static int mkdir_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-			mode_t mode, uint32_t uid, uint32_t gid, struct node **ret)
+/* Gives a node that is not linked yet what makes it special. */
+static int set_special(struct node *n, const struct store_special *special)
+{
+	size_t target_bytes = special->target == NULL ? 0 : strlen(special->target);
+	struct node_extra *extra;
+
+	if (S_ISDIR(special->mode) || S_ISREG(special->mode))
+		return 0;
+	extra = node_extra_get(n);
+	if (extra == NULL)
+		return -ENOMEM;
+	extra->rdev_major = special->rdev_major;
+	extra->rdev_minor = special->rdev_minor;
+	if (!S_ISLNK(special->mode))
+		return 0;
+	if (target_bytes == 0)
+		return -ENOENT;
+	if (target_bytes > META_TARGET_BYTES_MAX)
+		return -ENAMETOOLONG;
+	extra->target = malloc(target_bytes);
+	if (extra->target == NULL)
+		return -ENOMEM;
+	memcpy(extra->target, special->target, target_bytes);
+	extra->target_bytes = target_bytes;
+	return 0;
+}
+
+/* Makes a node that is in the log at once: anything but a file. */
+static int make_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		       const struct store_special *special, struct node **ret)
 	REQUIRES(s->commit_lock)
 {
 	struct meta_attr attr;
@@ -280,13 +379,16 @@ static int mkdir_locked(struct store *s, struct node *dir, const char *name, siz
 
 	err = check_new(s, dir, name, name_bytes);
 	if (err == 0)
-		err = prepare(s, dir, name, name_bytes, S_IFDIR | (mode & META_MODE_BITS), uid, gid,
+		err = prepare(s, dir, name, name_bytes, special->mode, special->uid, special->gid,
 			      &n, &d);
 	if (err < 0)
 		return err;
-	attr = commit_attr_of(n);
 	commit_begin(s);
-	err = commit_add_attr(s, dir, name, name_bytes, &attr, 0);
+	err = set_special(n, special);
+	if (err == 0) {
+		attr = commit_attr_of(n);
+		err = commit_add_attr(s, dir, name, name_bytes, &attr, 0);
+	}
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0) {
@@ -300,15 +402,15 @@ static int mkdir_locked(struct store *s, struct node *dir, const char *name, siz
 	return 0;
 }
 
-int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
-		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
+static int make(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
 		uint64_t *ret_end)
 {
 	struct node *n = NULL;
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = mkdir_locked(s, dir, name, name_bytes, mode, uid, gid, &n);
+	err = make_locked(s, dir, name, name_bytes, special, &n);
 	if (err == 0)
 		*ret_end = s->commit.where.end_offset;
 	mutex_unlock(&s->commit_lock);
@@ -318,6 +420,84 @@ int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name
 	if (ret_attr != NULL)
 		keydir_getattr(s->keydir, n, ret_attr);
 	return 0;
+}
+
+int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
+		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end)
+{
+	struct store_special special = { .mode = S_IFDIR | (mode & META_MODE_BITS),
+					 .uid = uid,
+					 .gid = gid };
+
+	return make(s, dir, name, name_bytes, &special, ret, ret_attr, ret_end);
+}
+
+int store_mknod(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end)
+{
+	switch (special->mode & S_IFMT) {
+	case S_IFLNK:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		return make(s, dir, name, name_bytes, special, ret, ret_attr, ret_end);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* --- linking --- */
+
+static int link_locked(struct store *s, struct node *n, struct node *dir, const char *name,
+		       size_t name_bytes) REQUIRES(s->commit_lock)
+{
+	struct meta_move link = { 0 };
+	struct dentry *d;
+	int err;
+
+	if (node_is_dir(n))
+		return -EPERM;
+	if (keydir_is_gone(s->keydir, n))
+		return -ENOENT;
+	if (n->name_count == UINT32_MAX)
+		return -EMLINK;
+	err = check_new(s, dir, name, name_bytes);
+	if (err == 0 && !n->committed)
+		err = store_commit_empty(s, n);
+	if (err < 0)
+		return err;
+	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	if (d == NULL)
+		return -ENOMEM;
+	link.ino = keydir_ino(s->keydir, n);
+	commit_begin(s);
+	err = commit_add_move(s, META_LINK, n->names, dir, name, name_bytes, &link);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0) {
+		keydir_dentry_free(d);
+		return err;
+	}
+	keydir_write_lock(s->keydir);
+	keydir_link(s->keydir, d, n, s->commit.now_ns);
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+int store_link(struct store *s, struct node *n, struct node *dir, const char *name,
+	       size_t name_bytes, uint64_t *ret_end)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = link_locked(s, n, dir, name, name_bytes);
+	if (err == 0)
+		*ret_end = s->commit.where.end_offset;
+	mutex_unlock(&s->commit_lock);
+	return err;
 }
 
 /* --- removing --- */
@@ -335,7 +515,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 		commit_begin(s);
 		err = keep_parent(s, dir);
 		if (err == 0)
-			err = commit_add_plain(s, d->node, NULL, 0, NULL, 0, 0);
+			err = commit_add_plain(s, dir, d->name, d->name_bytes, NULL, 0, 0);
 		if (err == 0)
 			err = commit_append(s, true);
 		if (err < 0)
@@ -346,8 +526,12 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 		now_ns = (int64_t)s->io->ops->now_ns(s->io);
 	}
 	keydir_write_lock(s->keydir);
-	if (d->node->committed)
+	if (end > 0) {
+		const struct record *tombstone = &s->commit.records[s->commit.count - 1];
+
 		dir->explicit = true;
+		keydir_unnamed_remove(s->keydir, tombstone->key, tombstone->key_bytes);
+	}
 	keydir_unlink(s->keydir, d, now_ns);
 	keydir_write_unlock(s->keydir);
 	*ret_end = end;
@@ -436,22 +620,32 @@ static int check_replace(const struct renaming *r)
 /* Puts the record of a rename together. */
 static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
 {
-	const struct node *n = r->from->node;
-	struct meta_attr attr = commit_attr_of(n);
-	int err;
+	struct node *n = r->from->node;
+	struct meta_move move = { .ino = keydir_ino(s->keydir, n) };
+	struct meta_attr attr;
+	int err = 0;
 
 	commit_begin(s);
-	if (!r->exchange && n->committed) {
-		err = keep_parent(s, r->from->dir);
-		if (err < 0)
-			return err;
+	if (!n->committed) {
+		/* The log has nothing to move: the file begins under its new name, empty as it is.
+		 */
+		attr = commit_attr_of(n);
+		attr.content = META_CONTENT_NEW;
+		attr.fields |= META_FIELD_INO;
+		attr.ino = move.ino;
+		commit_attr_add_xattrs(n, &attr);
+		return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
 	}
-	if (n->committed)
-		return commit_add_move(s, n, r->new_dir, r->new_name, r->new_name_bytes,
-				       r->exchange ? META_FLAG_EXCHANGE : 0);
-	/* The log has nothing to move: the file begins under its new name, empty as it is. */
-	attr.content = META_CONTENT_EMPTY;
-	return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
+	if (r->exchange) {
+		move.flags = META_FLAG_EXCHANGE;
+		move.other_ino = keydir_ino(s->keydir, r->to->node);
+	} else {
+		err = keep_parent(s, r->from->dir);
+	}
+	if (err < 0)
+		return err;
+	return commit_add_move(s, META_MOVE, r->from, r->new_dir, r->new_name, r->new_name_bytes,
+			       &move);
 }
 
 static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
@@ -461,12 +655,13 @@ static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->
 	int64_t now_ns = s->commit.now_ns;
 
 	keydir_write_lock(s->keydir);
-	if (n->committed)
-		r->from->dir->explicit = r->from->dir->explicit || !r->exchange;
-	if (r->exchange)
+	if (r->exchange) {
 		keydir_exchange(s->keydir, r->from, r->to, now_ns);
-	else
+	} else {
+		if (n->committed)
+			r->from->dir->explicit = true; /* keep_parent() saw to it */
 		keydir_move(s->keydir, r->from, r->to, now_ns);
+	}
 	if (!n->committed)
 		keydir_set_value(s->keydir, n, &empty, now_ns);
 	keydir_write_unlock(s->keydir);
@@ -477,12 +672,15 @@ static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->
 static void reveal_old_path(struct store *s) REQUIRES(s->commit_lock)
 {
 	const struct record *rec = &s->commit.records[s->commit.count - 1];
+	enum meta_kind kind;
+	const char *path;
+	size_t path_bytes;
 
-	if (!meta_is_key(rec->key, rec->key_bytes))
-		return;
+	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK ||
+	    kind != META_MOVE)
+		return; /* nothing has left it, as far as the log knows */
 	/* Without memory the key stays hidden until the next mount. */
-	if (replay_reveal(s->keydir, (const char *)rec->key + META_KEY_PREFIX_BYTES,
-			  rec->key_bytes - META_KEY_PREFIX_BYTES, s->commit.now_ns) < 0)
+	if (replay_reveal(s->keydir, path, path_bytes, s->commit.now_ns) < 0)
 		return;
 }
 
@@ -495,6 +693,7 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 	if (keydir_is_inside(r->new_dir, r->from->node))
 		return -EINVAL;
 	err = r->exchange ? check_exchange(r) : check_replace(r);
+	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
 	if (err == 0 && r->exchange && !r->from->node->committed)
 		err = store_commit_empty(s, r->from->node);
 	if (err == 0 && r->exchange && !r->to->node->committed)
@@ -568,8 +767,10 @@ void store_apply_set(struct node *n, const struct store_set *set)
 		n->uid = set->uid;
 	if (set->which & STORE_SET_GID)
 		n->gid = set->gid;
-	if (set->which & STORE_SET_MTIME)
+	if (set->which & STORE_SET_MTIME) {
 		n->mtime_ns = keydir_ns(set->mtime.tv_sec, (uint32_t)set->mtime.tv_nsec);
+		n->mtime_set = true;
+	}
 	if (set->which & STORE_SET_ATIME)
 		n->atime_ns = keydir_ns(set->atime.tv_sec, (uint32_t)set->atime.tv_nsec);
 	if (set->which & STORE_SET_CTIME)
@@ -623,6 +824,122 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 		n->explicit = true;
 	keydir_write_unlock(s->keydir);
 	return 0;
+}
+
+/* Appends an attr record that has the xattrs 'list' if the log has the node. */
+static int append_xattrs(struct store *s, const struct node *n, const uint8_t *list,
+			 size_t list_bytes, int64_t *ret_now_ns, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
+{
+	struct meta_attr attr = commit_attr_of(n);
+	int err;
+
+	*ret_end = 0;
+	*ret_now_ns = (int64_t)s->io->ops->now_ns(s->io);
+	if (!n->committed || keydir_is_gone(s->keydir, n))
+		return 0;
+	attr.fields |= META_FIELD_XATTRS;
+	attr.xattrs = list;
+	attr.xattrs_bytes = list_bytes;
+	commit_begin(s);
+	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0)
+		return err;
+	*ret_now_ns = s->commit.now_ns;
+	*ret_end = s->commit.where.end_offset;
+	return 0;
+}
+
+/* Sets (or, with 'value' NULL, removes) xattr 'name'. */
+static int change_xattr(struct store *s, struct node *n, const char *name, const void *value,
+			size_t value_bytes, uint64_t *ret_end) REQUIRES(s->commit_lock)
+{
+	size_t name_bytes = strlen(name);
+	struct node_extra *extra = node_extra_get(n);
+	uint8_t *list = NULL;
+	size_t bytes;
+	int64_t now_ns;
+	int err;
+
+	if (extra == NULL)
+		return -ENOMEM;
+	bytes = xattrs_set_bytes(extra->xattrs, extra->xattrs_bytes, name, name_bytes, value,
+				 value_bytes);
+	if (bytes > XATTRS_BYTES_MAX)
+		return -ENOSPC;
+	if (bytes > 0) {
+		list = malloc(bytes);
+		if (list == NULL)
+			return -ENOMEM;
+		xattrs_set(extra->xattrs, extra->xattrs_bytes, name, name_bytes, value, value_bytes,
+			   list);
+	}
+	err = append_xattrs(s, n, list, bytes, &now_ns, ret_end);
+	if (err < 0) {
+		free(list);
+		return err;
+	}
+	keydir_write_lock(s->keydir);
+	keydir_set_xattrs(s->keydir, n, list, bytes);
+	n->ctime_ns = now_ns;
+	if (node_is_dir(n))
+		n->explicit = true;
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+static bool has_xattr(struct store *s, struct node *n, const char *name)
+{
+	return keydir_xattr(s->keydir, n, name, NULL, 0) >= 0;
+}
+
+int store_setxattr(struct store *s, struct node *n, const char *name, const void *value,
+		   size_t value_bytes, int flags, uint64_t *ret_end)
+{
+	size_t name_bytes = strlen(name);
+	int err = 0;
+
+	if (name_bytes == 0 || name_bytes > XATTRS_NAME_BYTES_MAX)
+		return -ERANGE;
+	mutex_lock(&s->commit_lock);
+	if ((flags & XATTR_CREATE) && has_xattr(s, n, name))
+		err = -EEXIST;
+	else if ((flags & XATTR_REPLACE) && !has_xattr(s, n, name))
+		err = -ENODATA;
+	if (err == 0)
+		err = change_xattr(s, n, name, value != NULL ? value : "", value_bytes, ret_end);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+int store_removexattr(struct store *s, struct node *n, const char *name, uint64_t *ret_end)
+{
+	int err = -ENODATA;
+
+	mutex_lock(&s->commit_lock);
+	if (has_xattr(s, n, name))
+		err = change_xattr(s, n, name, NULL, 0, ret_end);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+ssize_t store_getxattr(struct store *s, struct node *n, const char *name, void *buf,
+		       size_t buf_bytes)
+{
+	return keydir_xattr(s->keydir, n, name, buf, buf_bytes);
+}
+
+ssize_t store_listxattr(struct store *s, struct node *n, store_xattr_filter filter, char *buf,
+			size_t buf_bytes)
+{
+	return keydir_xattr_names(s->keydir, n, filter, buf, buf_bytes);
+}
+
+ssize_t store_readlink(struct store *s, struct node *n, char *buf, size_t buf_bytes)
+{
+	return keydir_target(s->keydir, n, buf, buf_bytes);
 }
 
 int store_setattr(struct store *s, struct node *n, const struct store_set *set, uint64_t *ret_end)

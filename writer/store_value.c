@@ -25,13 +25,12 @@ struct value_plan {
 /* The mtime of a file without an explicit one is the timestamp of its record.  So that the two
  * agree, the record is stamped with the time of the last write if the log is not past that; else
  * the mtime is made explicit when it matters. */
-static void plan_times(struct store *s, struct timespec written_at, bool written_at_shown,
-		       struct value_plan *plan) REQUIRES(s->commit_lock)
+static void plan_times(struct store *s, const struct node *n, struct timespec written_at,
+		       bool written_at_shown, struct value_plan *plan) REQUIRES(s->commit_lock)
 {
 	int64_t written_ns = keydir_ns(written_at.tv_sec, (uint32_t)written_at.tv_nsec);
 	uint64_t last_ns = log_writer_last_timestamp(s->log);
-	uint64_t first_free_ns =
-		last_ns + (plan->attr_needed ? 2 : 1); /* the attr record comes first */
+	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
 
 	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns) {
 		plan->timestamp_ns = (uint64_t)written_ns;
@@ -40,10 +39,11 @@ static void plan_times(struct store *s, struct timespec written_at, bool written
 	if (!written_at_shown && written_ns > 0 &&
 	    last_ns - (uint64_t)written_ns < MTIME_DRIFT_MAX_NS)
 		return;
-	plan->attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
 	plan->attr.mtime.sec = written_at.tv_sec;
 	plan->attr.mtime.nsec = (uint32_t)written_at.tv_nsec;
-	plan->attr.ctime = plan->attr.mtime;
+	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* else the caller has set it */
+		plan->attr.ctime = plan->attr.mtime;
+	plan->attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
 	plan->attr_needed = true;
 }
 
@@ -54,7 +54,14 @@ static void plan_value(struct store *s, const struct node *n, bool empty,
 	struct value_plan plan = { .attr = commit_attr_of(n) };
 
 	/* The log knows the attributes of what it has; a new file gets the defaults. */
-	plan.attr_needed = !n->committed && !keydir_is_default(s->keydir, n);
+	if (!n->committed)
+		commit_attr_add_xattrs(n, &plan.attr);
+	if (!n->committed && n->stray) { /* its path had a number already */
+		plan.attr.fields |= META_FIELD_INO;
+		plan.attr.ino = n->ino;
+	}
+	plan.attr_needed =
+		!n->committed && (plan.attr.fields != 0 || !keydir_is_default(s->keydir, n));
 	if (set != NULL && set->which != 0) {
 		store_set_to_attr(set, &plan.attr);
 		plan.attr_needed = true;
@@ -64,7 +71,7 @@ static void plan_value(struct store *s, const struct node *n, bool empty,
 		plan.attr_needed = false; /* it is the only record */
 	}
 	if (set == NULL || (set->which & STORE_SET_MTIME) == 0)
-		plan_times(s, written_at, written_at_shown, &plan);
+		plan_times(s, n, written_at, written_at_shown, &plan);
 	if (!empty && plan.attr_needed)
 		plan.attr.flags = META_FLAG_MORE;
 	*ret = plan;
@@ -74,16 +81,19 @@ static int append_value(struct store *s, const struct node *n, const void *value
 			uint32_t value_bytes, const struct value_plan *plan)
 	REQUIRES(s->commit_lock)
 {
-	uint64_t attr_ns = plan->timestamp_ns;
-	int err = 0;
+	struct commit *c = &s->commit;
+	int err;
 
-	if (value_bytes > 0 && attr_ns > 0)
-		attr_ns--; /* strictly increasing: plan_times() left room */
 	commit_begin(s);
-	if (value_bytes == 0 || plan->attr_needed)
-		err = commit_add_attr(s, n, NULL, 0, &plan->attr, attr_ns);
+	err = commit_add_parent_times(s, n);
+	if (err == 0 && (value_bytes == 0 || plan->attr_needed))
+		err = commit_add_attr(s, n, NULL, 0, &plan->attr, 0);
 	if (err == 0 && value_bytes > 0)
-		err = commit_add_plain(s, n, NULL, 0, value, value_bytes, plan->timestamp_ns);
+		err = commit_add_plain(s, n, NULL, 0, value, value_bytes, 0);
+	/* Strictly increasing, and the last one is the time of the commit: plan_times() left room.
+	 */
+	for (size_t i = 0; err == 0 && plan->timestamp_ns > 0 && i < c->count; i++)
+		c->records[i].timestamp_ns = plan->timestamp_ns - (c->count - 1 - i);
 	return err < 0 ? err : commit_append(s, false);
 }
 
@@ -102,6 +112,8 @@ static void apply_value(struct store *s, struct node *n, uint32_t value_bytes,
 			.value_bytes = value_bytes,
 		};
 	keydir_write_lock(s->keydir);
+	if (value_bytes > 0) /* a plain record of that key, named or not */
+		keydir_unnamed_remove(s->keydir, c->records[c->count - 1].key, place.key_bytes);
 	keydir_set_value(s->keydir, n, &place, c->now_ns);
 	if (plan->attr.fields & META_FIELD_MTIME)
 		n->mtime_ns = keydir_ns(plan->attr.mtime.sec, plan->attr.mtime.nsec);
@@ -140,8 +152,8 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 
 	if (value_bytes > STORE_VALUE_BYTES_MAX)
 		return -EFBIG;
-	if (node_is_dir(n))
-		return -EISDIR;
+	if (!node_is_file(n))
+		return node_is_dir(n) ? -EISDIR : -EINVAL;
 	mutex_lock(&s->commit_lock);
 	err = commit_locked(s, n, value, (uint32_t)value_bytes, written_at, written_at_shown, set,
 			    ret_end);

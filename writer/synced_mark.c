@@ -41,6 +41,10 @@ int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, u
 	}
 	if (synced_decode(buf, (size_t)got, &synced) && synced.segment == FIRST_SEGMENT)
 		valid = true;
+	/* Longer than a mark: it would stay invalid, whatever is written over its front.  If this
+	 * fails, there is no mark, as before. */
+	if (got > SYNCED_BYTES && io_truncate(io, fd, 0) < 0)
+		valid = false;
 	*ret_fd = fd;
 	*ret_offset = valid ? synced.durable_offset : 0;
 	*ret_valid = valid;

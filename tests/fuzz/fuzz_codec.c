@@ -3,6 +3,7 @@
  * read outside of them, and what is accepted encodes to the same bytes. */
 #include "tests/fuzz/fuzz.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec/meta.h"
@@ -28,26 +29,36 @@ static void check_path(const char *path, size_t bytes)
 
 static void check_attr(const void *value, size_t bytes)
 {
-	uint8_t again[META_ATTR_BYTES_MAX];
 	struct meta_attr attr;
+	uint8_t *again;
 
 	if (meta_attr_decode(value, bytes, &attr) != META_OK)
 		return;
+	FUZZ_CHECK(meta_attr_bytes(&attr) == bytes);
+	again = malloc(bytes);
+	FUZZ_CHECK(again != NULL);
 	FUZZ_CHECK(meta_attr_encode(&attr, again) == bytes);
 	FUZZ_CHECK(memcmp(again, value, bytes) == 0);
+	free(again);
 }
 
-static void check_move(const void *value, size_t bytes)
+static void check_move(enum meta_kind kind, const void *value, size_t bytes)
 {
-	uint8_t again[META_MOVE_FIXED_BYTES];
+	uint8_t again[META_EXCHANGE_FIXED_BYTES];
 	struct meta_move move;
+	enum meta_error err;
+	size_t fixed;
 
-	if (meta_move_decode(value, bytes, &move) != META_OK)
+	if (kind == META_LINK)
+		err = meta_link_decode(value, bytes, &move);
+	else
+		err = meta_move_decode(value, bytes, &move);
+	if (err != META_OK)
 		return;
-	meta_move_encode_fixed(move.flags, again);
-	FUZZ_CHECK(memcmp(again, value, sizeof(again)) == 0);
-	FUZZ_CHECK(move.new_path == (const char *)value + sizeof(again));
-	FUZZ_CHECK(move.new_path_bytes == bytes - sizeof(again));
+	fixed = meta_move_encode_fixed(&move, again);
+	FUZZ_CHECK(memcmp(again, value, fixed) == 0);
+	FUZZ_CHECK(move.new_path == (const char *)value + fixed);
+	FUZZ_CHECK(move.new_path_bytes == bytes - fixed);
 	check_path(move.new_path, move.new_path_bytes);
 }
 
@@ -68,7 +79,7 @@ static void check_meta(const struct record *rec)
 	if (kind == META_ATTR)
 		check_attr(rec->value, rec->value_bytes);
 	else
-		check_move(rec->value, rec->value_bytes);
+		check_move(kind, rec->value, rec->value_bytes);
 }
 
 static void check_whole(const uint8_t *buf, const struct record_scan_result *got)
@@ -114,7 +125,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size = 4096; /* scanning at every offset is quadratic */
 	check_scan(data, size);
 	check_attr(data, size);
-	check_move(data, size);
+	check_move(META_MOVE, data, size);
+	check_move(META_LINK, data, size);
 	check_path((const char *)data, size);
 	if (synced_decode(data, size, &synced)) {
 		synced_encode(&synced, again);

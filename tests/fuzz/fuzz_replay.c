@@ -60,10 +60,10 @@ static const char *take_name(struct source *s)
 
 static size_t make_attr(struct source *s, uint8_t *value)
 {
-	uint8_t what = take(s);
+	uint8_t what = take(s), type = take(s);
 	struct meta_attr attr = {
 		.flags = what & 1 ? META_FLAG_MORE : 0,
-		.type = what & 2 ? META_TYPE_DIRECTORY : META_TYPE_FILE,
+		.type = (enum meta_type)(1 + type % META_TYPE_BLOCK_DEVICE),
 		.content = (what & 6) == 4 ? META_CONTENT_EMPTY : META_CONTENT_KEPT,
 		.fields = (what >> 3) & META_FIELDS_KNOWN,
 		.mode = (uint16_t)(what << 4) & META_MODE_BITS,
@@ -71,8 +71,18 @@ static size_t make_attr(struct source *s, uint8_t *value)
 		.mtime = { .sec = (int64_t)(what * UINT64_C(0x0100000000000001)) },
 		.atime = { .sec = -what, .nsec = what },
 		.ctime = { .sec = what, .nsec = 999999999 },
+		.ino = 1 + what % 4u,
+		.target = "target",
+		.target_bytes = 6,
 	};
 
+	if (type & 128) /* else most would be refused for the fields of another type */
+		return meta_attr_encode(&attr, value);
+	attr.fields &= ~(META_FIELD_RDEV | META_FIELD_TARGET);
+	if (attr.type == META_TYPE_SYMLINK)
+		attr.fields |= META_FIELD_TARGET;
+	if (attr.type >= META_TYPE_CHAR_DEVICE)
+		attr.fields |= META_FIELD_RDEV;
 	return meta_attr_encode(&attr, value);
 }
 
@@ -81,19 +91,22 @@ static void make_record(struct source *s, struct bytes *log)
 {
 	uint8_t key[64], value[128];
 	struct record rec = { .key = key, .value = value };
-	uint8_t kind = take(s) % 8;
+	static const enum meta_kind kinds[] = { META_ATTR, META_MOVE, META_MOVE, META_LINK };
+	struct meta_move move = { 0 };
+	uint8_t kind = take(s) % 9;
 
 	if (kind >= 5) {
-		meta_key_prefix(kind == 5 ? META_ATTR : META_MOVE, key);
+		meta_key_prefix(kinds[kind - 5], key);
 		rec.key_bytes = META_KEY_PREFIX_BYTES;
 	}
 	rec.key_bytes += (uint32_t)append_text(key + rec.key_bytes, take_name(s));
 	if (kind == 5) {
 		rec.value_bytes = (uint32_t)make_attr(s, value);
 	} else if (kind > 5) {
-		meta_move_encode_fixed(take(s) & (META_FLAG_MORE | META_FLAG_EXCHANGE), value);
-		rec.value_bytes = META_MOVE_FIXED_BYTES;
-		rec.value_bytes += (uint32_t)append_text(value + 2, take_name(s));
+		move.flags = take(s) & (META_FLAG_MORE | META_FLAG_EXCHANGE);
+		move.ino = move.flags & META_FLAG_MORE ? 0 : 2;
+		rec.value_bytes = (uint32_t)meta_move_encode_fixed(&move, value);
+		rec.value_bytes += (uint32_t)append_text(value + rec.value_bytes, take_name(s));
 	} else if (kind > 1) {
 		rec.value_bytes = 1 + take(s) % 20;
 		memset(value, 'v', rec.value_bytes);

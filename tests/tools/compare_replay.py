@@ -39,10 +39,12 @@ def random_record(rng):
     if kind == 6:
         return b'\0a' + path, make.attr(make.DIRECTORY, mode=rng.randrange(0o10000), flags=more)
     if kind == 7:
-        content = make.EMPTY if rng.random() < 0.8 else make.KEPT
+        content = rng.choice([make.EMPTY] * 6 + [make.KEPT] * 2 + [make.NEW] * 2)
         return b'\0a' + path, make.attr(make.FILE, content, rng.randrange(0o10000), flags=more)
+    if rng.random() < 0.25:
+        return b'\0l' + path, make.move(random_path(rng), more, ino=rng.randrange(3))
     flags = more | (make.EXCHANGE if rng.random() < 0.3 else 0)
-    return b'\0m' + path, make.move(random_path(rng), flags)
+    return b'\0m' + path, make.move(random_path(rng), flags, ino=rng.randrange(3))
 
 
 def replay(data):

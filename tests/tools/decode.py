@@ -4,7 +4,7 @@
 
 usage: decode.py FILE                  one line per record, tab-separated: offset, length,
                                        timestamp_ns, crc32, kind, key, value_length, value_sha256
-                                       (kind: plain, tombstone, attr or move; key: escaped)
+                                       (kind: plain, tombstone, attr, link or move; key: escaped)
        decode.py --check-tsv TSV FILE  compare with a golden list (tests/golden/freyjadb.tsv)
        decode.py --tree FILE           replay the log; one line per node: type, mode, size,
                                        sha256, path
@@ -22,9 +22,14 @@ HEADER = struct.Struct('<IIIQ')
 ATTR_FIXED = struct.Struct('<BBBBHHII')
 TIME = struct.Struct('<qI')
 MORE, EXCHANGE = 1, 2
-FILE, DIRECTORY = 1, 2
+FILE, DIRECTORY, SYMLINK, FIFO, SOCKET, CHAR_DEVICE, BLOCK_DEVICE = range(1, 8)
+KEPT, EMPTY, NEW = 0, 1, 2
+MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS = (1 << bit for bit in range(7))
+TYPE_LETTERS = {FILE: 'f', DIRECTORY: 'd', SYMLINK: 'l', FIFO: 'p', SOCKET: 's', CHAR_DEVICE: 'c',
+                BLOCK_DEVICE: 'b'}
+TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
 NAME_MAX, PATH_MAX = 255, 65535
-KINDS = {b'a': 'attr', b'm': 'move'}
+KINDS = {b'a': 'attr', b'l': 'link', b'm': 'move'}
 
 
 class Invalid(Exception):
@@ -81,31 +86,62 @@ class Record:
             raise Invalid(self.offset, f'unknown flags {self.flags:#04x}')
         self.more = bool(self.flags & MORE)
 
+    def take(self, n):
+        """The next 'n' bytes of the value."""
+        part, self.rest = self.rest[:n], self.rest[n:]
+        if len(part) < n:
+            raise Invalid(self.offset, 'a meta value that ends too early')
+        return part
+
     def parse_attr(self):
-        if len(self.value) < ATTR_FIXED.size:
-            raise Invalid(self.offset, 'an attr value that ends too early')
+        self.rest = self.value
         _, _, self.type, self.content, fields, self.mode, self.uid, self.gid = \
-            ATTR_FIXED.unpack_from(self.value)
-        if fields & ~7:
+            ATTR_FIXED.unpack(self.take(ATTR_FIXED.size))
+        if fields & ~0x7f:
             raise Invalid(self.offset, f'unknown fields {fields:#06x}')
-        if self.type not in (FILE, DIRECTORY) or self.content not in (0, 1) or \
-                (self.type == DIRECTORY and self.content) or self.mode & ~0o7777:
+        if self.type not in TYPE_LETTERS or self.content not in (KEPT, EMPTY, NEW) or \
+                (self.type != FILE and self.content) or self.mode & ~0o7777 or \
+                bool(fields & RDEV) != (self.type in (CHAR_DEVICE, BLOCK_DEVICE)) or \
+                bool(fields & TARGET) != (self.type == SYMLINK):
             raise Invalid(self.offset, 'an attr field out of its range')
-        if len(self.value) != ATTR_FIXED.size + TIME.size * bin(fields).count('1'):
-            raise Invalid(self.offset, 'an attr value of the wrong length')
-        at = ATTR_FIXED.size
-        self.times = {}
-        for bit, name in enumerate(('mtime', 'atime', 'ctime')):
-            if fields & (1 << bit):
-                self.times[name] = TIME.unpack_from(self.value, at)
-                at += TIME.size
-                if self.times[name][1] >= 10**9:
-                    raise Invalid(self.offset, f'{name}: nanoseconds out of range')
+        for bit, name in ((MTIME, 'mtime'), (ATIME, 'atime'), (CTIME, 'ctime')):
+            if fields & bit and TIME.unpack(self.take(TIME.size))[1] >= 10**9:
+                raise Invalid(self.offset, f'{name}: nanoseconds out of range')
+        if fields & RDEV:
+            self.take(8)
+        if fields & INO and not any(self.take(8)):
+            raise Invalid(self.offset, 'inode number 0')
+        self.target = self.take(struct.unpack('<H', self.take(2))[0]) if fields & TARGET else None
+        if self.target is not None and (not 0 < len(self.target) <= TARGET_MAX or
+                                        b'\0' in self.target):
+            raise Invalid(self.offset, 'a target that is none')
+        self.xattrs = self.parse_xattrs() if fields & XATTRS else None
+        if self.rest:
+            raise Invalid(self.offset, 'an attr value with bytes left over')
+
+    def parse_xattrs(self):
+        xattrs, after = {}, None
+        size, = struct.unpack('<I', self.take(4))
+        if size > XATTRS_MAX:
+            raise Invalid(self.offset, 'xattrs above their limit')
+        listed = self.take(size)
+        after, self.rest = self.rest, listed
+        while self.rest:
+            name_size, value_size = struct.unpack('<BI', self.take(5))
+            name = self.take(name_size)
+            if not name or b'\0' in name or name in xattrs:
+                raise Invalid(self.offset, 'an xattr name that is none, or is there twice')
+            xattrs[name] = self.take(value_size)
+        self.rest = after
+        return xattrs
 
     def parse_move(self):
-        self.new_path = self.value[2:]
+        self.rest = self.value
+        self.take(2)
+        self.take(16 if self.flags & EXCHANGE else 8)
+        self.new_path = self.rest
         if not self.new_path:
-            raise Invalid(self.offset, 'a move without a new path')
+            raise Invalid(self.offset, 'a move or link without a new path')
 
     def columns(self):
         return (self.offset, self.length, self.timestamp, f'{self.crc:08x}', self.kind, self.key,
@@ -137,13 +173,16 @@ def split(path):
 
 
 class File:
-    def __init__(self, value=b''):
-        self.value, self.mode = value, 0o644
+    """Whatever is no directory; the value of a symlink is its target."""
+
+    def __init__(self, value=b'', kind=FILE):
+        self.value, self.mode, self.kind, self.xattrs = value, 0o644, kind, {}
 
 
 class Directory:
     def __init__(self, explicit=False):
         self.names, self.mode, self.explicit = {}, 0o755, explicit
+        self.kind, self.xattrs = DIRECTORY, {}
 
 
 class Tree:
@@ -197,7 +236,7 @@ class Tree:
         names = split(record.key)
         parent = self.enter(names) if names else None
         node = parent.names.get(names[-1]) if parent else None
-        if parent is None or isinstance(node, Directory):
+        if parent is None or (node is not None and node.kind != FILE):
             self.unnamed[record.key] = record.value
             return
         if node is None:
@@ -221,18 +260,36 @@ class Tree:
                 raise Invalid(record.offset, 'an attr record for what is no path')
             parent = self.enter(names)
             node = parent.names.get(names[-1])
-            if node is None and record.type == FILE and not record.content:
+            if record.content == NEW:
+                if isinstance(node, Directory):
+                    raise Invalid(record.offset, 'a new file where a directory is')
+                node = None
+            if node is None and record.type == FILE and record.content == KEPT:
                 raise Invalid(record.offset, 'an attr record for a file that does not exist')
             if node is None:
-                node = File() if record.type == FILE else Directory()
+                node = Directory() if record.type == DIRECTORY else File(kind=record.type)
                 parent.names[names[-1]] = node
-        if isinstance(node, Directory) != (record.type == DIRECTORY):
+        if node.kind != record.type:
             raise Invalid(record.offset, 'an attr record of the wrong type')
         node.mode = record.mode
+        if record.xattrs is not None:
+            node.xattrs = record.xattrs
         if record.type == DIRECTORY:
             node.explicit = True
+        elif record.target is not None:
+            node.value = record.target
         elif record.content:
             node.value = b''
+
+    def link(self, record):
+        old, new = split(record.path), split(record.new_path)
+        node = self.lookup(old) if old else None
+        if node is None or new is None or isinstance(node, Directory):
+            raise Invalid(record.offset, 'a link of or to what cannot have one')
+        directory = self.enter(new)
+        if new[-1] in directory.names:
+            raise Invalid(record.offset, 'a link where something is already')
+        directory.names[new[-1]] = node
 
     def move(self, record):
         old, new = split(record.path), split(record.new_path)
@@ -267,7 +324,7 @@ class Tree:
             return 0 if record.type == DIRECTORY else 2
         for record in sorted(commit, key=phase):
             {'plain': self.put, 'tombstone': self.delete, 'attr': self.attr,
-             'move': self.move}[record.kind](record)
+             'link': self.link, 'move': self.move}[record.kind](record)
 
     def walk(self, node=None, path=b''):
         node = node or self.root
@@ -312,7 +369,8 @@ def print_tree(data):
             print('d', f'{node.mode:04o}', '-', '-', show(path), sep='\t')
         else:
             digest = hashlib.sha256(node.value).hexdigest()
-            print('f', f'{node.mode:04o}', len(node.value), digest, show(path), sep='\t')
+            print(TYPE_LETTERS[node.kind], f'{node.mode:04o}', len(node.value), digest, show(path),
+                  sep='\t')
     for key, value in sorted(tree.unnamed.items()):
         digest = hashlib.sha256(value).hexdigest()
         print('-', '-', len(value), digest, show(key), sep='\t')

@@ -12,8 +12,8 @@ import sys
 import zlib
 
 MORE, EXCHANGE = 1, 2
-FILE, DIRECTORY = 1, 2
-KEPT, EMPTY = 0, 1
+FILE, DIRECTORY, SYMLINK, CHAR_DEVICE = 1, 2, 3, 6
+KEPT, EMPTY, NEW = 0, 1, 2
 INT64_MAX = 2**63 - 1
 
 
@@ -22,15 +22,26 @@ def record(key, value, timestamp):
     return struct.pack('<I', zlib.crc32(body)) + body
 
 
-def attr(kind, content=KEPT, mode=0, uid=0, gid=0, flags=0, mtime=None, atime=None, ctime=None):
-    times = [mtime, atime, ctime]
-    fields = sum(1 << i for i, t in enumerate(times) if t is not None)
+def xattr_list(xattrs):
+    return b''.join(struct.pack('<BI', len(k), len(v)) + k + v for k, v in xattrs)
+
+
+def attr(kind, content=KEPT, mode=0, uid=0, gid=0, flags=0, mtime=None, atime=None, ctime=None,
+         rdev=None, ino=None, target=None, xattrs=None):
+    optional = [None if t is None else struct.pack('<qI', *t) for t in (mtime, atime, ctime)]
+    optional.append(None if rdev is None else struct.pack('<II', *rdev))
+    optional.append(None if ino is None else struct.pack('<Q', ino))
+    optional.append(None if target is None else struct.pack('<H', len(target)) + target)
+    listed = None if xattrs is None else xattr_list(xattrs)
+    optional.append(None if listed is None else struct.pack('<I', len(listed)) + listed)
+    fields = sum(1 << i for i, f in enumerate(optional) if f is not None)
     fixed = struct.pack('<BBBBHHII', 1, flags, kind, content, fields, mode, uid, gid)
-    return fixed + b''.join(struct.pack('<qI', *t) for t in times if t is not None)
+    return fixed + b''.join(f for f in optional if f is not None)
 
 
-def move(new_path, flags=0):
-    return struct.pack('<BB', 1, flags) + new_path
+def move(new_path, flags=0, ino=0, other_ino=0):
+    other = struct.pack('<Q', other_ino) if flags & EXCHANGE else b''
+    return struct.pack('<BBQ', 1, flags, ino) + other + new_path
 
 
 def synced(segment, offset):
@@ -40,7 +51,8 @@ def synced(segment, offset):
 
 
 def meta_log():
-    """One directory, a file with its mtime as a group, the directory moved, an empty file."""
+    """A directory, a file with its mtime as a group, the directory moved, an empty file, a symlink, a
+    second name of the file, an xattr."""
     at = 1700000000000000000
     parts = [
         (b'\0adir', attr(DIRECTORY, mode=0o750, uid=1000, gid=100)),
@@ -48,20 +60,27 @@ def meta_log():
         (b'dir/f', b'content\n'),
         (b'\0mdir', move(b'moved')),
         (b'\0aempty', attr(FILE, content=EMPTY, mode=0o600, uid=1000, gid=100)),
+        (b'\0amoved/sym', attr(SYMLINK, mode=0o777, target=b'f')),
+        (b'\0lmoved/f', move(b'hard', ino=0x123456789abcdef0)),
+        (b'\0ahard', attr(FILE, mode=0o640, uid=1000, gid=100, xattrs=[(b'user.a', b'1')])),
     ]
     return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
 
 
 def golden_files():
     every = attr(FILE, EMPTY, 0o6741, 1000, 0xfffffffe, MORE, mtime=(1795346587, 697513122),
-                 atime=(-1, 999999999), ctime=(INT64_MAX, 1))
+                 atime=(-1, 999999999), ctime=(INT64_MAX, 1), ino=0xfedcba9876543210,
+                 xattrs=[(b'user.a', b'1'), (b'trusted.empty', b'')])
     return {
         'attr_directory.bin': attr(DIRECTORY, mode=0o755, uid=1000, gid=100),
         'attr_empty_file.bin': attr(FILE, EMPTY, 0o644),
         'attr_every_field.bin': every,
         'attr_atime.bin': attr(FILE, mode=0o600, uid=1, gid=2, atime=(5, 6)),
-        'move_plain.bin': move(b'users/43'),
-        'move_exchange.bin': move(b'b', EXCHANGE),
+        'attr_symlink.bin': attr(SYMLINK, mode=0o777, target=b'../where'),
+        'attr_device.bin': attr(CHAR_DEVICE, mode=0o640, gid=5, rdev=(5, 70000)),
+        'link_plain.bin': move(b'users/44', ino=42),
+        'move_plain.bin': move(b'users/43', ino=0xfedcba9876543210),
+        'move_exchange.bin': move(b'b', EXCHANGE, ino=1, other_ino=2),
         'move_more.bin': move(b'd/new', MORE),
         'synced.bin': synced(1, 70790),
         'meta.data': meta_log(),

@@ -52,8 +52,12 @@ static int print_value(struct store *s, const struct child *c)
 {
 	size_t bytes = c->attr.size_bytes;
 	uint8_t *value = malloc(bytes + 1);
-	ssize_t got = value == NULL ? -ENOMEM : store_read(s, c->node, value, bytes + 1, 0);
+	ssize_t got = -ENOMEM;
 
+	if (value != NULL && S_ISLNK(c->attr.mode))
+		got = store_readlink(s, c->node, (char *)value, bytes + 1);
+	else if (value != NULL)
+		got = store_read(s, c->node, value, bytes + 1, 0);
 	if (got >= 0)
 		print_hex(value, (size_t)got);
 	free(value);

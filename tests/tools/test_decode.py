@@ -39,6 +39,7 @@ def tree(*records):
 
 
 ATTR_DIR = bytes([1, 0, 2, 0, 0, 0, 0xed, 1]) + bytes(8)
+MOVE, EXCHANGE = b'\1\0' + bytes(8), b'\1\2' + bytes(16)
 ATTR_EMPTY = bytes([1, 0, 1, 1, 0, 0, 0xa4, 1]) + bytes(8)
 
 
@@ -93,9 +94,12 @@ class Cases:
         status, out, _ = decode('--tree', self.meta)
         digest = hashlib.sha256(b'content\n').hexdigest()
         empty = hashlib.sha256(b'').hexdigest()
+        target = hashlib.sha256(b'f').hexdigest()
         assert status == 0
-        assert out.splitlines() == [f'f\t0600\t0\t{empty}\tempty', 'd\t0750\t-\t-\tmoved',
-                                    f'f\t0640\t8\t{digest}\tmoved/f'], out
+        assert out.splitlines() == [f'f\t0600\t0\t{empty}\tempty', f'f\t0640\t8\t{digest}\thard',
+                                    'd\t0750\t-\t-\tmoved',
+                                    f'f\t0640\t8\t{digest}\tmoved/f',
+                                    f'l\t0777\t1\t{target}\tmoved/sym'], out
 
     def case_list_with_a_changed_row(self):
         with open(self.tsv, encoding='ascii') as f:
@@ -145,16 +149,17 @@ class Cases:
     def case_unknown_meta(self):
         attr = bytes([1, 0, 2, 0, 0, 0, 0xed, 1]) + bytes(8)
         assert decode(self.write(record(b'\0ad', attr)))[0] == 0
-        self.refuses(record(b'\0ld', attr), 'unknown kind')
+        self.refuses(record(b'\0pd', attr), 'unknown kind')
         self.refuses(record(b'\0', attr), 'unknown kind')
         self.refuses(record(b'\0ad', b'\2' + attr[1:]), 'version 2')
         self.refuses(record(b'\0ad', b'\1\4' + attr[2:]), 'unknown flags')
-        self.refuses(record(b'\0ad', attr[:4] + b'\x08' + attr[5:]), 'unknown fields')
+        self.refuses(record(b'\0ad', attr[:4] + b'\x80' + attr[5:]), 'unknown fields')
         self.refuses(record(b'\0ad', attr[:2] + b'\3' + attr[3:]), 'out of its range')
-        self.refuses(record(b'\0ad', attr + b'\0'), 'wrong length')
+        self.refuses(record(b'\0ad', attr + b'\0'), 'left over')
         self.refuses(record(b'\0ad', attr[:15]), 'too early')
         self.refuses(record(b'\0ad', b''), 'without version')
-        self.refuses(record(b'\0md', b'\1\0'), 'without a new path')
+        self.refuses(record(b'\0md', b'\1\0'), 'too early')
+        self.refuses(record(b'\0md', MOVE), 'without a new path')
 
     def case_program(self):
         """As a program: output, message and exit status go where they should."""
@@ -180,17 +185,17 @@ class Cases:
         assert tree(*reversed(both)) == ['d a', 'f a/b', '- a']
         assert tree(*both, record(b'a/b', b'')) == ['f a']
         assert tree(*both, record(b'a', b'')) == ['d a', 'f a/b']
-        assert tree(*both, record(b'\0ma', b'\1\0c')) == ['f a', 'd c', 'f c/b']
+        assert tree(*both, record(b'\0ma', MOVE + b'c')) == ['f a', 'd c', 'f c/b']
         assert tree(record(b'\0aa', ATTR_EMPTY), record(b'a/b', b'2')) == ['d a', 'f a/b']
 
     def case_moves(self):
         a, b = record(b'a', b'1'), record(b'd/b', b'2')
-        assert tree(a, record(b'\0ma', b'\1\0c')) == ['f c']
-        assert tree(a, record(b'\0ma', b'\1\0x/y')) == ['d x', 'f x/y']
-        assert tree(a, b, record(b'\0md/b', b'\1\0a')) == ['f a']
-        assert tree(a, b, record(b'\0md', b'\1\0e')) == ['f a', 'd e', 'f e/b']
-        assert tree(a, b, record(b'\0ma', b'\1\2d')) == ['d a', 'f a/b', 'f d']
-        for bad in (b'\1\0a', b'\1\0a/b', b'\1\0d', b'\1\2none', b'\1\0/'):
+        assert tree(a, record(b'\0ma', MOVE + b'c')) == ['f c']
+        assert tree(a, record(b'\0ma', MOVE + b'x/y')) == ['d x', 'f x/y']
+        assert tree(a, b, record(b'\0md/b', MOVE + b'a')) == ['f a']
+        assert tree(a, b, record(b'\0md', MOVE + b'e')) == ['f a', 'd e', 'f e/b']
+        assert tree(a, b, record(b'\0ma', EXCHANGE + b'd')) == ['d a', 'f a/b', 'f d']
+        for bad in (MOVE + b'a', MOVE + b'a/b', MOVE + b'd', EXCHANGE + b'none', MOVE + b'/'):
             status, _, err = decode('--tree', self.write(a + b + record(b'\0ma', bad)))
             assert status == 1 and ('move' in err or 'exchange' in err), (bad, err)
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,12 +156,24 @@ enum detail {
 	ATTRIBUTES_AND_DIR_TIMES
 };
 
+static void print_link(FILE *out, struct store *s, const struct shown *item)
+{
+	char target[PATH_MAX];
+	ssize_t n = store_readlink(s, item->node, target, sizeof(target));
+
+	assert_in_range(n, 1, sizeof(target) - 1);
+	fprintf(out, "l %s->%.*s", item->path, (int)n, target);
+}
+
 static void print_item(FILE *out, struct store *s, const struct shown *item, enum detail detail)
 {
 	const struct store_attr *a = &item->attr;
 
-	fprintf(out, "%c %s", S_ISDIR(a->mode) ? 'd' : 'f', item->path);
-	if (!S_ISDIR(a->mode))
+	if (S_ISLNK(a->mode))
+		print_link(out, s, item);
+	else
+		fprintf(out, "%c %s", S_ISDIR(a->mode) ? 'd' : 'f', item->path);
+	if (S_ISREG(a->mode))
 		print_value(out, s, item);
 	if (detail == TREE)
 		return;
@@ -269,6 +282,7 @@ static const char *split(char *text, char at)
 
 static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 {
+	struct meta_move move = { 0 };
 	struct meta_attr attr = { .type = META_TYPE_FILE, .mode = 0640, .uid = 7, .gid = 8 };
 	bool more = word[0] == '+';
 	char kind = word[more], *path = word + more + 2;
@@ -298,10 +312,11 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 	case 'm':
 	case 'x':
 		rest = split(path, '>');
-		meta_move_encode_fixed(attr.flags | (kind == 'x' ? META_FLAG_EXCHANGE : 0), value);
-		memcpy(value + META_MOVE_FIXED_BYTES, rest, strlen(rest));
+		move.flags = attr.flags | (kind == 'x' ? META_FLAG_EXCHANGE : 0);
+		n = meta_move_encode_fixed(&move, value);
+		memcpy(value + n, rest, strlen(rest));
 		add_part(log, timestamp_ns, key, meta_key(META_MOVE, path, key), value,
-			 META_MOVE_FIXED_BYTES + strlen(rest));
+			 n + strlen(rest));
 		break;
 	default:
 		fail_msg("no such word: %s", word);

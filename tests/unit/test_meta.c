@@ -10,10 +10,13 @@
 #include "codec/meta.h"
 #include "codec/record.h"
 
-#define S(text)	    (text), sizeof(text) - 1
-#define ROWS_MAX    512
-#define ALL_TIMES   META_FIELDS_KNOWN
-#define MOVE_BUFFER 64
+#define S(text)	     (text), sizeof(text) - 1
+#define ROWS_MAX     512
+#define ALL_TIMES    (META_FIELD_MTIME | META_FIELD_ATIME | META_FIELD_CTIME)
+#define WHOLE_FIELDS (ALL_TIMES | META_FIELD_INO | META_FIELD_XATTRS)
+#define WHOLE_BYTES  94
+#define ATTR_BUFFER  256
+#define MOVE_BUFFER  64
 
 static struct CMUnitTest rows[ROWS_MAX];
 static size_t row_count;
@@ -34,17 +37,24 @@ static uint8_t *exact_copy(const void *data, size_t n)
 	return copy;
 }
 
+/* user.a = "1", trusted.empty = "" */
+static const uint8_t whole_xattrs[] = "\6\1\0\0\0user.a1"
+				      "\15\0\0\0\0trusted.empty";
+
 static const struct meta_attr whole_attr = {
 	.flags = META_FLAG_MORE,
 	.type = META_TYPE_FILE,
 	.content = META_CONTENT_EMPTY,
-	.fields = ALL_TIMES,
+	.fields = WHOLE_FIELDS,
 	.mode = 06741,
 	.uid = 1000,
 	.gid = 0xfffffffe,
 	.mtime = { 1795346587, 697513122 },
 	.atime = { -1, 999999999 },
 	.ctime = { INT64_MAX, 1 },
+	.ino = 0xfedcba9876543210,
+	.xattrs = whole_xattrs,
+	.xattrs_bytes = sizeof(whole_xattrs) - 1,
 };
 
 /* --- attr: golden bytes --- */
@@ -65,17 +75,54 @@ static const struct attr_case {
 	  16 },
 	{ "every field",
 	  "attr_every_field.bin",
-	  { META_FLAG_MORE,
-	    META_TYPE_FILE,
-	    META_CONTENT_EMPTY,
-	    ALL_TIMES,
-	    06741,
-	    1000,
-	    0xfffffffe,
-	    { 1795346587, 697513122 },
-	    { -1, 999999999 },
-	    { INT64_MAX, 1 } },
-	  52 },
+	  { .flags = META_FLAG_MORE,
+	    .type = META_TYPE_FILE,
+	    .content = META_CONTENT_EMPTY,
+	    .fields = WHOLE_FIELDS,
+	    .mode = 06741,
+	    .uid = 1000,
+	    .gid = 0xfffffffe,
+	    .mtime = { 1795346587, 697513122 },
+	    .atime = { -1, 999999999 },
+	    .ctime = { INT64_MAX, 1 },
+	    .ino = 0xfedcba9876543210,
+	    .xattrs = whole_xattrs,
+	    .xattrs_bytes = sizeof(whole_xattrs) - 1 },
+	  WHOLE_BYTES },
+	{ "symlink",
+	  "attr_symlink.bin",
+	  { .type = META_TYPE_SYMLINK,
+	    .fields = META_FIELD_TARGET,
+	    .mode = 0777,
+	    .target = "../where",
+	    .target_bytes = 8 },
+	  26 },
+	{ "character device",
+	  "attr_device.bin",
+	  { .type = META_TYPE_CHAR_DEVICE,
+	    .fields = META_FIELD_RDEV,
+	    .mode = 0640,
+	    .gid = 5,
+	    .rdev_major = 5,
+	    .rdev_minor = 70000 },
+	  24 },
+	{ "block device with every number",
+	  NULL,
+	  { .type = META_TYPE_BLOCK_DEVICE,
+	    .fields = ALL_TIMES | META_FIELD_RDEV | META_FIELD_INO,
+	    .ino = 1,
+	    .rdev_major = UINT32_MAX,
+	    .rdev_minor = UINT32_MAX },
+	  META_ATTR_BYTES_MAX },
+	{ "new file under a name that something has",
+	  NULL,
+	  { .type = META_TYPE_FILE, .content = META_CONTENT_NEW, .mode = 0600 },
+	  16 },
+	{ "fifo", NULL, { .type = META_TYPE_FIFO, .mode = 0600 }, 16 },
+	{ "socket, no xattrs any more",
+	  NULL,
+	  { .type = META_TYPE_SOCKET, .fields = META_FIELD_XATTRS },
+	  20 },
 	{ "atime alone",
 	  "attr_atime.bin",
 	  { .type = META_TYPE_FILE,
@@ -124,15 +171,25 @@ static void assert_same_attr(const struct meta_attr *a, const struct meta_attr *
 	assert_same_time(&a->mtime, &b->mtime);
 	assert_same_time(&a->atime, &b->atime);
 	assert_same_time(&a->ctime, &b->ctime);
+	assert_int_equal(a->rdev_major, b->rdev_major);
+	assert_int_equal(a->rdev_minor, b->rdev_minor);
+	assert_true(a->ino == b->ino);
+	assert_int_equal(a->target_bytes, b->target_bytes);
+	if (a->target_bytes > 0)
+		assert_memory_equal(a->target, b->target, a->target_bytes);
+	assert_int_equal(a->xattrs_bytes, b->xattrs_bytes);
+	if (a->xattrs_bytes > 0)
+		assert_memory_equal(a->xattrs, b->xattrs, a->xattrs_bytes);
 }
 
 static void test_attr_golden(void **state)
 {
 	const struct attr_case *c = *state;
 	struct unit_file golden = unit_read_file(unit_path("%s/%s", GOLDEN_DIR, c->golden));
-	uint8_t buf[META_ATTR_BYTES_MAX];
+	uint8_t buf[ATTR_BUFFER];
 	struct meta_attr got;
 
+	assert_int_equal(meta_attr_bytes(&c->attr), c->bytes);
 	assert_int_equal(meta_attr_encode(&c->attr, buf), c->bytes);
 	assert_int_equal(golden.bytes, c->bytes);
 	assert_memory_equal(buf, golden.data, c->bytes);
@@ -144,7 +201,7 @@ static void test_attr_golden(void **state)
 static void test_attr_round_trip(void **state)
 {
 	const struct attr_case *c = *state;
-	uint8_t buf[META_ATTR_BYTES_MAX + 8];
+	uint8_t buf[ATTR_BUFFER + 8];
 	struct meta_attr got;
 
 	for (size_t align = 0; align < 8; align++) {
@@ -176,9 +233,16 @@ static const struct attr_byte_case {
 	enum meta_error want;
 } attr_bytes[] = {
 	{ "type 0", 2, 0, META_ERROR_VALUE },
-	{ "type 3, a symlink of a later version", 2, 3, META_ERROR_VALUE },
+	{ "symlink without a target", 2, META_TYPE_SYMLINK, META_ERROR_VALUE },
+	{ "fifo with content = empty", 2, META_TYPE_FIFO, META_ERROR_VALUE },
+	{ "device without a number", 2, META_TYPE_CHAR_DEVICE, META_ERROR_VALUE },
+	{ "type 8", 2, 8, META_ERROR_VALUE },
+	{ "xattr without a name", 64, 0, META_ERROR_VALUE },
+	{ "xattr name that ends behind the list", 64, 255, META_ERROR_VALUE },
+	{ "xattr value that ends behind the list", 68, 1, META_ERROR_VALUE },
+	{ "xattr name with a NUL", 70, 0, META_ERROR_VALUE },
 	{ "type 255", 2, 255, META_ERROR_VALUE },
-	{ "content 2", 3, 2, META_ERROR_VALUE },
+	{ "content 3", 3, 3, META_ERROR_VALUE },
 	{ "content 255", 3, 255, META_ERROR_VALUE },
 	{ "directory with content = empty", 2, META_TYPE_DIRECTORY, META_ERROR_VALUE },
 	{ "mode 010000", 7, 0x10, META_ERROR_VALUE },
@@ -191,7 +255,7 @@ static const struct attr_byte_case {
 static void test_attr_byte(void **state)
 {
 	const struct attr_byte_case *c = *state;
-	uint8_t buf[META_ATTR_BYTES_MAX];
+	uint8_t buf[ATTR_BUFFER];
 	size_t n = meta_attr_encode(&whole_attr, buf);
 
 	buf[c->at] = c->byte;
@@ -201,7 +265,7 @@ static void test_attr_byte(void **state)
 static void test_attr_version(void **state)
 {
 	for (unsigned int v = 0; v <= 255; v++) {
-		uint8_t buf[META_ATTR_BYTES_MAX];
+		uint8_t buf[ATTR_BUFFER];
 		size_t n = meta_attr_encode(&whole_attr, buf);
 
 		buf[0] = (uint8_t)v;
@@ -213,7 +277,7 @@ static void test_attr_version(void **state)
 static void test_attr_flags(void **state)
 {
 	for (unsigned int flags = 0; flags <= 255; flags++) {
-		uint8_t buf[META_ATTR_BYTES_MAX];
+		uint8_t buf[ATTR_BUFFER];
 		size_t n = meta_attr_encode(&whole_attr, buf);
 		struct meta_attr got;
 
@@ -227,8 +291,8 @@ static void test_attr_flags(void **state)
 
 static void test_attr_fields(void **state)
 {
-	for (int bit = 3; bit < 16; bit++) {
-		uint8_t buf[META_ATTR_BYTES_MAX];
+	for (int bit = 7; bit < 16; bit++) {
+		uint8_t buf[ATTR_BUFFER];
 		size_t n = meta_attr_encode(&whole_attr, buf);
 
 		le16_store(buf + 4, (uint16_t)(whole_attr.fields | (1u << bit)));
@@ -236,22 +300,79 @@ static void test_attr_fields(void **state)
 	}
 }
 
-/* All times are there, the field bits say otherwise. */
-static void test_attr_fields_against_size(void **state)
+/* A number that no file has, a target that no file has. */
+static void test_attr_fields_of_others(void **state)
 {
-	for (unsigned int fields = 0; fields < META_FIELDS_KNOWN; fields++) {
-		uint8_t buf[META_ATTR_BYTES_MAX];
+	static const uint16_t others[] = { META_FIELD_RDEV, META_FIELD_TARGET };
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		uint8_t buf[ATTR_BUFFER];
 		size_t n = meta_attr_encode(&whole_attr, buf);
 
-		le16_store(buf + 4, (uint16_t)fields);
+		le16_store(buf + 4, (uint16_t)(whole_attr.fields | others[i]));
 		assert_attr_refused(buf, n, META_ERROR_VALUE);
 	}
+}
+
+/* All fields are there, the field bits say otherwise. */
+static void test_attr_fields_against_size(void **state)
+{
+	for (unsigned int fields = 0; fields <= META_FIELDS_KNOWN; fields++) {
+		uint8_t buf[ATTR_BUFFER];
+		size_t n = meta_attr_encode(&whole_attr, buf);
+		struct meta_attr got;
+		enum meta_error err;
+
+		if (fields == WHOLE_FIELDS)
+			continue;
+		le16_store(buf + 4, (uint16_t)fields);
+		err = meta_attr_decode(buf, n, &got);
+		assert_true(err == META_ERROR_VALUE || err == META_ERROR_SHORT);
+	}
+}
+
+static void test_attr_target(void **state)
+{
+	static const struct {
+		const char *target;
+		size_t bytes;
+		enum meta_error want;
+	} cases[] = {
+		{ S("x"), META_OK },
+		{ S(""), META_ERROR_VALUE },
+		{ S("a\0b"), META_ERROR_VALUE },
+	};
+	static char longest[META_TARGET_BYTES_MAX + 1];
+	struct meta_attr attr = { .type = META_TYPE_SYMLINK, .fields = META_FIELD_TARGET }, got;
+	uint8_t buf[META_TARGET_BYTES_MAX + ATTR_BUFFER];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		attr.target = cases[i].target;
+		attr.target_bytes = cases[i].bytes;
+		assert_int_equal(meta_attr_decode(buf, meta_attr_encode(&attr, buf), &got),
+				 cases[i].want);
+	}
+	memset(longest, 'x', sizeof(longest));
+	attr.target = longest;
+	attr.target_bytes = META_TARGET_BYTES_MAX;
+	assert_int_equal(meta_attr_decode(buf, meta_attr_encode(&attr, buf), &got), META_OK);
+	attr.target_bytes = META_TARGET_BYTES_MAX + 1;
+	assert_int_equal(meta_attr_decode(buf, meta_attr_encode(&attr, buf), &got),
+			 META_ERROR_VALUE);
+}
+
+static void test_attr_ino_zero(void **state)
+{
+	struct meta_attr attr = { .type = META_TYPE_FILE, .fields = META_FIELD_INO };
+	uint8_t buf[ATTR_BUFFER];
+
+	assert_attr_refused(buf, meta_attr_encode(&attr, buf), META_ERROR_VALUE);
 }
 
 static void test_attr_cut(void **state)
 {
 	size_t keep = (size_t)(uintptr_t)*state;
-	uint8_t buf[META_ATTR_BYTES_MAX];
+	uint8_t buf[ATTR_BUFFER];
 	size_t n = meta_attr_encode(&whole_attr, buf);
 
 	assert_in_range(keep, 0, n - 1);
@@ -261,7 +382,7 @@ static void test_attr_cut(void **state)
 static void test_attr_trailing(void **state)
 {
 	for (size_t extra = 1; extra <= 40; extra++) {
-		uint8_t buf[META_ATTR_BYTES_MAX + 40] = { 0 };
+		uint8_t buf[ATTR_BUFFER + 40] = { 0 };
 		size_t n = meta_attr_encode(&whole_attr, buf);
 
 		assert_attr_refused(buf, n + extra, META_ERROR_VALUE);
@@ -275,7 +396,7 @@ static void test_attr_nsec(void **state)
 	static const size_t nsec_at[] = { 24, 36, 48 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(nsec_at); i++) {
-		uint8_t buf[META_ATTR_BYTES_MAX];
+		uint8_t buf[ATTR_BUFFER];
 		size_t n = meta_attr_encode(&whole_attr, buf);
 		struct meta_attr got;
 
@@ -294,21 +415,33 @@ static const struct move_case {
 	const char *name;
 	const char *golden;
 	uint8_t flags;
+	uint64_t ino, other_ino;
 	const char *new_path;
 	size_t new_path_bytes;
 } move_cases[] = {
-	{ "move", "move_plain.bin", 0, S("users/43") },
-	{ "exchange", "move_exchange.bin", META_FLAG_EXCHANGE, S("b") },
-	{ "more", "move_more.bin", META_FLAG_MORE, S("d/new") },
-	{ "more and exchange", NULL, META_FLAG_MORE | META_FLAG_EXCHANGE, S("x") },
-	{ "path that is none, not this layer's business", NULL, 0, S("a//../\0b") },
+	{ "move", "move_plain.bin", 0, 0xfedcba9876543210, 0, S("users/43") },
+	{ "exchange", "move_exchange.bin", META_FLAG_EXCHANGE, 1, 2, S("b") },
+	{ "more", "move_more.bin", META_FLAG_MORE, 0, 0, S("d/new") },
+	{ "more and exchange", NULL, META_FLAG_MORE | META_FLAG_EXCHANGE, 3, 4, S("x") },
+	{ "path that is none, not this layer's business", NULL, 0, 0, 0, S("a//../\0b") },
 };
 
 static size_t encode_move(const struct move_case *c, uint8_t buf[MOVE_BUFFER])
 {
-	meta_move_encode_fixed(c->flags, buf);
-	memcpy(buf + META_MOVE_FIXED_BYTES, c->new_path, c->new_path_bytes);
-	return META_MOVE_FIXED_BYTES + c->new_path_bytes;
+	struct meta_move move = { .flags = c->flags, .ino = c->ino, .other_ino = c->other_ino };
+	size_t fixed = meta_move_encode_fixed(&move, buf);
+
+	memcpy(buf + fixed, c->new_path, c->new_path_bytes);
+	return fixed + c->new_path_bytes;
+}
+
+static void assert_golden(const char *name, const uint8_t *buf, size_t n)
+{
+	struct unit_file golden = unit_read_file(unit_path("%s/%s", GOLDEN_DIR, name));
+
+	assert_int_equal(golden.bytes, n);
+	assert_memory_equal(golden.data, buf, n);
+	free(golden.data);
 }
 
 static void test_move(void **state)
@@ -320,15 +453,26 @@ static void test_move(void **state)
 
 	assert_int_equal(meta_move_decode(buf, n, &got), META_OK);
 	assert_int_equal(got.flags, c->flags);
+	assert_true(got.ino == c->ino && got.other_ino == c->other_ino);
 	assert_int_equal(got.new_path_bytes, c->new_path_bytes);
-	assert_ptr_equal(got.new_path, buf + 2);
-	if (c->golden != NULL) {
-		struct unit_file golden = unit_read_file(unit_path("%s/%s", GOLDEN_DIR, c->golden));
+	assert_ptr_equal(got.new_path, buf + n - c->new_path_bytes);
+	if (c->golden != NULL)
+		assert_golden(c->golden, buf, n);
+}
 
-		assert_int_equal(golden.bytes, n);
-		assert_memory_equal(golden.data, buf, n);
-		free(golden.data);
-	}
+static void test_link(void **state)
+{
+	static const struct move_case link = { "link", NULL, 0, 42, 0, S("users/44") };
+	uint8_t buf[MOVE_BUFFER];
+	size_t n = encode_move(&link, buf);
+	struct meta_move got;
+
+	assert_golden("link_plain.bin", buf, n);
+	assert_int_equal(meta_link_decode(buf, n, &got), META_OK);
+	assert_true(got.ino == 42);
+	assert_int_equal(got.new_path_bytes, 8);
+	buf[1] = META_FLAG_EXCHANGE; /* a move alone has it */
+	assert_int_equal(meta_link_decode(buf, n, &got), META_ERROR_FLAGS);
 }
 
 static void assert_move_refused(const void *value, size_t n, enum meta_error want)
@@ -345,24 +489,28 @@ static void assert_move_refused(const void *value, size_t n, enum meta_error wan
 
 static void test_move_refusals(void **state)
 {
-	for (unsigned int v = 0; v <= 255; v++) {
-		uint8_t buf[] = { (uint8_t)v, 0, 'x' };
+	uint8_t buf[META_EXCHANGE_FIXED_BYTES + 1] = { 1, 0 };
+	struct meta_move got;
 
+	for (unsigned int v = 0; v <= 255; v++) {
+		buf[0] = (uint8_t)v;
 		if (v != 1)
 			assert_move_refused(buf, sizeof(buf), META_ERROR_VERSION);
 	}
+	buf[0] = 1;
 	for (unsigned int flags = 0; flags <= 255; flags++) {
-		uint8_t buf[] = { 1, (uint8_t)flags, 'x' };
-		struct meta_move got;
-
+		buf[1] = (uint8_t)flags;
 		if ((flags & ~3u) != 0)
 			assert_move_refused(buf, sizeof(buf), META_ERROR_FLAGS);
 		else
 			assert_int_equal(meta_move_decode(buf, sizeof(buf), &got), META_OK);
 	}
-	assert_move_refused("", 0, META_ERROR_SHORT);
-	assert_move_refused("\1", 1, META_ERROR_SHORT);
-	assert_move_refused("\1\0", 2, META_ERROR_SHORT); /* no new path */
+	buf[1] = 0;
+	for (size_t n = 0; n <= META_MOVE_FIXED_BYTES; n++) /* the last: no new path */
+		assert_move_refused(buf, n, META_ERROR_SHORT);
+	buf[1] = META_FLAG_EXCHANGE;
+	for (size_t n = 0; n <= META_EXCHANGE_FIXED_BYTES; n++)
+		assert_move_refused(buf, n, META_ERROR_SHORT);
 }
 
 /* --- keys --- */
@@ -378,7 +526,7 @@ static const struct key_case {
 	{ "attr of the root", S("\0a"), true, META_OK },
 	{ "move of a path", S("\0mold"), true, META_OK },
 	{ "NUL alone", S("\0"), true, META_ERROR_SHORT },
-	{ "link, reserved", S("\0lpath"), true, META_ERROR_KIND },
+	{ "link of a path", S("\0lpath"), true, META_OK },
 	{ "extent, reserved", S("\0eid"), true, META_ERROR_KIND },
 	{ "publish, reserved", S("\0ppath"), true, META_ERROR_KIND },
 	{ "plain key", S("a"), false, META_OK },
@@ -418,7 +566,7 @@ static void test_every_other_kind(void **state)
 		enum meta_kind kind;
 		const char *operand;
 		size_t n;
-		enum meta_error want = k == 'a' || k == 'm' ? META_OK : META_ERROR_KIND;
+		enum meta_error want = k == 'a' || k == 'l' || k == 'm' ? META_OK : META_ERROR_KIND;
 
 		assert_int_equal(meta_parse_key(key, sizeof(key), &kind, &operand, &n), want);
 	}
@@ -483,9 +631,10 @@ static void test_errors_have_texts(void **state)
 /* A log of one directory, a group and a move, made by tests/tools/make_golden.py. */
 static void test_golden_log(void **state)
 {
-	static const char *const keys[] = { "\0adir", "\0adir/f", "dir/f", "\0mdir", "\0aempty" };
-	static const size_t key_bytes[] = { 5, 7, 5, 5, 7 };
-	static const bool more[] = { false, true, false, false, false };
+	static const char *const keys[] = { "\0adir",	"\0adir/f",	"dir/f",      "\0mdir",
+					    "\0aempty", "\0amoved/sym", "\0lmoved/f", "\0ahard" };
+	static const size_t key_bytes[] = { 5, 7, 5, 5, 7, 11, 9, 6 };
+	static const bool more[] = { false, true, false, false, false, false, false, false };
 	struct unit_file golden = unit_read_file(GOLDEN_DIR "/meta.data");
 	uint64_t offset = 0;
 
@@ -517,11 +666,14 @@ static void add_attr_rows(void)
 	for (size_t i = 0; i < ARRAY_SIZE(attr_bytes); i++)
 		add_row(unit_name("attr refused: %s", attr_bytes[i].name), test_attr_byte,
 			&attr_bytes[i]);
-	for (uintptr_t n = 0; n < META_ATTR_BYTES_MAX; n++)
-		add_row(unit_name("attr cut to %lu of 52 bytes", n), test_attr_cut, (void *)n);
+	for (uintptr_t n = 0; n < WHOLE_BYTES; n++)
+		add_row(unit_name("attr cut to %lu of 94 bytes", n), test_attr_cut, (void *)n);
 	add_row("attr refused: every version but 1", test_attr_version, NULL);
 	add_row("attr refused: every flag but more", test_attr_flags, NULL);
-	add_row("attr refused: every field bit but 0, 1, 2", test_attr_fields, NULL);
+	add_row("attr refused: every field bit above 6", test_attr_fields, NULL);
+	add_row("attr refused: fields of other types", test_attr_fields_of_others, NULL);
+	add_row("attr refused: targets that are none", test_attr_target, NULL);
+	add_row("attr refused: inode number 0", test_attr_ino_zero, NULL);
 	add_row("attr refused: fewer fields than bytes", test_attr_fields_against_size, NULL);
 	add_row("attr refused: trailing bytes", test_attr_trailing, NULL);
 	add_row("attr refused: a second of nanoseconds", test_attr_nsec, NULL);
@@ -532,10 +684,11 @@ int main(void)
 	add_attr_rows();
 	for (size_t i = 0; i < ARRAY_SIZE(move_cases); i++)
 		add_row(unit_name("move: %s", move_cases[i].name), test_move, &move_cases[i]);
+	add_row("link", test_link, NULL);
 	add_row("move refused: version, flags, no path", test_move_refusals, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(key_cases); i++)
 		add_row(unit_name("key: %s", key_cases[i].name), test_key, &key_cases[i]);
-	add_row("key refused: every kind but a and m", test_every_other_kind, NULL);
+	add_row("key refused: every kind but a, l and m", test_every_other_kind, NULL);
 	add_row("key prefix", test_key_prefix, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(more_cases); i++)
 		add_row(unit_name("more: %s", more_cases[i].name), test_more, &more_cases[i]);

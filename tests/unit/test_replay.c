@@ -181,8 +181,8 @@ static const struct refused_case {
 	const char *want_word;
 } refused_cases[] = {
 	{ "attr of a file that does not exist", "p:b=1 K:a", "does not exist" },
-	{ "attr of a file where a directory is", "D:a E:a", "directory" },
-	{ "attr of a directory where a file is", "p:a=1 D:a", "directory" },
+	{ "attr of a file where a directory is", "D:a E:a", "another type" },
+	{ "attr of a directory where a file is", "p:a=1 D:a", "another type" },
 	{ "attr of the root as a file", "p:a=1 E:", "root" },
 	{ "attr of no path", "p:a=1 D:a//b", "no path" },
 	{ "attr of two dots", "p:a=1 E:..", "no path" },
@@ -269,7 +269,7 @@ static const struct unknown_case {
 	const char *want_word;
 } unknown_cases[] = {
 	{ "NUL alone", S("\0"), S(ATTR), "too early" },
-	{ "kind l, link", S("\0la"), S("\1\0b"), "kind" },
+	{ "kind p, publish", S("\0pa"), S("\1\0b"), "kind" },
 	{ "kind e, extent", S("\0eid"), S("\1\0b"), "kind" },
 	{ "kind p, publish", S("\0pa"), S("\1\0b"), "kind" },
 	{ "kind A", S("\0Aa"), S(ATTR), "kind" },
@@ -280,11 +280,11 @@ static const struct unknown_case {
 	{ "flag 2 of attr", S("\0aa"), S("\1\4\2\0\0\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "exchange in attr", S("\0aa"), S("\1\2\2\0\0\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "flag 7 of move", S("\0ma"), S("\1\200b"), "flags" },
-	{ "field 3 of attr", S("\0aa"), S("\1\0\2\0\10\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
+	{ "field 7 of attr", S("\0aa"), S("\1\0\2\0\200\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "field 15 of attr", S("\0aa"), S("\1\0\2\0\0\200\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "type 3, a symlink of later", S("\0aa"), S("\1\0\3\0\0\0\355\1\0\0\0\0\0\0\0\0"),
 	  "range" },
-	{ "content 2", S("\0aa"), S("\1\0\1\2\0\0\355\1\0\0\0\0\0\0\0\0"), "range" },
+	{ "content 3", S("\0aa"), S("\1\0\1\3\0\0\355\1\0\0\0\0\0\0\0\0"), "range" },
 	{ "byte behind the attr", S("\0aa"), S(ATTR "\0"), "range" },
 	{ "attr cut by a byte", S("\0aa"), S("\1\0\2\0\0\0\355\1\0\0\0\0\0\0\0"), "too early" },
 	{ "attr without a value", S("\0aa"), S(""), "too early" },
@@ -357,7 +357,7 @@ static void test_default_attributes(void **state)
 
 	plant_log(f, log.data, log.bytes);
 	fixture_open_store(f);
-	assert_attributes(f->s, "d d mode=40755 uid=1000 gid=100 links=1 size=0"
+	assert_attributes(f->s, "d d mode=40755 uid=1000 gid=100 links=2 size=0"
 				" mtime=0.000001000 ctime=0.000001000 atime=0.000001000\n"
 				"f d/f=1 mode=100644 uid=1000 gid=100 links=1 size=1"
 				" mtime=0.000001000 ctime=0.000001000 atime=0.000001000");
@@ -392,7 +392,7 @@ static void test_time_of_a_group(void **state)
 
 	plant_log(f, log.data, log.bytes);
 	fixture_open_store(f);
-	assert_attributes(f->s, "d d mode=40750 uid=7 gid=8 links=1 size=0"
+	assert_attributes(f->s, "d d mode=40750 uid=7 gid=8 links=2 size=0"
 				" mtime=0.000001002 ctime=0.000001002 atime=0.000001002\n"
 				"f e= mode=100640 uid=7 gid=8 links=1 size=0"
 				" mtime=0.000001002 ctime=0.000001002 atime=0.000001002\n"
@@ -409,12 +409,12 @@ static void test_explicit_times(void **state)
 
 	plant_log(f, golden.data, golden.bytes);
 	fixture_open_store(f);
-	assert_tree(f->s, "f empty=, d moved, f moved/f=content\n");
+	assert_tree(f->s, "f empty=, f hard=content\n, d moved, f moved/f=content\n, l moved/sym->f");
 	got = dump_attributes(f->s, true);
 	assert_non_null(strstr(got,
-			       "f moved/f=content\n mode=100640 uid=1000 gid=100 links=1 size=8"
+			       "f moved/f=content\n mode=100640 uid=1000 gid=100 links=2 size=8"
 			       " mtime=1600000000.000000005 "));
-	assert_non_null(strstr(got, "d moved mode=40750 uid=1000 gid=100 links=1 "));
+	assert_non_null(strstr(got, "d moved mode=40750 uid=1000 gid=100 links=2 "));
 	assert_non_null(strstr(got, "f empty= mode=100600 "));
 	free(got);
 	free(golden.data);
