@@ -2,6 +2,7 @@
 #include "fuse/fs.h"
 
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "fuse/ops.h"
 
@@ -19,6 +20,7 @@ void fs_stat_of(const struct store_attr *attr, struct stat *ret)
 		.st_ino = attr->ino,
 		.st_mode = attr->mode,
 		.st_nlink = attr->link_count,
+		.st_rdev = makedev(attr->rdev_major, attr->rdev_minor),
 		.st_uid = attr->uid,
 		.st_gid = attr->gid,
 		.st_size = (off_t)attr->size_bytes,
@@ -64,9 +66,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want |= conn->capable &
 		      (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-	/* Cached pages never go stale, so a new mtime is no reason to drop them.  The kernel takes
-	 * setuid bits away itself: it knows the writer's capabilities.  Write-back caching would
-	 * hide the writes that make a value pending. */
+	/* Cached pages never go stale, so a new mtime is no reason to drop them.  Who takes setuid
+	 * bits away: see init_reply.h.  Write-back caching would hide the writes that make a value
+	 * pending. */
 	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
 				      FUSE_CAP_WRITEBACK_CACHE);
 	if (fs->options->max_read_bytes != 0)
@@ -78,8 +80,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		fs->on_ready(fs->on_ready_arg);
 }
 
-/* What is missing here is answered ENOSYS by libfuse, and the kernel stops asking: extended
- * attributes, fallocate, copy_file_range, lseek; locks are then the kernel's own. */
+/* What is missing here is answered ENOSYS by libfuse, and the kernel stops asking and does it
+ * itself: copy_file_range, lseek, locks. */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -93,6 +95,12 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.rmdir = op_rmdir,
 	.symlink = op_symlink,
 	.link = op_link,
+	.readlink = op_readlink,
+	.getxattr = op_getxattr,
+	.setxattr = op_setxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
+	.fallocate = op_fallocate,
 	.rename = op_rename,
 	.statfs = op_statfs,
 	.access = op_access,

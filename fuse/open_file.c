@@ -2,6 +2,7 @@
 #include "fuse/open_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +266,58 @@ int open_file_truncate(struct open_file *of, uint64_t size_bytes)
 	return err;
 }
 
+/* Makes the value at least 'size_bytes' long. */
+static int extend_locked(struct open_file *of, uint64_t size_bytes, bool *ret_changed)
+	REQUIRES(of->lock)
+{
+	int err = load_locked(of, false);
+
+	if (err < 0 || of->pending.size_bytes >= size_bytes)
+		return err;
+	*ret_changed = true;
+	return pending_truncate(&of->pending, size_bytes, now());
+}
+
+static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uint64_t n,
+			    bool *ret_changed) REQUIRES(of->lock)
+{
+	int err;
+
+	switch (mode) {
+	case 0:
+		return extend_locked(of, offset + n, ret_changed);
+	case FALLOC_FL_KEEP_SIZE:
+		return 0; /* a record has no room to reserve */
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		*ret_changed = true;
+		err = load_locked(of, false);
+		return err < 0 ? err
+			       : pending_zero(&of->pending, offset, n,
+					      (mode & FALLOC_FL_KEEP_SIZE) == 0, now());
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n)
+{
+	struct store_set set = { .which = STORE_SET_MTIME, .mtime = now() };
+	bool changed = false;
+	uint64_t end;
+	int err;
+
+	if (offset > STORE_VALUE_BYTES_MAX || n > STORE_VALUE_BYTES_MAX - offset)
+		return mode & FALLOC_FL_KEEP_SIZE ? -EOPNOTSUPP : -EFBIG;
+	lock_file(of);
+	err = fallocate_locked(of, mode, offset, n, &changed);
+	mutex_unlock(&of->lock);
+	if (err < 0 || changed)
+		return err;
+	return open_file_setattr(of, &set, &end); /* the times change all the same */
+}
+
 int open_file_open(struct open_file *of, bool truncate)
 {
 	int err = 0;
@@ -322,6 +375,26 @@ int open_file_flush(struct open_file *of, uint64_t *ret_end)
 int open_file_commit(struct open_file *of, uint64_t *ret_end)
 {
 	return commit(of, true, ret_end);
+}
+
+int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end)
+{
+	struct open_file *of = open_files_find(f, n);
+	struct store_attr attr;
+	int err;
+
+	*ret_end = 0;
+	if (of == NULL) {
+		store_getattr(f->store, n, &attr);
+		if (attr.committed)
+			return 0;
+		of = open_files_get(f, n);
+	}
+	if (of == NULL)
+		return -ENOMEM;
+	err = open_file_commit(of, ret_end);
+	open_files_put(f, of);
+	return err;
 }
 
 int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)

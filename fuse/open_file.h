@@ -40,6 +40,10 @@ struct open_file *open_files_find(struct open_files *f, struct node *n);
 /* Gives a reference back. */
 void open_files_put(struct open_files *f, struct open_file *of);
 
+/* Commits what is pending of 'n', open or not: before a record that needs it in the log.  'ret_end'
+ * as open_file_commit(); 0 if nothing was pending. */
+int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end) WARN_UNUSED;
+
 /* --- what handles do --- */
 
 /* A handle is opened; the value becomes empty if 'truncate'.  The handle keeps the reference. */
@@ -55,6 +59,9 @@ ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offse
  */
 int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset) WARN_UNUSED;
 int open_file_truncate(struct open_file *of, uint64_t size_bytes) WARN_UNUSED;
+/* As fallocate(2) with mode 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE or ZERO_RANGE.  -EOPNOTSUPP:
+ * another. */
+int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n) WARN_UNUSED;
 
 /* A descriptor is closed: commits if dirty, but not what open(2) alone has done.  A shell closes
  * one of two descriptors before the program that it redirects has written anything, and the old

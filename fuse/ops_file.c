@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fuse/log.h"
+#include "fuse/privileges.h"
 #include "fuse/reply.h"
 #include "fuse/virtual.h"
 
@@ -83,25 +84,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 }
 
-/* With O_TRUNC the kernel does not ask for the setuid and setgid bits to go, as it does for
- * truncate(2). */
-static int drop_setid(fuse_req_t req, struct node *n)
-{
-	struct store_attr attr;
-	struct store_set set = { .which = STORE_SET_MODE };
-	uint64_t end;
-
-	if (fuse_req_ctx(req)->uid == 0)
-		return 0;
-	store_getattr(fs_of(req)->store, n, &attr);
-	set.mode = attr.mode & 07777 & ~(mode_t)S_ISUID;
-	if ((attr.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-		set.mode &= ~(mode_t)S_ISGID;
-	if (set.mode == (attr.mode & 07777))
-		return 0;
-	return store_setattr(fs_of(req)->store, n, &set, &end);
-}
-
 /* Replies: open, err. */
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -114,7 +96,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	err = open_handle(fs, fs_node(ino), fi);
 	if (err == 0 && (fi->flags & O_TRUNC)) {
-		err = drop_setid(req, fs_node(ino));
+		err = privileges_drop(req, fs_node(ino));
 		if (err < 0)
 			forget_handle(fs, fi);
 	}
@@ -158,13 +140,35 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		virtual_write(req, ino, buf, size);
 		return;
 	}
-	err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off);
+	err = privileges_drop(req, fs_node(ino));
+	if (err == 0)
+		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off);
 	if (err == 0 && (fi->flags & (O_SYNC | O_DSYNC)))
 		err = open_file_commit(ops_handle(fi), &end);
 	if (err < 0)
 		reply_err(req, err);
 	else
 		reply_written(req, size, REPLY_DURABLE, end);
+}
+
+/* Replies: err. */
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+		  struct fuse_file_info *fi)
+{
+	struct io_space space;
+	int err = -EOPNOTSUPP;
+
+	if (!fs_is_virtual(ino))
+		err = store_space(fs_of(req)->store, &space);
+	/* What is allocated has to fit on the disk when it is committed. */
+	if (err == 0 && (mode & FALLOC_FL_PUNCH_HOLE) == 0 &&
+	    (uint64_t)length / space.block_bytes > space.blocks_available)
+		err = -ENOSPC;
+	if (err == 0)
+		err = privileges_drop(req, fs_node(ino));
+	if (err == 0)
+		err = open_file_fallocate(ops_handle(fi), mode, (uint64_t)off, (uint64_t)length);
+	reply_err(req, err);
 }
 
 /* Replies: err.  Called at each close(2) of a descriptor that can write. */

@@ -3,10 +3,12 @@
 #include "fuse/ops.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "fuse/privileges.h"
 #include "fuse/reply.h"
 #include "fuse/virtual.h"
 
@@ -107,14 +109,18 @@ static int set_attributes(struct fs *fs, struct node *n, const struct store_set 
 	struct open_file *of;
 	int err;
 
-	if (set->which == 0)
-		return 0;
 	of = open_files_find(&fs->files, n);
 	if (of == NULL)
 		return store_setattr(fs->store, n, set, ret_end);
 	err = open_file_setattr(of, set, ret_end);
 	open_files_put(&fs->files, of);
 	return err;
+}
+
+/* chown(path, -1, -1) comes with nothing to set, and is a chown all the same. */
+static bool is_chown(int to_set)
+{
+	return to_set == 0 || (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
 }
 
 /* Replies: attr, err. */
@@ -133,13 +139,20 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		return;
 	}
 	set_from(attr, to_set, &set);
+	err = privileges_drop_in(req, n, is_chown(to_set), (to_set & FUSE_SET_ATTR_SIZE) != 0,
+				 &set);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
 	if ((to_set & FUSE_SET_ATTR_SIZE) && fi == NULL) {
 		err = truncate_path(fs, n, (uint64_t)attr->st_size, &set, &end);
 		set.which = 0;
 	} else if (to_set & FUSE_SET_ATTR_SIZE) {
 		err = open_file_truncate(ops_handle(fi), (uint64_t)attr->st_size);
 	}
-	if (err == 0)
+	/* With nothing to set, as chown(path, -1, -1), the ctime becomes now. */
+	if (err == 0 && (set.which != 0 || (to_set & FUSE_SET_ATTR_SIZE) == 0))
 		err = set_attributes(fs, n, &set, &end);
 	if (err < 0) {
 		reply_err(req, err);
@@ -147,121 +160,6 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	}
 	fs_stat(fs, n, &st);
 	reply_attr(req, &st, REPLY_AS_CONFIGURED, end);
-}
-
-/* --- making --- */
-
-/* Who a new node belongs to: in a setgid directory, to the group of the directory. */
-static void new_owner(fuse_req_t req, struct node *dir, uint32_t *ret_uid, uint32_t *ret_gid,
-		      mode_t *dir_mode)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct store_attr attr;
-
-	store_getattr(fs_of(req)->store, dir, &attr);
-	*ret_uid = ctx->uid;
-	*ret_gid = attr.mode & S_ISGID ? attr.gid : ctx->gid;
-	*dir_mode = attr.mode;
-}
-
-int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-		  struct node **ret)
-{
-	uint32_t uid, gid;
-	mode_t dir_mode;
-
-	if (fs_is_virtual(parent))
-		return -EPERM;
-	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	return store_create(fs_of(req)->store, fs_node(parent), name, strlen(name), mode & 07777,
-			    uid, gid, ret, NULL);
-}
-
-void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
-{
-	struct fs *fs = fs_of(req);
-	uint64_t end;
-
-	/* It is not in the log, so nothing can go wrong. */
-	(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
-	fs_unpin(fs, fs_ino(n), 1);
-}
-
-/* Commits a new file as an empty one. */
-static int commit_new(struct fs *fs, struct node *n, uint64_t *ret_end)
-{
-	struct open_file *of = open_files_get(&fs->files, n);
-	int err;
-
-	if (of == NULL)
-		return -ENOMEM;
-	err = open_file_commit(of, ret_end);
-	open_files_put(&fs->files, of);
-	return err;
-}
-
-/* Replies: entry, err.  Regular files alone; a device or a socket would need a record that holds
- * one. */
-void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
-{
-	struct fs *fs = fs_of(req);
-	struct fuse_entry_param entry;
-	struct node *n;
-	uint64_t end = 0;
-	int err = -EPERM;
-
-	if (S_ISREG(mode))
-		err = ops_make_file(req, parent, name, mode, &n);
-	if (err < 0) {
-		reply_err(req, err);
-		return;
-	}
-	err = commit_new(fs, n, &end);
-	if (err < 0) {
-		ops_unmake_file(req, parent, name, n);
-		reply_err(req, err);
-		return;
-	}
-	fs_entry(fs, n, &entry);
-	reply_entry(req, &entry, REPLY_AS_CONFIGURED, end);
-}
-
-/* Replies: entry, err. */
-void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-	struct fs *fs = fs_of(req);
-	struct fuse_entry_param entry;
-	uint32_t uid, gid;
-	mode_t dir_mode;
-	struct node *n;
-	uint64_t end = 0;
-	int err;
-
-	if (fs_is_virtual(parent)) {
-		reply_err(req, -EPERM);
-		return;
-	}
-	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	err = store_mkdir(fs->store, fs_node(parent), name, strlen(name),
-			  (mode & 07777) | (dir_mode & S_ISGID), uid, gid, &n, NULL, &end);
-	if (err < 0) {
-		reply_err(req, err);
-		return;
-	}
-	fs_entry(fs, n, &entry);
-	reply_entry(req, &entry, REPLY_AS_CONFIGURED, end);
-}
-
-/* Replies: err.  The log has no record for a second name of a file yet. */
-void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
-{
-	reply_err(req, -EPERM);
-}
-
-/* Replies: err.  The log has no record for a symbolic link yet. */
-void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
-{
-	reply_err(req, -EPERM);
 }
 
 /* --- removing and moving --- */
@@ -299,22 +197,14 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
  * is not in the log because its commit failed. */
 static int commit_before_rename(struct fs *fs, fuse_ino_t dir, const char *name)
 {
-	struct open_file *of;
-	struct store_attr attr;
 	struct node *n;
 	uint64_t end;
 	int err;
 
-	err = store_lookup(fs->store, fs_node(dir), name, strlen(name), &n, &attr);
+	err = store_lookup(fs->store, fs_node(dir), name, strlen(name), &n, NULL);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err; /* the rename itself will say so */
-	of = open_files_find(&fs->files, n);
-	if (of == NULL && !attr.committed)
-		err = commit_new(fs, n, &end);
-	if (of != NULL) {
-		err = open_file_commit(of, &end);
-		open_files_put(&fs->files, of);
-	}
+	err = open_files_commit(&fs->files, n, &end);
 	fs_unpin(fs, fs_ino(n), 1);
 	return err;
 }
@@ -350,6 +240,22 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 }
 
 /* --- the rest --- */
+
+/* Replies: readlink, err. */
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char target[PATH_MAX];
+	ssize_t n = -EINVAL;
+
+	if (!fs_is_virtual(ino))
+		n = store_readlink(fs_of(req)->store, fs_node(ino), target, sizeof(target) - 1);
+	if (n < 0) {
+		reply_err(req, (int)n);
+		return;
+	}
+	target[n] = '\0';
+	(void)fuse_reply_readlink(req, target);
+}
 
 /* Replies: statfs, err. */
 void op_statfs(fuse_req_t req, fuse_ino_t ino)

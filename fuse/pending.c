@@ -99,6 +99,27 @@ int pending_truncate(struct pending *p, uint64_t size_bytes, struct timespec now
 	return 0;
 }
 
+int pending_zero(struct pending *p, uint64_t offset, uint64_t n, bool extend, struct timespec now)
+{
+	uint64_t end;
+	int err = 0;
+
+	if (__builtin_add_overflow(offset, n, &end))
+		return -EFBIG;
+	if (extend && end > p->size_bytes) {
+		err = pending_reserve(p, end);
+		if (err < 0)
+			return err;
+		p->size_bytes = end;
+	}
+	if (end > p->size_bytes)
+		end = p->size_bytes;
+	if (offset < end)
+		memset(p->bytes + offset, 0, end - offset);
+	touch(p, now);
+	return 0;
+}
+
 size_t pending_read(const struct pending *p, void *buf, size_t n, uint64_t offset)
 {
 	if (offset >= p->size_bytes)

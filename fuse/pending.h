@@ -50,6 +50,10 @@ int pending_write(struct pending *p, const void *buf, size_t n, uint64_t offset,
 		  struct timespec now) WARN_UNUSED;
 int pending_truncate(struct pending *p, uint64_t size_bytes, struct timespec now) WARN_UNUSED;
 
+/* Overwrites a range with zeros; what is behind the end only if it is to extend the content. */
+int pending_zero(struct pending *p, uint64_t offset, uint64_t n, bool extend,
+		 struct timespec now) WARN_UNUSED;
+
 /* Makes sure that 'size_bytes' are in memory, zeros behind the content, and changes nothing else.
  */
 int pending_reserve(struct pending *p, uint64_t size_bytes) WARN_UNUSED;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fuse/init_reply.h"
 #include "fuse/log.h"
 
 /* --- what others print --- */
@@ -109,6 +110,8 @@ int session_start(struct fs *fs, struct diag *diag)
 		err = -EINVAL;
 	else if (fuse_session_mount(fs->session, fs->mountpoint) < 0)
 		err = -EIO;
+	else
+		err = init_reply_extend(fs->session);
 	capture_end(&capture, &libfuse_text, &why);
 	if (err == 0)
 		return 0;
