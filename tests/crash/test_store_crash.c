@@ -231,6 +231,19 @@ static char *store_state(struct store *s, int *ret_err)
 	return tree;
 }
 
+/* Shows the operations that led to a failure. */
+static void print_ops(const struct run *run, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		const struct tree_op *op = &run->workload->ops[i];
+		char text[256];
+
+		tree_op_text(op, text, sizeof(text));
+		print_error("  operation %" PRIu64 ": %s, %" PRIu32 " bytes\n", i, text,
+			    op->value_bytes);
+	}
+}
+
 /* What the odd keys hold.  An empty file is not the value of a key. */
 struct key_values {
 	void *values[ARRAY_SIZE(odd_keys)]; /* NULL: nothing */
@@ -270,11 +283,13 @@ static void check_keys(struct run *run, const struct tree_op *op, uint64_t tag, 
 		}
 		if ((want == NULL) != (after->values[i] == NULL) ||
 		    (want != NULL &&
-		     (after->bytes[i] != bytes || memcmp(after->values[i], want, bytes) != 0)))
+		     (after->bytes[i] != bytes || memcmp(after->values[i], want, bytes) != 0))) {
+			print_ops(run, tag + 1);
 			fail_msg("%s: operation %" PRIu64 ", %s by key '%s', leaves key '%s' %s",
 				 run->workload->name, tag,
 				 op->kind == TREE_KEY_PUT ? "put" : "delete", op->path, odd_keys[i],
 				 after->values[i] == NULL ? "without its value" : "with another");
+		}
 		free(value);
 		free(before->values[i]);
 		free(after->values[i]);
@@ -328,9 +343,11 @@ static void step(struct run *run, struct store *s, struct model *m, uint64_t i)
 	if (!run->workload->any_keys) {
 		/* A full disk: the operation did nothing, or it is in the buffer. */
 		want = err == -ENOSPC && run->workload->room_bytes > 0 ? err : model_do(m, op, i);
-		if ((err < 0) != (want < 0))
+		if ((err < 0) != (want < 0)) {
+			print_ops(run, i + 1);
 			fail_msg("%s: operation %" PRIu64 ", %s: %s; the model says %s",
 				 run->workload->name, i, text, strerror(-err), strerror(-want));
+		}
 		check_model(run, s, m, text);
 	}
 	run->snapshots[i + 1] = store_state(s, &state_err);

@@ -18,6 +18,8 @@ CMOCKA = re.compile(r"^\[ +(RUN|OK|FAILED|SKIPPED) +\] (\S.*?)\s*$")
 TAP = re.compile(r"^(ok|not ok) \d+ *-? *(.*)$")
 TAP_SKIP = re.compile(r"# *skip\S* *(.*)$", re.IGNORECASE)
 SKIPPED = 77
+# Suites whose programs take the name of a single case.
+TAKE_A_CASE = ("fault", "crash")
 
 
 def cmocka_cases(text):
@@ -64,7 +66,7 @@ def main():
         test = json.loads(line)
         out = test.get("stdout") or ""
         err = test.get("stderr") or ""
-        name = test["name"].split(" / ")[-1]
+        suite, _, name = test["name"].rpartition(" / ")
         program, *arguments = test["command"]
         repro = shlex.join([os.path.relpath(program), *arguments])
         cases = list(cmocka_cases(out)) or list(cmocka_cases(err)) or list(tap_cases(out))
@@ -75,7 +77,10 @@ def main():
         if not cases:
             cases = [("skip" if skipped else "pass", "")]
         for result, case in cases:
-            note = {"pass": "", "fail": repro, "skip": reason(out + err)}[result]
+            alone = repro
+            if case and suite.endswith(TAKE_A_CASE):
+                alone = f"{repro} {shlex.quote(case)}"
+            note = {"pass": "", "fail": alone, "skip": reason(out + err)}[result]
             print(result, config, f"{name}: {case}" if case else name, note, sep="\t")
 
 

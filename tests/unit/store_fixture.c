@@ -302,7 +302,7 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 	case 'D':
 		attr.type = META_TYPE_DIRECTORY;
 		attr.mode = 0750;
-		/* fallthrough */
+		__attribute__((fallthrough));
 	case 'E':
 	case 'K':
 		attr.content = kind == 'E' ? META_CONTENT_EMPTY : META_CONTENT_KEPT;
