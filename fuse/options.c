@@ -208,6 +208,7 @@ static bool item_is(const char *item, const char *name)
 static int pass_on(struct options *o, const char *item)
 {
 	size_t old = strlen(o->mount_options);
+	const char *item_begin = item;
 	char *grown, *p;
 
 	grown = realloc(o->mount_options, old + 1 + 2 * strlen(item) + 1);
@@ -227,6 +228,9 @@ static int pass_on(struct options *o, const char *item)
 		o->has_fsname = true;
 	if (strncmp(grown + (old > 0 ? old + 1 : 0), "subtype=", 8) == 0)
 		o->has_subtype = true;
+	if (strcmp(item_begin, "allow_other") == 0 || strcmp(item_begin, "allow_root") == 0 ||
+	    strcmp(item_begin, "default_permissions") == 0)
+		o->wants_permissions = true;
 	return 0;
 }
 

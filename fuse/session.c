@@ -56,6 +56,13 @@ static void capture_end(struct capture *c, const struct diag *libfuse_text, stru
 
 /* --- the session --- */
 
+/* Says whether the kernel is to check permissions.  A mount of root's that nobody else may use has
+ * no use for it, and it costs a request for the directory of each file that is made. */
+static bool needs_permissions(const struct options *o)
+{
+	return geteuid() != 0 || o->wants_permissions;
+}
+
 /* The options for libfuse; the caller frees the string.  NULL: no memory. */
 static char *mount_options(const struct fs *fs)
 {
@@ -66,10 +73,11 @@ static char *mount_options(const struct fs *fs)
 
 	if (f == NULL)
 		return NULL;
-	fprintf(f, "default_permissions%s%s", o->mount_options[0] != '\0' ? "," : "",
-		o->mount_options);
-	if (!o->has_subtype)
-		fprintf(f, ",subtype=freyjafs");
+	fprintf(f, "%s", o->has_subtype ? "rw" : "subtype=freyjafs");
+	if (needs_permissions(o))
+		fprintf(f, ",default_permissions");
+	if (o->mount_options[0] != '\0')
+		fprintf(f, ",%s", o->mount_options);
 	if (!o->has_fsname) {
 		fprintf(f, ",fsname=");
 		for (const char *p = fs->datadir; *p != '\0'; p++)
