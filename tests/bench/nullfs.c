@@ -202,11 +202,20 @@ static void null_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offs
 	(void)fuse_reply_buf(req, NULL, 0);
 }
 
+/* There are extended attributes, and this file has none: the kernel asks before the first write to
+ * a file whether it has capabilities to lose.  Who answers ENOSYS is not asked again, and has none.
+ */
+static void null_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	fuse_reply_err(req, ENODATA);
+}
+
 static const struct fuse_lowlevel_ops null_ops = {
 	.init = null_init,
 	.lookup = null_lookup,
 	.forget = null_forget,
 	.getattr = null_getattr,
+	.getxattr = null_getxattr,
 	.setattr = null_setattr,
 	.mkdir = null_mkdir,
 	.unlink = null_remove,
