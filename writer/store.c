@@ -172,6 +172,8 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	}
 	mutex_lock(&s->commit_lock);
 	reserve_open(&s->reserve, s->io, s->dir_fd);
+	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
+		keydir_touch(store_root(s), (int64_t)s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
 	*ret = s;
 	return 0;
