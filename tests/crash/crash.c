@@ -229,12 +229,15 @@ static void check_fail(const struct check *c, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	print_error("%s, %s before call %llu: %s\n"
-		    "alone: CRASH_SEED=%llu CRASH_CALL=%llu CRASH_IMAGE=%llu %s '%s'\n",
-		    c->system->name, image->kind == CRASH_KILLED ? "killed" : "power cut",
-		    (unsigned long long)image->instant->call, text,
-		    (unsigned long long)c->options->seed, (unsigned long long)image->instant->call,
-		    (unsigned long long)image->index, program_invocation_name, c->system->name);
+	/* Not by cmocka, which cuts long texts. */
+	(void)fprintf(stderr,
+		      "%s, %s before call %llu: %s\n"
+		      "alone: CRASH_SEED=%llu CRASH_CALL=%llu CRASH_IMAGE=%llu %s '%s'\n",
+		      c->system->name, image->kind == CRASH_KILLED ? "killed" : "power cut",
+		      (unsigned long long)image->instant->call, text,
+		      (unsigned long long)c->options->seed,
+		      (unsigned long long)image->instant->call, (unsigned long long)image->index,
+		      program_invocation_name, c->system->name);
 	fail();
 }
 

@@ -84,6 +84,26 @@ struct workload {
 	{                                          \
 		.kind = TREE_KEY_DELETE, .path = p \
 	}
+#define LINK(p, q)                                    \
+	{                                             \
+		.kind = TREE_LINK, .path = p, .to = q \
+	}
+#define SYMLINK(p, q)                                    \
+	{                                                \
+		.kind = TREE_SYMLINK, .path = p, .to = q \
+	}
+#define FIFO(p)                                            \
+	{                                                  \
+		.kind = TREE_FIFO, .path = p, .mode = 0600 \
+	}
+#define SETXATTR(p)                              \
+	{                                        \
+		.kind = TREE_SETXATTR, .path = p \
+	}
+#define REMOVEXATTR(p)                              \
+	{                                           \
+		.kind = TREE_REMOVEXATTR, .path = p \
+	}
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -116,6 +136,31 @@ static const struct workload by_hand[] = {
 	    KEY_DELETE("users/42/name"), KEY_PUT("users/7/name", 3), KEY_DELETE("users/42/mail"),
 	    UNLINK("users/7/name"), KEY_PUT("x", 50), KEY_PUT("x", 2500), SYNC, KEY_DELETE("x"),
 	    KEY_PUT("k/l/m", 4), RENAME("k/l", "k/z"), KEY_DELETE("k/z/m") } },
+	{ "links, symlinks, xattrs",
+	  { PUT_AS("a", 60, 0640),
+	    LINK("a", "b"),
+	    PUT("b", 500),
+	    SYMLINK("s", "a"),
+	    SYNC,
+	    SETXATTR("a"),
+	    UNLINK("a"),
+	    MKDIR("d"),
+	    LINK("b", "d/c"),
+	    RENAME("d/c", "b"),
+	    RENAME("b", "e"),
+	    FIFO("p"),
+	    SETXATTR("s"),
+	    EXCHANGE("s", "e"),
+	    SETATTR("d/c", 0600),
+	    SYNC,
+	    PUT("f", 7),
+	    RENAME("f", "d/c"),
+	    REMOVEXATTR("s"),
+	    SETXATTR("d"),
+	    LINK("p", "q"),
+	    UNLINK("p"),
+	    EMPTY("d/c"),
+	    BIRTH("t", "s") } },
 	{ "full disk",
 	  { PUT("a", 1500), PUT_AS("b", 1500, 0600), PUT("c", 1500), PUT_AS("d", 1500, 0600),
 	    PUT("e", 40), SYNC, PUT_AS("f", 1500, 0600), PUT("a", 3000), UNLINK("a"), MKDIR("g"),
@@ -455,6 +500,8 @@ static void run_workload(const char *name, const struct workload *workload, cons
 	struct store *s;
 	int err;
 
+	if (options->only_call != 0)
+		print_ops(&run, workload->op_count);
 	crash_record(&run.recorder, disk);
 	assert_int_equal(open_store(mode, disk, &s, NULL), 0);
 	if (workload->room_bytes > 0)

@@ -11,19 +11,25 @@
 #define NODES_MAX     64
 #define PATHS_TO_PICK 14
 
+/* One name.  The names of one node have the same 'id', and all else below it the same. */
 struct model_node {
 	char path[TREE_PATH_BYTES];
+	uint64_t id;
 	bool is_dir;
+	char type;     /* as in struct tree_line */
 	bool explicit; /* a directory with a record of its own */
 	mode_t mode;
 	uint32_t uid, gid;
 	uint32_t value_bytes;
 	uint64_t tag; /* of the value */
+	char target[TREE_PATH_BYTES];
+	uint64_t xattr;
 };
 
 struct model {
 	struct model_node nodes[NODES_MAX];
 	size_t count;
+	uint64_t next_id;
 };
 
 struct model *model_new(void)
@@ -100,13 +106,37 @@ static struct model_node *add(struct model *m, const char *path, bool is_dir)
 	if (m->count > NODES_MAX)
 		abort();
 	*n = (struct model_node){
+		.id = ++m->next_id,
 		.is_dir = is_dir,
+		.type = is_dir ? 'd' : 'f',
 		.mode = (is_dir ? 0777 : 0666) & ~TREE_UMASK,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
 	};
 	(void)snprintf(n->path, sizeof(n->path), "%s", path);
 	return n;
+}
+
+/* Says of all names of the node of 'n' what is said of 'n'. */
+static void spread(struct model *m, const struct model_node *n)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		struct model_node copy = *n;
+
+		if (m->nodes[i].id != n->id || &m->nodes[i] == n)
+			continue;
+		memcpy(copy.path, m->nodes[i].path, sizeof(copy.path));
+		m->nodes[i] = copy;
+	}
+}
+
+static uint32_t link_count(const struct model *m, const struct model_node *n)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		count += m->nodes[i].id == n->id;
+	return count;
 }
 
 static void drop(struct model *m, struct model_node *n)
@@ -130,8 +160,8 @@ static int put(struct model *m, const struct tree_op *op, uint64_t tag)
 
 	if (err < 0)
 		return err;
-	if (n != NULL && n->is_dir)
-		return -EISDIR;
+	if (n != NULL && n->type != 'f')
+		return n->is_dir ? -EISDIR : -EINVAL;
 	if (n == NULL || op->kind == TREE_PUT_SET) {
 		if (n == NULL)
 			n = add(m, op->path, false);
@@ -139,6 +169,7 @@ static int put(struct model *m, const struct tree_op *op, uint64_t tag)
 	}
 	n->value_bytes = op->kind == TREE_EMPTY ? 0 : op->value_bytes;
 	n->tag = tag;
+	spread(m, n);
 	return 0;
 }
 
@@ -154,6 +185,68 @@ static int make_dir(struct model *m, const struct tree_op *op)
 	n = add(m, op->path, true);
 	set_attributes(n, op);
 	n->explicit = true;
+	return 0;
+}
+
+/* TREE_SYMLINK, TREE_FIFO. */
+static int make_special(struct model *m, const struct tree_op *op)
+{
+	int err = check_parent(m, op->path);
+	struct model_node *n;
+
+	if (err < 0)
+		return err;
+	if (find(m, op->path) != NULL)
+		return -EEXIST;
+	n = add(m, op->path, false);
+	set_attributes(n, op);
+	n->type = op->kind == TREE_FIFO ? 'p' : 'l';
+	if (op->kind == TREE_FIFO)
+		return 0;
+	n->mode = 0777;
+	(void)snprintf(n->target, sizeof(n->target), "%s", op->to);
+	return 0;
+}
+
+static int make_link(struct model *m, const struct tree_op *op)
+{
+	struct model_node *from = find(m, op->path), *to;
+	int err = check_parent(m, op->path);
+
+	if (err == 0 && from == NULL)
+		err = -ENOENT;
+	if (err == 0)
+		err = check_parent(m, op->to);
+	if (err < 0)
+		return err;
+	if (from->is_dir)
+		return -EPERM;
+	if (find(m, op->to) != NULL)
+		return -EEXIST;
+	to = add(m, op->to, false);
+	to->id = from->id;
+	spread(m, from);
+	return 0;
+}
+
+/* TREE_SETATTR, TREE_SETXATTR, TREE_REMOVEXATTR. */
+static int change(struct model *m, const struct tree_op *op, uint64_t tag)
+{
+	struct model_node *n = find(m, op->path);
+	int err = check_parent(m, op->path);
+
+	if (err < 0)
+		return err;
+	if (n == NULL)
+		return -ENOENT;
+	if (op->kind == TREE_REMOVEXATTR && n->xattr == 0)
+		return -ENODATA;
+	if (op->kind == TREE_SETATTR)
+		set_attributes(n, op);
+	else
+		n->xattr = op->kind == TREE_SETXATTR ? tag + 1 : 0;
+	n->explicit = true;
+	spread(m, n);
 	return 0;
 }
 
@@ -213,13 +306,15 @@ static int rename_paths(struct model *m, const struct tree_op *op)
 			return -ENOENT;
 		if (is_below(op->path, op->to))
 			return -EINVAL;
+		if (to->id == from->id)
+			return 0;
 		move_paths(m, op->path, "\x01");
 		move_paths(m, op->to, op->path);
 		move_paths(m, "\x01", op->to);
 		return 0;
 	}
-	if (to == from)
-		return 0;
+	if (to != NULL && to->id == from->id)
+		return 0; /* two names of one node: rename(2) does nothing */
 	if (to != NULL && from->is_dir != to->is_dir)
 		return to->is_dir ? -EISDIR : -ENOTDIR;
 	if (to != NULL && to->is_dir && has_children(m, op->to))
@@ -244,11 +339,9 @@ static int birth(struct model *m, const struct tree_op *op)
 		return err;
 	if (to != NULL && to->is_dir)
 		return -EISDIR;
-	if (to == NULL)
-		to = add(m, op->to, false);
-	set_attributes(to, op);
-	to->value_bytes = 0;
-	to->tag = 0;
+	if (to != NULL)
+		drop(m, to); /* another node has the name from now on */
+	set_attributes(add(m, op->to, false), op);
 	return 0;
 }
 
@@ -258,7 +351,7 @@ static int key_put(struct model *m, const struct tree_op *op, uint64_t tag)
 	struct model_node *n = find(m, op->path);
 	char dir[TREE_PATH_BYTES];
 
-	if (n != NULL && n->is_dir)
+	if (n != NULL && n->type != 'f')
 		return -EISDIR;
 	for (const char *slash = strchr(op->path, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
@@ -273,6 +366,7 @@ static int key_put(struct model *m, const struct tree_op *op, uint64_t tag)
 		n = add(m, op->path, false);
 	n->value_bytes = op->value_bytes;
 	n->tag = tag;
+	spread(m, n);
 	return 0;
 }
 
@@ -283,7 +377,7 @@ static int key_delete(struct model *m, const struct tree_op *op)
 
 	if (n == NULL)
 		return -ENOENT;
-	if (n->is_dir)
+	if (n->type != 'f')
 		return -EISDIR;
 	(void)snprintf(path, sizeof(path), "%s", op->path);
 	drop(m, n);
@@ -297,8 +391,6 @@ static int key_delete(struct model *m, const struct tree_op *op)
 
 int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 {
-	struct model_node *n;
-
 	switch (op->kind) {
 	case TREE_END:
 	case TREE_SYNC:
@@ -318,12 +410,14 @@ int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 	case TREE_BIRTH:
 		return birth(m, op);
 	case TREE_SETATTR:
-		n = find(m, op->path);
-		if (n == NULL)
-			return -ENOENT;
-		set_attributes(n, op);
-		n->explicit = true;
-		return 0;
+	case TREE_SETXATTR:
+	case TREE_REMOVEXATTR:
+		return change(m, op, tag);
+	case TREE_LINK:
+		return make_link(m, op);
+	case TREE_SYMLINK:
+	case TREE_FIFO:
+		return make_special(m, op);
 	case TREE_KEY_PUT:
 		return key_put(m, op, tag);
 	case TREE_KEY_DELETE:
@@ -345,17 +439,23 @@ char *model_text(const struct model *m)
 	for (size_t i = 0; i < m->count; i++) {
 		const struct model_node *n = &m->nodes[i];
 		struct tree_line line = {
-			.is_dir = n->is_dir,
+			.path = n->path,
+			.type = n->type,
 			.mode = n->mode,
 			.uid = n->uid,
 			.gid = n->gid,
+			.link_count = link_count(m, n),
 			.value_bytes = n->value_bytes,
-			.path = n->path,
+			.xattr = n->xattr,
 		};
 		uint8_t *value = sim_alloc(n->value_bytes + 1);
 
 		tree_fill(value, n->value_bytes, n->tag);
 		line.value = value;
+		if (n->type == 'l') {
+			line.value = (const uint8_t *)n->target;
+			line.value_bytes = strlen(n->target);
+		}
 		lines[i] = tree_line_text(&line);
 		bytes += strlen(lines[i]);
 		free(value);
@@ -418,7 +518,8 @@ struct tree_op model_random_op(const struct model *m, struct rng *rng)
 	struct tree_op op = { .kind = kinds[rng_below(rng, ARRAY_SIZE(kinds))] };
 
 	pick_path(m, rng, op.path);
-	if (op.kind == TREE_RENAME || op.kind == TREE_EXCHANGE || op.kind == TREE_BIRTH)
+	if (op.kind == TREE_RENAME || op.kind == TREE_EXCHANGE || op.kind == TREE_BIRTH ||
+	    op.kind == TREE_LINK || op.kind == TREE_SYMLINK)
 		pick_path(m, rng, op.to);
 	op.value_bytes = pick_bytes(rng);
 	if (rng_chance(rng, 40)) {

@@ -10,6 +10,8 @@
 
 #include "tests/sim/content.h"
 
+#define XATTR_NAME "user.a"
+
 void tree_fill(uint8_t *value, uint32_t value_bytes, uint64_t tag)
 {
 	struct rng rng = { rng_mix(tag, value_bytes, 3) };
@@ -21,13 +23,25 @@ void tree_fill(uint8_t *value, uint32_t value_bytes, uint64_t tag)
 void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes)
 {
 	static const char *const names[] = {
-		[TREE_END] = "end",	    [TREE_SYNC] = "sync",
-		[TREE_PUT] = "put",	    [TREE_PUT_SET] = "put+set",
-		[TREE_EMPTY] = "empty",	    [TREE_MKDIR] = "mkdir",
-		[TREE_UNLINK] = "unlink",   [TREE_RMDIR] = "rmdir",
-		[TREE_RENAME] = "rename",   [TREE_EXCHANGE] = "exchange",
-		[TREE_BIRTH] = "birth",	    [TREE_SETATTR] = "setattr",
-		[TREE_KEY_PUT] = "key put", [TREE_KEY_DELETE] = "key delete",
+		[TREE_END] = "end",
+		[TREE_SYNC] = "sync",
+		[TREE_PUT] = "put",
+		[TREE_PUT_SET] = "put+set",
+		[TREE_EMPTY] = "empty",
+		[TREE_MKDIR] = "mkdir",
+		[TREE_UNLINK] = "unlink",
+		[TREE_RMDIR] = "rmdir",
+		[TREE_RENAME] = "rename",
+		[TREE_EXCHANGE] = "exchange",
+		[TREE_BIRTH] = "birth",
+		[TREE_SETATTR] = "setattr",
+		[TREE_KEY_PUT] = "key put",
+		[TREE_KEY_DELETE] = "key delete",
+		[TREE_LINK] = "link",
+		[TREE_SYMLINK] = "symlink",
+		[TREE_FIFO] = "fifo",
+		[TREE_SETXATTR] = "setxattr",
+		[TREE_REMOVEXATTR] = "removexattr",
 	};
 
 	(void)snprintf(out, out_bytes, "%s %s%s%s", names[op->kind], op->path,
@@ -138,6 +152,53 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	return err;
 }
 
+/* TREE_SYMLINK, TREE_FIFO. */
+static int do_mknod(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		    uint64_t *ret_end)
+{
+	const struct store_special special = {
+		.mode = op->kind == TREE_FIFO ? S_IFIFO | mode_of(op) : S_IFLNK | 0777,
+		.uid = uid_of(op),
+		.gid = gid_of(op),
+		.target = op->to,
+	};
+	struct node *n;
+	int err = store_mknod(s, dir, name, strlen(name), &special, &n, NULL, ret_end);
+
+	if (err == 0)
+		store_unpin(s, n, 1);
+	return err;
+}
+
+/* What is done to one node that is there. */
+static int do_node(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		   uint64_t tag, uint64_t *ret_end)
+{
+	struct store_set set = set_of(op);
+	uint64_t value = tag + 1;
+	const char *to_name;
+	struct node *n, *to_dir;
+	int err = store_lookup(s, dir, name, strlen(name), &n, NULL);
+
+	if (err < 0)
+		return err;
+	if (op->kind == TREE_SETATTR) {
+		err = store_setattr(s, n, &set, ret_end);
+	} else if (op->kind == TREE_SETXATTR) {
+		err = store_setxattr(s, n, XATTR_NAME, &value, sizeof(value), 0, ret_end);
+	} else if (op->kind == TREE_REMOVEXATTR) {
+		err = store_removexattr(s, n, XATTR_NAME, ret_end);
+	} else {
+		err = find_parent(s, op->to, &to_dir, &to_name);
+		if (err == 0) {
+			err = store_link(s, n, to_dir, to_name, strlen(to_name), ret_end);
+			give_back(s, to_dir);
+		}
+	}
+	store_unpin(s, n, 1);
+	return err;
+}
+
 static int do_mkdir(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
 		    uint64_t *ret_end)
 {
@@ -171,20 +232,6 @@ static int do_rename(struct store *s, struct node *dir, const char *name, const 
 	if (born != NULL)
 		store_unpin(s, born, 1);
 	give_back(s, to_dir);
-	return err;
-}
-
-static int do_setattr(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
-		      uint64_t *ret_end)
-{
-	struct store_set set = set_of(op);
-	struct node *n;
-	int err = store_lookup(s, dir, name, strlen(name), &n, NULL);
-
-	if (err < 0)
-		return err;
-	err = store_setattr(s, n, &set, ret_end);
-	store_unpin(s, n, 1);
 	return err;
 }
 
@@ -222,8 +269,11 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 		err = store_unlink(s, dir, name, strlen(name), ret_end);
 	else if (op->kind == TREE_RMDIR)
 		err = store_rmdir(s, dir, name, strlen(name), ret_end);
-	else if (op->kind == TREE_SETATTR)
-		err = do_setattr(s, dir, name, op, ret_end);
+	else if (op->kind == TREE_SYMLINK || op->kind == TREE_FIFO)
+		err = do_mknod(s, dir, name, op, ret_end);
+	else if (op->kind == TREE_SETATTR || op->kind == TREE_SETXATTR ||
+		 op->kind == TREE_REMOVEXATTR || op->kind == TREE_LINK)
+		err = do_node(s, dir, name, op, tag, ret_end);
 	else if (op->kind == TREE_RENAME || op->kind == TREE_EXCHANGE || op->kind == TREE_BIRTH)
 		err = do_rename(s, dir, name, op, ret_end);
 	else
@@ -246,17 +296,26 @@ static uint64_t hash_value(const uint8_t *value, uint64_t value_bytes)
 
 char *tree_line_text(const struct tree_line *line)
 {
-	char times[128] = "", *text;
+	char links[32] = "", xattr[64] = "", attr[128] = "", *text;
+	bool is_dir = line->type == 'd';
 
-	if (line->times != NULL)
-		(void)snprintf(times, sizeof(times), " mtime %lld.%09ld ctime %lld.%09ld",
-			       (long long)line->times->mtime.tv_sec, line->times->mtime.tv_nsec,
-			       (long long)line->times->ctime.tv_sec, line->times->ctime.tv_nsec);
+	if (line->link_count > 1 && !is_dir)
+		(void)snprintf(links, sizeof(links), " %" PRIu32 " links", line->link_count);
+	if (line->xattr != 0)
+		(void)snprintf(xattr, sizeof(xattr), " xattr %" PRIu64, line->xattr);
+	if (line->attr != NULL && is_dir)
+		(void)snprintf(attr, sizeof(attr), " ino %" PRIu64, line->attr->ino);
+	else if (line->attr != NULL)
+		(void)snprintf(attr, sizeof(attr),
+			       " ino %" PRIu64 " mtime %lld.%09ld ctime %lld.%09ld",
+			       line->attr->ino, (long long)line->attr->mtime.tv_sec,
+			       line->attr->mtime.tv_nsec, (long long)line->attr->ctime.tv_sec,
+			       line->attr->ctime.tv_nsec);
 	if (asprintf(&text,
-		     "%s %c %04o %" PRIu32 ":%" PRIu32 " %" PRIu64 " bytes %016" PRIx64 "%s\n",
-		     line->path, line->is_dir ? 'd' : 'f', (unsigned int)line->mode, line->uid,
-		     line->gid, line->value_bytes, hash_value(line->value, line->value_bytes),
-		     times) < 0)
+		     "%s %c %04o %" PRIu32 ":%" PRIu32 " %" PRIu64 " bytes %016" PRIx64 "%s%s%s\n",
+		     line->path, line->type, (unsigned int)line->mode, line->uid, line->gid,
+		     line->value_bytes, hash_value(line->value, line->value_bytes), links, xattr,
+		     attr) < 0)
 		abort();
 	return text;
 }
@@ -293,29 +352,50 @@ struct lines {
 	size_t count;
 };
 
+static char type_of(mode_t mode)
+{
+	return S_ISDIR(mode) ? 'd' : S_ISREG(mode) ? 'f' : S_ISLNK(mode) ? 'l' : 'p';
+}
+
+/* Reads what a node holds: bytes, a target, nothing. */
+static ssize_t read_node(struct store *s, const struct listed *l, uint8_t *buf, size_t buf_bytes)
+{
+	if (S_ISREG(l->attr.mode))
+		return store_read(s, l->node, buf, buf_bytes, 0);
+	if (S_ISLNK(l->attr.mode))
+		return store_readlink(s, l->node, (char *)buf, buf_bytes);
+	return 0;
+}
+
 /* Adds the line of one node; the log does not know one that is not committed. */
 static int add_line(struct store *s, const struct listed *l, bool times, struct lines *out)
 {
 	struct tree_line line = {
-		.is_dir = S_ISDIR(l->attr.mode),
+		.path = l->path,
+		.type = type_of(l->attr.mode),
 		.mode = l->attr.mode & 07777,
 		.uid = l->attr.uid,
 		.gid = l->attr.gid,
+		.link_count = l->attr.link_count,
 		.value_bytes = l->attr.size_bytes,
-		.path = l->path,
-		.times = times && !S_ISDIR(l->attr.mode) ? &l->attr : NULL,
+		.attr = times ? &l->attr : NULL,
 	};
-	uint8_t *value = sim_alloc(line.value_bytes + 1);
-	ssize_t got = 0;
+	uint8_t *value;
+	ssize_t got;
 
-	if (!l->attr.committed) {
-		free(value);
+	if (!l->attr.committed)
 		return 0;
-	}
-	if (!line.is_dir)
-		got = store_read(s, l->node, value, line.value_bytes + 1, 0);
+	value = sim_alloc(line.value_bytes + 1);
+	got = read_node(s, l, value, line.value_bytes + 1);
 	if (got >= 0 && (uint64_t)got != line.value_bytes)
 		got = -EPROTO;
+	if (got >= 0) {
+		ssize_t xattr =
+			store_getxattr(s, l->node, XATTR_NAME, &line.xattr, sizeof(line.xattr));
+
+		if (xattr != (ssize_t)sizeof(line.xattr) && xattr != -ENODATA)
+			got = -EPROTO;
+	}
 	if (got >= 0) {
 		line.value = value;
 		out->list = sim_realloc(out->list, (out->count + 1) * sizeof(out->list[0]));

@@ -33,13 +33,18 @@ enum tree_op_kind {
 	TREE_SETATTR,
 	TREE_KEY_PUT, /* by key: directories on the way come into being */
 	TREE_KEY_DELETE,
+	TREE_LINK,    /* 'path' gets the name 'to', too */
+	TREE_SYMLINK, /* 'path' points at 'to' */
+	TREE_FIFO,
+	TREE_SETXATTR, /* "user.a"; the value follows from the tag */
+	TREE_REMOVEXATTR,
 };
 
 /* The default attributes: TREE_UID, TREE_GID, mode 0644. */
 struct tree_op {
 	enum tree_op_kind kind;
 	char path[TREE_PATH_BYTES];
-	char to[TREE_PATH_BYTES]; /* TREE_RENAME, TREE_EXCHANGE, TREE_BIRTH */
+	char to[TREE_PATH_BYTES]; /* of those that have two */
 	uint32_t value_bytes;
 	mode_t mode; /* 0: the default */
 	uint32_t uid, gid;
@@ -74,13 +79,15 @@ struct tree_op model_random_op(const struct model *m, struct rng *rng);
 void tree_fill(uint8_t *value, uint32_t value_bytes, uint64_t tag);
 /* One line of a tree's text. */
 struct tree_line {
-	bool is_dir;
+	const char *path;
+	char type; /* 'f', 'd', 'l', 'p' */
 	mode_t mode;
 	uint32_t uid, gid;
-	const uint8_t *value;
+	uint32_t link_count;  /* 0: not shown */
+	const uint8_t *value; /* or the target of a symlink */
 	uint64_t value_bytes;
-	const char *path;
-	const struct store_attr *times; /* NULL: without */
+	uint64_t xattr;		       /* of "user.a"; 0: there is none */
+	const struct store_attr *attr; /* for times and inode number; NULL: without */
 };
 char *tree_line_text(const struct tree_line *line);
 
