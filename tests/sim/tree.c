@@ -125,6 +125,7 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	struct store_set set = set_of(op);
 	uint8_t *value = sim_alloc(value_bytes + 1);
 	bool made = false, shown = tag % 2 == 0;
+	struct store_attr attr;
 	uint64_t ignored;
 	struct node *n;
 	int err;
@@ -132,7 +133,7 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	err = store_lookup(s, dir, name, strlen(name), &n, NULL);
 	if (err == -ENOENT) {
 		err = store_create(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op),
-				   &n, NULL);
+				   &n, &attr);
 		made = err == 0;
 	}
 	if (err < 0) {
@@ -296,26 +297,22 @@ static uint64_t hash_value(const uint8_t *value, uint64_t value_bytes)
 
 char *tree_line_text(const struct tree_line *line)
 {
-	char links[32] = "", xattr[64] = "", attr[128] = "", *text;
+	char links[32] = "", xattr[64] = "", times[128] = "", *text;
 	bool is_dir = line->type == 'd';
 
 	if (line->link_count > 1 && !is_dir)
 		(void)snprintf(links, sizeof(links), " %" PRIu32 " links", line->link_count);
 	if (line->xattr != 0)
 		(void)snprintf(xattr, sizeof(xattr), " xattr %" PRIu64, line->xattr);
-	if (line->attr != NULL && is_dir)
-		(void)snprintf(attr, sizeof(attr), " ino %" PRIu64, line->attr->ino);
-	else if (line->attr != NULL)
-		(void)snprintf(attr, sizeof(attr),
-			       " ino %" PRIu64 " mtime %lld.%09ld ctime %lld.%09ld",
-			       line->attr->ino, (long long)line->attr->mtime.tv_sec,
-			       line->attr->mtime.tv_nsec, (long long)line->attr->ctime.tv_sec,
-			       line->attr->ctime.tv_nsec);
+	if (line->times != NULL && !is_dir)
+		(void)snprintf(times, sizeof(times), " mtime %lld.%09ld ctime %lld.%09ld",
+			       (long long)line->times->mtime.tv_sec, line->times->mtime.tv_nsec,
+			       (long long)line->times->ctime.tv_sec, line->times->ctime.tv_nsec);
 	if (asprintf(&text,
 		     "%s %c %04o %" PRIu32 ":%" PRIu32 " %" PRIu64 " bytes %016" PRIx64 "%s%s%s\n",
 		     line->path, line->type, (unsigned int)line->mode, line->uid, line->gid,
 		     line->value_bytes, hash_value(line->value, line->value_bytes), links, xattr,
-		     attr) < 0)
+		     times) < 0)
 		abort();
 	return text;
 }
@@ -378,7 +375,7 @@ static int add_line(struct store *s, const struct listed *l, bool times, struct 
 		.gid = l->attr.gid,
 		.link_count = l->attr.link_count,
 		.value_bytes = l->attr.size_bytes,
-		.attr = times ? &l->attr : NULL,
+		.times = times ? &l->attr : NULL,
 	};
 	uint8_t *value;
 	ssize_t got;

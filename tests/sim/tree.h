@@ -86,8 +86,8 @@ struct tree_line {
 	uint32_t link_count;  /* 0: not shown */
 	const uint8_t *value; /* or the target of a symlink */
 	uint64_t value_bytes;
-	uint64_t xattr;		       /* of "user.a"; 0: there is none */
-	const struct store_attr *attr; /* for times and inode number; NULL: without */
+	uint64_t xattr;			/* of "user.a"; 0: there is none */
+	const struct store_attr *times; /* NULL: without; a directory's are not shown */
 };
 char *tree_line_text(const struct tree_line *line);
 

@@ -79,7 +79,7 @@ static int print_dir(struct store *s, struct node *dir, char *path, size_t path_
 			memcpy(path + path_bytes, c->name, c->name_bytes);
 			printf("%c %04o", S_ISDIR(c->attr.mode) ? 'd' : 'f', c->attr.mode & 07777);
 			print_hex(path, bytes);
-			if (S_ISREG(c->attr.mode))
+			if (S_ISREG(c->attr.mode) || S_ISLNK(c->attr.mode))
 				err = print_value(s, c);
 			putchar('\n');
 		}
