@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by store.c (open, close, keys), store_tree.c (names) and store_value.c (values). */
+/* Shared by commit.c and store*.c: store.c (open, close, keys), store_tree.c (names), store_attr.c
+ * (attributes), store_value.c (values). */
 #ifndef FREYJAFS_WRITER_STORE_PRIVATE_H
 #define FREYJAFS_WRITER_STORE_PRIVATE_H
 
@@ -74,8 +75,8 @@ struct meta_attr commit_attr_of(const struct node *n);
 /* Adds the xattrs of 'n', if it has any: for a node that the log does not have. */
 void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr);
 
-/* In the log a file begins with its commit, and a replay gives its directory that time.  A time that
- * was set by hand since the file was made must not be lost by that: adds an attr record of the
+/* In the log a file begins with its commit, and a replay gives its directory that time.  A time
+ * that was set by hand since the file was made must not be lost by that: adds an attr record of the
  * directory where that is so. */
 bool commit_needs_parent_times(const struct node *n);
 int commit_add_parent_times(struct store *s, const struct node *n)

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* Putting a commit together: the records of one group, in buffers that the store keeps for it. */
+#include "writer/store_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+void commit_begin(struct store *s)
+{
+	s->commit.count = 0;
+}
+
+/* Writes the path of 'n'/'name' behind the prefix of the next part's key. */
+static int next_part(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		     struct record *ret) REQUIRES(s->commit_lock)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	ssize_t path_bytes;
+
+	path_bytes = keydir_path(s->keydir, n, name, name_bytes,
+				 (char *)part->key + META_KEY_PREFIX_BYTES);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	*ret = (struct record){
+		.key = part->key,
+		.key_bytes = (uint32_t)(META_KEY_PREFIX_BYTES + path_bytes),
+		.value = part->value,
+	};
+	return 0;
+}
+
+int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		     const void *value, uint32_t value_bytes, uint64_t timestamp_ns)
+{
+	struct record rec;
+	int err = next_part(s, n, name, name_bytes, &rec);
+
+	if (err < 0)
+		return err;
+	rec.key = (const uint8_t *)rec.key + META_KEY_PREFIX_BYTES;
+	rec.key_bytes -= META_KEY_PREFIX_BYTES;
+	rec.value = value;
+	rec.value_bytes = value_bytes;
+	rec.timestamp_ns = timestamp_ns;
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+/* Returns room for an attr value of 'bytes'. */
+static uint8_t *attr_room(struct commit_part *part, size_t bytes)
+{
+	uint8_t *large;
+
+	if (bytes <= sizeof(part->value))
+		return part->value;
+	if (bytes > part->large_bytes) {
+		large = realloc(part->large, bytes);
+		if (large == NULL)
+			return NULL;
+		part->large = large;
+		part->large_bytes = bytes;
+	}
+	return part->large;
+}
+
+int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		    const struct meta_attr *attr, uint64_t timestamp_ns)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	uint8_t *value = attr_room(part, meta_attr_bytes(attr));
+	struct record rec;
+	int err;
+
+	if (value == NULL)
+		return -ENOMEM;
+	err = next_part(s, n, name, name_bytes, &rec);
+	if (err < 0)
+		return err;
+	meta_key_prefix(META_ATTR, part->key);
+	rec.value = value;
+	rec.value_bytes = (uint32_t)meta_attr_encode(attr, value);
+	rec.timestamp_ns = timestamp_ns;
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
+		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
+		    const struct meta_move *move)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	struct record rec;
+	ssize_t path_bytes;
+	size_t fixed;
+	int err = next_part(s, from->dir, from->name, from->name_bytes, &rec);
+
+	if (err < 0)
+		return err;
+	meta_key_prefix(kind, part->key);
+	fixed = meta_move_encode_fixed(move, part->value);
+	path_bytes = keydir_path(s->keydir, new_dir, new_name, new_name_bytes,
+				 (char *)part->value + fixed);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	rec.value_bytes = (uint32_t)(fixed + (size_t)path_bytes);
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+int commit_append(struct store *s, bool removes)
+{
+	struct commit *c = &s->commit;
+	int err;
+
+	do
+		err = log_writer_append(s->log, c->records, c->count, &c->where);
+	while ((err == -ENOSPC || err == -EDQUOT) && removes && reserve_release(&s->reserve));
+	if (err < 0)
+		return err;
+	c->now_ns = (int64_t)c->where.timestamp_ns[c->count - 1];
+	if (!removes)
+		reserve_refill(&s->reserve);
+	return 0;
+}
+
+struct meta_attr commit_attr_of(const struct node *n)
+{
+	struct meta_attr attr = {
+		.type = node_type(n),
+		.content = META_CONTENT_KEPT,
+		.mode = n->mode & META_MODE_BITS,
+		.uid = n->uid,
+		.gid = n->gid,
+	};
+
+	if (attr.type == META_TYPE_CHAR_DEVICE || attr.type == META_TYPE_BLOCK_DEVICE) {
+		attr.fields |= META_FIELD_RDEV;
+		attr.rdev_major = n->extra->rdev_major;
+		attr.rdev_minor = n->extra->rdev_minor;
+	}
+	if (attr.type == META_TYPE_SYMLINK) {
+		attr.fields |= META_FIELD_TARGET;
+		attr.target = n->extra->target;
+		attr.target_bytes = n->extra->target_bytes;
+	}
+	return attr;
+}
+
+void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr)
+{
+	if (n->extra == NULL || n->extra->xattrs == NULL)
+		return;
+	attr->fields |= META_FIELD_XATTRS;
+	attr->xattrs = n->extra->xattrs;
+	attr->xattrs_bytes = n->extra->xattrs_bytes;
+}
+
+int store_commit_empty(struct store *s, struct node *n)
+{
+	struct meta_attr attr = commit_attr_of(n);
+	struct value_place empty = { 0 };
+	int err;
+
+	attr.content = META_CONTENT_EMPTY;
+	commit_attr_add_xattrs(n, &attr);
+	commit_begin(s);
+	err = commit_add_parent_times(s, n);
+	if (err == 0)
+		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0)
+		return err;
+	keydir_write_lock(s->keydir);
+	keydir_set_value(s->keydir, n, &empty, s->commit.now_ns);
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+bool commit_needs_parent_times(const struct node *n)
+{
+	return !n->committed && n->names->dir->mtime_set;
+}
+
+int commit_add_parent_times(struct store *s, const struct node *n)
+{
+	const struct node *dir = n->names->dir;
+	struct timespec mtime = keydir_timespec(dir->mtime_ns);
+	struct meta_attr attr = commit_attr_of(dir);
+
+	if (!commit_needs_parent_times(n))
+		return 0;
+	attr.flags = META_FLAG_MORE;
+	attr.fields = META_FIELD_MTIME;
+	attr.mtime = (struct meta_time){ .sec = mtime.tv_sec, .nsec = (uint32_t)mtime.tv_nsec };
+	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
+}
