@@ -660,7 +660,9 @@ static uint32_t link_count(const struct keydir *k, const struct node *n)
 
 static uint64_t size_of(const struct node *n)
 {
-	return S_ISLNK(n->mode) ? n->extra->target_bytes : n->value.value_bytes;
+	if (S_ISLNK(n->mode) && n->extra != NULL)
+		return n->extra->target_bytes;
+	return n->value.value_bytes;
 }
 
 static void fill_attr(struct keydir *k, struct node *n, struct store_attr *ret)

@@ -257,7 +257,7 @@ static int set_extra(struct replay *r, struct node *n, const struct meta_attr *a
 	extra = node_extra_get(n);
 	if (attr->fields & META_FIELD_TARGET)
 		target = malloc(attr->target_bytes);
-	if (attr->xattrs_bytes > 0)
+	if ((attr->fields & META_FIELD_XATTRS) && attr->xattrs_bytes > 0)
 		xattrs = malloc(attr->xattrs_bytes);
 	if (extra == NULL || (target == NULL && (attr->fields & META_FIELD_TARGET)) ||
 	    (xattrs == NULL && attr->xattrs_bytes > 0)) {
@@ -274,10 +274,11 @@ static int set_extra(struct replay *r, struct node *n, const struct meta_attr *a
 		extra->target = target;
 		extra->target_bytes = attr->target_bytes;
 	}
-	if (xattrs != NULL)
-		memcpy(xattrs, attr->xattrs, attr->xattrs_bytes);
-	if (attr->fields & META_FIELD_XATTRS)
+	if (attr->fields & META_FIELD_XATTRS) {
+		if (xattrs != NULL)
+			memcpy(xattrs, attr->xattrs, attr->xattrs_bytes);
 		keydir_set_xattrs(r->k, n, xattrs, attr->xattrs_bytes);
+	}
 	keydir_write_unlock(r->k);
 	return 0;
 }

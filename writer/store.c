@@ -43,6 +43,31 @@ static int open_dir(struct store *s, struct diag *diag)
 	return 0;
 }
 
+/* Stops at the name of a sealed segment: digits and ".data". */
+static int is_segment(void *arg, const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits > 0 && strcmp(name + digits, ".data") == 0;
+}
+
+/* A store whose log goes on in other files was written by a newer version: active.data alone would
+ * be another tree. */
+static int refuse_segments(struct store *s, struct diag *diag)
+{
+	int found = s->io->ops->list(s->io, s->dir_fd, is_segment, NULL);
+
+	if (found > 0)
+		return diag_set(
+			diag, -EBADMSG,
+			"%s: has sealed segments (NNNNNN.data), which this version does not read; "
+			"nothing was changed; use the version that wrote it",
+			s->path);
+	return found < 0
+		       ? diag_set(diag, found, "%s: cannot list it: %s", s->path, strerror(-found))
+		       : 0;
+}
+
 /* Says who has the store, from what the holder wrote into the lock file. */
 static int say_who_holds(struct store *s, struct diag *diag)
 {
@@ -164,6 +189,8 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	err = open_dir(s, diag);
 	if (err == 0)
 		err = take_lock(s, config->holder, diag);
+	if (err == 0)
+		err = refuse_segments(s, diag);
 	if (err == 0)
 		err = open_log(s, config, diag);
 	if (err < 0) {

@@ -120,7 +120,7 @@ static int create_locked(struct store *s, struct node *dir, const char *name, si
 	if (err == 0)
 		err = prepare(s, dir, name, name_bytes, S_IFREG | (mode & META_MODE_BITS), uid, gid,
 			      ret, &d);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	link_prepared(s, d, *ret, (int64_t)s->io->ops->now_ns(s->io));
 	return 0;
@@ -185,7 +185,7 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	if (err == 0)
 		err = prepare(s, dir, name, name_bytes, special->mode, special->uid, special->gid,
 			      &n, &d);
-	if (err < 0)
+	if (err != 0)
 		return err;
 	commit_begin(s);
 	err = set_special(n, special);
@@ -195,7 +195,7 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	}
 	if (err == 0)
 		err = commit_append(s, false);
-	if (err < 0) {
+	if (err != 0) {
 		keydir_dentry_free(d);
 		keydir_node_free(n);
 		return err;

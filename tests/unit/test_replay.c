@@ -409,7 +409,8 @@ static void test_explicit_times(void **state)
 
 	plant_log(f, golden.data, golden.bytes);
 	fixture_open_store(f);
-	assert_tree(f->s, "f empty=, f hard=content\n, d moved, f moved/f=content\n, l moved/sym->f");
+	assert_tree(f->s,
+		    "f empty=, f hard=content\n, d moved, f moved/f=content\n, l moved/sym->f");
 	got = dump_attributes(f->s, true);
 	assert_non_null(strstr(got,
 			       "f moved/f=content\n mode=100640 uid=1000 gid=100 links=2 size=8"

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/* The store: nodes with several names, nodes that are no files, extended attributes, inode numbers.
+ * What a test builds has to be the same after the log was replayed. */
+#include "tests/unit/store_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "codec/meta.h"
+#include "codec/xattrs.h"
+#include "tests/unit/store_ops.h"
+
+static void reopen_and_compare(struct store_fixture *f)
+{
+	char *before = dump_attributes(f->s, false), *after;
+
+	fixture_reopen_store(f);
+	after = dump_attributes(f->s, false);
+	assert_string_equal(after, before);
+	free(before);
+	free(after);
+}
+
+static int link_path(struct store_fixture *f, const char *path, const char *new_name)
+{
+	struct node *n = ops_find_ok(f->s, path);
+	uint64_t end;
+	int err = store_link(f->s, n, store_root(f->s), new_name, strlen(new_name), &end);
+
+	store_unpin(f->s, n, 1);
+	return err;
+}
+
+/* --- several names --- */
+
+static void test_link(void **state)
+{
+	struct store_fixture *f = *state;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "d/a", "one");
+	assert_int_equal(link_path(f, "d/a", "b"), 0);
+	assert_int_equal(link_path(f, "b", "c"), 0);
+	assert_int_equal(ops_attr_ok(f->s, "c").link_count, 3);
+	assert_true(ops_attr_ok(f->s, "c").ino == ops_attr_ok(f->s, "d/a").ino);
+	ops_write_ok(f->s, "c", "two"); /* one content under all names */
+	assert_tree(f->s, "f b=two, f c=two, d d, f d/a=two");
+	reopen_and_compare(f);
+	assert_int_equal(ops_unlink(f->s, "d/a"), 0); /* the name that the others came from */
+	assert_int_equal(ops_attr_ok(f->s, "b").link_count, 2);
+	assert_tree(f->s, "f b=two, f c=two, d d");
+	ops_write_ok(f->s, "b", "three");
+	reopen_and_compare(f);
+	assert_tree(f->s, "f b=three, f c=three, d d");
+	assert_int_equal(ops_unlink(f->s, "b"), 0);
+	assert_int_equal(ops_unlink(f->s, "c"), 0);
+	reopen_and_compare(f);
+	assert_tree(f->s, "d d");
+}
+
+static void test_link_and_rename(void **state)
+{
+	struct store_fixture *f = *state;
+
+	fixture_open_store(f);
+	ops_write_ok(f->s, "a", "1");
+	ops_write_ok(f->s, "x", "other");
+	assert_int_equal(link_path(f, "a", "b"), 0);
+	assert_int_equal(ops_rename(f->s, "a", "b", 0), 0); /* one node: nothing happens */
+	assert_tree(f->s, "f a=1, f b=1, f x=other");
+	assert_int_equal(ops_rename(f->s, "a", "x", 0), 0);
+	assert_tree(f->s, "f b=1, f x=1");
+	assert_int_equal(ops_attr_ok(f->s, "x").link_count, 2);
+	ops_write_ok(f->s, "y", "2");
+	assert_int_equal(ops_rename(f->s, "y", "b", RENAME_EXCHANGE), 0);
+	assert_tree(f->s, "f b=2, f x=1, f y=1");
+	reopen_and_compare(f);
+	ops_write_ok(f->s, "x", "3");
+	assert_tree(f->s, "f b=2, f x=3, f y=3");
+}
+
+static void test_link_refused(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_stats before, after;
+	struct node *gone;
+	uint64_t end;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "a", "1");
+	ops_write_ok(f->s, "gone", "1");
+	gone = ops_find_ok(f->s, "gone");
+	assert_int_equal(ops_unlink(f->s, "gone"), 0);
+	store_stats(f->s, &before);
+	assert_int_equal(link_path(f, "d", "e"), -EPERM);
+	assert_int_equal(link_path(f, "a", "d"), -EEXIST);
+	assert_int_equal(link_path(f, "a", "a"), -EEXIST);
+	assert_int_equal(store_link(f->s, gone, store_root(f->s), "g", 1, &end), -ENOENT);
+	store_unpin(f->s, gone, 1);
+	store_stats(f->s, &after);
+	assert_int_equal(after.log.end_offset, before.log.end_offset);
+}
+
+/* --- neither files nor directories --- */
+
+static const struct special_case {
+	const char *name;
+	struct store_special special;
+} special_cases[] = {
+	{ "symlink", { .mode = S_IFLNK | 0777, .uid = 1, .gid = 2, .target = "../some/where" } },
+	{ "fifo", { .mode = S_IFIFO | 0600, .uid = 3 } },
+	{ "socket", { .mode = S_IFSOCK | 0755 } },
+	{ "character device",
+	  { .mode = S_IFCHR | 0640, .gid = 5, .rdev_major = 4000, .rdev_minor = 1000000 } },
+	{ "block device", { .mode = S_IFBLK | 0660, .rdev_major = 8, .rdev_minor = 1 } },
+};
+
+static void check_special(struct store_fixture *f, const struct store_special *want)
+{
+	struct store_attr attr = ops_attr_ok(f->s, "n");
+	struct node *n = ops_find_ok(f->s, "n");
+	char target[64];
+	ssize_t got;
+
+	assert_int_equal(attr.mode, want->mode);
+	assert_int_equal(attr.uid, want->uid);
+	assert_int_equal(attr.gid, want->gid);
+	assert_int_equal(attr.rdev_major, want->rdev_major);
+	assert_int_equal(attr.rdev_minor, want->rdev_minor);
+	got = store_readlink(f->s, n, target, sizeof(target));
+	if (want->target == NULL) {
+		assert_int_equal(got, -EINVAL);
+	} else {
+		assert_int_equal(got, strlen(want->target));
+		assert_memory_equal(target, want->target, (size_t)got);
+		assert_int_equal(attr.size_bytes, got);
+	}
+	store_unpin(f->s, n, 1);
+}
+
+static void test_special(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct special_case *c = f->row;
+	struct store_set chown = { .which = STORE_SET_UID | STORE_SET_GID, .uid = 77, .gid = 78 };
+	struct store_special owned = c->special;
+	struct node *n;
+	uint64_t end;
+
+	fixture_open_store(f);
+	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &c->special, &n, NULL, &end),
+			 0);
+	store_unpin(f->s, n, 1);
+	check_special(f, &c->special);
+	reopen_and_compare(f);
+	check_special(f, &c->special);
+	assert_int_equal(ops_setattr(f->s, "n", &chown), 0); /* says all the rest again */
+	owned.uid = 77;
+	owned.gid = 78;
+	check_special(f, &owned);
+	reopen_and_compare(f);
+	check_special(f, &owned);
+	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &c->special, &n, NULL, &end),
+			 -EEXIST);
+	assert_int_equal(ops_unlink(f->s, "n"), 0);
+	reopen_and_compare(f);
+	assert_tree(f->s, "");
+}
+
+static void test_target_limits(void **state)
+{
+	struct store_fixture *f = *state;
+	static char target[META_TARGET_BYTES_MAX + 2];
+	struct store_special special = { .mode = S_IFLNK | 0777, .target = target };
+	struct node *n;
+	uint64_t end;
+
+	fixture_open_store(f);
+	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &special, &n, NULL, &end),
+			 -ENOENT); /* empty */
+	memset(target, 'x', META_TARGET_BYTES_MAX + 1);
+	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &special, &n, NULL, &end),
+			 -ENAMETOOLONG);
+	assert_tree(f->s, "");
+	target[META_TARGET_BYTES_MAX] = '\0';
+	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &special, &n, NULL, &end), 0);
+	store_unpin(f->s, n, 1);
+	fixture_reopen_store(f);
+	assert_int_equal(ops_attr_ok(f->s, "n").size_bytes, META_TARGET_BYTES_MAX);
+}
+
+static void test_subdirectories_count(void **state)
+{
+	struct store_fixture *f = *state;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	assert_int_equal(ops_attr_ok(f->s, "d").link_count, 2);
+	ops_mkdir_ok(f->s, "d/a");
+	ops_mkdir_ok(f->s, "d/b");
+	ops_write_ok(f->s, "d/f", "1");
+	assert_int_equal(ops_attr_ok(f->s, "d").link_count, 4);
+	assert_int_equal(ops_rename(f->s, "d/a", "e", 0), 0);
+	assert_int_equal(ops_rename(f->s, "d/f", "d/b", RENAME_EXCHANGE), 0);
+	assert_int_equal(ops_attr_ok(f->s, "d").link_count, 3);
+	assert_int_equal(ops_rmdir(f->s, "d/f"), 0);
+	assert_int_equal(ops_attr_ok(f->s, "d").link_count, 2);
+	reopen_and_compare(f);
+	assert_int_equal(ops_attr_ok(f->s, "d").link_count, 2);
+}
+
+/* --- extended attributes --- */
+
+static int set_xattr(struct store_fixture *f, const char *path, const char *name, const char *value,
+		     int flags)
+{
+	struct node *n = ops_find_ok(f->s, path);
+	uint64_t end;
+	int err = store_setxattr(f->s, n, name, value, strlen(value), flags, &end);
+
+	store_unpin(f->s, n, 1);
+	return err;
+}
+
+static int remove_xattr(struct store_fixture *f, const char *path, const char *name)
+{
+	struct node *n = ops_find_ok(f->s, path);
+	uint64_t end;
+	int err = store_removexattr(f->s, n, name, &end);
+
+	store_unpin(f->s, n, 1);
+	return err;
+}
+
+/* Compares the names, and the values of all of them, with "name=value name=value". */
+static void assert_xattrs(struct store_fixture *f, const char *path, const char *want)
+{
+	struct node *n = ops_find_ok(f->s, path);
+	char names[256], value[64], got[512] = "";
+	ssize_t bytes = store_listxattr(f->s, n, NULL, names, sizeof(names));
+
+	assert_in_range(bytes, 0, sizeof(names));
+	for (char *name = names; name < names + bytes; name += strlen(name) + 1) {
+		ssize_t size = store_getxattr(f->s, n, name, value, sizeof(value));
+		size_t used = strlen(got);
+
+		assert_in_range(size, 0, sizeof(value));
+		assert_int_equal(store_getxattr(f->s, n, name, NULL, 0), size);
+		(void)snprintf(got + used, sizeof(got) - used, "%s%s=%.*s", used > 0 ? " " : "",
+			       name, (int)size, value);
+	}
+	assert_string_equal(got, want);
+	store_unpin(f->s, n, 1);
+}
+
+static void test_xattrs(void **state)
+{
+	struct store_fixture *f = *state;
+
+	fixture_open_store(f);
+	ops_write_ok(f->s, "a", "1");
+	assert_xattrs(f, "a", "");
+	assert_int_equal(set_xattr(f, "a", "user.x", "one", 0), 0);
+	assert_int_equal(set_xattr(f, "a", "user.y", "", XATTR_CREATE), 0);
+	assert_int_equal(set_xattr(f, "a", "user.x", "2", XATTR_CREATE), -EEXIST);
+	assert_int_equal(set_xattr(f, "a", "user.z", "2", XATTR_REPLACE), -ENODATA);
+	assert_xattrs(f, "a", "user.x=one user.y=");
+	ops_write_ok(f->s, "a", "22"); /* a new value has the old attributes */
+	reopen_and_compare(f);
+	assert_xattrs(f, "a", "user.x=one user.y=");
+	assert_int_equal(set_xattr(f, "a", "user.x", "other", XATTR_REPLACE), 0);
+	assert_int_equal(remove_xattr(f, "a", "user.y"), 0);
+	assert_int_equal(remove_xattr(f, "a", "user.y"), -ENODATA);
+	reopen_and_compare(f);
+	assert_xattrs(f, "a", "user.x=other");
+	assert_int_equal(remove_xattr(f, "a", "user.x"), 0);
+	fixture_reopen_store(f);
+	assert_xattrs(f, "a", "");
+}
+
+static void test_xattrs_before_the_commit(void **state)
+{
+	struct store_fixture *f = *state;
+	struct node *n;
+
+	fixture_open_store(f);
+	assert_int_equal(ops_create(f->s, "a", OPS_FILE_MODE, &n), 0);
+	assert_int_equal(set_xattr(f, "a", "user.x", "1", 0), 0);
+	assert_int_equal(ops_commit(f->s, n, "value", NULL), 0);
+	store_unpin(f->s, n, 1);
+	assert_int_equal(ops_create(f->s, "e", OPS_FILE_MODE, &n), 0);
+	assert_int_equal(set_xattr(f, "e", "user.y", "2", 0), 0);
+	assert_int_equal(ops_commit(f->s, n, "", NULL), 0);
+	store_unpin(f->s, n, 1);
+	reopen_and_compare(f);
+	assert_xattrs(f, "a", "user.x=1");
+	assert_xattrs(f, "e", "user.y=2");
+}
+
+static void test_xattr_limits(void **state)
+{
+	struct store_fixture *f = *state;
+	char *big = calloc(1, XATTRS_BYTES_MAX), small[4], name[XATTRS_NAME_BYTES_MAX + 2];
+	struct node *n;
+	uint64_t end;
+
+	assert_non_null(big);
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	n = ops_find_ok(f->s, "d");
+	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, 65536, 0, &end), 0);
+	assert_int_equal(store_setxattr(f->s, n, "user.1m", big, XATTRS_BYTES_MAX, 0, &end),
+			 -ENOSPC);
+	assert_int_equal(store_getxattr(f->s, n, "user.64k", small, sizeof(small)), -ERANGE);
+	assert_int_equal(store_listxattr(f->s, n, NULL, small, sizeof(small)), -ERANGE);
+	assert_int_equal(store_listxattr(f->s, n, NULL, NULL, 0), sizeof("user.64k"));
+	memset(name, 'n', sizeof(name));
+	name[XATTRS_NAME_BYTES_MAX + 1] = '\0';
+	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), -ERANGE);
+	name[XATTRS_NAME_BYTES_MAX] = '\0';
+	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), 0);
+	store_unpin(f->s, n, 1);
+	fixture_reopen_store(f);
+	n = ops_find_ok(f->s, "d");
+	assert_int_equal(store_getxattr(f->s, n, "user.64k", NULL, 0), 65536);
+	assert_int_equal(store_getxattr(f->s, n, name, NULL, 0), 0);
+	store_unpin(f->s, n, 1);
+	free(big);
+}
+
+/* --- inode numbers and times that stay --- */
+
+static void test_inode_numbers_stay(void **state)
+{
+	static const char *const paths[] = { "e", "e/f", "e/sub", "kept", "p", "q", "h", "t" };
+	uint64_t ino[ARRAY_SIZE(paths)];
+	struct store_fixture *f = *state;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "d/f", "1");
+	ops_mkdir_ok(f->s, "d/sub");
+	(void)ops_attr_ok(f->s, "d/sub"); /* somebody has seen its number */
+	assert_int_equal(ops_rename(f->s, "d", "e", 0), 0);
+	ops_write_ok(f->s, "tmp", "2");
+	assert_int_equal(ops_rename(f->s, "tmp", "kept", 0), 0);
+	ops_write_ok(f->s, "p", "3");
+	ops_write_ok(f->s, "q", "4");
+	assert_int_equal(ops_rename(f->s, "p", "q", RENAME_EXCHANGE), 0);
+	ops_write_ok(f->s, "g", "5");
+	assert_int_equal(link_path(f, "g", "h"), 0);
+	assert_int_equal(ops_unlink(f->s, "g"), 0);
+	ops_write_ok(f->s, "tmp", "6"); /* its number is another's by now */
+	assert_int_equal(ops_rename(f->s, "tmp", "t", 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		ino[i] = ops_attr_ok(f->s, paths[i]).ino;
+		for (size_t j = 0; j < i; j++)
+			assert_true(ino[i] != ino[j]);
+	}
+	fixture_reopen_store(f);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		assert_true(ops_attr_ok(f->s, paths[i]).ino == ino[i]);
+}
+
+/* A file that was made before the time of its directory was set by hand is committed after. */
+static void test_directory_time_by_hand(void **state)
+{
+	struct store_set set = { .which = STORE_SET_MTIME, .mtime = { 1234, 5 } };
+	struct store_fixture *f = *state;
+	struct node *n, *empty;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	assert_int_equal(ops_create(f->s, "d/a", OPS_FILE_MODE, &n), 0);
+	assert_int_equal(ops_create(f->s, "d/e", OPS_FILE_MODE, &empty), 0);
+	assert_int_equal(ops_setattr(f->s, "d", &set), 0);
+	assert_int_equal(ops_commit(f->s, n, "value", NULL), 0);
+	assert_int_equal(ops_commit(f->s, empty, "", NULL), 0);
+	store_unpin(f->s, n, 1);
+	store_unpin(f->s, empty, 1);
+	assert_int_equal(ops_attr_ok(f->s, "d").mtime.tv_sec, 1234);
+	fixture_reopen_store(f);
+	assert_int_equal(ops_attr_ok(f->s, "d").mtime.tv_sec, 1234);
+	assert_int_equal(ops_attr_ok(f->s, "d").mtime.tv_nsec, 5);
+	ops_write_ok(f->s, "d/b", "1"); /* and the next entry changes it */
+	assert_true(ops_attr_ok(f->s, "d").mtime.tv_sec > 1234);
+	fixture_reopen_store(f);
+	assert_true(ops_attr_ok(f->s, "d").mtime.tv_sec > 1234);
+}
+
+static void test_sealed_segments_are_refused(void **state)
+{
+	struct store_fixture *f = *state;
+	struct diag diag;
+
+	fixture_open_store(f);
+	ops_write_ok(f->s, "a", "1");
+	fixture_close_store(f);
+	unit_write_file(unit_path("%s/000001.data", f->data_dir), "", 0);
+	assert_int_equal(fixture_try_open_store(f, &diag), -EBADMSG);
+	assert_non_null(strstr(diag.text, "sealed segments"));
+	assert_int_equal(unlink(unit_path("%s/000001.data", f->data_dir)), 0);
+	fixture_open_store(f);
+	assert_tree(f->s, "f a=1");
+}
+
+#define TEST(name, fn)                                                      \
+	{                                                                   \
+		name, fn, store_fixture_setup, store_fixture_teardown, NULL \
+	}
+
+int main(void)
+{
+	static struct CMUnitTest tests[32] = {
+		TEST("link: one content, one node, many names", test_link),
+		TEST("link and rename", test_link_and_rename),
+		TEST("link refused", test_link_refused),
+		TEST("target of a symlink: limits", test_target_limits),
+		TEST("a directory counts its subdirectories", test_subdirectories_count),
+		TEST("xattrs", test_xattrs),
+		TEST("xattrs before the commit", test_xattrs_before_the_commit),
+		TEST("xattrs: limits", test_xattr_limits),
+		TEST("inode numbers stay over a reopen", test_inode_numbers_stay),
+		TEST("time of a directory, set by hand", test_directory_time_by_hand),
+		TEST("sealed segments are refused", test_sealed_segments_are_refused),
+	};
+	size_t count = 11;
+
+	for (size_t i = 0; i < ARRAY_SIZE(special_cases); i++)
+		tests[count++] = (struct CMUnitTest){ special_cases[i].name, test_special,
+						      store_fixture_setup, store_fixture_teardown,
+						      (void *)(uintptr_t)&special_cases[i] };
+	return unit_run("store_nodes", tests, count);
+}
