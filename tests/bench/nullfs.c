@@ -20,12 +20,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define NULLFS_TIMEOUT_S     86400.0		   /* nobody else changes the names */
-#define NULLFS_DIRECTORY_BIT ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */
-#define NULLFS_INO_MASK	     (NULLFS_DIRECTORY_BIT - 1)
-#define NULLFS_FILE_BYTES    4096	       /* what stat(2) says of every file */
-#define NULLFS_NAMES_MAX     ((size_t)1 << 22) /* places for them, of which half are used */
-#define NULLFS_REMOVED	     1		       /* in place of a number */
+#define NULLFS_TIMEOUT_S      86400.0		    /* nobody else changes the names */
+#define NULLFS_DIRECTORY_BIT  ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */
+#define NULLFS_INO_MASK	      (NULLFS_DIRECTORY_BIT - 1)
+#define NULLFS_BACKGROUND_MAX 64
+#define NULLFS_FILE_BYTES     4096		/* what stat(2) says of every file */
+#define NULLFS_NAMES_MAX      ((size_t)1 << 22) /* places for them, of which half are used */
+#define NULLFS_REMOVED	      1			/* in place of a number */
 
 /* The inode numbers of what exists, by the hash of parent and name that they are made of. */
 static _Atomic(fuse_ino_t) names[NULLFS_NAMES_MAX];
@@ -98,6 +99,8 @@ static void null_init(void *userdata, struct fuse_conn_info *conn)
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
 	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
 				      FUSE_CAP_WRITEBACK_CACHE);
+	conn->max_background = NULLFS_BACKGROUND_MAX;
+	conn->congestion_threshold = NULLFS_BACKGROUND_MAX * 3 / 4;
 	conn->time_gran = 1;
 }
 
