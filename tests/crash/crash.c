@@ -14,10 +14,10 @@
 #define PATH_BYTES 512
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define EVERY_DEFAULT 5
+#define EVERY_DEFAULT 10
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define EVERY_DEFAULT 5
+#define EVERY_DEFAULT 10
 #endif
 #endif
 #ifndef EVERY_DEFAULT

@@ -80,6 +80,26 @@ struct scenario {
 	{                                          \
 		.kind = TREE_KEY_DELETE, .path = p \
 	}
+#define LINK(p, q)                                    \
+	{                                             \
+		.kind = TREE_LINK, .path = p, .to = q \
+	}
+#define SYMLINK(p, q)                                    \
+	{                                                \
+		.kind = TREE_SYMLINK, .path = p, .to = q \
+	}
+#define FIFO(p)                                            \
+	{                                                  \
+		.kind = TREE_FIFO, .path = p, .mode = 0600 \
+	}
+#define SETXATTR(p)                              \
+	{                                        \
+		.kind = TREE_SETXATTR, .path = p \
+	}
+#define REMOVEXATTR(p)                              \
+	{                                           \
+		.kind = TREE_REMOVEXATTR, .path = p \
+	}
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -115,6 +135,10 @@ static const struct scenario scenarios[] = {
 	{ "keys, durable", .existing = true,
 	  .ops = { KEY_PUT("k/l/m", 30), KEY_PUT("x/y", 5), KEY_DELETE("k/l/m"),
 		   KEY_DELETE("x/y") } },
+	{ "links, special files, xattrs", .existing = true, .interval_ns = NEVER,
+	  .ops = { LINK("old", "d/link"), SYMLINK("s", "old"), SETXATTR("old"), PUT("d/link", 9),
+		   UNLINK("old"), FIFO("p"), RENAME("p", "d/link"), SETXATTR("s"), REMOVEXATTR("s"),
+		   BIRTH("tmp", "s") } },
 	{ "buffer", .existing = true, .close_too = true, .interval_ns = NEVER, .buffer_bytes = 600,
 	  .ops = { PUT("old", 300), PUT_AS("new", 500, 0640), UNLINK("d/a"), SYNC, PUT("d/a", 90),
 		   MKDIR("n"), PUT("n/x", 2000), UNLINK("old") } },
