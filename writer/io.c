@@ -93,6 +93,14 @@ int io_space(struct io *io, int dir_fd, struct io_space *ret)
 	return err;
 }
 
+int io_list(struct io *io, int dir_fd, io_list_fn fn, void *arg)
+{
+	int err;
+
+	RESTART(err, io->ops->list(io, dir_fd, fn, arg));
+	return err;
+}
+
 int io_sync_parent(struct io *io, const char *path)
 {
 	char parent[PATH_MAX];

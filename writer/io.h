@@ -75,6 +75,8 @@ int io_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode) WARN_UNUS
 int io_unlink(struct io *io, int dir_fd, const char *name) WARN_UNUSED;
 int io_lock(struct io *io, int fd) WARN_UNUSED;
 int io_space(struct io *io, int dir_fd, struct io_space *ret) WARN_UNUSED;
+/* May call 'fn' again with names it has had. */
+int io_list(struct io *io, int dir_fd, io_list_fn fn, void *arg) WARN_UNUSED;
 
 /* Makes the name of 'path' durable: syncs the directory that holds it. */
 int io_sync_parent(struct io *io, const char *path) WARN_UNUSED;

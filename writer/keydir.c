@@ -308,6 +308,17 @@ uint64_t keydir_ino(struct keydir *k, struct node *n)
 	return atomic_load(&n->ino);
 }
 
+bool keydir_ino_is_given(struct keydir *k, struct node *n)
+{
+	bool given;
+
+	(void)keydir_ino(k, n);
+	mutex_lock(&k->ino_lock);
+	given = n->stray;
+	mutex_unlock(&k->ino_lock);
+	return given;
+}
+
 void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino)
 {
 	if (n == k->root)

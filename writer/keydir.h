@@ -146,6 +146,8 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 /* The inode number of 'n', which has a name: a hash of its path, or the one it was given.  Any
  * thread, with the keydir lock or the commit lock. */
 uint64_t keydir_ino(struct keydir *k, struct node *n);
+/* Says whether it is not the one of the path of 'n'. */
+bool keydir_ino_is_given(struct keydir *k, struct node *n);
 /* The log says that 'n' has this number. */
 void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino);
 

@@ -397,6 +397,13 @@ static void move_locked(struct replay *r, struct dentry *from, struct dentry *to
 	keydir_write_unlock(r->k);
 }
 
+/* A file has come to 'path': a key that a directory hid there is superseded, as by a put. */
+static void supersede(struct replay *r, const struct node *n, const char *path, size_t path_bytes)
+{
+	if (node_is_file(n))
+		remove_unnamed(r, path, path_bytes);
+}
+
 static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 		      const struct meta_move *move)
 {
@@ -423,6 +430,9 @@ static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 	if (to.d == NULL)
 		return -ENOMEM;
 	old_dir = from->dir;
+	supersede(r, from->node, move->new_path, move->new_path_bytes);
+	if (exchange)
+		supersede(r, to.d->node, path, path_bytes);
 	move_locked(r, from, to.d, move);
 	if (exchange)
 		return 0;
@@ -525,6 +535,13 @@ static int apply_in_phase(struct replay *r, enum phase phase)
 		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
 	}
 	return -EBADMSG; /* decode() lets no other kind through */
+}
+
+void replay_supersede(struct keydir *k, const struct node *n, const char *path, size_t path_bytes)
+{
+	struct replay r = { .k = k };
+
+	supersede(&r, n, path, path_bytes);
 }
 
 int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)

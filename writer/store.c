@@ -55,7 +55,7 @@ static int is_segment(void *arg, const char *name)
  * be another tree. */
 static int refuse_segments(struct store *s, struct diag *diag)
 {
-	int found = s->io->ops->list(s->io, s->dir_fd, is_segment, NULL);
+	int found = io_list(s->io, s->dir_fd, is_segment, NULL);
 
 	if (found > 0)
 		return diag_set(

@@ -471,20 +471,25 @@ static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->
 	keydir_write_unlock(s->keydir);
 }
 
-/* A key that the directory at the old path hid can be named now.  Its place was in the move
- * record's key. */
-static void reveal_old_path(struct store *s) REQUIRES(s->commit_lock)
+/* What the rename means for keys that a directory of the same path hid: those at the new path may
+ * be superseded, and one at the old path can be named now.  The paths are those of the move record.
+ */
+static void settle_hidden_keys(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
 {
 	const struct record *rec = &s->commit.records[s->commit.count - 1];
+	struct meta_move move;
 	enum meta_kind kind;
 	const char *path;
 	size_t path_bytes;
 
 	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK ||
-	    kind != META_MOVE)
-		return; /* nothing has left it, as far as the log knows */
+	    kind != META_MOVE || meta_move_decode(rec->value, rec->value_bytes, &move) != META_OK)
+		return; /* the file began under its new name: nothing has left the old one */
+	replay_supersede(s->keydir, r->to->node, move.new_path, move.new_path_bytes);
+	if (r->exchange)
+		replay_supersede(s->keydir, r->from->node, path, path_bytes);
 	/* Without memory the key stays hidden until the next mount. */
-	if (replay_reveal(s->keydir, path, path_bytes, s->commit.now_ns) < 0)
+	else if (replay_reveal(s->keydir, path, path_bytes, s->commit.now_ns) < 0)
 		return;
 }
 
@@ -519,8 +524,7 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 		return err;
 	}
 	apply_rename(s, r);
-	if (!r->exchange)
-		reveal_old_path(s);
+	settle_hidden_keys(s, r);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
 }

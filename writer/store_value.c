@@ -47,19 +47,28 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	plan->attr_needed = true;
 }
 
-static void plan_value(struct store *s, const struct node *n, bool empty,
-		       struct timespec written_at, bool written_at_shown,
-		       const struct store_set *set, struct value_plan *ret) REQUIRES(s->commit_lock)
+/* A number that is not the one of the path, because another node had that already, is written down.
+ */
+static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
+	REQUIRES(s->commit_lock)
+{
+	if (!keydir_ino_is_given(s->keydir, n))
+		return;
+	plan->attr.fields |= META_FIELD_INO;
+	plan->attr.ino = keydir_ino(s->keydir, n);
+}
+
+static void plan_value(struct store *s, struct node *n, bool empty, struct timespec written_at,
+		       bool written_at_shown, const struct store_set *set, struct value_plan *ret)
+	REQUIRES(s->commit_lock)
 {
 	struct value_plan plan = { .attr = commit_attr_of(n) };
 
 	/* The log knows the attributes of what it has; a new file gets the defaults. */
 	if (!n->committed)
 		commit_attr_add_xattrs(n, &plan.attr);
-	if (!n->committed && n->stray) { /* its path had a number already */
-		plan.attr.fields |= META_FIELD_INO;
-		plan.attr.ino = n->ino;
-	}
+	if (!n->committed)
+		plan_ino(s, n, &plan);
 	plan.attr_needed =
 		!n->committed && (plan.attr.fields != 0 || !keydir_is_default(s->keydir, n));
 	if (set != NULL && set->which != 0) {

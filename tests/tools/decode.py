@@ -308,6 +308,10 @@ class Tree:
                 isinstance(other, Directory) and other.names):
             raise Invalid(record.offset, 'a move onto what it cannot replace')
         source = self.lookup(old[:-1])
+        if node.kind == FILE:
+            self.unnamed.pop(record.new_path, None)
+        if exchange and other.kind == FILE:
+            self.unnamed.pop(record.path, None)
         target.names[new[-1]] = node
         if exchange:
             source.names[old[-1]] = other
