@@ -41,6 +41,7 @@ static int link_path(struct store_fixture *f, const char *path, const char *new_
 static void test_link(void **state)
 {
 	struct store_fixture *f = *state;
+	struct store_stats stats;
 
 	fixture_open_store(f);
 	ops_mkdir_ok(f->s, "d");
@@ -51,6 +52,8 @@ static void test_link(void **state)
 	assert_true(ops_attr_ok(f->s, "c").ino == ops_attr_ok(f->s, "d/a").ino);
 	ops_write_ok(f->s, "c", "two"); /* one content under all names */
 	assert_tree(f->s, "f b=two, f c=two, d d, f d/a=two");
+	store_stats(f->s, &stats);
+	assert_int_equal(stats.files, 1);
 	reopen_and_compare(f);
 	assert_int_equal(ops_unlink(f->s, "d/a"), 0); /* the name that the others came from */
 	assert_int_equal(ops_attr_ok(f->s, "b").link_count, 2);
