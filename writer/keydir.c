@@ -279,19 +279,16 @@ static void set_stray_locked(struct keydir *k, struct node *n) REQUIRES(k->ino_l
 	n->stray = found != NULL && *found == n;
 }
 
-uint64_t keydir_ino(struct keydir *k, struct node *n)
+/* Gives 'n' the number of the path that 'name' has in 'dir', or the next free one, unless it has
+ * one. */
+static uint64_t assign_ino(struct keydir *k, struct node *n, struct node *dir, const char *name,
+			   size_t name_bytes)
 {
+	uint64_t parent_ino = keydir_ino(k, dir); /* as deep as the path; the root has its number */
+	uint64_t ino = XXH3_64bits_withSeed(name, name_bytes, parent_ino);
 	struct node candidate = { 0 };
-	uint64_t parent_ino, ino = atomic_load(&n->ino);
-	const struct dentry *d = n->names;
 	bool taken = false;
 
-	if (ino != 0)
-		return ino;
-	if (d == NULL)
-		return 0;		    /* only before it is linked */
-	parent_ino = keydir_ino(k, d->dir); /* as deep as the path; the root has its number */
-	ino = XXH3_64bits_withSeed(d->name, d->name_bytes, parent_ino);
 	mutex_lock(&k->ino_lock);
 	if (atomic_load(&n->ino) == 0) {
 		for (;; ino++) {
@@ -306,6 +303,32 @@ uint64_t keydir_ino(struct keydir *k, struct node *n)
 	}
 	mutex_unlock(&k->ino_lock);
 	return atomic_load(&n->ino);
+}
+
+uint64_t keydir_ino(struct keydir *k, struct node *n)
+{
+	uint64_t ino = atomic_load(&n->ino);
+	const struct dentry *d = n->names;
+
+	if (ino != 0 || d == NULL) /* without a name: not linked yet */
+		return ino;
+	return assign_ino(k, n, d->dir, d->name, d->name_bytes);
+}
+
+bool keydir_ino_for(struct keydir *k, struct node *n, struct node *dir, const char *name,
+		    size_t name_bytes)
+{
+	(void)assign_ino(k, n, dir, name, name_bytes);
+	return keydir_ino_is_given(k, n);
+}
+
+void keydir_ino_forget(struct keydir *k, struct node *n)
+{
+	mutex_lock(&k->ino_lock);
+	if (n->stray)
+		(void)tdelete(n, &k->strays, compare_ino);
+	n->stray = false;
+	mutex_unlock(&k->ino_lock);
 }
 
 bool keydir_ino_is_given(struct keydir *k, struct node *n)
@@ -413,10 +436,7 @@ static void release_if_unused(struct keydir *k, struct node *n)
 {
 	if (n->names != NULL || n == k->root || atomic_load(&n->pins) > 0)
 		return;
-	mutex_lock(&k->ino_lock);
-	if (n->stray)
-		(void)tdelete(n, &k->strays, compare_ino);
-	mutex_unlock(&k->ino_lock);
+	keydir_ino_forget(k, n);
 	keydir_node_free(n);
 }
 

@@ -148,6 +148,11 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 uint64_t keydir_ino(struct keydir *k, struct node *n);
 /* Says whether it is not the one of the path of 'n'. */
 bool keydir_ino_is_given(struct keydir *k, struct node *n);
+/* Gives 'n', which has no name yet, the number it will have as 'name' in 'dir'.  Says whether that
+ * is not the one of the path.  keydir_ino_forget() goes before keydir_node_free() then. */
+bool keydir_ino_for(struct keydir *k, struct node *n, struct node *dir, const char *name,
+		    size_t name_bytes);
+void keydir_ino_forget(struct keydir *k, struct node *n);
 /* The log says that 'n' has this number. */
 void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino);
 

@@ -191,11 +191,16 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	err = set_special(n, special);
 	if (err == 0) {
 		attr = commit_attr_of(n);
+		if (keydir_ino_for(s->keydir, n, dir, name, name_bytes)) {
+			attr.fields |= META_FIELD_INO;
+			attr.ino = keydir_ino(s->keydir, n);
+		}
 		err = commit_add_attr(s, dir, name, name_bytes, &attr, 0);
 	}
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err != 0) {
+		keydir_ino_forget(s->keydir, n);
 		keydir_dentry_free(d);
 		keydir_node_free(n);
 		return err;

@@ -342,7 +342,7 @@ static void test_xattr_limits(void **state)
 
 static void test_inode_numbers_stay(void **state)
 {
-	static const char *const paths[] = { "e", "e/f", "e/sub", "kept", "p", "q", "h", "t" };
+	static const char *const paths[] = { "e", "e/f", "e/sub", "kept", "p", "q", "h", "t", "d" };
 	uint64_t ino[ARRAY_SIZE(paths)];
 	struct store_fixture *f = *state;
 
@@ -362,11 +362,14 @@ static void test_inode_numbers_stay(void **state)
 	assert_int_equal(ops_unlink(f->s, "g"), 0);
 	ops_write_ok(f->s, "tmp", "6"); /* its number is another's by now */
 	assert_int_equal(ops_rename(f->s, "tmp", "t", 0), 0);
+	ops_mkdir_ok(f->s, "d"); /* and so is this one */
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		ino[i] = ops_attr_ok(f->s, paths[i]).ino;
 		for (size_t j = 0; j < i; j++)
 			assert_true(ino[i] != ino[j]);
 	}
+	assert_int_equal(ops_rename(f->s, "e", "x", 0), 0);
+	assert_int_equal(ops_rename(f->s, "x", "e", 0), 0); /* by any way it came there */
 	fixture_reopen_store(f);
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
 		assert_true(ops_attr_ok(f->s, paths[i]).ino == ino[i]);
