@@ -494,7 +494,7 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, uint64_
 	store_getattr(of->store, of->node, &attr);
 	if (overlays(&of->pending, &attr))
 		rest.which &= ~(unsigned int)(STORE_SET_MTIME | STORE_SET_ATIME);
-	if (rest.which != 0)
+	if (rest.which != 0 || set->which == 0) /* nothing to set: the ctime alone */
 		err = store_setattr(of->store, of->node, &rest, &end);
 	if (err == 0 && rest.which != set->which)
 		pending_set_times(&of->pending, set, now());

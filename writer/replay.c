@@ -365,14 +365,17 @@ static bool may_replace(const struct node *from, const struct node *to)
 	return !node_is_dir(to) || keydir_dir_count(to) == 0;
 }
 
-/* Says what is wrong with moving 'n' to 'to'; NULL: nothing. */
-static const char *move_problem(const struct node *n, const struct place *to, bool exchange)
+/* Says what is wrong with moving 'from' to 'to'; NULL: nothing. */
+static const char *move_problem(const struct dentry *from, const struct place *to, bool exchange)
 {
+	const struct node *n = from->node;
+
 	if (keydir_is_inside(to->dir, n) || (to->d != NULL && to->d->node == n))
 		return "a move into itself";
 	if (exchange && to->d == NULL)
 		return "an exchange with something that does not exist";
-	if (exchange && keydir_is_inside(n, to->d->node))
+	/* Where the entry is: a file may have other names elsewhere. */
+	if (exchange && keydir_is_inside(from->dir, to->d->node))
 		return "an exchange with a directory above it";
 	if (!exchange && to->d != NULL && !may_replace(n, to->d->node))
 		return "a move onto something that it cannot replace";
@@ -422,7 +425,7 @@ static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 	from = keydir_find_path(r->k, path, path_bytes);
 	if (from == NULL)
 		return refuse(r, "a move of something that does not exist");
-	problem = move_problem(from->node, &to, exchange);
+	problem = move_problem(from, &to, exchange);
 	if (problem != NULL)
 		return refuse(r, problem);
 	if (to.d == NULL)

@@ -88,6 +88,23 @@ static void test_link_and_rename(void **state)
 	assert_tree(f->s, "f b=2, f x=3, f y=3");
 }
 
+/* The first name of the file is below the directory that its second changes places with. */
+static void test_exchange_of_a_second_name(void **state)
+{
+	struct store_fixture *f = *state;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "d/a", "1");
+	assert_int_equal(link_path(f, "d/a", "b"), 0);
+	assert_int_equal(ops_rename(f->s, "b", "d", RENAME_EXCHANGE), 0);
+	assert_tree(f->s, "d b, f b/a=1, f d=1");
+	reopen_and_compare(f);
+	assert_int_equal(ops_rename(f->s, "d", "b/x", 0), 0);
+	reopen_and_compare(f);
+	assert_tree(f->s, "d b, f b/a=1, f b/x=1");
+}
+
 static void test_link_refused(void **state)
 {
 	struct store_fixture *f = *state;
@@ -427,6 +444,7 @@ int main(void)
 	static struct CMUnitTest tests[32] = {
 		TEST("link: one content, one node, many names", test_link),
 		TEST("link and rename", test_link_and_rename),
+		TEST("exchange of a second name", test_exchange_of_a_second_name),
 		TEST("link refused", test_link_refused),
 		TEST("target of a symlink: limits", test_target_limits),
 		TEST("a directory counts its subdirectories", test_subdirectories_count),
@@ -437,7 +455,7 @@ int main(void)
 		TEST("time of a directory, set by hand", test_directory_time_by_hand),
 		TEST("sealed segments are refused", test_sealed_segments_are_refused),
 	};
-	size_t count = 11;
+	size_t count = 12;
 
 	for (size_t i = 0; i < ARRAY_SIZE(special_cases); i++)
 		tests[count++] = (struct CMUnitTest){ special_cases[i].name, test_special,
