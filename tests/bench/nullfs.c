@@ -7,8 +7,6 @@
  *
  * It takes the same requests with the same caching and session settings as freyjafs, so that the
  * kernel asks it the same questions. */
-#define FUSE_USE_VERSION 312
-
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -19,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "fuse/init_reply.h"
 
 #define NULLFS_TIMEOUT_S      86400.0		    /* nobody else changes the names */
 #define NULLFS_DIRECTORY_BIT  ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */
@@ -245,6 +245,8 @@ static int serve(struct fuse_session *session, const struct fuse_cmdline_opts *o
 		return 1;
 	if (fuse_session_mount(session, opts->mountpoint) != 0)
 		goto out_signals;
+	if (init_reply_extend(session) != 0)
+		goto out_mount;
 	if (fuse_daemonize(opts->foreground) != 0)
 		goto out_mount;
 	config = fuse_loop_cfg_create();
