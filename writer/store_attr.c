@@ -107,6 +107,16 @@ static int append_xattrs(struct store *s, const struct node *n, const uint8_t *l
 	return 0;
 }
 
+/* Says whether xattr 'name' has this value already. */
+static bool xattr_is(const struct node_extra *extra, const char *name, const void *value,
+		     size_t value_bytes)
+{
+	struct xattr x;
+
+	return xattrs_find(extra->xattrs, extra->xattrs_bytes, name, strlen(name), &x) &&
+	       x.value_bytes == value_bytes && memcmp(x.value, value, value_bytes) == 0;
+}
+
 /* Sets (or, with 'value' NULL, removes) xattr 'name'. */
 static int change_xattr(struct store *s, struct node *n, const char *name, const void *value,
 			size_t value_bytes, uint64_t *ret_end) REQUIRES(s->commit_lock)
@@ -120,6 +130,9 @@ static int change_xattr(struct store *s, struct node *n, const char *name, const
 
 	if (extra == NULL)
 		return -ENOMEM;
+	*ret_end = 0;
+	if (value != NULL && xattr_is(extra, name, value, value_bytes))
+		return 0; /* no change, no new ctime: as ext4 has it */
 	bytes = xattrs_set_bytes(extra->xattrs, extra->xattrs_bytes, name, name_bytes, value,
 				 value_bytes);
 	if (bytes > XATTRS_BYTES_MAX)

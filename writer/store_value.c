@@ -141,6 +141,10 @@ static int commit_locked(struct store *s, struct node *n, const void *value, uin
 	int err;
 
 	if (keydir_is_gone(s->keydir, n)) {
+		keydir_write_lock(s->keydir);
+		if (set != NULL)
+			store_apply_set(n, set); /* fstat(2) still asks for it */
+		keydir_write_unlock(s->keydir);
 		*ret_end = 0;
 		return 0;
 	}

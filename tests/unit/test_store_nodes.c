@@ -283,6 +283,7 @@ static void assert_xattrs(struct store_fixture *f, const char *path, const char 
 static void test_xattrs(void **state)
 {
 	struct store_fixture *f = *state;
+	uint64_t log_end;
 
 	fixture_open_store(f);
 	ops_write_ok(f->s, "a", "1");
@@ -292,6 +293,11 @@ static void test_xattrs(void **state)
 	assert_int_equal(set_xattr(f, "a", "user.x", "2", XATTR_CREATE), -EEXIST);
 	assert_int_equal(set_xattr(f, "a", "user.z", "2", XATTR_REPLACE), -ENODATA);
 	assert_xattrs(f, "a", "user.x=one user.y=");
+	/* What it has already is no change and no record. */
+	log_end = store_end(f->s);
+	assert_int_equal(set_xattr(f, "a", "user.x", "one", XATTR_REPLACE), 0);
+	assert_int_equal(set_xattr(f, "a", "user.y", "", 0), 0);
+	assert_int_equal(store_end(f->s), log_end);
 	ops_write_ok(f->s, "a", "22"); /* a new value has the old attributes */
 	reopen_and_compare(f);
 	assert_xattrs(f, "a", "user.x=one user.y=");
