@@ -498,6 +498,8 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, uint64_
 		err = store_setattr(of->store, of->node, &rest, &end);
 	if (err == 0 && rest.which != set->which)
 		pending_set_times(&of->pending, set, now());
+	else if (err == 0 && (set->which & STORE_SET_MTIME))
+		of->pending.written_at = set->mtime; /* what it shows when it has no name */
 	if (err == 0)
 		of->pending.awaits_content = false; /* somebody means it, as touch(1) does */
 	if (err == 0 && end != 0)

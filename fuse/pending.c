@@ -48,8 +48,6 @@ int pending_load(struct pending *p, uint64_t size_bytes)
 /* A write: the mtime is now, whatever was set by hand before. */
 static void touch(struct pending *p, struct timespec now)
 {
-	if (!p->dirty)
-		p->set_times = 0;
 	p->dirty = true;
 	p->awaits_content = false;
 	p->shown = false;
@@ -173,6 +171,9 @@ bool pending_commit_set(const struct pending *p, struct store_set *ret)
 
 void pending_committed(struct pending *p)
 {
+	if (p->set_times & STORE_SET_MTIME)
+		p->written_at = p->mtime;
+	p->set_times = 0;
 	p->dirty = false;
 	p->awaits_content = false;
 }

@@ -70,7 +70,7 @@ void pending_show(struct pending *p, struct store_attr *attr);
 /* Fills in what a commit sets beside the value.  Returns whether there is anything. */
 bool pending_commit_set(const struct pending *p, struct store_set *ret);
 
-/* The value is in the log now. */
+/* The value is in the log now, and the times with it. */
 void pending_committed(struct pending *p);
 
 /* Frees the content; PENDING_INIT again. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/privileges.h"
 
-#include <errno.h>
-
 #define CAPABILITY_XATTR "security.capability"
 #define NGROUPS_LIMIT	 1024 /* supplementary groups that are looked at */
 
@@ -54,11 +52,6 @@ int privileges_drop_in(fuse_req_t req, struct node *n, bool new_owner, bool new_
 	if (S_ISDIR(attr.mode))
 		return 0;
 	left = mode_left(req, &attr);
-	/* chown(path, -1, -1), which the kernel lets through: for another's file it would be a
-	 * chmod, and is refused as one. */
-	if (new_owner && set->which == 0 && !new_size && left != (attr.mode & 07777) &&
-	    fuse_req_ctx(req)->uid != 0 && fuse_req_ctx(req)->uid != attr.uid)
-		return -EPERM;
 	if ((set->which & STORE_SET_MODE) == 0 && left != (attr.mode & 07777) &&
 	    (new_owner || fuse_req_ctx(req)->uid != 0)) {
 		set->which |= STORE_SET_MODE;

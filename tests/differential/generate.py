@@ -6,6 +6,7 @@ import os
 import stat
 
 import calls
+from worker import WHO
 
 SLOTS = 6
 MAPS = 2
@@ -353,11 +354,19 @@ class Generator:
     def gen_fchmod(self, worker):
         return self.slot(worker, "fd"), self.mode()
 
+    def owners(self, worker):
+        """A user and a group.  The kernel does not tell chown(path, -1, -1) from its own taking
+        away of setgid at a write, so a stranger is not refused it, as ext4 does."""
+        uid, gid = self.rng.choice(UIDS), self.rng.choice(GIDS)
+        if (uid, gid) == (-1, -1) and WHO[worker][0] != 0:
+            return 1001, -1
+        return uid, gid
+
     def gen_chown(self, worker):
-        return self.target(worker), self.rng.choice(UIDS), self.rng.choice(GIDS), self.chance(0.6)
+        return self.target(worker), *self.owners(worker), self.chance(0.6)
 
     def gen_fchown(self, worker):
-        return self.slot(worker, "fd"), self.rng.choice(UIDS), self.rng.choice(GIDS)
+        return self.slot(worker, "fd"), *self.owners(worker)
 
     def gen_utimens(self, worker):
         return self.target(worker), self.times(), self.chance(0.7)
