@@ -2,9 +2,11 @@
 /* The life of the process: options, checks, fork, store, mount, loop, and all of it back. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +61,28 @@ static int check(struct daemon *d)
 	return err == -EBUSY ? EXIT_CODE_IN_USE : EXIT_CODE_SYSTEM;
 }
 
+/* Each sealed segment of the log is an open file. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* what cannot be opened says so itself */
+}
+
+static void report_missing(const struct daemon *d)
+{
+	struct store_stats stats;
+
+	store_stats(d->fs.store, &stats);
+	if (stats.recovery.segments_missing > 0)
+		log_notice("%s: %" PRIu64 " files of the log are missing, as accepted; %" PRIu64
+			   " later changes were about what was in them, and are left out",
+			   d->datadir, stats.recovery.segments_missing, stats.dropped_commits);
+}
+
 static int open_store(struct daemon *d)
 {
 	const struct options *o = &d->options;
@@ -66,6 +90,8 @@ static int open_store(struct daemon *d)
 		.dir_path = d->datadir,
 		.fsync_interval_ns = o->fsync_interval,
 		.buffer_size_bytes = o->buffer_size,
+		.segment_size_bytes = o->segment_size,
+		.accept_missing_segments = o->missing_segments != 0,
 		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
 		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,
 		.umask = (mode_t)o->umask,
@@ -73,6 +99,7 @@ static int open_store(struct daemon *d)
 	struct diag diag = { "" };
 	int err;
 
+	raise_file_limit();
 	err = datadir_open(&config, d->mountpoint, &d->fs.store, &diag);
 	if (err < 0) {
 		if (diag.text[0] != '\0')
@@ -83,6 +110,7 @@ static int open_store(struct daemon *d)
 	}
 	if (diag.text[0] != '\0')
 		log_notice("%s", diag.text);
+	report_missing(d);
 	return EXIT_CODE_OK;
 }
 

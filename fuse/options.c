@@ -65,6 +65,8 @@ static void unit_text(const struct unit *units, size_t unit_count, int64_t value
 		       units[i].suffix);
 }
 
+static const char *const loss_words[] = { "refuse", "accept" };
+
 const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES])
 {
 	switch (kind) {
@@ -88,6 +90,9 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 	case OPTION_MODE:
 		(void)snprintf(buf, OPTION_TEXT_BYTES, "%#" PRIo64, (uint64_t)value);
 		break;
+	case OPTION_LOSS:
+		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", loss_words[value]);
+		break;
 	}
 	return buf;
 }
@@ -97,6 +102,10 @@ const char *options_range_text(const struct option_row *row, char buf[OPTION_RAN
 	char min[OPTION_TEXT_BYTES], max[OPTION_TEXT_BYTES];
 	bool duration = row->kind == OPTION_DURATION;
 
+	if (row->kind == OPTION_LOSS) {
+		(void)snprintf(buf, OPTION_RANGE_BYTES, "%s, %s", loss_words[0], loss_words[1]);
+		return buf;
+	}
 	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s", duration ? "0, " : "",
 		       options_value_text(row->kind, row->min, min),
 		       options_value_text(row->kind, row->max, max), duration ? ", never" : "");
@@ -162,6 +171,10 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 	case OPTION_MODE:
 		ok = parse_digits(text, 8, &value, &end) && *end == '\0';
 		break;
+	case OPTION_LOSS:
+		value = strcmp(text, loss_words[1]) == 0;
+		ok = value == 1 || strcmp(text, loss_words[0]) == 0;
+		break;
 	}
 	if (!ok || value < row->min || value > row->max)
 		return false;
@@ -181,6 +194,7 @@ static const char *unit_hint(enum option_kind kind)
 	case OPTION_MODE:
 		return " (octal)";
 	case OPTION_ID:
+	case OPTION_LOSS:
 		break;
 	}
 	return "";

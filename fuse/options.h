@@ -21,6 +21,7 @@ enum option_kind {
 	OPTION_SIZE,	 /* bytes; a number, which a K M G may follow */
 	OPTION_ID,	 /* uid or gid */
 	OPTION_MODE,	 /* permission bits, octal */
+	OPTION_LOSS,	 /* what a loss is met with: "refuse" (0) or "accept" (1) */
 };
 
 #define OPTION_OWN_ID (-1) /* uid, gid: those of the daemon */
@@ -34,6 +35,10 @@ enum option_kind {
 	  "left to the kernel")                                                                    \
 	X(buffer_size, OPTION_SIZE, 0, 0, LOG_WRITER_BUFFER_MAX,                                   \
 	  "acknowledged bytes that may wait in the daemon's memory, lost if it dies")              \
+	X(segment_size, OPTION_SIZE, INT64_C(1) << 30, INT64_C(65536), LOG_WRITER_SEGMENT_MAX,     \
+	  "the log goes on in a new file when active.data has grown to this")                      \
+	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
+	  "accept: mount also when files of the log are missing, without what was in them")        \
 	X(uid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
 	  "owner of files and directories that have no other in the log")                          \
 	X(gid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \

@@ -47,6 +47,7 @@ static void print_log(FILE *f, const struct log_writer_stats *log)
 			strerror(-log->poison));
 	else
 		fprintf(f, "state: ok\n");
+	fprintf(f, "segment: %" PRIu64 "\n", log->segments);
 	fprintf(f, "end_offset: %" PRIu64 "\n", log->end_offset);
 	fprintf(f, "written_offset: %" PRIu64 "\n", log->written_offset);
 	fprintf(f, "durable_offset: %" PRIu64 "\n", log->durable_offset);
@@ -62,6 +63,8 @@ static void print_recovery(FILE *f, const struct log_recovery *r)
 	if (r->stop.scan == RECORD_TORN || r->stop.scan == RECORD_DAMAGED)
 		fprintf(f, "recovered_reason: %s\n", record_reason_text(r->stop.reason));
 	fprintf(f, "recovered_records: %" PRIu64 "\n", r->records);
+	fprintf(f, "recovered_segments: %" PRIu64 "\n", r->segments);
+	fprintf(f, "missing_segments_accepted: %" PRIu64 "\n", r->segments_missing);
 	fprintf(f, "recovered_cut_bytes: %" PRIu64 "\n", r->file_bytes - r->kept_bytes);
 	fprintf(f, "quarantine: %s\n", r->quarantine[0] == '\0' ? "none" : r->quarantine);
 	fprintf(f, "durable_mark_missing: %s\n", r->durable_mark_missing ? "yes" : "no");

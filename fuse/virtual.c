@@ -176,11 +176,17 @@ void virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	free(copy);
 }
 
+static bool is_word(const char *buf, size_t n, const char *word)
+{
+	return n == strlen(word) && memcmp(buf, word, n) == 0;
+}
+
 /* Replies: write, err. */
 void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 {
-	static const char sync_word[] = "sync";
+	struct store *s = fs_of(req)->store;
 	size_t n = size;
+	int err;
 
 	if (ino != FS_INO_CONTROL) {
 		reply_err(req, -EACCES);
@@ -188,10 +194,17 @@ void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 	}
 	if (n > 0 && buf[n - 1] == '\n')
 		n--;
-	if (n == strlen(sync_word) && memcmp(buf, sync_word, n) == 0)
-		reply_written(req, size, REPLY_DURABLE, store_end(fs_of(req)->store));
-	else
+	if (is_word(buf, n, "sync")) {
+		reply_written(req, size, REPLY_DURABLE, store_end(s));
+	} else if (is_word(buf, n, "rotate")) {
+		err = store_rotate(s);
+		if (err < 0)
+			reply_err(req, err);
+		else
+			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+	} else {
 		reply_err(req, -EINVAL);
+	}
 }
 
 /* Replies: err. */

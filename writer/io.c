@@ -69,6 +69,14 @@ int io_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode)
 	return err;
 }
 
+int io_rename(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	int err;
+
+	RESTART(err, io->ops->rename(io, dir_fd, from, to));
+	return err;
+}
+
 int io_unlink(struct io *io, int dir_fd, const char *name)
 {
 	int err;

@@ -72,6 +72,7 @@ int io_truncate(struct io *io, int fd, uint64_t size_bytes) WARN_UNUSED;
 int io_allocate(struct io *io, int fd, uint64_t size_bytes) WARN_UNUSED;
 int io_stat(struct io *io, int fd, struct io_stat *ret) WARN_UNUSED;
 int io_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode) WARN_UNUSED;
+int io_rename(struct io *io, int dir_fd, const char *from, const char *to) WARN_UNUSED;
 int io_unlink(struct io *io, int dir_fd, const char *name) WARN_UNUSED;
 int io_lock(struct io *io, int fd) WARN_UNUSED;
 int io_space(struct io *io, int dir_fd, struct io_space *ret) WARN_UNUSED;

@@ -90,7 +90,7 @@ static int take(struct log_tail *t, struct group *g, const struct log_entry *ent
 	if (fn != NULL)
 		err = fn(arg, g->count > 0 ? g->entries : entry, count, diag);
 	if (err == 0) {
-		t->kept_bytes = entry->offset + entry->bytes;
+		t->kept_bytes = entry->offset - t->start + entry->bytes;
 		t->records += count;
 	}
 	group_reset(g);
@@ -106,6 +106,7 @@ static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, l
 	while ((err = log_reader_next(r, &entry)) > 0) {
 		if (entry.rec.timestamp_ns > t->last_timestamp_ns)
 			t->last_timestamp_ns = entry.rec.timestamp_ns;
+		entry.offset += t->start;
 		err = take(t, g, &entry, fn, arg, diag);
 		if (err < 0)
 			return err;
@@ -121,7 +122,7 @@ static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, l
 		if (t->stop.scan == RECORD_END)
 			t->stop.reason = RECORD_REASON_GROUP;
 		t->stop.scan = RECORD_TORN;
-		t->stop.offset = g->offset;
+		t->stop.offset = g->offset - t->start;
 	}
 	return 0;
 }
@@ -129,6 +130,13 @@ static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, l
 /* Refuses a log that lacks bytes which were durable: that is damage, not a torn append. */
 static int check_durable(const struct log_tail *t, struct diag *diag)
 {
+	if (t->stop.scan != RECORD_END && t->sealed)
+		return diag_set(diag, -EBADMSG,
+				"%s: damaged at offset %" PRIu64
+				": %s, in a segment that was complete and durable; nothing was "
+				"changed; restore the file from a copy, or salvage with "
+				"fsck.freyjafs",
+				t->path, t->stop.offset, record_reason_text(t->stop.reason));
 	if (t->stop.scan != RECORD_END && t->stop.offset < t->durable_bytes)
 		return diag_set(
 			diag, -EBADMSG,

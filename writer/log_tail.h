@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Recovery of one log file: find where its whole records end, and cut what stands behind.
+/* Replay and recovery of one segment: find where its whole records end, and cut what stands behind.
  * Nothing is destroyed: the bytes that are cut are in quarantine/ first.  Threads: one at a time.
  */
 #ifndef FREYJAFS_WRITER_LOG_TAIL_H
@@ -14,8 +14,10 @@ struct log_tail {
 	int fd;
 	const char *name; /* in 'dir_fd' */
 	const char *path; /* for messages */
+	uint64_t start;	  /* log position of its first byte (segments.h) */
 	uint64_t file_bytes;
 	uint64_t durable_bytes; /* from the durable mark */
+	bool sealed;		/* all of it has to be whole */
 
 	/* Found by log_tail_replay(). */
 	uint64_t kept_bytes;
@@ -24,9 +26,9 @@ struct log_tail {
 	struct log_stop stop;
 };
 
-/* Reads the log from its start and hands each commit to 'fn' (may be NULL).  Fills the second part
- * of 't'.  -EBADMSG: what is not whole begins before the durable mark, or bytes before it are
- * missing. */
+/* Reads the segment from its start and hands each commit to 'fn' (may be NULL), with log positions.
+ * Fills the second part of 't'.  -EBADMSG: what is not whole begins before the durable mark or in a
+ * sealed segment, or bytes before the mark are missing. */
 int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag *diag) WARN_UNUSED;
 
 /* Saves the bytes from 'kept_bytes' on under quarantine/ with a report beside them, makes both

@@ -13,71 +13,17 @@
 #include "writer/log_writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "writer/log_tail.h"
+#include "writer/log_writer_private.h"
 #include "writer/synced_mark.h"
-#include "writer/thread.h"
 
 #define GATHER_SHARE 4 /* at most a fourth of the last sync is spent on waiting for company */
 
-/* Somebody who asked to be called when the log is durable up to 'offset'. */
-struct sync_request {
-	struct sync_request *next;
-	uint64_t offset;
-	log_sync_fn done;
-	void *arg;
-};
-
-struct log_writer {
-	/* Constant after open. */
-	struct io *io;
-	char *path;
-	int dir_fd;
-	int fd;	     /* owned */
-	int mark_fd; /* owned; written by whoever has 'syncing' set */
-	int64_t fsync_interval_ns;
-	size_t buffer_room; /* 0: no buffer */
-	uint8_t *buffer;
-	pthread_t syncer;
-
-	/* Released around fdatasync(), so appends go on during a sync. */
-	struct mutex lock;
-	pthread_cond_t wake;	 /* with lock: the syncer has something new to look at */
-	pthread_cond_t synced;	 /* with lock: a sync ended */
-	pthread_cond_t gathered; /* with lock: as many wait as before */
-
-	/* All below: by lock. */
-	uint64_t end_offset GUARDED;
-	uint64_t written_offset GUARDED;
-	uint64_t durable_offset GUARDED; /* moves after fdatasync(), not when it is queued */
-	uint64_t last_timestamp_ns GUARDED;
-	uint64_t oldest_unsynced_ns GUARDED; /* monotonic; 0: no deadline is running */
-	bool tail_dirty GUARDED;   /* bytes of a failed write may stand behind written_offset */
-	bool syncing GUARDED;	   /* a sync runs, or waits for company */
-	bool gathering GUARDED;	   /* it waits for company */
-	uint32_t waiting GUARDED;  /* callers that the next sync will serve */
-	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
-	uint64_t sync_ns_last GUARDED;
-	bool stopping GUARDED;
-	int poison GUARDED; /* 0 or the first -errno of a sync; never reset */
-	struct sync_request *requests GUARDED;
-	struct sync_request **requests_tail GUARDED;
-
-	uint64_t appends GUARDED;
-	uint64_t syncs GUARDED;
-	uint64_t sync_ns_max GUARDED;
-};
-
 /* --- writing --- */
 
-static void poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+void log_writer_poison_locked(struct log_writer *w, int err)
 {
 	if (w->poison == 0)
 		w->poison = err;
@@ -86,18 +32,18 @@ static void poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 /* Takes away what a failed write may have left behind the last whole record, and makes that
  * durable: else, after a power cut, a later record could be followed by a piece of what was
  * refused. */
-static int restore_tail_locked(struct log_writer *w) REQUIRES(w->lock)
+int log_writer_restore_tail_locked(struct log_writer *w)
 {
 	int err;
 
 	if (!w->tail_dirty)
 		return 0;
-	err = io_truncate(w->io, w->fd, w->written_offset);
+	err = io_truncate(w->io, w->fd, w->written_offset - w->active_start);
 	if (err < 0)
 		return err;
 	err = io_fdatasync(w->io, w->fd);
 	if (err < 0) {
-		poison_locked(w, err);
+		log_writer_poison_locked(w, err);
 		return -EIO;
 	}
 	w->tail_dirty = false;
@@ -108,7 +54,7 @@ static int restore_tail_locked(struct log_writer *w) REQUIRES(w->lock)
 static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, uint64_t bytes)
 	REQUIRES(w->lock)
 {
-	int err = restore_tail_locked(w);
+	int err = log_writer_restore_tail_locked(w);
 
 	if (err < 0)
 		return err;
@@ -118,7 +64,8 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 		return 0;
 	}
 	w->tail_dirty = true;
-	(void)restore_tail_locked(w); /* if this fails too, the next write tries again first */
+	(void)!log_writer_restore_tail_locked(
+		w); /* if this fails too, the next write tries again first */
 	return err;
 }
 
@@ -128,7 +75,7 @@ static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock)
 }
 
 /* Writes the buffer out.  On failure it keeps its records. */
-static int flush_buffer_locked(struct log_writer *w) REQUIRES(w->lock)
+int log_writer_flush_locked(struct log_writer *w)
 {
 	struct iovec iov = { .iov_base = w->buffer, .iov_len = buffered_locked(w) };
 
@@ -201,7 +148,7 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 	int err;
 
 	if (buffered_locked(w) + bytes > w->buffer_room) {
-		err = flush_buffer_locked(w);
+		err = log_writer_flush_locked(w);
 		if (err < 0)
 			return err;
 	}
@@ -232,7 +179,9 @@ int log_writer_append(struct log_writer *w, const struct record *records, size_t
 		bytes += record_bytes(records[i].key_bytes, records[i].value_bytes);
 	}
 	mutex_lock(&w->lock);
-	err = w->poison < 0 ? -EIO : stamp_locked(w, stamped, record_count);
+	err = log_writer_rotate_if_full_locked(w, bytes);
+	if (err == 0)
+		err = w->poison < 0 ? -EIO : stamp_locked(w, stamped, record_count);
 	offset = w->end_offset;
 	if (err == 0)
 		err = append_locked(w, stamped, record_count, bytes);
@@ -295,13 +244,13 @@ static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 /* Runs one sync of all that is in the log now.  The caller has made sure that none is running. */
 static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 {
-	uint64_t goal, started_ns, took_ns;
+	uint64_t goal, goal_in_file, number, started_ns, took_ns;
 	uint32_t served;
-	int err;
+	int fd, err;
 
 	gather_locked(w);
-	(void)restore_tail_locked(w); /* best effort here: only a write depends on it */
-	err = flush_buffer_locked(w);
+	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
+	err = log_writer_flush_locked(w);
 	if (err < 0) {
 		/* The records are still in the buffer.  Who came while this one gathered sees for
 		 * itself. */
@@ -310,22 +259,25 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 		return err;
 	}
 	goal = w->written_offset;
+	goal_in_file = goal - w->active_start;
+	number = w->active_number;
+	fd = w->fd;
 	w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
-	w->syncing = true;
+	w->syncing = true;	   /* until it is not, the active segment stays what it is */
 	served = w->waiting;
 	w->waiting = 0;
 	mutex_unlock(&w->lock);
 	started_ns = monotonic_ns();
-	err = io_fdatasync(w->io, w->fd);
+	err = io_fdatasync(w->io, fd);
 	took_ns = monotonic_ns() - started_ns;
 	if (err == 0)
-		synced_mark_write(w->io, w->mark_fd, goal); /* only a lower bound */
+		synced_mark_write(w->io, w->mark_fd, number, goal_in_file); /* only a lower bound */
 	mutex_lock(&w->lock);
 	w->syncing = false;
 	w->expected = served + w->waiting;
 	w->sync_ns_last = took_ns;
 	if (err < 0) {
-		poison_locked(w, err);
+		log_writer_poison_locked(w, err);
 	} else {
 		w->durable_offset = goal;
 		w->syncs++;
@@ -479,7 +431,7 @@ static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 	answer_locked(w, err);
 }
 
-static void *syncer_main(void *arg)
+void *log_writer_syncer_main(void *arg)
 {
 	struct log_writer *w = arg;
 
@@ -502,19 +454,17 @@ static void *syncer_main(void *arg)
 
 /* --- queries --- */
 
-ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+/* Reads from the active segment, whose end may still be in the buffer. */
+static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+	RELEASES(w->lock)
 {
-	size_t from_file, from_buffer;
+	size_t from_file = 0, from_buffer;
+	uint64_t start = w->active_start;
+	int fd = w->fd;
 	ssize_t got = 0;
 
-	mutex_lock(&w->lock);
-	if (offset >= w->end_offset) {
-		mutex_unlock(&w->lock);
-		return 0;
-	}
 	if (n > w->end_offset - offset)
 		n = (size_t)(w->end_offset - offset);
-	from_file = 0;
 	if (offset < w->written_offset)
 		from_file =
 			w->written_offset - offset < n ? (size_t)(w->written_offset - offset) : n;
@@ -522,12 +472,36 @@ ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offs
 	if (from_buffer > 0)
 		memcpy((uint8_t *)buf + from_file,
 		       w->buffer + (offset + from_file - w->written_offset), from_buffer);
+	segments_hold(&w->segments); /* it may be sealed, and more, meanwhile */
 	mutex_unlock(&w->lock);
 	if (from_file > 0)
-		got = io_pread_all(w->io, w->fd, buf, from_file, offset);
+		got = io_pread_all(w->io, fd, buf, from_file, offset - start);
+	segments_release(&w->segments);
 	if (got < 0)
 		return got;
 	return (size_t)got < from_file ? got : (ssize_t)n;
+}
+
+ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+{
+	mutex_lock(&w->lock);
+	if (offset >= w->active_start && offset < w->end_offset)
+		return read_active(w, buf, n, offset);
+	mutex_unlock(&w->lock);
+	return segments_read(&w->segments, buf, n, offset); /* 0 behind the end of the log, too */
+}
+
+uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
+{
+	struct segment seg;
+	uint64_t end;
+
+	mutex_lock(&w->lock);
+	end = offset >= w->active_start ? w->end_offset : 0;
+	mutex_unlock(&w->lock);
+	if (end == 0 && segments_find(&w->segments, offset, &seg))
+		end = seg.start + seg.bytes;
+	return end > offset ? end - offset : 0;
 }
 
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
@@ -542,6 +516,7 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 		.syncs = w->syncs,
 		.sync_ns_max = w->sync_ns_max,
 		.poison = w->poison,
+		.segments = w->active_number,
 	};
 	mutex_unlock(&w->lock);
 }
@@ -573,240 +548,4 @@ uint64_t log_writer_last_timestamp(struct log_writer *w)
 const char *log_writer_path(const struct log_writer *w)
 {
 	return w->path;
-}
-
-/* --- open and close --- */
-
-static int check_config(const struct log_writer_config *config, struct diag *diag)
-{
-	int64_t interval = config->fsync_interval_ns;
-
-	if (config->file_path == NULL || config->file_path[0] == '\0')
-		return diag_set(diag, -EINVAL, "file_path: empty");
-	if (interval < 0 || (interval > LOG_WRITER_INTERVAL_MAX_NS && interval != LOG_WRITER_NEVER))
-		return diag_set(diag, -EINVAL,
-				"fsync_interval_ns: %" PRId64 " is not 0 ... one hour, or never",
-				interval);
-	if (config->buffer_size_bytes < 0 || config->buffer_size_bytes > LOG_WRITER_BUFFER_MAX)
-		return diag_set(diag, -EINVAL,
-				"buffer_size_bytes: %" PRId64 " is not 0 ... %" PRId64,
-				config->buffer_size_bytes, LOG_WRITER_BUFFER_MAX);
-	return 0;
-}
-
-/* Opens the directory of the log, making it if it is missing. */
-static int open_dir(struct log_writer *w, const char *dir, struct diag *diag)
-{
-	int err = io_mkdir(w->io, AT_FDCWD, dir, 0700);
-	bool existed = err == -EEXIST;
-
-	/* Whoever made it may have been killed before its name was durable. */
-	if (err == 0 || existed)
-		err = io_sync_parent(w->io, dir);
-	if (err == -EACCES && existed)
-		err = 0; /* somebody else's directory: its name is theirs to sync */
-	if (err < 0)
-		return diag_set(diag, err, "%s: cannot make the directory: %s", dir,
-				strerror(-err));
-	w->dir_fd = io_open(w->io, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
-	if (w->dir_fd < 0)
-		return diag_set(diag, w->dir_fd, "%s: cannot open the directory: %s", dir,
-				strerror(-w->dir_fd));
-	return 0;
-}
-
-static int open_file(struct log_writer *w, const char *name, struct io_stat *ret_st,
-		     struct diag *diag)
-{
-	int err;
-
-	w->fd = io_open(w->io, w->dir_fd, name, O_RDWR | O_APPEND | O_CREAT, 0600);
-	if (w->fd < 0)
-		return diag_set(diag, w->fd, "%s: cannot open for appending: %s", w->path,
-				strerror(-w->fd));
-	err = io_lock(w->io, w->fd);
-	if (err == -EWOULDBLOCK)
-		return diag_set(diag, err, "%s: another writer has it open", w->path);
-	if (err == 0)
-		err = io_stat(w->io, w->fd, ret_st);
-	if (err == 0)
-		err = io_fsync(
-			w->io,
-			w->dir_fd); /* its name, too; also after an open that was cut off here */
-	if (err < 0)
-		return diag_set(diag, err, "%s: cannot open for appending: %s", w->path,
-				strerror(-err));
-	if (!S_ISREG(ret_st->mode))
-		return diag_set(diag, -EINVAL, "%s: not a regular file", w->path);
-	return 0;
-}
-
-/* Replays the log, cuts a torn tail, and makes durable what is left: what a reader sees from here
- * on must not be lost by a power cut that follows a crash of the process alone. */
-static int recover(struct log_writer *w, struct log_tail *t, log_replay_fn fn, void *arg,
-		   struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
-{
-	int err = log_tail_replay(t, fn, arg, diag);
-
-	if (err < 0)
-		return err;
-	if (t->stop.scan != RECORD_END) {
-		err = log_tail_cut(t, rec->quarantine, sizeof(rec->quarantine), diag);
-		if (err < 0)
-			return err;
-		(void)diag_set(diag, 0,
-			       "%s: cut %" PRIu64 " bytes at offset %" PRIu64
-			       ", the end of an append that did not finish (%s); saved as %s",
-			       t->path, t->file_bytes - t->kept_bytes, t->kept_bytes,
-			       record_reason_text(t->stop.reason), rec->quarantine);
-	}
-	err = io_fdatasync(w->io, w->fd);
-	if (err < 0)
-		return diag_set(diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
-	synced_mark_write(w->io, w->mark_fd, t->kept_bytes); /* only a lower bound */
-	rec->file_bytes = t->file_bytes;
-	rec->kept_bytes = t->kept_bytes;
-	rec->durable_bytes = t->durable_bytes;
-	rec->records = t->records;
-	rec->stop = t->stop;
-	w->end_offset = w->written_offset = w->durable_offset = t->kept_bytes;
-	w->last_timestamp_ns = t->last_timestamp_ns;
-	return 0;
-}
-
-static int open_and_recover(struct log_writer *w, const char *dir, const char *name,
-			    log_replay_fn fn, void *arg, struct log_recovery *rec,
-			    struct diag *diag)
-{
-	struct log_tail tail = { .io = w->io, .name = name, .path = w->path };
-	char mark_name[NAME_MAX + 1];
-	struct io_stat st = { 0 };
-	bool mark_valid = false;
-	int err;
-
-	err = open_dir(w, dir, diag);
-	if (err < 0)
-		return err;
-	err = open_file(w, name, &st, diag);
-	if (err < 0)
-		return err;
-	err = synced_mark_name(name, mark_name, sizeof(mark_name));
-	if (err == 0)
-		err = synced_mark_open(w->io, w->dir_fd, mark_name, &w->mark_fd,
-				       &tail.durable_bytes, &mark_valid);
-	if (err < 0)
-		return diag_set(diag, err, "%s/%s: cannot open the durable mark: %s", dir, name,
-				strerror(-err));
-	rec->durable_mark_missing = !mark_valid && st.size_bytes > 0;
-	tail.dir_fd = w->dir_fd;
-	tail.fd = w->fd;
-	tail.file_bytes = st.size_bytes;
-	return recover(w, &tail, fn, arg, rec, diag);
-}
-
-/* Frees everything; for a writer whose syncer thread does not run. */
-static void destroy(struct log_writer *w)
-{
-	(void)io_close(w->io, &w->mark_fd);
-	(void)io_close(w->io, &w->fd); /* synced before, or failed before */
-	(void)io_close(w->io, &w->dir_fd);
-	thread_check(pthread_cond_destroy(&w->gathered));
-	thread_check(pthread_cond_destroy(&w->synced));
-	thread_check(pthread_cond_destroy(&w->wake));
-	mutex_destroy(&w->lock);
-	free(w->buffer);
-	free(w->path);
-	free(w);
-}
-
-static struct log_writer *create(const struct log_writer_config *config) NO_THREAD_SAFETY
-{
-	struct log_writer *w = calloc(1, sizeof(*w));
-
-	if (w == NULL)
-		return NULL;
-	w->io = config->io != NULL ? config->io : &io_posix;
-	w->fd = w->mark_fd = w->dir_fd = -1;
-	w->fsync_interval_ns = config->fsync_interval_ns;
-	/* A put that is durable when it returns leaves nothing in a buffer. */
-	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
-	w->requests_tail = &w->requests;
-	mutex_init(&w->lock);
-	cond_init(&w->wake);
-	cond_init(&w->synced);
-	cond_init(&w->gathered);
-	w->path = strdup(config->file_path);
-	if (w->buffer_room > 0)
-		w->buffer = malloc(w->buffer_room);
-	if (w->path == NULL || (w->buffer_room > 0 && w->buffer == NULL)) {
-		destroy(w);
-		return NULL;
-	}
-	return w;
-}
-
-int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn fn, void *arg,
-			   struct log_writer **ret, struct log_recovery *ret_recovery,
-			   struct diag *diag)
-{
-	struct log_recovery recovery = { 0 };
-	char dir[PATH_MAX];
-	const char *slash;
-	struct log_writer *w;
-	int err;
-
-	(void)diag_set(diag, 0, "%s", "");
-	err = check_config(config, diag);
-	if (err < 0)
-		return err;
-	slash = strrchr(config->file_path, '/');
-	if (strlen(config->file_path) >= sizeof(dir) || (slash != NULL && slash[1] == '\0'))
-		return diag_set(diag, -EINVAL, "%s: not the path of a file", config->file_path);
-	if (slash == NULL)
-		(void)snprintf(dir, sizeof(dir), ".");
-	else
-		(void)snprintf(dir, sizeof(dir), "%.*s",
-			       slash == config->file_path ? 1 : (int)(slash - config->file_path),
-			       config->file_path);
-	w = create(config);
-	if (w == NULL)
-		return diag_set(diag, -ENOMEM, "%s: out of memory", config->file_path);
-	err = open_and_recover(w, dir, slash == NULL ? config->file_path : slash + 1, fn, arg,
-			       &recovery, diag);
-	if (err == 0) {
-		err = -pthread_create(&w->syncer, NULL, syncer_main, w);
-		if (err < 0)
-			(void)diag_set(diag, err, "%s: cannot start the sync thread: %s", w->path,
-				       strerror(-err));
-	}
-	if (err < 0) {
-		destroy(w);
-		return err;
-	}
-	if (ret_recovery != NULL)
-		*ret_recovery = recovery;
-	*ret = w;
-	return 0;
-}
-
-int log_writer_open(const struct log_writer_config *config, struct log_writer **ret,
-		    struct diag *diag)
-{
-	return log_writer_open_replay(config, NULL, NULL, ret, NULL, diag);
-}
-
-int log_writer_close(struct log_writer *w)
-{
-	int err;
-
-	if (w == NULL)
-		return 0;
-	mutex_lock(&w->lock);
-	w->stopping = true;
-	thread_check(pthread_cond_signal(&w->wake));
-	mutex_unlock(&w->lock);
-	thread_check(pthread_join(w->syncer, NULL));
-	err = log_writer_sync(w);
-	destroy(w);
-	return err;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Append-only log writer: the only code that appends to a log file.
+/* Append-only log writer: the only code that appends to a log.
  *
- * The log is one file of encoded records (docs/FORMAT.md) with nothing between them.  Its last
- * bytes are the last record. Beside it stands a lower bound of what is durable: for "x.data" the
- * file "x.synced".
+ * The log is a file of encoded records (docs/FORMAT.md) with nothing between them.  Its last bytes
+ * are the last record.  Beside it stands a lower bound of what is durable: for "x.data" the file
+ * "x.synced".  With a segment size it is a sequence of files: when the active one is full, it is
+ * synced and renamed to 000001.data, 000002.data, ... in the same directory, and a new one begins.
+ * Offsets are then positions in that sequence (segments.h), as of this open.
  *
  * Threads: any, except that log_writer_close() must be the last call.
  * Errors: 0 or -errno.  A failed append leaves no partial record behind and the writer still works:
@@ -24,6 +26,8 @@
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
 #define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: left to the kernel */
 #define LOG_WRITER_BUFFER_MAX	   (INT64_C(1) << 30)
+#define LOG_WRITER_SEGMENT_MIN	   INT64_C(1024)
+#define LOG_WRITER_SEGMENT_MAX	   (INT64_C(1) << 40)
 #define LOG_WRITER_GROUP_MAX	   8 /* records in one group */
 
 struct log_writer; /* opaque, see log_writer.c */
@@ -40,6 +44,11 @@ struct log_writer_config {
 	 * GiB: up to that many acknowledged bytes stay in memory until the buffer is full, the
 	 * deadline, a sync or close.  With an interval of 0 it has no effect. */
 	int64_t buffer_size_bytes;
+	/* The active segment is sealed before it grows larger than this; one commit may be larger.
+	 * 0: the log is one file for ever. */
+	int64_t segment_size_bytes;
+	/* Opens the log also when sealed segments are missing among those that are there. */
+	bool accept_missing_segments;
 	struct io *io; /* NULL: the operating system */
 };
 
@@ -51,10 +60,13 @@ typedef int (*log_replay_fn)(void *arg, const struct log_entry *entries, size_t 
 
 /* What opening found and did. */
 struct log_recovery {
-	uint64_t file_bytes;	/* before recovery */
-	uint64_t kept_bytes;	/* where the log ends now */
-	uint64_t durable_bytes; /* from the durable mark; 0 without one */
-	uint64_t records;
+	/* Of the active segment: */
+	uint64_t file_bytes;	   /* before recovery */
+	uint64_t kept_bytes;	   /* where it ends now */
+	uint64_t durable_bytes;	   /* from the durable mark; 0 without one */
+	uint64_t records;	   /* in all segments */
+	uint64_t segments;	   /* sealed ones */
+	uint64_t segments_missing; /* accepted by the config */
 	struct log_stop stop; /* why it ends there; stop.scan is RECORD_END when nothing was cut */
 	char quarantine[128]; /* where the cut bytes were saved, relative to the log's directory; ""
 				 if none */
@@ -114,9 +126,16 @@ typedef void (*log_sync_fn)(void *arg, int err);
 int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn done,
 			  void *arg) WARN_UNUSED;
 
-/* Reads bytes below the end offset, also those still in the buffer.  Returns how many were read, or
- * -errno. */
+/* Seals the active segment, however small, unless it is empty.  Everything is durable then. */
+int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
+
+/* Reads bytes below the end offset, also those still in the buffer, but none past the end of the
+ * segment that holds 'offset'.  Returns how many were read, or -errno. */
 ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
+
+/* How many bytes there are from 'offset' to the end of its segment: what a record there can have at
+ * most.  0: no segment has it. */
+uint64_t log_writer_room(struct log_writer *w, uint64_t offset);
 
 struct log_writer_stats {
 	uint64_t end_offset;	    /* just past the last record */
@@ -127,6 +146,7 @@ struct log_writer_stats {
 	uint64_t syncs;		    /* fdatasync(2) calls that succeeded since open */
 	uint64_t sync_ns_max;	    /* the slowest of them */
 	int poison;		    /* 0, or the -errno of the sync that failed */
+	uint64_t segments;	    /* number of the active one: those before it are sealed */
 };
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 

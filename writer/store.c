@@ -19,8 +19,12 @@
 static int replay(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
 {
 	struct store *s = arg;
+	int err = replay_commit(s->keydir, s->path, entries, entry_count, diag);
 
-	return replay_commit(s->keydir, s->path, entries, entry_count, diag);
+	if (err != -EBADMSG || !s->keeps_going)
+		return err;
+	s->dropped_commits++; /* it is about something that a missing segment had */
+	return 0;
 }
 
 /* Opens DATADIR, making it if it is missing. */
@@ -41,31 +45,6 @@ static int open_dir(struct store *s, struct diag *diag)
 		return diag_set(diag, s->dir_fd, "%s: cannot open it: %s", s->path,
 				strerror(-s->dir_fd));
 	return 0;
-}
-
-/* Stops at the name of a sealed segment: digits and ".data". */
-static int is_segment(void *arg, const char *name)
-{
-	size_t digits = strspn(name, "0123456789");
-
-	return digits > 0 && strcmp(name + digits, ".data") == 0;
-}
-
-/* A store whose log goes on in other files was written by a newer version: active.data alone would
- * be another tree. */
-static int refuse_segments(struct store *s, struct diag *diag)
-{
-	int found = io_list(s->io, s->dir_fd, is_segment, NULL);
-
-	if (found > 0)
-		return diag_set(
-			diag, -EBADMSG,
-			"%s: has sealed segments (NNNNNN.data), which this version does not read; "
-			"nothing was changed; use the version that wrote it",
-			s->path);
-	return found < 0
-		       ? diag_set(diag, found, "%s: cannot list it: %s", s->path, strerror(-found))
-		       : 0;
 }
 
 /* Says who has the store, from what the holder wrote into the lock file. */
@@ -124,6 +103,9 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	struct log_writer_config log = {
 		.fsync_interval_ns = config->fsync_interval_ns,
 		.buffer_size_bytes = config->buffer_size_bytes,
+		.segment_size_bytes = config->segment_size_bytes != 0 ? config->segment_size_bytes
+								      : STORE_SEGMENT_SIZE_DEFAULT,
+		.accept_missing_segments = config->accept_missing_segments,
 		.io = s->io,
 	};
 	char *path;
@@ -165,6 +147,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->io = config->io != NULL ? config->io : &io_posix;
 	s->dir_fd = s->lock_fd = s->reserve.fd = -1;
 	s->reserve.io = s->io;
+	s->keeps_going = config->accept_missing_segments;
 	s->synchronous = config->fsync_interval_ns == 0;
 	mutex_init(&s->commit_lock);
 	s->path = strdup(config->dir_path);
@@ -189,8 +172,6 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	err = open_dir(s, diag);
 	if (err == 0)
 		err = take_lock(s, config->holder, diag);
-	if (err == 0)
-		err = refuse_segments(s, diag);
 	if (err == 0)
 		err = open_log(s, config, diag);
 	if (err < 0) {
@@ -271,6 +252,11 @@ int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg)
 uint64_t store_end(struct store *s)
 {
 	return log_writer_size(s->log);
+}
+
+int store_rotate(struct store *s)
+{
+	return log_writer_rotate(s->log);
 }
 
 bool store_is_synchronous(const struct store *s)
@@ -373,27 +359,27 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 
 int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **ret_buffer)
 {
-	uint64_t end = log_writer_size(s->log);
+	uint64_t room = log_writer_room(s->log, offset);
 	uint8_t header[RECORD_HEADER_BYTES];
 	struct record_scan_result res;
 	enum record_scan scan;
 	ssize_t got;
 	uint8_t *buf;
 
-	if (offset >= end)
+	if (room == 0)
 		return -EBADMSG;
 	got = log_writer_read(s->log, header, sizeof(header), offset);
 	if (got < 0)
 		return (int)got;
-	scan = record_scan(header, (size_t)got, end - offset, &res);
+	scan = record_scan(header, (size_t)got, room, &res);
 	if (scan != RECORD_NEED_MORE && scan != RECORD_WHOLE)
 		return -EBADMSG;
-	buf = malloc(res.bytes); /* record_scan() has checked it against the end of the log */
+	buf = malloc(res.bytes); /* record_scan() has checked it against what is there */
 	if (buf == NULL)
 		return -ENOMEM;
 	got = log_writer_read(s->log, buf, res.bytes, offset);
 	if (got >= 0)
-		scan = record_scan(buf, (size_t)got, end - offset, &res);
+		scan = record_scan(buf, (size_t)got, room, &res);
 	if (got < 0 || scan != RECORD_WHOLE) {
 		free(buf);
 		return got < 0 ? (int)got : -EBADMSG;
@@ -442,6 +428,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	keydir_stats(s->keydir, &keydir);
 	ret->files = keydir.files;
 	ret->directories = keydir.directories;
+	ret->dropped_commits = s->dropped_commits;
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
 	mutex_lock(&s->commit_lock);

@@ -31,14 +31,18 @@
 struct store; /* opaque, see store.c */
 struct node;  /* opaque, see keydir.c */
 
-#define STORE_VALUE_BYTES_MAX UINT32_MAX /* one record */
+#define STORE_VALUE_BYTES_MAX	   UINT32_MAX /* one record */
+#define STORE_SEGMENT_SIZE_DEFAULT (INT64_C(1) << 30)
 
 struct store_config {
 	const char
 		*dir_path; /* DATADIR; created with mode 0700 if missing (its parent must exist) */
-	int64_t fsync_interval_ns; /* as log_writer_config */
-	int64_t buffer_size_bytes; /* as log_writer_config */
-	uint32_t uid, gid;	   /* of nodes whose log record names none */
+	int64_t fsync_interval_ns;  /* as log_writer_config */
+	int64_t buffer_size_bytes;  /* as log_writer_config */
+	int64_t segment_size_bytes; /* as log_writer_config; 0: STORE_SEGMENT_SIZE_DEFAULT */
+	/* As log_writer_config.  Commits about what is missing are then left out, and counted. */
+	bool accept_missing_segments;
+	uint32_t uid, gid; /* of nodes whose log record names none */
 	mode_t umask; /* files are 0666 less this, directories 0777 less this, where no record says
 			 else */
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the
@@ -46,10 +50,10 @@ struct store_config {
 	struct io *io;	    /* NULL: the operating system */
 };
 
-/* Opens the store: lock, recovery of active.data, replay into the keydir.  Stores a store that the
- * caller owns. -EWOULDBLOCK: another process has it; 'diag' says who.  -EBADMSG: damage, or a
- * record that this version does not know; nothing was changed.  'diag' (may be NULL) has the line
- * for the user; it may also hold a notice after success, when a torn tail was cut. */
+/* Opens the store: lock, replay of all segments into the keydir, recovery of active.data.  Stores a
+ * store that the caller owns. -EWOULDBLOCK: another process has it; 'diag' says who.  -EBADMSG:
+ * damage, or a record that this version does not know; nothing was changed.  'diag' (may be NULL)
+ * has the line for the user; it may also hold a notice after success, when a torn tail was cut. */
 int store_open(const struct store_config *config, struct store **ret,
 	       struct diag *diag) WARN_UNUSED;
 
@@ -217,6 +221,8 @@ int store_sync(struct store *s) WARN_UNUSED;
 int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg) WARN_UNUSED;
 /* The position behind everything committed so far. */
 uint64_t store_end(struct store *s);
+/* Seals the active segment, unless it is empty. */
+int store_rotate(struct store *s) WARN_UNUSED;
 /* The sync interval is 0: a commit is to be durable before it is acknowledged. */
 bool store_is_synchronous(const struct store *s);
 
@@ -232,7 +238,7 @@ int store_delete(struct store *s, const void *key, size_t key_bytes) WARN_UNUSED
 /* Reads a key into a new buffer that the caller frees.  -ENOENT. */
 int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
 	      size_t *ret_value_bytes) WARN_UNUSED;
-/* Reads the record at 'offset' of active.data: its key and value in new buffers that the caller
+/* Reads the record at log position 'offset': its key and value in new buffers that the caller
  * frees.  -EBADMSG. */
 int store_get_at(struct store *s, uint64_t offset, struct record *ret,
 		 void **ret_buffer) WARN_UNUSED;
@@ -245,6 +251,7 @@ struct store_stats {
 	uint64_t files;		      /* nodes that are files, with a name */
 	uint64_t directories;	      /* without the root */
 	uint64_t unnamed_keys;	      /* keys that no path can name */
+	uint64_t dropped_commits;     /* at open, because of missing segments */
 	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
 	bool reserve_missing; /* the reserve for deleting on a full disk could not be made */
 };

@@ -38,6 +38,8 @@ struct store {
 	int dir_fd;
 	int lock_fd; /* holds the flock */
 	bool synchronous;
+	bool keeps_going;	  /* missing segments are accepted */
+	uint64_t dropped_commits; /* that they made impossible to apply */
 	struct log_writer *log;
 	struct keydir *keydir;
 	struct log_recovery recovery;

@@ -6,10 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codec/synced.h"
-
-#define FIRST_SEGMENT 1 /* a store of one segment: active.data would be sealed as 000001.data */
-
 int synced_mark_name(const char *log_name, char *ret, size_t ret_size)
 {
 	static const char suffix[] = ".data";
@@ -22,7 +18,7 @@ int synced_mark_name(const char *log_name, char *ret, size_t ret_size)
 	return len < 0 || (size_t)len >= ret_size ? -ENAMETOOLONG : 0;
 }
 
-int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, uint64_t *ret_offset,
+int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid)
 {
 	uint8_t buf[SYNCED_BYTES + 1]; /* one more: a longer file is no mark */
@@ -39,21 +35,20 @@ int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, u
 		(void)io_close(io, &fd);
 		return (int)got;
 	}
-	if (synced_decode(buf, (size_t)got, &synced) && synced.segment == FIRST_SEGMENT)
-		valid = true;
+	valid = synced_decode(buf, (size_t)got, &synced);
 	/* Longer than a mark: it would stay invalid, whatever is written over its front.  If this
 	 * fails, there is no mark, as before. */
 	if (got > SYNCED_BYTES && io_truncate(io, fd, 0) < 0)
 		valid = false;
 	*ret_fd = fd;
-	*ret_offset = valid ? synced.durable_offset : 0;
+	*ret = valid ? synced : (struct synced){ 0 };
 	*ret_valid = valid;
 	return 0;
 }
 
-void synced_mark_write(struct io *io, int fd, uint64_t durable_offset)
+void synced_mark_write(struct io *io, int fd, uint64_t segment, uint64_t durable_offset)
 {
-	struct synced synced = { .segment = FIRST_SEGMENT, .durable_offset = durable_offset };
+	struct synced synced = { .segment = segment, .durable_offset = durable_offset };
 	uint8_t buf[SYNCED_BYTES];
 
 	synced_encode(&synced, buf);

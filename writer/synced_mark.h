@@ -8,20 +8,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codec/synced.h"
 #include "writer/io.h"
 
 /* Writes the name of the mark of log file 'log_name' into 'ret': "x.data" has "x.synced", any other
  * name gets ".synced" behind it.  -ENAMETOOLONG. */
 int synced_mark_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
 
-/* Opens or creates the mark and reads it: 'ret_offset' is 0 and 'ret_valid' false where it holds
- * none. Stores a descriptor that the caller owns. */
-int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, uint64_t *ret_offset,
+/* Opens or creates the mark and reads it: 'ret_valid' is false, and 'ret' zeros, where it holds
+ * none.  Stores a descriptor that the caller owns. */
+int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 
-/* Records that the log is durable up to 'durable_offset'.  A failure is not
- * reported: it leaves the mark too low or invalid, which costs protection against later damage
- * alone. */
-void synced_mark_write(struct io *io, int fd, uint64_t durable_offset);
+/* Records that the active segment, which will be sealed under the number 'segment', is durable up
+ * to 'durable_offset', an offset in its file.  A failure is not reported: it leaves the mark too
+ * low or invalid, which costs protection against later damage alone. */
+void synced_mark_write(struct io *io, int fd, uint64_t segment, uint64_t durable_offset);
 
 #endif

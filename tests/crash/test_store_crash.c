@@ -104,6 +104,10 @@ struct workload {
 	{                                           \
 		.kind = TREE_REMOVEXATTR, .path = p \
 	}
+#define ROTATE                      \
+	{                           \
+		.kind = TREE_ROTATE \
+	}
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -126,6 +130,10 @@ static const struct workload by_hand[] = {
 	  { MKDIR("d"), MKDIR("d/e"), PUT("d/e/a", 100), PUT("d/b", 20), RENAME("d", "n"),
 	    PUT("n/e/a", 40), SYNC, MKDIR("o"), RENAME("n/e", "o"), RENAME("o", "n/o"),
 	    EXCHANGE("n/o", "n/b"), PUT("q", 5), EXCHANGE("q", "n"), SYNC, RENAME("q/o", "p") } },
+	{ "segments",
+	  { ROTATE, PUT("a", 5), ROTATE, MKDIR("d"), PUT("d/b", 1500), ROTATE, ROTATE,
+	    RENAME("d", "e"), PUT("a", 7), SYNC, ROTATE, UNLINK("e/b"), PUT_AS("c", 30, 0600),
+	    PUT("c", 9), ROTATE, RENAME("c", "a"), RMDIR("e"), EMPTY("x") } },
 	{ "attributes",
 	  { PUT_AS("a", 10, 0600), PUT("b", 10), SETATTR("b", 0755), PUT_SET("b", 400, 0700), SYNC,
 	    MKDIR_AS("d", 0500), SETATTR("d", 0711), PUT_AS("d/c", 2000, 0640), PUT("a", 30),
@@ -173,6 +181,7 @@ static const struct workload by_hand[] = {
 static const struct mode {
 	const char *name;
 	int64_t interval_ns, buffer_bytes;
+	int64_t segment_bytes; /* 0: one that is never full */
 } modes[] = {
 	{ "interval 0", 0, 0 },
 	{ "interval 0, buffer", 0, 65536 },
@@ -180,6 +189,9 @@ static const struct mode {
 	{ "long interval, buffer", LOG_WRITER_INTERVAL_MAX_NS, 65536 },
 	{ "never", LOG_WRITER_NEVER, 0 },
 	{ "never, small buffer", LOG_WRITER_NEVER, 1000 },
+	{ "interval 0, small segments", 0, 0, 1024 },
+	{ "never, small segments", LOG_WRITER_NEVER, 0, 1024 },
+	{ "long interval, buffer, small segments", LOG_WRITER_INTERVAL_MAX_NS, 700, 1100 },
 };
 
 /* --- one run --- */
@@ -199,6 +211,7 @@ static int open_store(const struct mode *mode, struct simdisk *d, struct store *
 		.dir_path = DATADIR,
 		.fsync_interval_ns = mode->interval_ns,
 		.buffer_size_bytes = mode->buffer_bytes,
+		.segment_size_bytes = mode->segment_bytes,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
 		.umask = TREE_UMASK,
@@ -362,7 +375,7 @@ static void step(struct run *run, struct store *s, struct model *m, uint64_t i)
 	const struct tree_op *op = &run->workload->ops[i];
 	char text[256];
 	uint64_t end;
-	bool to_sync = store_is_synchronous(s) || op->kind == TREE_SYNC;
+	bool to_sync = store_is_synchronous(s) || op->kind == TREE_SYNC || op->kind == TREE_ROTATE;
 	bool by_key = run->workload->any_keys &&
 		      (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE);
 	struct key_values before, after;

@@ -25,6 +25,7 @@ struct scenario {
 	bool open_too; /* opening can fail, too; otherwise only what comes after */
 	bool close_too;
 	int64_t interval_ns, buffer_bytes;
+	int64_t segment_bytes; /* 0: one that is never full */
 	struct tree_op ops[OPS_MAX];
 };
 
@@ -100,6 +101,10 @@ struct scenario {
 	{                                           \
 		.kind = TREE_REMOVEXATTR, .path = p \
 	}
+#define ROTATE                      \
+	{                           \
+		.kind = TREE_ROTATE \
+	}
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -142,6 +147,15 @@ static const struct scenario scenarios[] = {
 	{ "buffer", .existing = true, .close_too = true, .interval_ns = NEVER, .buffer_bytes = 600,
 	  .ops = { PUT("old", 300), PUT_AS("new", 500, 0640), UNLINK("d/a"), SYNC, PUT("d/a", 90),
 		   MKDIR("n"), PUT("n/x", 2000), UNLINK("old") } },
+	{ "open segments", .existing = true, .open_too = true, .close_too = true,
+	  .interval_ns = NEVER, .segment_bytes = 1024, .ops = { PUT("new", 10) } },
+	{ "rotate", .existing = true, .interval_ns = NEVER,
+	  .ops = { ROTATE, PUT("old", 30), RENAME("d", "n"), ROTATE, ROTATE, PUT("n/a", 5) } },
+	{ "rotate when full", .existing = true, .interval_ns = NEVER, .segment_bytes = 1024,
+	  .ops = { PUT("old", 700), PUT("d/a", 800), MKDIR("n"), PUT("n/x", 2000), SYNC,
+		   UNLINK("old") } },
+	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
+	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };
 
 /* --- one run --- */
@@ -167,6 +181,7 @@ static int open_store(struct world *w, struct io *io, struct diag *diag)
 		.dir_path = DATADIR,
 		.fsync_interval_ns = w->scenario->interval_ns,
 		.buffer_size_bytes = w->scenario->buffer_bytes,
+		.segment_size_bytes = w->scenario->segment_bytes,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
 		.umask = TREE_UMASK,
@@ -281,7 +296,8 @@ static bool changed(struct world *w)
 
 static void do_op(struct world *w, const struct tree_op *op)
 {
-	bool synced = op->kind == TREE_SYNC || store_is_synchronous(w->store);
+	bool synced =
+		op->kind == TREE_SYNC || op->kind == TREE_ROTATE || store_is_synchronous(w->store);
 	uint64_t end = 0;
 	int err, wait_err = 0;
 
@@ -449,6 +465,18 @@ static void check_later(struct world *w)
 	check_reopen(w, w->run->disk, "in the end", in_the_end);
 }
 
+/* Says whether calls failed after which nobody knows what is durable: a sync of the log, a sync of
+ * the names after a rotation, or a rotation that could neither go on nor back. */
+static bool breaks_promises(struct faultio *io)
+{
+	uint64_t new_segments =
+		faultio_failures(io, IOCALL_OPEN) + faultio_failures(io, IOCALL_LOCK);
+
+	return faultio_failures(io, IOCALL_FDATASYNC) > 0 ||
+	       faultio_failures(io, IOCALL_FSYNC) > 0 ||
+	       (new_segments > 0 && faultio_failures(io, IOCALL_RENAME) > 0);
+}
+
 static bool run_once(struct fault_run *run, const void *scenario)
 {
 	struct world w = { .run = run, .scenario = scenario };
@@ -457,8 +485,7 @@ static bool run_once(struct fault_run *run, const void *scenario)
 	prepare(&w);
 	run_ops(&w);
 	hits = faultio_hits(run->io);
-	w.sync_failed = w.opened && !fault_is_invisible(run->fault) &&
-			faultio_failures(run->io, IOCALL_FDATASYNC) > 0;
+	w.sync_failed = w.opened && !fault_is_invisible(run->fault) && breaks_promises(run->io);
 	check_visible(&w, hits);
 	fault_disarm(run);
 	check_later(&w);

@@ -394,6 +394,7 @@ int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 	switch (op->kind) {
 	case TREE_END:
 	case TREE_SYNC:
+	case TREE_ROTATE:
 		return 0;
 	case TREE_PUT:
 	case TREE_PUT_SET:
@@ -513,7 +514,7 @@ struct tree_op model_random_op(const struct model *m, struct rng *rng)
 		TREE_PUT_SET, TREE_EMPTY,    TREE_MKDIR,      TREE_MKDIR,   TREE_MKDIR,
 		TREE_UNLINK,  TREE_UNLINK,   TREE_RMDIR,      TREE_RENAME,  TREE_RENAME,
 		TREE_RENAME,  TREE_EXCHANGE, TREE_BIRTH,      TREE_SETATTR, TREE_SETATTR,
-		TREE_KEY_PUT, TREE_KEY_PUT,  TREE_KEY_DELETE, TREE_SYNC,
+		TREE_KEY_PUT, TREE_KEY_PUT,  TREE_KEY_DELETE, TREE_SYNC,    TREE_ROTATE,
 	};
 	struct tree_op op = { .kind = kinds[rng_below(rng, ARRAY_SIZE(kinds))] };
 

@@ -25,6 +25,7 @@ void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes)
 	static const char *const names[] = {
 		[TREE_END] = "end",
 		[TREE_SYNC] = "sync",
+		[TREE_ROTATE] = "rotate",
 		[TREE_PUT] = "put",
 		[TREE_PUT_SET] = "put+set",
 		[TREE_EMPTY] = "empty",
@@ -259,6 +260,8 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 	*ret_end = 0;
 	if (op->kind == TREE_SYNC)
 		return store_sync(s);
+	if (op->kind == TREE_ROTATE)
+		return store_rotate(s);
 	if (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE)
 		return do_key(s, op, tag); /* waits by itself */
 	err = find_parent(s, op->path, &dir, &name);

@@ -20,6 +20,7 @@
 enum tree_op_kind {
 	TREE_END, /* of a list; does nothing */
 	TREE_SYNC,
+	TREE_ROTATE,  /* seals the active segment: all is durable then, too */
 	TREE_PUT,     /* a value into a file, made with the attributes of the operation if new */
 	TREE_PUT_SET, /* the same, and sets the attributes in the same commit, also of an old file
 		       */

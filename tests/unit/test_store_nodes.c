@@ -424,22 +424,6 @@ static void test_directory_time_by_hand(void **state)
 	assert_true(ops_attr_ok(f->s, "d").mtime.tv_sec > 1234);
 }
 
-static void test_sealed_segments_are_refused(void **state)
-{
-	struct store_fixture *f = *state;
-	struct diag diag;
-
-	fixture_open_store(f);
-	ops_write_ok(f->s, "a", "1");
-	fixture_close_store(f);
-	unit_write_file(unit_path("%s/000001.data", f->data_dir), "", 0);
-	assert_int_equal(fixture_try_open_store(f, &diag), -EBADMSG);
-	assert_non_null(strstr(diag.text, "sealed segments"));
-	assert_int_equal(unlink(unit_path("%s/000001.data", f->data_dir)), 0);
-	fixture_open_store(f);
-	assert_tree(f->s, "f a=1");
-}
-
 #define TEST(name, fn)                                                      \
 	{                                                                   \
 		name, fn, store_fixture_setup, store_fixture_teardown, NULL \
@@ -459,9 +443,8 @@ int main(void)
 		TEST("xattrs: limits", test_xattr_limits),
 		TEST("inode numbers stay over a reopen", test_inode_numbers_stay),
 		TEST("time of a directory, set by hand", test_directory_time_by_hand),
-		TEST("sealed segments are refused", test_sealed_segments_are_refused),
 	};
-	size_t count = 12;
+	size_t count = 11;
 
 	for (size_t i = 0; i < ARRAY_SIZE(special_cases); i++)
 		tests[count++] = (struct CMUnitTest){ special_cases[i].name, test_special,

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* Segments: when the active one is sealed, what stays readable, what a missing or damaged one
+ * means. Killed and failing in the middle: tests/crash, tests/fault. */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/synced.h"
+#include "tests/unit/store_fixture.h"
+#include "tests/unit/store_ops.h"
+#include "tests/unit/unit.h"
+#include "writer/segments.h"
+
+#define VALUE_BYTES			  300
+#define SEGMENT_BYTES			  1024 /* three records of such a value, and not four */
+#define RECORD_OF(key_bytes, value_bytes) (20 + (key_bytes) + (value_bytes))
+
+/* --- names --- */
+
+static const struct name_case {
+	const char *name;
+	uint64_t number;
+} names[] = {
+	{ "000001.data", 1 },
+	{ "000042.data", 42 },
+	{ "999999.data", 999999 },
+	{ "1000000.data", 1000000 },
+	{ "18446744073709551615.data", 0 },
+	{ "000000.data", 0 },
+	{ "1.data", 0 },
+	{ "0000001.data", 0 },
+	{ "00000a.data", 0 },
+	{ "000001.dat", 0 },
+	{ "000001.data ", 0 },
+	{ "000001.hint", 0 },
+	{ "active.data", 0 },
+	{ "", 0 },
+};
+
+static void test_names(void **state)
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_int_equal(segment_number(names[i].name), names[i].number);
+		if (names[i].number == 0)
+			continue;
+		segment_name(names[i].number, name);
+		assert_string_equal(name, names[i].name);
+	}
+}
+
+/* --- a store of small segments --- */
+
+static int try_open(struct store_fixture *f, bool accept_missing, struct diag *diag)
+{
+	const struct store_config config = {
+		.dir_path = f->data_dir,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = SEGMENT_BYTES,
+		.accept_missing_segments = accept_missing,
+		.uid = OPS_UID,
+		.gid = OPS_GID,
+		.umask = 022,
+		.io = probe_io(f->probe),
+	};
+
+	return store_open(&config, &f->s, diag);
+}
+
+static void open_small(struct store_fixture *f)
+{
+	struct diag diag;
+	int err = try_open(f, false, &diag);
+
+	if (err < 0)
+		fail_msg("store_open: %s: %s", strerror(-err), diag.text);
+}
+
+static const char *segment_path(const struct store_fixture *f, uint64_t number)
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	segment_name(number, name);
+	return unit_path("%s/%s", f->data_dir, name);
+}
+
+/* The value that file 'i' has in version 'version'. */
+static const char *value_of(unsigned int i, unsigned int version)
+{
+	static char value[VALUE_BYTES + 1];
+
+	memset(value, 'a' + (int)(i % 26), VALUE_BYTES);
+	(void)snprintf(value, sizeof(value), "%u.%u", i, version);
+	value[strlen(value)] = ' ';
+	value[VALUE_BYTES] = '\0';
+	return value;
+}
+
+static void write_files(struct store_fixture *f, unsigned int count, unsigned int version)
+{
+	for (unsigned int i = 0; i < count; i++)
+		ops_write_ok(f->s, unit_path("f%02u", i), value_of(i, version));
+}
+
+static void check_files(struct store_fixture *f, unsigned int count, unsigned int version)
+{
+	for (unsigned int i = 0; i < count; i++)
+		assert_int_equal(ops_read(f->s, unit_path("f%02u", i), value_of(i, version)), 0);
+}
+
+static struct store_stats stats_of(struct store_fixture *f)
+{
+	struct store_stats stats;
+
+	store_stats(f->s, &stats);
+	return stats;
+}
+
+static void test_rotation_by_size(void **state)
+{
+	struct store_fixture *f = *state;
+	uint64_t record = RECORD_OF(3, VALUE_BYTES), all = 0;
+
+	open_small(f);
+	write_files(f, 10, 1);
+	assert_int_equal(stats_of(f).log.segments, 4);
+	for (uint64_t n = 1; n <= 3; n++) {
+		assert_int_equal(unit_file_bytes(segment_path(f, n)), 3 * record);
+		all += 3 * record;
+	}
+	assert_int_equal(unit_file_bytes(f->log_path), record);
+	assert_int_equal(store_end(f->s), all + record);       /* a position, over all segments */
+	assert_int_equal(stats_of(f).log.durable_offset, all); /* nothing newer before it */
+	check_files(f, 10, 1);
+	fixture_close_store(f);
+	open_small(f);
+	check_files(f, 10, 1);
+	assert_int_equal(stats_of(f).recovery.segments, 3);
+	assert_int_equal(stats_of(f).recovery.records, 10);
+	assert_int_equal(store_end(f->s), all + record);
+	write_files(f, 10, 2); /* the old versions are in the older segments */
+	check_files(f, 10, 2);
+	fixture_close_store(f);
+	open_small(f);
+	check_files(f, 10, 2);
+	assert_int_equal(stats_of(f).recovery.segments, 6);
+}
+
+/* The size is where one ends, not what a commit has to fit in. */
+static void test_large_commits(void **state)
+{
+	struct store_fixture *f = *state;
+	char large[3 * SEGMENT_BYTES + 1];
+
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	open_small(f);
+	ops_write_ok(f->s, "a", "1");
+	ops_write_ok(f->s, "b", large);
+	ops_write_ok(f->s, "c", "2");
+	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
+	assert_int_equal(unit_file_bytes(segment_path(f, 2)), RECORD_OF(1, sizeof(large) - 1));
+	assert_int_equal(unit_file_bytes(f->log_path), RECORD_OF(1, 1));
+	assert_int_equal(ops_read(f->s, "b", large), 0);
+	fixture_close_store(f);
+	open_small(f);
+	assert_int_equal(ops_read(f->s, "b", large), 0);
+	assert_int_equal(ops_read(f->s, "c", "2"), 0);
+}
+
+static void test_rotate_by_hand(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file file;
+	struct synced mark;
+
+	fixture_open_store(f); /* of the default size */
+	assert_int_equal(store_rotate(f->s), 0);
+	assert_int_equal(access(segment_path(f, 1), F_OK), -1); /* there was nothing to seal */
+	ops_write_ok(f->s, "a", "1");
+	assert_int_equal(store_rotate(f->s), 0);
+	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
+	assert_int_equal(unit_file_bytes(f->log_path), 0);
+	assert_int_equal(stats_of(f).log.durable_offset, store_end(f->s));
+	file = unit_read_file(unit_path("%s/active.synced", f->data_dir));
+	assert_true(synced_decode(file.data, file.bytes, &mark));
+	assert_int_equal(mark.segment, 2); /* who loses 000001.data now will hear of it */
+	assert_int_equal(mark.durable_offset, 0);
+	free(file.data);
+	assert_int_equal(ops_rename(f->s, "a", "b", 0), 0);
+	assert_int_equal(store_rotate(f->s), 0);
+	ops_write_ok(f->s, "b", "2");
+	fixture_reopen_store(f);
+	assert_tree(f->s, "f b=2");
+	assert_int_equal(stats_of(f).log.segments, 3);
+}
+
+/* Killed between the two steps of a rotation, there is no active segment. */
+static void test_no_active_segment(void **state)
+{
+	struct store_fixture *f = *state;
+
+	open_small(f);
+	ops_write_ok(f->s, "a", "1");
+	fixture_close_store(f);
+	assert_int_equal(rename(f->log_path, segment_path(f, 1)), 0);
+	open_small(f);
+	assert_int_equal(ops_read(f->s, "a", "1"), 0);
+	assert_false(stats_of(f).recovery.durable_mark_missing); /* it is the older one's */
+	ops_write_ok(f->s, "a", "2");
+	fixture_close_store(f);
+	open_small(f);
+	assert_int_equal(ops_read(f->s, "a", "2"), 0);
+	assert_int_equal(stats_of(f).log.segments, 2);
+}
+
+/* --- what is missing or damaged --- */
+
+static void test_missing_segment(void **state)
+{
+	struct store_fixture *f = *state;
+	struct diag diag;
+
+	open_small(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "d/early", "1");
+	assert_int_equal(store_rotate(f->s), 0);
+	ops_write_ok(f->s, "d/lost", "2");
+	assert_int_equal(store_rotate(f->s), 0);
+	ops_write_ok(f->s, "late", "3");
+	assert_int_equal(ops_rename(f->s, "d/lost", "moved", 0), 0);
+	fixture_close_store(f);
+	assert_int_equal(unlink(segment_path(f, 2)), 0);
+	assert_int_equal(try_open(f, false, &diag), -EBADMSG);
+	assert_non_null(strstr(diag.text, "000002.data: is missing"));
+	assert_non_null(strstr(diag.text, "missing_segments=accept"));
+	assert_int_equal(try_open(f, true, &diag), 0);
+	assert_int_equal(stats_of(f).recovery.segments_missing, 1);
+	assert_int_equal(stats_of(f).dropped_commits, 1);
+	assert_int_equal(ops_read(f->s, "d/early", "1"), 0);
+	assert_int_equal(ops_read(f->s, "late", "3"), 0);
+	assert_tree(f->s, "d d, f d/early=1, f late=3");
+}
+
+/* Only the durable mark knows of the last one. */
+static void test_last_segment_missing(void **state)
+{
+	struct store_fixture *f = *state;
+	struct diag diag;
+
+	open_small(f);
+	ops_write_ok(f->s, "a", "1");
+	assert_int_equal(store_rotate(f->s), 0);
+	ops_write_ok(f->s, "b", "2");
+	fixture_close_store(f);
+	assert_int_equal(unlink(segment_path(f, 1)), 0);
+	assert_int_equal(try_open(f, false, &diag), -EBADMSG);
+	assert_non_null(strstr(diag.text, "000001.data: is missing"));
+	assert_int_equal(try_open(f, true, &diag), 0);
+	assert_int_equal(ops_read(f->s, "b", "2"), 0);
+}
+
+/* A sealed segment has no torn tail: what is not whole in it is damage, wherever it is. */
+static void test_damaged_segment(void **state)
+{
+	struct store_fixture *f = *state;
+	struct diag diag;
+	struct unit_file file;
+
+	open_small(f);
+	ops_write_ok(f->s, "a", "1");
+	ops_write_ok(f->s, "b", "2");
+	assert_int_equal(store_rotate(f->s), 0);
+	fixture_close_store(f);
+	file = unit_read_file(segment_path(f, 1));
+	for (int torn = 0; torn < 2; torn++) {
+		file.data[file.bytes - 1] ^= 1;
+		unit_write_file(segment_path(f, 1), file.data, torn ? file.bytes - 1 : file.bytes);
+		assert_int_equal(try_open(f, false, &diag), -EBADMSG);
+		assert_non_null(strstr(diag.text, "000001.data: damaged at offset 22"));
+		assert_non_null(strstr(diag.text, "in a segment that was complete"));
+		assert_non_null(strstr(diag.text, "fsck.freyjafs"));
+		file.data[file.bytes - 1] ^= 1;
+	}
+	unit_write_file(segment_path(f, 1), file.data, file.bytes);
+	free(file.data);
+	open_small(f);
+	assert_int_equal(ops_read(f->s, "b", "2"), 0);
+}
+
+static void test_damage_behind_our_back(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file file;
+
+	open_small(f);
+	ops_write_ok(f->s, "a", "value");
+	assert_int_equal(store_rotate(f->s), 0);
+	file = unit_read_file(segment_path(f, 1));
+	file.data[file.bytes - 1] ^= 1;
+	unit_write_file(segment_path(f, 1), file.data, file.bytes);
+	free(file.data);
+	assert_int_equal(ops_read(f->s, "a", "value"), -EIO);
+}
+
+/* --- threads --- */
+
+#define THREADS 4
+#define PUTS	100
+
+static void *put_many(void *arg)
+{
+	struct store *s = arg;
+	static _Atomic unsigned int threads;
+	unsigned int me = threads++ % THREADS;
+	struct store_stats stats;
+	uint64_t durable_offset = 0;
+	char key[32], value[64];
+	void *got;
+	size_t bytes;
+
+	for (unsigned int i = 0; i < PUTS; i++) {
+		int key_bytes = snprintf(key, sizeof(key), "k%u.%u", me, i);
+		int value_bytes = snprintf(value, sizeof(value), "value %u of %u", i, me);
+
+		if (store_put(s, key, (size_t)key_bytes, value, (size_t)value_bytes, NULL) < 0 ||
+		    store_get(s, key, (size_t)key_bytes, &got, &bytes) < 0)
+			abort();
+		if (bytes != (size_t)value_bytes || memcmp(got, value, bytes) != 0)
+			abort();
+		free(got);
+		if (i % 4 == me && store_sync(s) < 0)
+			abort();
+		if (i % 8 == me && store_rotate(s) < 0)
+			abort();
+		store_stats(s, &stats);
+		if (stats.log.durable_offset < durable_offset)
+			abort(); /* a sync of the old segment has ended after the rotation */
+		durable_offset = stats.log.durable_offset;
+	}
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	struct store_fixture *f = *state;
+	pthread_t threads[THREADS];
+
+	open_small(f);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, put_many, f->s), 0);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(stats_of(f).files, THREADS * PUTS);
+	assert_true(stats_of(f).log.segments > 10);
+	fixture_close_store(f);
+	open_small(f);
+	assert_int_equal(stats_of(f).files, THREADS * PUTS);
+	assert_int_equal(stats_of(f).recovery.records, THREADS * PUTS);
+}
+
+#define TEST(name, fn)                                                      \
+	{                                                                   \
+		name, fn, store_fixture_setup, store_fixture_teardown, NULL \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		{ "names", test_names, NULL, NULL, NULL },
+		TEST("rotation by size", test_rotation_by_size),
+		TEST("a commit larger than a segment", test_large_commits),
+		TEST("rotate by hand", test_rotate_by_hand),
+		TEST("no active segment", test_no_active_segment),
+		TEST("a segment is missing", test_missing_segment),
+		TEST("the last segment is missing", test_last_segment_missing),
+		TEST("a segment is damaged", test_damaged_segment),
+		TEST("a segment is damaged while open", test_damage_behind_our_back),
+		TEST("threads", test_threads),
+	};
+
+	return cmocka_run_group_tests_name("segments", tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Rotation: the active segment is synced, renamed to the next number and never written again; a new
+ * one takes its name.  Nothing in the new one can be durable before all of the old one is.
+ *
+ * Killed between the two steps there is no active segment: the next open makes one.  The durable
+ * mark names the segment that it speaks of, so an older one says nothing about the new one. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "writer/log_writer_private.h"
+#include "writer/synced_mark.h"
+
+#define RETRY_SHARE \
+	16 /* of a segment: that much is appended before a failed rotation is tried again */
+
+/* Makes all of the active segment durable.  It is held back from appends for as long as that takes:
+ * what the interval has not synced yet. */
+static int sync_all_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	int err = log_writer_restore_tail_locked(w);
+
+	if (err == 0)
+		err = log_writer_flush_locked(w);
+	if (err < 0)
+		return err;
+	if (w->durable_offset < w->written_offset) {
+		err = io_fdatasync(w->io, w->fd);
+		if (err < 0) {
+			log_writer_poison_locked(w, err);
+			return -EIO;
+		}
+		w->syncs++;
+	}
+	w->durable_offset = w->written_offset;
+	w->oldest_unsynced_ns = 0;
+	w->waiting = 0; /* all are served */
+	thread_check(pthread_cond_broadcast(&w->synced));
+	thread_check(pthread_cond_signal(&w->wake));
+	return 0;
+}
+
+/* Makes an empty active segment, locked.  Returns its descriptor. */
+static int new_active(struct log_writer *w)
+{
+	int fd = io_open(w->io, w->dir_fd, w->name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = io_lock(w->io, fd);
+	if (err == 0)
+		return fd;
+	(void)io_close(w->io, &fd);
+	(void)!io_unlink(w->io, w->dir_fd, w->name); /* the rename back will say so */
+	return err;
+}
+
+/* Gives the active segment its number for a name and makes the next one.  On failure the log goes
+ * on in the old one, under its old name; where even that fails, it is poisoned. */
+static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w->lock)
+{
+	char sealed[SEGMENT_NAME_BYTES];
+	int fd, err;
+
+	segment_name(w->active_number, sealed);
+	err = io_rename(w->io, w->dir_fd, w->name, sealed);
+	if (err < 0)
+		return err;
+	fd = new_active(w);
+	if (fd < 0) {
+		err = io_rename(w->io, w->dir_fd, sealed, w->name);
+		if (err < 0)
+			log_writer_poison_locked(w, err);
+		return fd;
+	}
+	err = io_fsync(w->io, w->dir_fd);
+	if (err < 0) {
+		/* Nobody knows which names a power cut would leave: nothing more may be promised.
+		 */
+		log_writer_poison_locked(w, err);
+		(void)io_close(w->io, &fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	int fd = -1, err;
+
+	err = segments_reserve(&w->segments);
+	if (err == 0)
+		err = sync_all_locked(w);
+	if (err == 0)
+		err = rename_and_make_locked(w, &fd);
+	if (err < 0)
+		return w->poison < 0 ? -EIO : err;
+	segments_add(&w->segments, w->active_number, w->active_start,
+		     w->end_offset - w->active_start, w->fd);
+	w->fd = fd;
+	w->active_start = w->end_offset;
+	w->active_number++;
+	synced_mark_write(w->io, w->mark_fd, w->active_number, 0);
+	return 0;
+}
+
+static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint64_t in_file = w->end_offset - w->active_start;
+
+	return w->segment_bytes_max > 0 && in_file > 0 && in_file + bytes > w->segment_bytes_max &&
+	       w->end_offset >= w->rotate_from;
+}
+
+int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
+{
+	int err = 0;
+
+	while (w->poison == 0 && is_full_locked(w, bytes)) {
+		if (w->syncing) {
+			cond_wait(&w->synced, &w->lock);
+			continue;
+		}
+		err = rotate_locked(w);
+		if (err < 0)
+			w->rotate_from = w->end_offset + w->segment_bytes_max / RETRY_SHARE;
+	}
+	return w->poison < 0 ? -EIO : 0;
+}
+
+int log_writer_rotate(struct log_writer *w)
+{
+	int err = 0;
+
+	mutex_lock(&w->lock);
+	while (w->syncing)
+		cond_wait(&w->synced, &w->lock);
+	if (w->poison < 0)
+		err = -EIO;
+	else if (w->end_offset > w->active_start)
+		err = rotate_locked(w);
+	mutex_unlock(&w->lock);
+	return err;
+}

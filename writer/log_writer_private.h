@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by log_writer.c (appending, syncing, reading), log_rotate.c (sealing the active segment)
+ * and log_open.c (open, recovery, close). */
+#ifndef FREYJAFS_WRITER_LOG_WRITER_PRIVATE_H
+#define FREYJAFS_WRITER_LOG_WRITER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "writer/log_writer.h"
+#include "writer/segments.h"
+#include "writer/thread.h"
+
+/* Somebody who asked to be called when the log is durable up to 'offset'. */
+struct sync_request {
+	struct sync_request *next;
+	uint64_t offset;
+	log_sync_fn done;
+	void *arg;
+};
+
+struct log_writer {
+	/* Constant after open. */
+	struct io *io;
+	char *path;
+	char *name; /* of the active segment, in 'dir_fd' */
+	int dir_fd;
+	int mark_fd; /* owned; written by whoever has 'syncing' set, or the lock while it is not */
+	uint64_t segment_bytes_max; /* 0: the log is one file for ever */
+	bool keeps_going;	    /* a missing segment does not keep the log from opening */
+	int64_t fsync_interval_ns;
+	size_t buffer_room; /* 0: no buffer */
+	uint8_t *buffer;
+	pthread_t syncer;
+
+	struct segments segments; /* the sealed ones; has a lock of its own, inside 'lock' */
+
+	/* Released around fdatasync(), so appends go on during a sync. */
+	struct mutex lock;
+	pthread_cond_t wake;	 /* with lock: the syncer has something new to look at */
+	pthread_cond_t synced;	 /* with lock: a sync ended */
+	pthread_cond_t gathered; /* with lock: as many wait as before */
+
+	/* All below: by lock.  Offsets are log positions (segments.h). */
+	int fd GUARDED;			/* the active segment; owned; changes while nobody syncs */
+	uint64_t active_number GUARDED; /* the number that it will be sealed under */
+	uint64_t active_start GUARDED;	/* position of its first byte */
+	uint64_t rotate_from
+		GUARDED; /* no rotation before the log ends here: the last one failed */
+	uint64_t end_offset GUARDED;
+	uint64_t written_offset GUARDED;
+	uint64_t durable_offset GUARDED; /* moves after fdatasync(), not when it is queued */
+	uint64_t last_timestamp_ns GUARDED;
+	uint64_t oldest_unsynced_ns GUARDED; /* monotonic; 0: no deadline is running */
+	bool tail_dirty GUARDED;   /* bytes of a failed write may stand behind written_offset */
+	bool syncing GUARDED;	   /* a sync runs, or waits for company */
+	bool gathering GUARDED;	   /* it waits for company */
+	uint32_t waiting GUARDED;  /* callers that the next sync will serve */
+	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
+	uint64_t sync_ns_last GUARDED;
+	bool stopping GUARDED;
+	int poison GUARDED; /* 0 or the first -errno of a sync; never reset */
+	struct sync_request *requests GUARDED;
+	struct sync_request **requests_tail GUARDED;
+
+	uint64_t appends GUARDED;
+	uint64_t syncs GUARDED;
+	uint64_t sync_ns_max GUARDED;
+};
+
+/* --- log_writer.c --- */
+
+void log_writer_poison_locked(struct log_writer *w, int err) REQUIRES(w->lock);
+/* Takes away what a failed write may have left behind the last whole record. */
+int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+/* Writes the buffer out.  On failure it keeps its records. */
+int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+void *log_writer_syncer_main(void *arg);
+
+/* --- log_rotate.c --- */
+
+/* Seals the active segment if 'bytes' more would make it too large.  May release the lock while it
+ * waits for a sync to end.  0 also when it could not be sealed and the log goes on in it; -EIO:
+ * poisoned. */
+int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
+	REQUIRES(w->lock) WARN_UNUSED;
+
+#endif
