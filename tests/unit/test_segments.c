@@ -321,13 +321,13 @@ static void *put_many(void *arg)
 	unsigned int me = threads++ % THREADS;
 	struct store_stats stats;
 	uint64_t durable_offset = 0;
-	char key[32], value[64];
+	char key[32], value[512];
 	void *got;
 	size_t bytes;
 
 	for (unsigned int i = 0; i < PUTS; i++) {
 		int key_bytes = snprintf(key, sizeof(key), "k%u.%u", me, i);
-		int value_bytes = snprintf(value, sizeof(value), "value %u of %u", i, me);
+		int value_bytes = snprintf(value, sizeof(value), "%-400u of %u", i, me);
 
 		if (store_put(s, key, (size_t)key_bytes, value, (size_t)value_bytes, NULL) < 0 ||
 		    store_get(s, key, (size_t)key_bytes, &got, &bytes) < 0)
