@@ -64,6 +64,7 @@ static void print_recovery(FILE *f, const struct log_recovery *r)
 		fprintf(f, "recovered_reason: %s\n", record_reason_text(r->stop.reason));
 	fprintf(f, "recovered_records: %" PRIu64 "\n", r->records);
 	fprintf(f, "recovered_segments: %" PRIu64 "\n", r->segments);
+	fprintf(f, "recovered_from_hints: %" PRIu64 "\n", r->hints);
 	fprintf(f, "missing_segments_accepted: %" PRIu64 "\n", r->segments_missing);
 	fprintf(f, "recovered_cut_bytes: %" PRIu64 "\n", r->file_bytes - r->kept_bytes);
 	fprintf(f, "quarantine: %s\n", r->quarantine[0] == '\0' ? "none" : r->quarantine);

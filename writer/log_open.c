@@ -125,7 +125,14 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 			 log_replay_fn fn, void *arg, struct log_recovery *rec,
 			 struct diag *diag) NO_THREAD_SAFETY
 {
-	char name[SEGMENT_NAME_BYTES], path[PATH_MAX + SEGMENT_NAME_BYTES];
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.segment_fd = seg->fd,
+		.name = hint_name,
+	};
 	struct log_tail t = {
 		.io = w->io,
 		.dir_fd = w->dir_fd,
@@ -141,7 +148,16 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 
 	segment_name(seg->number, name);
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	err = hint_file_name(name, hint_name, sizeof(hint_name));
+	if (err < 0)
+		return err; /* cannot be */
+	t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	if (t.hint == NULL)
+		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
 	err = log_tail_replay(&t, fn, arg, diag);
+	hint_writer_close(t.add_to, err == 0 ? &about : NULL);
+	rec->hints += t.hint != NULL;
+	hint_reader_close(t.hint);
 	if (err < 0)
 		return err;
 	rec->records += t.records;
@@ -162,15 +178,65 @@ static int replay_all_sealed(struct log_writer *w, const char *dir, log_replay_f
 	return err;
 }
 
+/* Says what a hint of the active segment would be about; false: it has none. */
+static bool active_hint(struct log_writer *w, uint64_t file_bytes, char hint_name[NAME_MAX + 1],
+			struct hint_about *ret) NO_THREAD_SAFETY
+{
+	*ret = (struct hint_about){
+		.segment = w->active_number,
+		.segment_bytes = file_bytes,
+		.segment_fd = w->fd,
+		.name = hint_name,
+	};
+	return w->segment_bytes_max > 0 && hint_file_name(w->name, hint_name, NAME_MAX + 1) == 0;
+}
+
+/* Takes the hint that a clean close has left, if all of the file is known to be durable. */
+static void use_active_hint(struct log_writer *w, struct log_tail *t)
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (t->durable_bytes == t->file_bytes && t->file_bytes > 0 &&
+	    active_hint(w, t->file_bytes, hint_name, &about))
+		t->hint = hint_reader_open(w->io, w->dir_fd, &about);
+}
+
+/* The segment is about to grow. */
+static void drop_active_hint(struct log_writer *w)
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (active_hint(w, 0, hint_name, &about))
+		(void)!io_unlink(w->io, w->dir_fd, hint_name); /* or it is seen to be too old */
+}
+
+/* Leaves a hint, so that the next open need not read the segment. */
+static void leave_active_hint(struct log_writer *w) NO_THREAD_SAFETY
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (w->end_offset > w->active_start &&
+	    active_hint(w, w->end_offset - w->active_start, hint_name, &about))
+		hint_file_make(w->io, w->dir_fd, &about, NULL);
+}
+
 /* Replays the active segment, cuts a torn tail, and makes durable what is left: what a reader sees
  * from here on must not be lost by a power cut that follows a crash of the process alone. */
 static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_fn fn, void *arg,
 			  struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
 {
-	int err = log_tail_replay(t, fn, arg, diag);
+	int err;
 
+	use_active_hint(w, t);
+	err = log_tail_replay(t, fn, arg, diag);
+	rec->hints += t->hint != NULL;
+	hint_reader_close(t->hint);
 	if (err < 0)
 		return err;
+	drop_active_hint(w);
 	if (t->stop.scan != RECORD_END) {
 		err = log_tail_cut(t, rec->quarantine, sizeof(rec->quarantine), diag);
 		if (err < 0)
@@ -259,6 +325,7 @@ static void destroy(struct log_writer *w) NO_THREAD_SAFETY
 	(void)io_close(w->io, &w->mark_fd);
 	(void)io_close(w->io, &w->fd); /* synced before, or failed before */
 	(void)io_close(w->io, &w->dir_fd);
+	thread_check(pthread_cond_destroy(&w->sealed));
 	thread_check(pthread_cond_destroy(&w->gathered));
 	thread_check(pthread_cond_destroy(&w->synced));
 	thread_check(pthread_cond_destroy(&w->wake));
@@ -290,6 +357,7 @@ static struct log_writer *create(const struct log_writer_config *config,
 	cond_init(&w->wake);
 	cond_init(&w->synced);
 	cond_init(&w->gathered);
+	cond_init(&w->sealed);
 	w->path = strdup(config->file_path);
 	w->name = strdup(name);
 	if (w->buffer_room > 0)
@@ -299,6 +367,19 @@ static struct log_writer *create(const struct log_writer_config *config,
 		return NULL;
 	}
 	return w;
+}
+
+static int start_threads(struct log_writer *w, bool background, struct diag *diag) NO_THREAD_SAFETY
+{
+	int err = -pthread_create(&w->syncer, NULL, log_writer_syncer_main, w);
+
+	if (err < 0)
+		return diag_set(diag, err, "%s: cannot start the sync thread: %s", w->path,
+				strerror(-err));
+	w->hint_from = w->active_number;
+	if (background && w->segment_bytes_max > 0) /* without it the next open writes hints */
+		w->has_hinter = pthread_create(&w->hinter, NULL, log_writer_hinter_main, w) == 0;
+	return 0;
 }
 
 int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn fn, void *arg,
@@ -328,12 +409,8 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 	if (w == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", config->file_path);
 	err = open_and_recover(w, dir, fn, arg, &recovery, diag);
-	if (err == 0) {
-		err = -pthread_create(&w->syncer, NULL, log_writer_syncer_main, w);
-		if (err < 0)
-			(void)diag_set(diag, err, "%s: cannot start the sync thread: %s", w->path,
-				       strerror(-err));
-	}
+	if (err == 0)
+		err = start_threads(w, !config->no_background, diag);
 	if (err < 0) {
 		destroy(w);
 		return err;
@@ -359,9 +436,15 @@ int log_writer_close(struct log_writer *w)
 	mutex_lock(&w->lock);
 	w->stopping = true;
 	thread_check(pthread_cond_signal(&w->wake));
+	thread_check(pthread_cond_signal(&w->sealed));
 	mutex_unlock(&w->lock);
+	atomic_store(&w->stop_hinter, true);
 	thread_check(pthread_join(w->syncer, NULL));
+	if (w->has_hinter)
+		thread_check(pthread_join(w->hinter, NULL));
 	err = log_writer_sync(w);
+	if (err == 0)
+		leave_active_hint(w);
 	destroy(w);
 	return err;
 }

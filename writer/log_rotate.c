@@ -6,7 +6,9 @@
  * mark names the segment that it speaks of, so an older one says nothing about the new one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 
+#include "writer/hint_file.h"
 #include "writer/log_writer_private.h"
 #include "writer/synced_mark.h"
 
@@ -101,6 +103,7 @@ static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	w->fd = fd;
 	w->active_start = w->end_offset;
 	w->active_number++;
+	thread_check(pthread_cond_signal(&w->sealed));
 	synced_mark_write(w->io, w->mark_fd, w->active_number, 0);
 	return 0;
 }
@@ -142,4 +145,48 @@ int log_writer_rotate(struct log_writer *w)
 		err = rotate_locked(w);
 	mutex_unlock(&w->lock);
 	return err;
+}
+
+/* --- hints --- */
+
+/* Writes the hint of a sealed segment, through a descriptor of its own. */
+static void make_hint(struct log_writer *w, const struct segment *seg)
+{
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.name = hint_name,
+	};
+
+	segment_name(seg->number, name);
+	about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	if (about.segment_fd < 0 || hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
+		return;
+	hint_file_make(w->io, w->dir_fd, &about, &w->stop_hinter);
+	(void)io_close(w->io, &about.segment_fd);
+}
+
+/* A segment that is sealed while the log is open gets its hint here; one that had none when the log
+ * was opened got it then. */
+void *log_writer_hinter_main(void *arg)
+{
+	struct log_writer *w = arg;
+	uint64_t number = w->hint_from;
+	struct segment seg;
+
+	mutex_lock(&w->lock);
+	while (!w->stopping) {
+		if (number == w->active_number) {
+			cond_wait(&w->sealed, &w->lock);
+			continue;
+		}
+		mutex_unlock(&w->lock);
+		if (segments_by_number(&w->segments, number, &seg))
+			make_hint(w, &seg);
+		number++;
+		mutex_lock(&w->lock);
+	}
+	mutex_unlock(&w->lock);
+	return NULL;
 }

@@ -97,13 +97,19 @@ static int take(struct log_tail *t, struct group *g, const struct log_entry *ent
 	return err;
 }
 
+static int next_entry(struct log_tail *t, struct log_reader *r, struct log_entry *ret)
+{
+	return t->hint != NULL ? hint_reader_next(t->hint, ret) : log_reader_next(r, ret);
+}
+
 static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, log_replay_fn fn,
 		    void *arg, struct diag *diag)
 {
 	struct log_entry entry;
 	int err;
 
-	while ((err = log_reader_next(r, &entry)) > 0) {
+	while ((err = next_entry(t, r, &entry)) > 0) {
+		hint_writer_add(t->add_to, &entry);
 		if (entry.rec.timestamp_ns > t->last_timestamp_ns)
 			t->last_timestamp_ns = entry.rec.timestamp_ns;
 		entry.offset += t->start;
@@ -116,7 +122,8 @@ static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, l
 				"%s: reading failed after offset %" PRIu64
 				": %s; nothing was changed",
 				t->path, t->kept_bytes, strerror(-err));
-	t->stop = log_reader_stop(r);
+	t->stop = t->hint != NULL ? (struct log_stop){ .offset = t->file_bytes, .scan = RECORD_END }
+				  : log_reader_stop(r);
 	if (g->count > 0) {
 		/* Whatever stands behind it, the group has no end: the log stops where it began. */
 		if (t->stop.scan == RECORD_END)
@@ -161,13 +168,14 @@ static int check_durable(const struct log_tail *t, struct diag *diag)
 int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag *diag)
 {
 	struct group group = { 0 };
-	struct log_reader *reader;
-	int err;
+	struct log_reader *reader = NULL;
+	int err = 0;
 
 	t->kept_bytes = 0;
 	t->records = 0;
 	t->last_timestamp_ns = 0;
-	err = log_reader_open(t->io, t->fd, 0, t->file_bytes, &reader);
+	if (t->hint == NULL)
+		err = log_reader_open(t->io, t->fd, 0, t->file_bytes, &reader);
 	if (err < 0)
 		return diag_set(diag, err, "%s: out of memory", t->path);
 	err = read_all(t, reader, &group, fn, arg, diag);

@@ -5,6 +5,7 @@
 #ifndef FREYJAFS_WRITER_LOG_TAIL_H
 #define FREYJAFS_WRITER_LOG_TAIL_H
 
+#include "writer/hint_file.h"
 #include "writer/log_writer.h"
 
 /* One log file while it is being opened. */
@@ -16,8 +17,10 @@ struct log_tail {
 	const char *path; /* for messages */
 	uint64_t start;	  /* log position of its first byte (segments.h) */
 	uint64_t file_bytes;
-	uint64_t durable_bytes; /* from the durable mark */
-	bool sealed;		/* all of it has to be whole */
+	uint64_t durable_bytes;	    /* from the durable mark */
+	bool sealed;		    /* all of it has to be whole */
+	struct hint_reader *hint;   /* borrowed; read instead of the segment; may be NULL */
+	struct hint_writer *add_to; /* borrowed; gets every record of the segment; may be NULL */
 
 	/* Found by log_tail_replay(). */
 	uint64_t kept_bytes;

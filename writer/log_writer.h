@@ -49,6 +49,9 @@ struct log_writer_config {
 	int64_t segment_size_bytes;
 	/* Opens the log also when sealed segments are missing among those that are there. */
 	bool accept_missing_segments;
+	/* For tests: nothing runs but what was asked for.  Hints are then written at the next open.
+	 */
+	bool no_background;
 	struct io *io; /* NULL: the operating system */
 };
 
@@ -61,11 +64,12 @@ typedef int (*log_replay_fn)(void *arg, const struct log_entry *entries, size_t 
 /* What opening found and did. */
 struct log_recovery {
 	/* Of the active segment: */
-	uint64_t file_bytes;	   /* before recovery */
-	uint64_t kept_bytes;	   /* where it ends now */
-	uint64_t durable_bytes;	   /* from the durable mark; 0 without one */
-	uint64_t records;	   /* in all segments */
-	uint64_t segments;	   /* sealed ones */
+	uint64_t file_bytes;	/* before recovery */
+	uint64_t kept_bytes;	/* where it ends now */
+	uint64_t durable_bytes; /* from the durable mark; 0 without one */
+	uint64_t records;	/* in all segments */
+	uint64_t segments;	/* sealed ones */
+	uint64_t hints;		/* segments, the active one included, whose hint was read instead */
 	uint64_t segments_missing; /* accepted by the config */
 	struct log_stop stop; /* why it ends there; stop.scan is RECORD_END when nothing was cut */
 	char quarantine[128]; /* where the cut bytes were saved, relative to the log's directory; ""

@@ -5,6 +5,7 @@
 #define FREYJAFS_WRITER_LOG_WRITER_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "writer/log_writer.h"
@@ -32,6 +33,10 @@ struct log_writer {
 	size_t buffer_room; /* 0: no buffer */
 	uint8_t *buffer;
 	pthread_t syncer;
+	bool has_hinter;
+	uint64_t hint_from;	 /* number of the first segment that it looks at */
+	pthread_t hinter;	 /* writes hints of sealed segments */
+	atomic_bool stop_hinter; /* in the middle of one, too */
 
 	struct segments segments; /* the sealed ones; has a lock of its own, inside 'lock' */
 
@@ -39,6 +44,7 @@ struct log_writer {
 	struct mutex lock;
 	pthread_cond_t wake;	 /* with lock: the syncer has something new to look at */
 	pthread_cond_t synced;	 /* with lock: a sync ended */
+	pthread_cond_t sealed;	 /* with lock: a segment was sealed, or the log is being closed */
 	pthread_cond_t gathered; /* with lock: as many wait as before */
 
 	/* All below: by lock.  Offsets are log positions (segments.h). */
@@ -78,6 +84,8 @@ int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 void *log_writer_syncer_main(void *arg);
 
 /* --- log_rotate.c --- */
+
+void *log_writer_hinter_main(void *arg);
 
 /* Seals the active segment if 'bytes' more would make it too large.  May release the lock while it
  * waits for a sync to end.  0 also when it could not be sealed and the log goes on in it; -EIO:

@@ -191,6 +191,20 @@ bool segments_get(struct segments *s, size_t index, struct segment *ret)
 	return there;
 }
 
+bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret)
+{
+	bool there = false;
+
+	thread_check(pthread_rwlock_rdlock(&s->lock));
+	for (size_t i = s->count; i > 0 && !there; i--) { /* mostly the last */
+		there = s->list[i - 1].number == number;
+		if (there)
+			*ret = s->list[i - 1];
+	}
+	thread_check(pthread_rwlock_unlock(&s->lock));
+	return there;
+}
+
 /* Returns the segment that holds 'position', or NULL. */
 static const struct segment *find_locked(const struct segments *s, uint64_t position)
 {

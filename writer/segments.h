@@ -59,6 +59,8 @@ uint64_t segments_next_number(struct segments *s);
 uint64_t segments_end(struct segments *s);
 /* Copies segment 'index' (0 ...).  False: there are not so many. */
 bool segments_get(struct segments *s, size_t index, struct segment *ret);
+/* Copies the segment of that number. */
+bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret);
 /* Copies the segment that holds 'position'. */
 bool segments_find(struct segments *s, uint64_t position, struct segment *ret);
 

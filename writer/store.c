@@ -106,6 +106,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 		.segment_size_bytes = config->segment_size_bytes != 0 ? config->segment_size_bytes
 								      : STORE_SEGMENT_SIZE_DEFAULT,
 		.accept_missing_segments = config->accept_missing_segments,
+		.no_background = config->no_background,
 		.io = s->io,
 	};
 	char *path;

@@ -42,7 +42,8 @@ struct store_config {
 	int64_t segment_size_bytes; /* as log_writer_config; 0: STORE_SEGMENT_SIZE_DEFAULT */
 	/* As log_writer_config.  Commits about what is missing are then left out, and counted. */
 	bool accept_missing_segments;
-	uint32_t uid, gid; /* of nodes whose log record names none */
+	bool no_background; /* as log_writer_config */
+	uint32_t uid, gid;  /* of nodes whose log record names none */
 	mode_t umask; /* files are 0666 less this, directories 0777 less this, where no record says
 			 else */
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the

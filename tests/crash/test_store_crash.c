@@ -212,6 +212,7 @@ static int open_store(const struct mode *mode, struct simdisk *d, struct store *
 		.fsync_interval_ns = mode->interval_ns,
 		.buffer_size_bytes = mode->buffer_bytes,
 		.segment_size_bytes = mode->segment_bytes,
+		.no_background = true,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
 		.umask = TREE_UMASK,

@@ -182,6 +182,7 @@ static int open_store(struct world *w, struct io *io, struct diag *diag)
 		.fsync_interval_ns = w->scenario->interval_ns,
 		.buffer_size_bytes = w->scenario->buffer_bytes,
 		.segment_size_bytes = w->scenario->segment_bytes,
+		.no_background = true,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
 		.umask = TREE_UMASK,

@@ -280,6 +280,8 @@ static void test_damaged_segment(void **state)
 	fixture_close_store(f);
 	file = unit_read_file(segment_path(f, 1));
 	for (int torn = 0; torn < 2; torn++) {
+		if (!torn) /* it is to be read; a hint of another size does not count */
+			(void)unlink(unit_path("%s/000001.hint", f->data_dir));
 		file.data[file.bytes - 1] ^= 1;
 		unit_write_file(segment_path(f, 1), file.data, torn ? file.bytes - 1 : file.bytes);
 		assert_int_equal(try_open(f, false, &diag), -EBADMSG);
@@ -307,6 +309,150 @@ static void test_damage_behind_our_back(void **state)
 	unit_write_file(segment_path(f, 1), file.data, file.bytes);
 	free(file.data);
 	assert_int_equal(ops_read(f->s, "a", "value"), -EIO);
+}
+
+/* --- hints --- */
+
+static const char *hint_path(const struct store_fixture *f, const char *name)
+{
+	return unit_path("%s/%s.hint", f->data_dir, name);
+}
+
+static void reopen_small(struct store_fixture *f)
+{
+	fixture_close_store(f);
+	open_small(f);
+}
+
+/* A store of three sealed segments and an active one, with all of their hints. */
+static void make_hinted(struct store_fixture *f)
+{
+	open_small(f);
+	write_files(f, 10, 1);
+	assert_int_equal(ops_rename(f->s, "f00", "f10", 0), 0);
+	reopen_small(f); /* writes what was not written yet */
+	assert_int_equal(stats_of(f).recovery.segments, 3);
+	fixture_close_store(f);
+}
+
+static void check_hinted(struct store_fixture *f, uint64_t hints)
+{
+	open_small(f);
+	assert_int_equal(stats_of(f).recovery.hints, hints);
+	assert_int_equal(stats_of(f).recovery.records, 11);
+	assert_int_equal(ops_read(f->s, "f10", value_of(0, 1)), 0);
+	for (unsigned int i = 1; i < 10; i++)
+		assert_int_equal(ops_read(f->s, unit_path("f%02u", i), value_of(i, 1)), 0);
+	assert_int_equal(stats_of(f).files, 10);
+	assert_false(unit_exists(hint_path(f, "active"))); /* the segment may grow now */
+	fixture_close_store(f);
+}
+
+static void test_hints_are_used(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file file;
+
+	make_hinted(f);
+	check_hinted(f, 4);
+	assert_int_equal(unlink(hint_path(f, "000002")), 0);
+	check_hinted(f, 3);
+	check_hinted(f, 4); /* made again */
+	/* It is read instead of the segment: what is wrong there is seen by who reads the value. */
+	file = unit_read_file(segment_path(f, 2));
+	file.data[100] ^= 1;
+	unit_write_file(segment_path(f, 2), file.data, file.bytes);
+	free(file.data);
+	open_small(f);
+	assert_int_equal(stats_of(f).recovery.hints, 4);
+	assert_int_equal(ops_read(f->s, "f03", value_of(3, 1)), -EIO);
+	assert_int_equal(ops_read(f->s, "f04", value_of(4, 1)), 0);
+}
+
+/* Every byte of a hint, flipped: it is not used, and made again. */
+static void test_damaged_hints(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file file;
+	size_t step = UNIT_SANITIZED ? 7 : 1;
+
+	make_hinted(f);
+	file = unit_read_file(hint_path(f, "000003"));
+	for (size_t i = 0; i < file.bytes; i += step) {
+		file.data[i] ^= 0x10;
+		unit_write_file(hint_path(f, "000003"), file.data, file.bytes);
+		check_hinted(f, 3);
+		file.data[i] ^= 0x10;
+	}
+	for (size_t bytes = 0; bytes < file.bytes; bytes += step) {
+		unit_write_file(hint_path(f, "000003"), file.data, bytes);
+		check_hinted(f, 3);
+	}
+	check_hinted(f, 4);
+	free(file.data);
+}
+
+/* Whole hints, but of something else. */
+static void test_hints_of_others(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file other, mine, segment;
+
+	make_hinted(f);
+	other = unit_read_file(hint_path(f, "000001"));
+	mine = unit_read_file(hint_path(f, "000002"));
+	unit_write_file(hint_path(f, "000002"), other.data, other.bytes);
+	check_hinted(f, 3);
+	/* Of the same segment, as it was before its last record changed. */
+	open_small(f);
+	ops_write_ok(f->s, "x", "1");
+	fixture_close_store(f);
+	free(other.data);
+	other = unit_read_file(hint_path(f, "active"));
+	segment = unit_read_file(f->log_path);
+	open_small(f);
+	ops_write_ok(f->s, "x", "2");
+	fixture_close_store(f);
+	assert_int_equal(truncate(f->log_path, (off_t)segment.bytes - 22), 0);
+	assert_int_equal(unlink(unit_path("%s/active.synced", f->data_dir)), 0);
+	open_small(f);
+	ops_write_ok(f->s, "y", "3");
+	fixture_close_store(f);
+	assert_int_equal(unit_file_bytes(f->log_path), segment.bytes);
+	unit_write_file(hint_path(f, "active"), other.data, other.bytes);
+	open_small(f);
+	assert_int_equal(stats_of(f).recovery.hints, 3);
+	assert_int_equal(ops_read(f->s, "y", "3"), 0);
+	free(other.data);
+	free(mine.data);
+	free(segment.data);
+}
+
+/* Of a log whose end nobody knows to be durable, the active segment is read. */
+static void test_active_hint_needs_the_mark(void **state)
+{
+	struct store_fixture *f = *state;
+
+	make_hinted(f);
+	assert_int_equal(unlink(unit_path("%s/active.synced", f->data_dir)), 0);
+	check_hinted(f, 3);
+	check_hinted(f, 4);
+}
+
+static void test_hints_in_the_background(void **state)
+{
+	struct store_fixture *f = *state;
+
+	open_small(f);
+	ops_write_ok(f->s, "a", "1");
+	assert_int_equal(store_rotate(f->s), 0);
+	for (int i = 0; i < 6000 && !unit_exists(hint_path(f, "000001")); i++)
+		(void)usleep(10000);
+	assert_true(unit_exists(hint_path(f, "000001")));
+	assert_false(unit_exists(unit_path("%s/000001.hint.new", f->data_dir)));
+	assert_false(unit_exists(hint_path(f, "active")));
+	reopen_small(f);
+	assert_int_equal(stats_of(f).recovery.hints, 1);
 }
 
 /* --- threads --- */
@@ -382,6 +528,12 @@ int main(void)
 		TEST("the last segment is missing", test_last_segment_missing),
 		TEST("a segment is damaged", test_damaged_segment),
 		TEST("a segment is damaged while open", test_damage_behind_our_back),
+		TEST("hints are used", test_hints_are_used),
+		TEST("damaged hints", test_damaged_hints),
+		TEST("hints of others", test_hints_of_others),
+		TEST("the hint of the active segment needs the mark",
+		     test_active_hint_needs_the_mark),
+		TEST("hints in the background", test_hints_in_the_background),
 		TEST("threads", test_threads),
 	};
 

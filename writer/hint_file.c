@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/hint_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/crc32.h"
+#include "codec/le.h"
+#include "codec/record.h"
+
+#define BUFFER_BYTES ((size_t)256 * 1024)
+#define TEMP_SUFFIX  ".new"
+
+int hint_file_name(const char *log_name, char *ret, size_t ret_size)
+{
+	static const char suffix[] = ".data";
+	size_t n = strlen(log_name);
+	int len;
+
+	if (n > strlen(suffix) && strcmp(log_name + n - strlen(suffix), suffix) == 0)
+		n -= strlen(suffix);
+	len = snprintf(ret, ret_size, "%.*s.hint", (int)n, log_name);
+	return len < 0 || (size_t)len >= ret_size ? -ENAMETOOLONG : 0;
+}
+
+/* Reads the first bytes of the last record of a segment: its CRC. */
+static bool read_last_crc(struct io *io, int fd, uint64_t offset, uint32_t *ret)
+{
+	uint8_t bytes[sizeof(*ret)];
+
+	if (io_pread_all(io, fd, bytes, sizeof(bytes), offset) != (ssize_t)sizeof(bytes))
+		return false;
+	*ret = le32_load(bytes);
+	return true;
+}
+
+/* --- reading --- */
+
+struct hint_reader {
+	uint8_t *bytes; /* owned; the whole file, checked */
+	size_t byte_count, pos;
+	uint64_t offset; /* of the next record in the segment */
+};
+
+/* Says whether the hint speaks of this very segment. */
+static bool is_about(struct io *io, const struct hint_header *h, const struct hint_about *about)
+{
+	uint32_t crc;
+
+	return h->segment == about->segment && h->segment_bytes == about->segment_bytes &&
+	       h->records > 0 &&
+	       read_last_crc(io, about->segment_fd, h->last_record_offset, &crc) &&
+	       crc == h->last_record_crc;
+}
+
+/* Reads a whole file of at most 'bytes_max'. */
+static uint8_t *read_file(struct io *io, int dir_fd, const char *name, uint64_t bytes_max,
+			  size_t *ret_bytes)
+{
+	int fd = io_open(io, dir_fd, name, O_RDONLY, 0);
+	struct io_stat st = { 0 };
+	uint8_t *bytes = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (io_stat(io, fd, &st) == 0 && st.size_bytes > 0 && st.size_bytes <= bytes_max)
+		bytes = malloc((size_t)st.size_bytes);
+	if (bytes != NULL &&
+	    io_pread_all(io, fd, bytes, (size_t)st.size_bytes, 0) != (ssize_t)st.size_bytes) {
+		free(bytes);
+		bytes = NULL;
+	}
+	(void)io_close(io, &fd);
+	*ret_bytes = (size_t)st.size_bytes;
+	return bytes;
+}
+
+struct hint_reader *hint_reader_open(struct io *io, int dir_fd, const struct hint_about *about)
+{
+	struct hint_reader *r;
+	struct hint_header h;
+
+	/* No entry is larger than its record. */
+	r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return NULL;
+	r->bytes = read_file(io, dir_fd, about->name, about->segment_bytes + HINT_HEADER_BYTES,
+			     &r->byte_count);
+	if (r->bytes == NULL || !hint_check(r->bytes, r->byte_count, &h) ||
+	    !is_about(io, &h, about)) {
+		hint_reader_close(r);
+		return NULL;
+	}
+	r->pos = HINT_HEADER_BYTES;
+	return r;
+}
+
+int hint_reader_next(struct hint_reader *r, struct log_entry *ret)
+{
+	size_t bytes;
+
+	if (r->pos == r->byte_count)
+		return 0;
+	bytes = hint_entry_decode(r->bytes + r->pos, r->byte_count - r->pos, &ret->rec,
+				  &ret->value_held_bytes);
+	ret->offset = r->offset;
+	ret->bytes = record_bytes(ret->rec.key_bytes, ret->rec.value_bytes);
+	r->offset += ret->bytes;
+	r->pos += bytes;
+	return 1;
+}
+
+void hint_reader_close(struct hint_reader *r)
+{
+	if (r == NULL)
+		return;
+	free(r->bytes);
+	free(r);
+}
+
+/* --- writing --- */
+
+struct hint_writer {
+	struct io *io;
+	int dir_fd;
+	int fd;
+	char name[NAME_MAX + 1]; /* while it is not complete */
+	uint8_t *buffer;
+	size_t buffered;
+	uint64_t written; /* bytes of the file */
+	uint32_t body_crc;
+	struct hint_header header;
+	bool failed;
+};
+
+struct hint_writer *hint_writer_open(struct io *io, int dir_fd, const char *name)
+{
+	struct hint_writer *w = calloc(1, sizeof(*w));
+	int len;
+
+	if (w == NULL)
+		return NULL;
+	w->io = io;
+	w->dir_fd = dir_fd;
+	w->written = HINT_HEADER_BYTES; /* which comes last */
+	len = snprintf(w->name, sizeof(w->name), "%s" TEMP_SUFFIX, name);
+	w->fd = -1;
+	w->buffer = malloc(BUFFER_BYTES);
+	if (w->buffer != NULL && len > 0 && (size_t)len < sizeof(w->name))
+		w->fd = io_open(io, dir_fd, w->name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (w->fd < 0) {
+		free(w->buffer);
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+static void write_out(struct hint_writer *w, const void *bytes, size_t n)
+{
+	if (!w->failed && io_pwrite_all(w->io, w->fd, bytes, n, w->written) < 0)
+		w->failed = true;
+	w->written += n;
+}
+
+static void flush(struct hint_writer *w)
+{
+	if (w->buffered > 0)
+		write_out(w, w->buffer, w->buffered);
+	w->buffered = 0;
+}
+
+void hint_writer_add(struct hint_writer *w, const struct log_entry *entry)
+{
+	const struct record *rec = &entry->rec;
+	uint8_t *out, *large = NULL;
+	uint32_t held;
+	size_t bytes;
+
+	if (w == NULL || w->failed)
+		return;
+	held = hint_held_bytes(rec->key, rec->key_bytes, rec->value_bytes);
+	bytes = hint_entry_bytes(rec->key_bytes, held);
+	if (held > entry->value_held_bytes) {
+		w->failed = true; /* a meta record that no version writes */
+		return;
+	}
+	if (w->buffered + bytes > BUFFER_BYTES)
+		flush(w);
+	if (bytes > BUFFER_BYTES) {
+		large = malloc(bytes);
+		w->failed = large == NULL;
+		if (w->failed)
+			return;
+	}
+	out = large != NULL ? large : w->buffer + w->buffered;
+	hint_entry_encode(rec, held, out);
+	w->body_crc = crc32_extend(w->body_crc, out, bytes);
+	if (large != NULL)
+		write_out(w, large, bytes);
+	else
+		w->buffered += bytes;
+	free(large);
+	w->header.records++;
+	w->header.last_record_offset = w->header.segment_bytes;
+	w->header.segment_bytes += entry->bytes;
+}
+
+/* Writes the header and gives the file its name. */
+static bool complete(struct hint_writer *w, const struct hint_about *about)
+{
+	uint8_t header[HINT_HEADER_BYTES];
+
+	flush(w);
+	if (w->failed || w->header.records == 0 || w->header.segment_bytes != about->segment_bytes)
+		return false;
+	w->header.segment = about->segment;
+	w->header.hint_bytes = w->written;
+	if (!read_last_crc(w->io, about->segment_fd, w->header.last_record_offset,
+			   &w->header.last_record_crc))
+		return false;
+	hint_header_encode(&w->header, w->body_crc, header);
+	return io_pwrite_all(w->io, w->fd, header, sizeof(header), 0) == 0 &&
+	       io_rename(w->io, w->dir_fd, w->name, about->name) == 0;
+}
+
+void hint_writer_close(struct hint_writer *w, const struct hint_about *about)
+{
+	if (w == NULL)
+		return;
+	if (about == NULL || !complete(w, about))
+		(void)!io_unlink(w->io, w->dir_fd, w->name); /* it would only lie about */
+	(void)io_close(w->io, &w->fd); /* what did not arrive, the CRC tells */
+	free(w->buffer);
+	free(w);
+}
+
+void hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
+		    const atomic_bool *stop)
+{
+	struct hint_writer *w;
+	struct log_reader *r;
+	struct log_entry entry;
+	int more = 0;
+
+	if (log_reader_open(io, about->segment_fd, 0, about->segment_bytes, &r) < 0)
+		return;
+	w = hint_writer_open(io, dir_fd, about->name);
+	while (w != NULL && (stop == NULL || !atomic_load(stop)) &&
+	       (more = log_reader_next(r, &entry)) > 0)
+		hint_writer_add(w, &entry);
+	/* At anything but the end the bytes do not add up to the segment. */
+	hint_writer_close(w, more == 0 ? about : NULL);
+	log_reader_close(r);
+}
