@@ -25,6 +25,8 @@ enum {
 _Static_assert(META_VERSION == 1, "on disk: docs/FORMAT.md describes version 1");
 _Static_assert(META_ATTR == 'a' && META_LINK == 'l' && META_MOVE == 'm',
 	       "on disk: kinds cannot change");
+_Static_assert(META_EXTENT == 'e' && META_PUBLISH == 'p', "on disk: kinds cannot change");
+_Static_assert(META_FLAG_HOLE == 4 && META_FLAG_KEEP == 4, "on disk: flags cannot change");
 _Static_assert(META_FLAG_MORE == 1 && META_FLAG_EXCHANGE == 2, "on disk: flags cannot change");
 _Static_assert(META_TYPE_FILE == 1 && META_TYPE_DIRECTORY == 2, "on disk: types cannot change");
 _Static_assert(META_TYPE_SYMLINK == 3 && META_TYPE_FIFO == 4 && META_TYPE_SOCKET == 5,
@@ -46,6 +48,10 @@ _Static_assert(META_MOVE_FIXED_BYTES == 2 + META_INO_BYTES, "version, flags, ino
 _Static_assert(META_EXCHANGE_FIXED_BYTES == 2 + 2 * META_INO_BYTES,
 	       "version, flags, two inode numbers");
 
+_Static_assert(META_EXTENT_FIXED_BYTES == 2 + 8, "version, flags, offset");
+_Static_assert(META_HOLE_BYTES == META_EXTENT_FIXED_BYTES + 8, "and a length");
+_Static_assert(META_PUBLISH_BYTES == 2 + META_STAGING_ID_BYTES + 8, "version, flags, id, size");
+
 bool meta_is_key(const void *key, size_t key_bytes)
 {
 	return key_bytes > 0 && *(const uint8_t *)key == 0;
@@ -58,7 +64,8 @@ enum meta_error meta_parse_key(const void *key, size_t key_bytes, enum meta_kind
 
 	if (key_bytes < META_KEY_PREFIX_BYTES)
 		return META_ERROR_SHORT;
-	if (k[1] != META_ATTR && k[1] != META_LINK && k[1] != META_MOVE)
+	if (k[1] != META_ATTR && k[1] != META_EXTENT && k[1] != META_LINK && k[1] != META_MOVE &&
+	    k[1] != META_PUBLISH)
 		return META_ERROR_KIND;
 	*ret_kind = (enum meta_kind)k[1];
 	*ret_operand = (const char *)k + META_KEY_PREFIX_BYTES;
@@ -359,6 +366,89 @@ enum meta_error meta_move_decode(const void *value, size_t value_bytes, struct m
 enum meta_error meta_link_decode(const void *value, size_t value_bytes, struct meta_move *ret)
 {
 	return decode_move(value, value_bytes, META_FLAG_MORE, ret);
+}
+
+void meta_staging_id_encode(uint64_t id, uint8_t out[META_STAGING_ID_BYTES])
+{
+	le64_store(out, id);
+}
+
+enum meta_error meta_staging_id_decode(const char *operand, size_t operand_bytes, uint64_t *ret)
+{
+	uint64_t id;
+
+	if (operand_bytes < META_STAGING_ID_BYTES)
+		return META_ERROR_SHORT;
+	id = le64_load((const uint8_t *)operand);
+	if (operand_bytes > META_STAGING_ID_BYTES || id == 0)
+		return META_ERROR_VALUE;
+	*ret = id;
+	return META_OK;
+}
+
+size_t meta_extent_encode_fixed(const struct meta_extent *extent, uint8_t *out)
+{
+	out[0] = META_VERSION;
+	out[1] = extent->flags;
+	le64_store(out + 2, extent->offset);
+	if ((extent->flags & META_FLAG_HOLE) == 0)
+		return META_EXTENT_FIXED_BYTES;
+	le64_store(out + META_EXTENT_FIXED_BYTES, extent->bytes);
+	return META_HOLE_BYTES;
+}
+
+enum meta_error meta_extent_decode(const void *value, uint32_t value_bytes, struct meta_extent *ret)
+{
+	const uint8_t *v = value;
+	struct meta_extent extent;
+	enum meta_error err;
+
+	err = check_lead(v, value_bytes, META_FLAG_HOLE);
+	if (err != META_OK)
+		return err;
+	if (value_bytes < (v[1] & META_FLAG_HOLE ? META_HOLE_BYTES : META_EXTENT_FIXED_BYTES))
+		return META_ERROR_SHORT;
+	extent.flags = v[1];
+	extent.offset = le64_load(v + 2);
+	extent.bytes = value_bytes - META_EXTENT_FIXED_BYTES;
+	if (extent.flags & META_FLAG_HOLE) {
+		extent.bytes = le64_load(v + META_EXTENT_FIXED_BYTES);
+		if (value_bytes > META_HOLE_BYTES)
+			return META_ERROR_VALUE;
+	}
+	if (extent.bytes == 0 || extent.bytes > META_CONTENT_BYTES_MAX ||
+	    extent.offset > META_CONTENT_BYTES_MAX - extent.bytes)
+		return META_ERROR_VALUE;
+	*ret = extent;
+	return META_OK;
+}
+
+void meta_publish_encode(const struct meta_publish *publish, uint8_t out[META_PUBLISH_BYTES])
+{
+	out[0] = META_VERSION;
+	out[1] = publish->flags;
+	le64_store(out + 2, publish->staging_id);
+	le64_store(out + 2 + META_STAGING_ID_BYTES, publish->size_bytes);
+}
+
+enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struct meta_publish *ret)
+{
+	const uint8_t *v = value;
+	struct meta_publish publish;
+	enum meta_error err;
+
+	err = check_lead(v, value_bytes, META_FLAG_MORE | META_FLAG_KEEP);
+	if (err != META_OK)
+		return err;
+	if (value_bytes < META_PUBLISH_BYTES)
+		return META_ERROR_SHORT;
+	publish.flags = v[1];
+	publish.staging_id = le64_load(v + 2);
+	publish.size_bytes = le64_load(v + 2 + META_STAGING_ID_BYTES);
+	if (value_bytes > META_PUBLISH_BYTES || publish.size_bytes > META_CONTENT_BYTES_MAX)
+		return META_ERROR_VALUE;
+	*ret = publish;
+	return META_OK;
 }
 
 const char *meta_error_text(enum meta_error error)

@@ -17,11 +17,15 @@
 #define META_VERSION	      1
 #define META_FLAG_MORE	      0x01 /* takes effect with the record that follows, or not at all */
 #define META_FLAG_EXCHANGE    0x02 /* move only: the two paths change places */
+#define META_FLAG_HOLE	      0x04 /* extent only: zeros, and no bytes */
+#define META_FLAG_KEEP	      0x04 /* publish only: laid over the content that is there */
 
 enum meta_kind {
 	META_ATTR = 'a',
+	META_EXTENT = 'e',
 	META_LINK = 'l',
 	META_MOVE = 'm',
+	META_PUBLISH = 'p',
 };
 
 enum meta_type {
@@ -62,6 +66,12 @@ enum meta_content {
 #define META_MOVE_FIXED_BYTES	  10 /* version, flags, inode number */
 #define META_EXCHANGE_FIXED_BYTES 18 /* the same, and the other inode number */
 #define META_MODE_BITS		  07777
+#define META_STAGING_ID_BYTES	  8
+#define META_EXTENT_KEY_BYTES	  (META_KEY_PREFIX_BYTES + META_STAGING_ID_BYTES)
+#define META_EXTENT_FIXED_BYTES	  10	    /* version, flags, file offset; then the bytes */
+#define META_HOLE_BYTES		  18	    /* the same, and a length */
+#define META_PUBLISH_BYTES	  18	    /* version, flags, staging id, size */
+#define META_CONTENT_BYTES_MAX	  INT64_MAX /* of a file: what off_t can say */
 
 struct meta_time {
 	int64_t sec;   /* since the epoch, may be negative */
@@ -94,6 +104,20 @@ struct meta_move {
 	uint64_t other_ino;   /* META_FLAG_EXCHANGE: of the node at 'new_path' */
 	const char *new_path; /* borrowed */
 	size_t new_path_bytes;
+};
+
+/* The value of an extent: a piece of content that belongs to no file yet. */
+struct meta_extent {
+	uint8_t flags;	 /* META_FLAG_HOLE or 0 */
+	uint64_t offset; /* in the file */
+	uint64_t bytes;	 /* from there on; at least 1 */
+};
+
+/* The value of a publish: a staging becomes content of the file at the path in the key. */
+struct meta_publish {
+	uint8_t flags;	     /* META_FLAG_MORE, META_FLAG_KEEP */
+	uint64_t staging_id; /* 0: nothing was staged */
+	uint64_t size_bytes; /* of the file from here on */
 };
 
 /* Why a meta record is refused. */
@@ -138,6 +162,22 @@ enum meta_error meta_move_decode(const void *value, size_t value_bytes,
 				 struct meta_move *ret) WARN_UNUSED;
 enum meta_error meta_link_decode(const void *value, size_t value_bytes,
 				 struct meta_move *ret) WARN_UNUSED;
+
+/* The staging id of an extent, from and to the operand of its key.  0 is none. */
+void meta_staging_id_encode(uint64_t id, uint8_t out[META_STAGING_ID_BYTES]);
+enum meta_error meta_staging_id_decode(const char *operand, size_t operand_bytes,
+				       uint64_t *ret) WARN_UNUSED;
+
+/* Encodes all of an extent but its bytes, which follow, into 'out', which has room for
+ * META_HOLE_BYTES.  Returns the size. */
+size_t meta_extent_encode_fixed(const struct meta_extent *extent, uint8_t *out);
+/* 'value' is the front of a value of 'value_bytes': at least META_HOLE_BYTES of it, or all. */
+enum meta_error meta_extent_decode(const void *value, uint32_t value_bytes,
+				   struct meta_extent *ret) WARN_UNUSED;
+
+void meta_publish_encode(const struct meta_publish *publish, uint8_t out[META_PUBLISH_BYTES]);
+enum meta_error meta_publish_decode(const void *value, size_t value_bytes,
+				    struct meta_publish *ret) WARN_UNUSED;
 
 /* Returns a phrase for 'error', such as "a kind that this version does not know". */
 const char *meta_error_text(enum meta_error error);

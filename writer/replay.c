@@ -488,6 +488,8 @@ static int decode(struct replay *r, struct meta *ret)
 	if (rec->value_bytes != r->entry->value_held_bytes)
 		return refuse(r, "a meta record that is too long");
 	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
+	if (err == META_OK && (ret->kind == META_EXTENT || ret->kind == META_PUBLISH))
+		err = META_ERROR_KIND;
 	if (err == META_OK && ret->kind == META_ATTR)
 		err = meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
 	else if (err == META_OK && ret->kind == META_LINK)
@@ -536,6 +538,9 @@ static int apply_in_phase(struct replay *r, enum phase phase)
 		return apply_link(r, meta.path, meta.path_bytes, &meta.move);
 	case META_MOVE:
 		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
+	case META_EXTENT:
+	case META_PUBLISH:
+		break;
 	}
 	return -EBADMSG; /* decode() lets no other kind through */
 }

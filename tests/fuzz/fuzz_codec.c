@@ -62,6 +62,32 @@ static void check_move(enum meta_kind kind, const void *value, size_t bytes)
 	check_path(move.new_path, move.new_path_bytes);
 }
 
+static void check_extent(const void *value, size_t bytes)
+{
+	uint8_t again[META_HOLE_BYTES];
+	struct meta_extent extent;
+	size_t fixed;
+
+	if (meta_extent_decode(value, (uint32_t)bytes, &extent) != META_OK)
+		return;
+	FUZZ_CHECK(extent.bytes > 0 && extent.offset + extent.bytes <= META_CONTENT_BYTES_MAX);
+	fixed = meta_extent_encode_fixed(&extent, again);
+	FUZZ_CHECK(memcmp(again, value, fixed) == 0);
+	FUZZ_CHECK(bytes == (extent.flags & META_FLAG_HOLE ? fixed : fixed + extent.bytes));
+}
+
+static void check_publish(const void *value, size_t bytes)
+{
+	uint8_t again[META_PUBLISH_BYTES];
+	struct meta_publish publish;
+
+	if (meta_publish_decode(value, bytes, &publish) != META_OK)
+		return;
+	FUZZ_CHECK(bytes == sizeof(again));
+	meta_publish_encode(&publish, again);
+	FUZZ_CHECK(memcmp(again, value, bytes) == 0);
+}
+
 static void check_meta(const struct record *rec)
 {
 	enum meta_kind kind;
@@ -78,6 +104,10 @@ static void check_meta(const struct record *rec)
 	check_path(operand, bytes);
 	if (kind == META_ATTR)
 		check_attr(rec->value, rec->value_bytes);
+	else if (kind == META_EXTENT)
+		check_extent(rec->value, rec->value_bytes);
+	else if (kind == META_PUBLISH)
+		check_publish(rec->value, rec->value_bytes);
 	else
 		check_move(kind, rec->value, rec->value_bytes);
 }
@@ -125,6 +155,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size = 4096; /* scanning at every offset is quadratic */
 	check_scan(data, size);
 	check_attr(data, size);
+	check_extent(data, size);
+	check_publish(data, size);
 	check_move(META_MOVE, data, size);
 	check_move(META_LINK, data, size);
 	check_path((const char *)data, size);

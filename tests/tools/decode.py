@@ -4,7 +4,8 @@
 
 usage: decode.py FILE                  one line per record, tab-separated: offset, length,
                                        timestamp_ns, crc32, kind, key, value_length, value_sha256
-                                       (kind: plain, tombstone, attr, link or move; key: escaped)
+                                       (kind: plain, tombstone, attr, extent, link,
+                                       move or publish; key: escaped)
        decode.py --check-tsv TSV FILE  compare with a golden list (tests/golden/freyjadb.tsv)
        decode.py --tree FILE           replay the log; one line per node: type, mode, size,
                                        sha256, path
@@ -21,7 +22,7 @@ import zlib
 HEADER = struct.Struct('<IIIQ')
 ATTR_FIXED = struct.Struct('<BBBBHHII')
 TIME = struct.Struct('<qI')
-MORE, EXCHANGE = 1, 2
+MORE, EXCHANGE, HOLE, KEEP = 1, 2, 4, 4
 FILE, DIRECTORY, SYMLINK, FIFO, SOCKET, CHAR_DEVICE, BLOCK_DEVICE = range(1, 8)
 KEPT, EMPTY, NEW = 0, 1, 2
 MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS = (1 << bit for bit in range(7))
@@ -29,7 +30,9 @@ TYPE_LETTERS = {FILE: 'f', DIRECTORY: 'd', SYMLINK: 'l', FIFO: 'p', SOCKET: 's',
                 BLOCK_DEVICE: 'b'}
 TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
 NAME_MAX, PATH_MAX = 255, 65535
-KINDS = {b'a': 'attr', b'l': 'link', b'm': 'move'}
+SIZE_MAX = 2**63 - 1
+KINDS = {b'a': 'attr', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish'}
+FLAGS = {'attr': MORE, 'extent': HOLE, 'link': MORE, 'move': MORE | EXCHANGE, 'publish': MORE | KEEP}
 
 
 class Invalid(Exception):
@@ -69,9 +72,13 @@ class Record:
         if kind is None:
             raise Invalid(self.offset, f'unknown kind of meta record {self.key[1:2]!r}')
         self.path = self.key[2:]
-        self.check_lead(MORE | (EXCHANGE if kind == 'move' else 0))
+        self.check_lead(FLAGS[kind])
         if kind == 'attr':
             self.parse_attr()
+        elif kind == 'extent':
+            self.parse_extent()
+        elif kind == 'publish':
+            self.parse_publish()
         else:
             self.parse_move()
         return kind
@@ -143,6 +150,26 @@ class Record:
         if not self.new_path:
             raise Invalid(self.offset, 'a move or link without a new path')
 
+    def parse_extent(self):
+        if len(self.path) != 8 or not any(self.path):
+            raise Invalid(self.offset, 'an extent without a staging id')
+        self.staging, = struct.unpack('<Q', self.path)
+        self.rest = self.value[2:]
+        self.at, = struct.unpack('<Q', self.take(8))
+        if self.flags & HOLE:
+            self.hole, = struct.unpack('<Q', self.take(8))
+            if self.rest:
+                raise Invalid(self.offset, 'a hole with bytes left over')
+        length = self.hole if self.flags & HOLE else len(self.rest)
+        if not 0 < length <= SIZE_MAX or self.at + length > SIZE_MAX:
+            raise Invalid(self.offset, 'an extent of nothing, or past the end of all files')
+
+    def parse_publish(self):
+        self.rest = self.value[2:]
+        self.staging, self.size = struct.unpack('<QQ', self.take(16))
+        if self.rest or self.size > SIZE_MAX:
+            raise Invalid(self.offset, 'a publish with bytes left over, or of too large a file')
+
     def columns(self):
         return (self.offset, self.length, self.timestamp, f'{self.crc:08x}', self.kind, self.key,
                 len(self.value), hashlib.sha256(self.value).hexdigest())
@@ -191,6 +218,7 @@ class Tree:
     def __init__(self):
         self.root = Directory(explicit=True)
         self.unnamed = {}
+        self.staged = {}
 
     def lookup(self, names):
         node = self.root
@@ -243,6 +271,28 @@ class Tree:
             node = parent.names[names[-1]] = File()
         node.value = record.value
         self.unnamed.pop(record.key, None)
+
+    def extent(self, record):
+        self.staged.setdefault(record.staging, []).append(record)
+
+    def publish(self, record):
+        names = split(record.path)
+        if names is None:
+            raise Invalid(record.offset, 'a publish to what is no path')
+        if record.staging and record.staging not in self.staged:
+            raise Invalid(record.offset, 'a publish of what was not staged')
+        parent, keep = self.enter(names), bool(record.flags & KEEP)
+        node = parent.names.get(names[-1])
+        if node is None and keep or node is not None and node.kind != FILE:
+            raise Invalid(record.offset, 'a publish where no file is')
+        value = node.value if keep else b''
+        for e in self.staged.pop(record.staging, []):
+            data = bytes(min(e.hole, max(record.size - e.at, 0))) if e.flags & HOLE else e.rest
+            value = value[:e.at].ljust(e.at if data else 0, b'\0') + data + value[e.at + len(data):]
+        if node is None:
+            node = parent.names[names[-1]] = File()
+        node.value = value[:record.size].ljust(record.size, b'\0')
+        self.unnamed.pop(record.path, None)
 
     def delete(self, record):
         names = split(record.key)
@@ -322,13 +372,17 @@ class Tree:
 
     def apply(self, commit):
         """The parts of a group may come in any order; they take effect in this one."""
+        if len(commit) > 1 and any(record.kind == 'extent' for record in commit):
+            raise Invalid(commit[0].offset, 'an extent in a group')
+
         def phase(record):
             if record.kind != 'attr':
                 return 1
             return 0 if record.type == DIRECTORY else 2
         for record in sorted(commit, key=phase):
             {'plain': self.put, 'tombstone': self.delete, 'attr': self.attr,
-             'link': self.link, 'move': self.move}[record.kind](record)
+             'extent': self.extent, 'link': self.link, 'move': self.move,
+             'publish': self.publish}[record.kind](record)
 
     def walk(self, node=None, path=b''):
         node = node or self.root

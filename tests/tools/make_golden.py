@@ -11,7 +11,7 @@ import struct
 import sys
 import zlib
 
-MORE, EXCHANGE = 1, 2
+MORE, EXCHANGE, HOLE, KEEP = 1, 2, 4, 4
 FILE, DIRECTORY, SYMLINK, CHAR_DEVICE = 1, 2, 3, 6
 KEPT, EMPTY, NEW = 0, 1, 2
 INT64_MAX = 2**63 - 1
@@ -44,6 +44,22 @@ def move(new_path, flags=0, ino=0, other_ino=0):
     return struct.pack('<BBQ', 1, flags, ino) + other + new_path
 
 
+def extent(offset, data):
+    return struct.pack('<BBQ', 1, 0, offset) + data
+
+
+def hole(offset, length):
+    return struct.pack('<BBQQ', 1, HOLE, offset, length)
+
+
+def publish(staging_id, size, flags=0):
+    return struct.pack('<BBQQ', 1, flags, staging_id, size)
+
+
+def extent_key(staging_id):
+    return b'\0e' + struct.pack('<Q', staging_id)
+
+
 def synced(segment, offset):
     head = b'freyjsyn' + struct.pack('<I', 1)
     tail = struct.pack('<QQ', segment, offset)
@@ -67,6 +83,24 @@ def meta_log():
     return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
 
 
+def extents_log():
+    """A file made of two pieces, a plain one with a hole and another end laid over it, one cut short; staged and
+    never published bytes."""
+    at = 1700000000000000000
+    parts = [
+        (extent_key(7), extent(6, b'second\n')),
+        (extent_key(7), extent(0, b'first\n')),
+        (b'\0plarge', publish(7, 13)),
+        (b'holes', b'0123456789'),
+        (extent_key(8), hole(2, 3)),
+        (extent_key(8), extent(9, b'END')),
+        (b'\0pholes', publish(8, 15, KEEP)),
+        (b'\0plarge', publish(0, 9, KEEP)),
+        (extent_key(9), extent(0, b'dead')),
+    ]
+    return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
+
+
 def golden_files():
     every = attr(FILE, EMPTY, 0o6741, 1000, 0xfffffffe, MORE, mtime=(1795346587, 697513122),
                  atime=(-1, 999999999), ctime=(INT64_MAX, 1), ino=0xfedcba9876543210,
@@ -82,8 +116,14 @@ def golden_files():
         'move_plain.bin': move(b'users/43', ino=0xfedcba9876543210),
         'move_exchange.bin': move(b'b', EXCHANGE, ino=1, other_ino=2),
         'move_more.bin': move(b'd/new', MORE),
+        'extent_bytes.bin': extent(1 << 24, b'staged\n'),
+        'extent_hole.bin': hole(4096, 1 << 32),
+        'publish_replace.bin': publish(0x0807060504030201, 6 << 30),
+        'publish_keep.bin': publish(1, 4096, KEEP),
+        'publish_more.bin': publish(0, 0, MORE),
         'synced.bin': synced(1, 70790),
         'meta.data': meta_log(),
+        'extents.data': extents_log(),
     }
 
 

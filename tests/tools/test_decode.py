@@ -149,7 +149,7 @@ class Cases:
     def case_unknown_meta(self):
         attr = bytes([1, 0, 2, 0, 0, 0, 0xed, 1]) + bytes(8)
         assert decode(self.write(record(b'\0ad', attr)))[0] == 0
-        self.refuses(record(b'\0pd', attr), 'unknown kind')
+        self.refuses(record(b'\0hd', attr), 'unknown kind')
         self.refuses(record(b'\0', attr), 'unknown kind')
         self.refuses(record(b'\0ad', b'\2' + attr[1:]), 'version 2')
         self.refuses(record(b'\0ad', b'\1\4' + attr[2:]), 'unknown flags')
@@ -160,6 +160,36 @@ class Cases:
         self.refuses(record(b'\0ad', b''), 'without version')
         self.refuses(record(b'\0md', b'\1\0'), 'too early')
         self.refuses(record(b'\0md', MOVE), 'without a new path')
+
+    def case_extents_that_are_none(self):
+        key, at = b'\0e' + b'\1' + bytes(7), bytes(8)
+        for bad_key, value in ((b'\0e', b'\1\0' + at + b'x'), (b'\0e' + bytes(8), b'\1\0' + at + b'x'),
+                               (key, b'\1\0' + at), (key, b'\1\4' + at + bytes(8)),
+                               (key, b'\1\0' + b'\xff' * 8 + b'x')):
+            self.refuses(record(bad_key, value), 'extent')
+        self.refuses(record(key, b'\1\4' + at + b'\1' + bytes(8)), 'hole')
+        self.refuses(record(key, b'\1\1' + at + b'x'), 'unknown flags')
+        self.refuses(record(b'\0pa', b'\1\0' + bytes(17)), 'publish')
+        self.refuses(record(b'\0pa', b'\1\0' + bytes(15) + b'\x80'), 'publish')
+        self.refuses(record(b'\0pa', b'\1\0' + bytes(15)), 'too early')
+
+    def case_golden_extents(self):
+        path = os.path.join(os.path.dirname(self.log), 'extents.data')
+        status, out, _ = decode('--tree', path)
+        want = [('holes', b'01\0\0\x005678END\0\0\0'), ('large', b'first\nsec')]
+        assert status == 0
+        assert out == ''.join(f'f\t0644\t{len(v)}\t{hashlib.sha256(v).hexdigest()}\t{k}\n'
+                              for k, v in want), out
+
+    def case_publishes_that_do_not_fit(self):
+        staged = record(b'\0e' + b'\1' + bytes(7), b'\1\0' + bytes(8) + b'x')
+        first, keep = b'\1\0\1' + bytes(15), b'\1\4\1' + bytes(15)
+        assert tree(staged, record(b'\0pa', first)) == ['f a']
+        for log in (record(b'\0pa', first), staged + 2 * record(b'\0pa', first),
+                    staged + record(b'\0pa', keep), staged + record(b'\0pa//b', first),
+                    staged + record(b'\0aa', ATTR_DIR) + record(b'\0pa', first)):
+            status, _, err = decode('--tree', self.write(log))
+            assert status == 1 and 'publish' in err, err
 
     def case_program(self):
         """As a program: output, message and exit status go where they should."""

@@ -513,6 +513,186 @@ static void test_move_refusals(void **state)
 		assert_move_refused(buf, n, META_ERROR_SHORT);
 }
 
+/* --- extent and publish --- */
+
+static const struct extent_case {
+	const char *name;
+	const char *golden; /* in GOLDEN_DIR; NULL: none */
+	const char *value;
+	uint32_t value_bytes;
+	enum meta_error want;
+	struct meta_extent extent;
+} extent_cases[] = {
+	{ "bytes",
+	  "extent_bytes.bin",
+	  S("\1\0\0\0\0\1\0\0\0\0staged\n"),
+	  META_OK,
+	  { .offset = 0x1000000, .bytes = 7 } },
+	{ "hole",
+	  "extent_hole.bin",
+	  S("\1\4\0\20\0\0\0\0\0\0\0\0\0\0\1\0\0\0"),
+	  META_OK,
+	  { .flags = META_FLAG_HOLE, .offset = 4096, .bytes = UINT64_C(1) << 32 } },
+	{ "last byte of all",
+	  NULL,
+	  S("\1\0\376\377\377\377\377\377\377\177x"),
+	  META_OK,
+	  { .offset = INT64_MAX - 1, .bytes = 1 } },
+	{ "hole that is all there can be",
+	  NULL,
+	  S("\1\4\0\0\0\0\0\0\0\0\377\377\377\377\377\377\377\177"),
+	  META_OK,
+	  { .flags = META_FLAG_HOLE, .bytes = INT64_MAX } },
+	{ "past the last byte",
+	  NULL,
+	  S("\1\0\377\377\377\377\377\377\377\177x"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "offset that wraps",
+	  NULL,
+	  S("\1\0\377\377\377\377\377\377\377\377x"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "hole past the last byte",
+	  NULL,
+	  S("\1\4\1\0\0\0\0\0\0\0\377\377\377\377\377\377\377\177"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "hole that wraps",
+	  NULL,
+	  S("\1\4\1\0\0\0\0\0\0\0\377\377\377\377\377\377\377\377"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "hole of nothing",
+	  NULL,
+	  S("\1\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "byte behind the hole",
+	  NULL,
+	  S("\1\4\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0x"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "no bytes", NULL, S("\1\0\0\0\0\0\0\0\0\0"), META_ERROR_VALUE, { 0 } },
+	{ "version 2", NULL, S("\2\0\0\0\0\0\0\0\0\0x"), META_ERROR_VERSION, { 0 } },
+	{ "more", NULL, S("\1\1\0\0\0\0\0\0\0\0x"), META_ERROR_FLAGS, { 0 } },
+	{ "exchange", NULL, S("\1\2\0\0\0\0\0\0\0\0x"), META_ERROR_FLAGS, { 0 } },
+	{ "flag 3", NULL, S("\1\10\0\0\0\0\0\0\0\0x"), META_ERROR_FLAGS, { 0 } },
+	{ "flag 7", NULL, S("\1\200\0\0\0\0\0\0\0\0x"), META_ERROR_FLAGS, { 0 } },
+};
+
+static void test_extent(void **state)
+{
+	const struct extent_case *c = *state;
+	uint8_t *value = exact_copy(c->value, c->value_bytes), buf[META_HOLE_BYTES];
+	struct meta_extent got = { .flags = 99 };
+	size_t fixed;
+
+	assert_int_equal(meta_extent_decode(value, c->value_bytes, &got), c->want);
+	free(value);
+	if (c->want != META_OK) {
+		assert_int_equal(got.flags, 99);
+		return;
+	}
+	assert_int_equal(got.flags, c->extent.flags);
+	assert_true(got.offset == c->extent.offset && got.bytes == c->extent.bytes);
+	fixed = meta_extent_encode_fixed(&got, buf);
+	assert_memory_equal(buf, c->value, fixed);
+	assert_int_equal(c->value_bytes, fixed + (got.flags == 0 ? got.bytes : 0));
+	if (c->golden != NULL)
+		assert_golden(c->golden, (const uint8_t *)c->value, c->value_bytes);
+	for (uint32_t n = 0; n < fixed; n++) { /* cut anywhere */
+		value = exact_copy(c->value, n);
+		assert_int_equal(meta_extent_decode(value, n, &got), META_ERROR_SHORT);
+		free(value);
+	}
+}
+
+static const struct publish_case {
+	const char *name;
+	const char *golden;
+	const char *value;
+	size_t value_bytes;
+	enum meta_error want;
+	struct meta_publish publish;
+} publish_cases[] = {
+	{ "replace",
+	  "publish_replace.bin",
+	  S("\1\0\1\2\3\4\5\6\7\10\0\0\0\200\1\0\0\0"),
+	  META_OK,
+	  { .staging_id = 0x0807060504030201, .size_bytes = UINT64_C(6) << 30 } },
+	{ "keep",
+	  "publish_keep.bin",
+	  S("\1\4\1\0\0\0\0\0\0\0\0\20\0\0\0\0\0\0"),
+	  META_OK,
+	  { .flags = META_FLAG_KEEP, .staging_id = 1, .size_bytes = 4096 } },
+	{ "more",
+	  "publish_more.bin",
+	  S("\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+	  META_OK,
+	  { .flags = META_FLAG_MORE } },
+	{ "more and keep, the largest",
+	  NULL,
+	  S("\1\5\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\177"),
+	  META_OK,
+	  { .flags = META_FLAG_MORE | META_FLAG_KEEP,
+	    .staging_id = UINT64_MAX,
+	    .size_bytes = INT64_MAX } },
+	{ "too large", NULL, S("\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\200"), META_ERROR_VALUE, { 0 } },
+	{ "byte behind it",
+	  NULL,
+	  S("\1\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0x"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "version 0", NULL, S("\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), META_ERROR_VERSION, { 0 } },
+	{ "exchange", NULL, S("\1\2\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), META_ERROR_FLAGS, { 0 } },
+	{ "flag 3", NULL, S("\1\10\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), META_ERROR_FLAGS, { 0 } },
+};
+
+static void test_publish(void **state)
+{
+	const struct publish_case *c = *state;
+	uint8_t *value = exact_copy(c->value, c->value_bytes), buf[META_PUBLISH_BYTES];
+	struct meta_publish got = { .flags = 99 };
+
+	assert_int_equal(meta_publish_decode(value, c->value_bytes, &got), c->want);
+	free(value);
+	if (c->want != META_OK) {
+		assert_int_equal(got.flags, 99);
+		return;
+	}
+	assert_int_equal(got.flags, c->publish.flags);
+	assert_true(got.staging_id == c->publish.staging_id &&
+		    got.size_bytes == c->publish.size_bytes);
+	meta_publish_encode(&got, buf);
+	assert_memory_equal(buf, c->value, sizeof(buf));
+	if (c->golden != NULL)
+		assert_golden(c->golden, buf, sizeof(buf));
+	for (size_t n = 0; n < sizeof(buf); n++) {
+		value = exact_copy(c->value, n);
+		assert_int_equal(meta_publish_decode(value, n, &got), META_ERROR_SHORT);
+		free(value);
+	}
+}
+
+static void test_staging_id(void **state)
+{
+	uint8_t operand[META_STAGING_ID_BYTES + 1] = { 0 };
+	const char *text = (const char *)operand;
+	uint64_t id = 99;
+
+	for (size_t n = 0; n < META_STAGING_ID_BYTES; n++)
+		assert_int_equal(meta_staging_id_decode(text, n, &id), META_ERROR_SHORT);
+	assert_int_equal(meta_staging_id_decode(text, META_STAGING_ID_BYTES, &id),
+			 META_ERROR_VALUE); /* 0 */
+	meta_staging_id_encode(0x0807060504030201, operand);
+	assert_memory_equal(operand, "\1\2\3\4\5\6\7\10", META_STAGING_ID_BYTES);
+	assert_int_equal(meta_staging_id_decode(text, sizeof(operand), &id), META_ERROR_VALUE);
+	assert_int_equal(id, 99);
+	assert_int_equal(meta_staging_id_decode(text, META_STAGING_ID_BYTES, &id), META_OK);
+	assert_true(id == 0x0807060504030201);
+}
+
 /* --- keys --- */
 
 static const struct key_case {
@@ -527,8 +707,8 @@ static const struct key_case {
 	{ "move of a path", S("\0mold"), true, META_OK },
 	{ "NUL alone", S("\0"), true, META_ERROR_SHORT },
 	{ "link of a path", S("\0lpath"), true, META_OK },
-	{ "extent, reserved", S("\0eid"), true, META_ERROR_KIND },
-	{ "publish, reserved", S("\0ppath"), true, META_ERROR_KIND },
+	{ "extent", S("\0eid"), true, META_OK },
+	{ "publish of a path", S("\0ppath"), true, META_OK },
 	{ "plain key", S("a"), false, META_OK },
 	{ "plain key with a NUL later", S("a\0a"), false, META_OK },
 	{ "empty key", S(""), false, META_OK },
@@ -566,7 +746,8 @@ static void test_every_other_kind(void **state)
 		enum meta_kind kind;
 		const char *operand;
 		size_t n;
-		enum meta_error want = k == 'a' || k == 'l' || k == 'm' ? META_OK : META_ERROR_KIND;
+		bool known = k != 0 && strchr("aelmp", (int)k) != NULL;
+		enum meta_error want = known ? META_OK : META_ERROR_KIND;
 
 		assert_int_equal(meta_parse_key(key, sizeof(key), &kind, &operand, &n), want);
 	}
@@ -597,6 +778,8 @@ static const struct more_case {
 	{ "move with exchange alone", S("\0mx"), S("\1\2y"), false },
 	{ "plain record that looks like it", S("x"), S("\1\1"), false },
 	{ "empty key", S(""), S("\1\1"), false },
+	{ "publish with more", S("\0px"), S("\1\1y"), true },
+	{ "publish with keep alone", S("\0px"), S("\1\4y"), false },
 	{ "value of one byte", S("\0ax"), S("\1"), false },
 	{ "empty value", S("\0ax"), S(""), false },
 };
@@ -610,6 +793,27 @@ static void test_more(void **state)
 	assert_int_equal(meta_has_more(key, c->key_bytes, value, c->value_bytes), c->want);
 	free(key);
 	free(value);
+}
+
+/* A log of what large values are made of, made by tests/tools/make_golden.py. */
+static void test_golden_extents(void **state)
+{
+	struct unit_file golden = unit_read_file(GOLDEN_DIR "/extents.data");
+	static const char kinds[] = "eepheeppe";
+	uint64_t offset = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) - 1; i++) {
+		struct record_scan_result got;
+		uint64_t left = golden.bytes - offset;
+		const char *key;
+
+		assert_int_equal(record_scan(golden.data + offset, left, left, &got), RECORD_WHOLE);
+		key = got.rec.key;
+		assert_int_equal(key[0] == '\0' ? key[1] : key[0], kinds[i]);
+		offset += got.bytes;
+	}
+	assert_int_equal(offset, golden.bytes);
+	free(golden.data);
 }
 
 static void test_errors_have_texts(void **state)
@@ -686,13 +890,21 @@ int main(void)
 		add_row(unit_name("move: %s", move_cases[i].name), test_move, &move_cases[i]);
 	add_row("link", test_link, NULL);
 	add_row("move refused: version, flags, no path", test_move_refusals, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(extent_cases); i++)
+		add_row(unit_name("extent: %s", extent_cases[i].name), test_extent,
+			&extent_cases[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(publish_cases); i++)
+		add_row(unit_name("publish: %s", publish_cases[i].name), test_publish,
+			&publish_cases[i]);
+	add_row("staging id", test_staging_id, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(key_cases); i++)
 		add_row(unit_name("key: %s", key_cases[i].name), test_key, &key_cases[i]);
-	add_row("key refused: every kind but a, l and m", test_every_other_kind, NULL);
+	add_row("key refused: every kind but a, e, l, m and p", test_every_other_kind, NULL);
 	add_row("key prefix", test_key_prefix, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(more_cases); i++)
 		add_row(unit_name("more: %s", more_cases[i].name), test_more, &more_cases[i]);
 	add_row("every error has its own text", test_errors_have_texts, NULL);
 	add_row("golden log meta.data", test_golden_log, NULL);
+	add_row("golden log extents.data", test_golden_extents, NULL);
 	return unit_run("meta", rows, row_count);
 }
