@@ -107,6 +107,21 @@ int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *f
 	return 0;
 }
 
+int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	struct record rec;
+	int err = next_part(s, n, NULL, 0, &rec);
+
+	if (err < 0)
+		return err;
+	meta_key_prefix(META_PUBLISH, part->key);
+	meta_publish_encode(publish, part->value);
+	rec.value_bytes = META_PUBLISH_BYTES;
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
 int commit_append(struct store *s, bool removes)
 {
 	struct commit *c = &s->commit;

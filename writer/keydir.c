@@ -49,6 +49,7 @@ struct keydir {
 	size_t table_room, table_count;
 	uint64_t cookie_next;
 	void *unnamed; /* tsearch() tree of struct unnamed */
+	void *staged;  /* tsearch() tree of struct staged */
 	struct keydir_stats stats;
 
 	/* Inode numbers that no other node may get; see keydir_ino(). */
@@ -419,6 +420,7 @@ void keydir_node_free(struct node *n)
 	if (n->extra != NULL) {
 		free(n->extra->target);
 		free(n->extra->xattrs);
+		content_map_free(n->extra->content);
 	}
 	free(n->extra);
 	free(n);
@@ -445,13 +447,24 @@ static uint64_t place_bytes(const struct value_place *place)
 	return place->value_bytes == 0 ? 0 : record_bytes(place->key_bytes, place->value_bytes);
 }
 
+static struct content_map *content_of(const struct node *n)
+{
+	return n->extra == NULL ? NULL : n->extra->content;
+}
+
+/* What keeps records of the log alive; see content_map_live_bytes(). */
+static uint64_t live_bytes(const struct value_place *place, const struct content_map *content)
+{
+	return content != NULL ? content_map_live_bytes(content) : place_bytes(place);
+}
+
 /* Counts a node that got its first name (+1) or lost its last (-1). */
 static void count_node(struct keydir *k, const struct node *n, int by)
 {
 	uint64_t *counter = node_is_dir(n) ? &k->stats.directories : &k->stats.files;
 
 	*counter += (uint64_t)by;
-	k->stats.live_bytes += (uint64_t)by * place_bytes(&n->value);
+	k->stats.live_bytes += (uint64_t)by * live_bytes(&n->value, content_of(n));
 }
 
 void keydir_touch(struct node *n, int64_t now_ns)
@@ -653,15 +666,89 @@ void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64
 	at_b->ctime_ns = now_ns;
 }
 
-void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
-		      int64_t now_ns)
+/* The content is now 'place' or 'content'. */
+static void replace_content(struct keydir *k, struct node *n, const struct value_place *place,
+			    struct content_map *content, int64_t now_ns)
 {
+	struct content_map *old = content_of(n);
+
 	if (n->names != NULL)
-		k->stats.live_bytes += place_bytes(place) - place_bytes(&n->value);
+		k->stats.live_bytes += live_bytes(place, content) - live_bytes(&n->value, old);
 	n->value = *place;
+	if (old != NULL || content != NULL)
+		n->extra->content = content;
+	content_map_free(old);
 	n->verified = false;
 	n->committed = true;
 	keydir_touch(n, now_ns);
+}
+
+void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
+		      int64_t now_ns)
+{
+	replace_content(k, n, place, NULL, now_ns);
+}
+
+void keydir_set_content(struct keydir *k, struct node *n, struct content_map *content,
+			int64_t now_ns)
+{
+	struct value_place none = { 0 };
+
+	replace_content(k, n, &none, content, now_ns);
+}
+
+void keydir_lay_content(struct keydir *k, struct node *n, const struct content_map *over,
+			uint64_t size_bytes, int64_t now_ns)
+{
+	struct content_map *c = n->extra->content;
+	uint64_t before = content_map_live_bytes(c);
+
+	if (over != NULL)
+		content_map_lay_all(c, over);
+	content_map_set_size(c, size_bytes);
+	if (n->names != NULL)
+		k->stats.live_bytes += content_map_live_bytes(c) - before;
+	n->committed = true;
+	keydir_touch(n, now_ns);
+}
+
+/* The one record of a file as a piece. */
+static struct content_piece whole_piece(const struct node *n)
+{
+	return (struct content_piece){
+		.bytes = n->value.value_bytes,
+		.place = n->value,
+		.verified = n->verified,
+	};
+}
+
+int keydir_prepare_content(struct keydir *k, struct node *n, const struct content_map *staged,
+			   bool keep, uint64_t size_bytes, struct content_map **ret)
+{
+	size_t pieces = staged == NULL ? 0 : content_map_pieces(staged);
+	struct content_piece base = whole_piece(n);
+	struct content_map *c;
+
+	if (node_extra_get(n) == NULL)
+		return -ENOMEM;
+	if (keep && n->extra->content != NULL) {
+		*ret = NULL;
+		return content_map_reserve(n->extra->content, pieces);
+	}
+	c = content_map_new(false);
+	if (c == NULL)
+		return -ENOMEM;
+	if (content_map_reserve(c, pieces + 1) < 0) {
+		content_map_free(c);
+		return -ENOMEM;
+	}
+	if (keep && base.bytes > 0)
+		content_map_lay(c, &base);
+	if (staged != NULL)
+		content_map_lay_all(c, staged);
+	content_map_set_size(c, size_bytes);
+	*ret = c;
+	return 0;
 }
 
 void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes)
@@ -693,6 +780,8 @@ static uint64_t size_of(const struct node *n)
 {
 	if (S_ISLNK(n->mode) && n->extra != NULL)
 		return n->extra->target_bytes;
+	if (content_of(n) != NULL)
+		return content_map_size(content_of(n));
 	return n->value.value_bytes;
 }
 
@@ -707,6 +796,9 @@ static void fill_attr(struct keydir *k, struct node *n, struct store_attr *ret)
 		.rdev_major = n->extra != NULL ? n->extra->rdev_major : 0,
 		.rdev_minor = n->extra != NULL ? n->extra->rdev_minor : 0,
 		.size_bytes = size_of(n),
+		.data_bytes =
+			content_of(n) != NULL ? content_map_data_bytes(content_of(n)) : size_of(n),
+		.pieces = content_of(n) != NULL ? content_map_pieces(content_of(n)) : 1,
 		.mtime = keydir_timespec(n->mtime_ns),
 		.ctime = keydir_timespec(n->ctime_ns),
 		.atime = keydir_timespec(n->atime_ns == NODE_ATIME_FOLLOWS_MTIME ? n->mtime_ns
@@ -858,18 +950,32 @@ ssize_t keydir_xattr_names(struct keydir *k, struct node *n, store_xattr_filter 
 	return err < 0 ? err : (ssize_t)used;
 }
 
-void keydir_value(struct keydir *k, struct node *n, struct value_place *ret, bool *ret_verified)
+size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t end,
+		     struct content_piece *ret, size_t pieces_max, uint64_t *ret_size)
 {
+	const struct content_map *c;
+	size_t found = 0;
+
 	read_lock(k);
-	*ret = n->value;
-	*ret_verified = n->verified;
+	c = content_of(n);
+	*ret_size = size_of(n);
+	if (c == NULL && n->value.value_bytes > offset && offset < end && pieces_max > 0)
+		ret[found++] = whole_piece(n);
+	while (c != NULL && offset < end && found < pieces_max &&
+	       content_map_find(c, offset, &ret[found]) && ret[found].offset < end) {
+		offset = ret[found].offset + ret[found].bytes;
+		found++;
+	}
 	read_unlock(k);
+	return found;
 }
 
-void keydir_set_verified(struct keydir *k, struct node *n, const struct value_place *place)
+void keydir_set_verified(struct keydir *k, struct node *n, const struct content_piece *piece)
 {
 	keydir_write_lock(k);
-	if (n->value.record_offset == place->record_offset)
+	if (content_of(n) != NULL)
+		content_map_set_verified(content_of(n), piece->offset, &piece->place);
+	else if (n->value.record_offset == piece->place.record_offset)
 		n->verified = true;
 	keydir_write_unlock(k);
 }
@@ -919,8 +1025,17 @@ struct unnamed *keydir_unnamed_find(struct keydir *k, const void *key, size_t ke
 	return found == NULL ? NULL : *found;
 }
 
+static void unnamed_free(void *p)
+{
+	struct unnamed *u = p;
+
+	content_map_free(u->content);
+	free(u);
+}
+
 int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
-		       const struct value_place *place, uint64_t timestamp_ns)
+		       const struct value_place *place, struct content_map *content,
+		       uint64_t timestamp_ns)
 {
 	struct unnamed *u = unnamed_new(key, key_bytes), **found;
 
@@ -936,11 +1051,13 @@ int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
 	} else {
 		free(u);
 		u = *found;
-		k->stats.live_bytes -= place_bytes(&u->place);
+		k->stats.live_bytes -= live_bytes(&u->place, u->content);
+		content_map_free(u->content);
 	}
 	u->place = *place;
+	u->content = content;
 	u->timestamp_ns = timestamp_ns;
-	k->stats.live_bytes += place_bytes(place);
+	k->stats.live_bytes += live_bytes(place, content);
 	return 0;
 }
 
@@ -952,8 +1069,67 @@ void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes)
 		return;
 	(void)tdelete(u, &k->unnamed, compare_unnamed);
 	k->stats.unnamed_keys--;
-	k->stats.live_bytes -= place_bytes(&u->place);
-	free(u);
+	k->stats.live_bytes -= live_bytes(&u->place, u->content);
+	unnamed_free(u);
+}
+
+/* --- staged --- */
+
+struct staged {
+	uint64_t id;
+	struct content_map *content; /* owned */
+};
+
+static int compare_staged(const void *a, const void *b)
+{
+	uint64_t x = ((const struct staged *)a)->id, y = ((const struct staged *)b)->id;
+
+	return x < y ? -1 : x > y;
+}
+
+static void staged_free(void *p)
+{
+	struct staged *s = p;
+
+	content_map_free(s->content);
+	free(s);
+}
+
+struct content_map *keydir_staged(struct keydir *k, uint64_t id, bool make)
+{
+	struct staged probe = { .id = id }, **found, *s;
+
+	found = tfind(&probe, &k->staged, compare_staged);
+	if (found != NULL)
+		return (*found)->content;
+	s = make ? calloc(1, sizeof(*s)) : NULL;
+	if (s == NULL)
+		return NULL;
+	s->id = id;
+	s->content = content_map_new(true);
+	if (s->content == NULL || tsearch(s, &k->staged, compare_staged) == NULL) {
+		staged_free(s);
+		return NULL;
+	}
+	return s->content;
+}
+
+void keydir_drop_staged(struct keydir *k, uint64_t id)
+{
+	struct staged probe = { .id = id }, **found, *s;
+
+	found = tfind(&probe, &k->staged, compare_staged);
+	if (found == NULL)
+		return;
+	s = *found;
+	(void)tdelete(s, &k->staged, compare_staged);
+	staged_free(s);
+}
+
+void keydir_drop_all_staged(struct keydir *k)
+{
+	tdestroy(k->staged, staged_free);
+	k->staged = NULL;
 }
 
 /* --- life --- */
@@ -997,7 +1173,8 @@ void keydir_free(struct keydir *k)
 	if (k == NULL)
 		return;
 	tdestroy(k->strays, free_nameless);
-	tdestroy(k->unnamed, free);
+	tdestroy(k->unnamed, unnamed_free);
+	keydir_drop_all_staged(k);
 	for (size_t i = 0; i < k->table_room; i++) {
 		if (k->table[i] == NULL)
 			continue;

@@ -18,17 +18,11 @@
 #include <sys/stat.h>
 
 #include "codec/meta.h"
+#include "writer/content_map.h"
 #include "writer/store.h"
 
 struct keydir; /* opaque, see keydir.c */
 struct dir;    /* the entries of a directory; opaque, see keydir.c */
-
-/* Where a value stands in the log. */
-struct value_place {
-	uint64_t record_offset;
-	uint32_t key_bytes;
-	uint32_t value_bytes; /* 0: there is no record, the file is empty */
-};
 
 /* A time of a node, ns since the epoch; keydir_ns() clamps to 1677 ... 2262. */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
@@ -40,6 +34,8 @@ struct node_extra {
 	size_t target_bytes;
 	uint8_t *xattrs; /* see codec/xattrs.h; owned; NULL: none */
 	size_t xattrs_bytes;
+	struct content_map
+		*content; /* of a file that is more than one record; owned; by the lock */
 };
 
 struct node {
@@ -49,7 +45,7 @@ struct node {
 	uint32_t name_count;
 	struct dir *dir;	  /* directories only; owned */
 	struct node_extra *extra; /* owned; NULL: nothing of that */
-	struct value_place value;
+	struct value_place value; /* unless 'extra' has a content */
 	int64_t mtime_ns, ctime_ns, atime_ns;
 	mode_t mode;
 	uint32_t uid, gid;
@@ -114,10 +110,12 @@ ssize_t keydir_xattr(struct keydir *k, struct node *n, const char *name, void *b
 		     size_t buf_bytes);
 ssize_t keydir_xattr_names(struct keydir *k, struct node *n, store_xattr_filter filter, char *buf,
 			   size_t buf_bytes);
-/* Where the value is now.  'ret_verified': its CRC has been checked. */
-void keydir_value(struct keydir *k, struct node *n, struct value_place *ret, bool *ret_verified);
-/* Records that the CRC of the value at 'place' is right, if the value is still that one. */
-void keydir_set_verified(struct keydir *k, struct node *n, const struct value_place *place);
+/* Copies the pieces of the content that have bytes in ['offset', 'end'), at most 'pieces_max'; they
+ * are not cut to it.  Returns how many, and the size of the content. */
+size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t end,
+		     struct content_piece *ret, size_t pieces_max, uint64_t *ret_size);
+/* Records that the CRC of the record behind 'piece' is right, if the content is still that. */
+void keydir_set_verified(struct keydir *k, struct node *n, const struct content_piece *piece);
 
 struct keydir_stats {
 	uint64_t files, directories, unnamed_keys, live_bytes;
@@ -161,6 +159,11 @@ struct node *keydir_node_new(struct keydir *k, mode_t type);
 void keydir_node_free(struct node *n);
 /* Returns what few nodes have, for writing; made if it is not there.  NULL: no memory. */
 struct node_extra *node_extra_get(struct node *n);
+/* Makes all that a publish needs, so that nothing can fail after it: stores the new content of 'n',
+ * complete, to be set by keydir_set_content(); or NULL when 'staged' is to be laid over the one it
+ * has.  -ENOMEM. */
+int keydir_prepare_content(struct keydir *k, struct node *n, const struct content_map *staged,
+			   bool keep, uint64_t size_bytes, struct content_map **ret) WARN_UNUSED;
 /* Makes an entry that keydir_link() can link without failing, if nothing else is linked in between.
  * NULL: no memory.  Takes the write lock itself for a moment.  Freed by keydir_dentry_free() unless
  * it is linked. */
@@ -182,6 +185,13 @@ void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64
 /* The content of 'n' is now the value at 'place'.  Sets mtime and ctime. */
 void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
 		      int64_t now_ns);
+/* The same with a content, which 'n' owns from here on.  node_extra_get() has been called. */
+void keydir_set_content(struct keydir *k, struct node *n, struct content_map *content,
+			int64_t now_ns);
+/* Lays 'over' (NULL: nothing) over the content that 'n' has, and gives it the size.  Room for its
+ * pieces has been reserved. */
+void keydir_lay_content(struct keydir *k, struct node *n, const struct content_map *over,
+			uint64_t size_bytes, int64_t now_ns);
 /* An entry of directory 'n' has changed. */
 void keydir_touch(struct node *n, int64_t now_ns);
 /* Replaces the xattrs by a list that 'n' owns from here on; NULL: none.  node_extra_get() has been
@@ -192,14 +202,24 @@ void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t l
 
 struct unnamed {
 	struct value_place place;
+	struct content_map *content; /* owned; NULL: the value is at 'place' */
 	uint64_t timestamp_ns;
 	size_t key_bytes;
 	uint8_t key[];
 };
 struct unnamed *keydir_unnamed_find(struct keydir *k, const void *key, size_t key_bytes);
+/* 'content' (NULL: the value is at 'place') is the keydir's from here on, unless it fails. */
 int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
-		       const struct value_place *place, uint64_t timestamp_ns) WARN_UNUSED;
+		       const struct value_place *place, struct content_map *content,
+		       uint64_t timestamp_ns) WARN_UNUSED;
 void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes);
+
+/* --- what a log has staged and not published; while it is replayed --- */
+
+/* The content that is staged under 'id'; made if 'make'.  NULL: there is none, or no memory. */
+struct content_map *keydir_staged(struct keydir *k, uint64_t id, bool make);
+void keydir_drop_staged(struct keydir *k, uint64_t id);
+void keydir_drop_all_staged(struct keydir *k);
 
 /* --- times --- */
 

@@ -13,6 +13,7 @@ struct replay {
 	struct keydir *k;
 	const struct log_entry *entry; /* the one being applied */
 	int64_t now_ns;		       /* when the commit happened */
+	bool grouped;		       /* the commit has more than one record */
 	const char *problem;	       /* set with -EBADMSG */
 };
 
@@ -85,13 +86,24 @@ static int displace(struct replay *r, struct node *file, const char *path, size_
 		    const char *name, size_t name_bytes, struct node **ret)
 {
 	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
+	struct content_map *content = NULL;
 	struct node *dir = d->dir;
 	int err = 0;
 
+	/* A copy: somebody may have the file open. */
+	if (file->extra != NULL && file->extra->content != NULL) {
+		content = content_map_copy(file->extra->content);
+		if (content == NULL)
+			return -ENOMEM;
+	}
 	keydir_write_lock(r->k);
-	if (file->value.value_bytes > 0)
-		err = keydir_unnamed_put(r->k, path, path_bytes, &file->value,
+	if (file->value.value_bytes > 0 || (content != NULL && content_map_size(content) > 0))
+		err = keydir_unnamed_put(r->k, path, path_bytes, &file->value, content,
 					 (uint64_t)file->mtime_ns);
+	else
+		content_map_free(content);
+	if (err < 0)
+		content_map_free(content);
 	if (err == 0)
 		keydir_unlink(r->k, d, r->now_ns);
 	keydir_write_unlock(r->k);
@@ -147,7 +159,7 @@ static int put_unnamed(struct replay *r, const struct value_place *value)
 	int err;
 
 	keydir_write_lock(r->k);
-	err = keydir_unnamed_put(r->k, r->entry->rec.key, r->entry->rec.key_bytes, value,
+	err = keydir_unnamed_put(r->k, r->entry->rec.key, r->entry->rec.key_bytes, value, NULL,
 				 r->entry->rec.timestamp_ns);
 	keydir_write_unlock(r->k);
 	return err;
@@ -186,6 +198,17 @@ static int apply_put(struct replay *r)
 	return 0;
 }
 
+/* The content of an unnameable key becomes that of 'n'. */
+static void give_content(struct replay *r, struct unnamed *u, struct node *n)
+{
+	struct content_map *content = u->content;
+
+	keydir_write_lock(r->k);
+	u->content = NULL;
+	keydir_set_content(r->k, n, content, clamp(u->timestamp_ns));
+	keydir_write_unlock(r->k);
+}
+
 /* A path has become free: a key that it stood in the way of can be named again. */
 static int reveal(struct replay *r, const char *path, size_t path_bytes)
 {
@@ -203,7 +226,13 @@ static int reveal(struct replay *r, const char *path, size_t path_bytes)
 		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
 	if (err < 0)
 		return err;
-	set_value_locked(r, n, &u->place, clamp(u->timestamp_ns));
+	if (u->content == NULL) {
+		set_value_locked(r, n, &u->place, clamp(u->timestamp_ns));
+	} else if (node_extra_get(n) == NULL) {
+		return -ENOMEM;
+	} else {
+		give_content(r, u, n);
+	}
 	remove_unnamed(r, path, path_bytes);
 	return 0;
 }
@@ -471,6 +500,77 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 	return 0;
 }
 
+/* --- content that is not one record --- */
+
+static int apply_extent(struct replay *r, uint64_t id, const struct meta_extent *extent)
+{
+	bool hole = (extent->flags & META_FLAG_HOLE) != 0;
+	struct content_piece piece = {
+		.offset = extent->offset,
+		.bytes = extent->bytes,
+		.place = place_of(r->entry),
+		.value_offset = META_EXTENT_FIXED_BYTES,
+		.hole = hole,
+	};
+	struct content_map *c = keydir_staged(r->k, id, true);
+
+	if (c == NULL || content_map_reserve(c, 1) < 0)
+		return -ENOMEM;
+	content_map_lay(c, &piece);
+	return 0;
+}
+
+static int publish_locked(struct replay *r, struct node *n, const struct content_map *staged,
+			  const struct meta_publish *publish)
+{
+	struct content_map *fresh = NULL;
+	int err;
+
+	err = keydir_prepare_content(r->k, n, staged, (publish->flags & META_FLAG_KEEP) != 0,
+				     publish->size_bytes, &fresh);
+	if (err < 0)
+		return err;
+	keydir_write_lock(r->k);
+	if (fresh != NULL)
+		keydir_set_content(r->k, n, fresh, r->now_ns);
+	else
+		keydir_lay_content(r->k, n, staged, publish->size_bytes, r->now_ns);
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
+static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
+			 const struct meta_publish *publish)
+{
+	const struct content_map *staged = NULL;
+	struct node *n = NULL;
+	struct place at;
+	int err;
+
+	if (!path_ok(path, path_bytes))
+		return refuse(r, "a publish to what is no path");
+	if (publish->staging_id != 0)
+		staged = keydir_staged(r->k, publish->staging_id, false);
+	if (publish->staging_id != 0 && staged == NULL)
+		return refuse(r, "a publish of what was not staged");
+	err = walk(r, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0 : !node_is_file(at.d->node))
+		return refuse(r, "a publish where no file is");
+	if (at.d != NULL)
+		n = at.d->node;
+	else
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err == 0)
+		err = publish_locked(r, n, staged, publish);
+	if (err < 0)
+		return err;
+	keydir_drop_staged(r->k, publish->staging_id);
+	remove_unnamed(r, path, path_bytes);
+	return 0;
+}
+
 /* A meta record, decoded. */
 struct meta {
 	enum meta_kind kind;
@@ -478,24 +578,46 @@ struct meta {
 	size_t path_bytes;
 	struct meta_attr attr; /* META_ATTR */
 	struct meta_move move; /* META_MOVE, META_LINK */
+	uint64_t staging_id;   /* META_EXTENT */
+	struct meta_extent extent;
+	struct meta_publish publish;
 };
+
+static enum meta_error decode_value(const struct record *rec, struct meta *ret)
+{
+	enum meta_error err;
+
+	switch (ret->kind) {
+	case META_ATTR:
+		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
+	case META_LINK:
+		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
+	case META_MOVE:
+		return meta_move_decode(rec->value, rec->value_bytes, &ret->move);
+	case META_PUBLISH:
+		return meta_publish_decode(rec->value, rec->value_bytes, &ret->publish);
+	case META_EXTENT:
+		err = meta_staging_id_decode(ret->path, ret->path_bytes, &ret->staging_id);
+		if (err == META_OK)
+			err = meta_extent_decode(rec->value, rec->value_bytes, &ret->extent);
+		return err;
+	}
+	return META_ERROR_KIND; /* meta_parse_key() lets no other kind through */
+}
 
 static int decode(struct replay *r, struct meta *ret)
 {
 	const struct record *rec = &r->entry->rec;
 	enum meta_error err;
 
-	if (rec->value_bytes != r->entry->value_held_bytes)
-		return refuse(r, "a meta record that is too long");
 	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
-	if (err == META_OK && (ret->kind == META_EXTENT || ret->kind == META_PUBLISH))
-		err = META_ERROR_KIND;
-	if (err == META_OK && ret->kind == META_ATTR)
-		err = meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
-	else if (err == META_OK && ret->kind == META_LINK)
-		err = meta_link_decode(rec->value, rec->value_bytes, &ret->move);
-	else if (err == META_OK)
-		err = meta_move_decode(rec->value, rec->value_bytes, &ret->move);
+	if (err == META_OK && rec->value_bytes != r->entry->value_held_bytes &&
+	    ret->kind != META_EXTENT)
+		return refuse(r, "a meta record that is too long");
+	if (err == META_OK)
+		err = decode_value(rec, ret);
+	if (err == META_OK && ret->kind == META_EXTENT && r->grouped)
+		return refuse(r, "an extent in a group");
 	return err == META_OK ? 0 : refuse(r, meta_error_text(err));
 }
 
@@ -539,8 +661,9 @@ static int apply_in_phase(struct replay *r, enum phase phase)
 	case META_MOVE:
 		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
 	case META_EXTENT:
+		return apply_extent(r, meta.staging_id, &meta.extent);
 	case META_PUBLISH:
-		break;
+		return apply_publish(r, meta.path, meta.path_bytes, &meta.publish);
 	}
 	return -EBADMSG; /* decode() lets no other kind through */
 }
@@ -563,7 +686,9 @@ int replay_commit(struct keydir *k, const char *path, const struct log_entry *en
 		  size_t entry_count, struct diag *diag)
 {
 	/* All parts of a group happen at one time: that of its last record. */
-	struct replay r = { .k = k, .now_ns = clamp(entries[entry_count - 1].rec.timestamp_ns) };
+	struct replay r = { .k = k,
+			    .now_ns = clamp(entries[entry_count - 1].rec.timestamp_ns),
+			    .grouped = entry_count > 1 };
 	int err = 0;
 
 	for (int phase = 0; err == 0 && phase < PHASE_COUNT; phase++) {

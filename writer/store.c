@@ -119,6 +119,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	s->path = path;
 	log.file_path = path;
 	err = log_writer_open_replay(&log, replay, s, &s->log, &s->recovery, diag);
+	keydir_drop_all_staged(s->keydir); /* nobody will publish it any more */
 	*strrchr(s->path, '/') = '\0';
 	return err;
 }
@@ -128,6 +129,7 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	keydir_free(s->keydir);
 	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
 		free(s->commit.parts[i].large);
+	free(s->stage_buffer);
 	reserve_close(&s->reserve);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);
@@ -288,15 +290,24 @@ static int append_plain_locked(struct store *s, const struct record *rec, bool r
 	return replay_commit(s->keydir, s->path, &entry, 1, NULL);
 }
 
+/* Where the value of a key is: in one record, or in pieces. */
+struct key_value {
+	struct value_place place;
+	struct node *node;	     /* a file whose content is in pieces; not pinned */
+	struct content_map *content; /* the same of a key that no path can name */
+};
+
 /* Finds the value of a key: a file, or a key that no path can name. */
-static int find_key(struct store *s, const void *key, size_t key_bytes, struct value_place *ret)
+static int find_key(struct store *s, const void *key, size_t key_bytes, struct key_value *ret)
 	REQUIRES(s->commit_lock)
 {
 	const struct unnamed *u = keydir_unnamed_find(s->keydir, key, key_bytes);
 	const struct dentry *d = NULL;
 
+	*ret = (struct key_value){ 0 };
 	if (u != NULL) {
-		*ret = u->place;
+		ret->place = u->place;
+		ret->content = u->content;
 		return 0;
 	}
 	if (path_ok(key, key_bytes))
@@ -305,7 +316,9 @@ static int find_key(struct store *s, const void *key, size_t key_bytes, struct v
 		return -ENOENT;
 	if (!node_is_file(d->node))
 		return -EISDIR;
-	*ret = d->node->value;
+	ret->place = d->node->value;
+	if (d->node->extra != NULL && d->node->extra->content != NULL)
+		ret->node = d->node;
 	return 0;
 }
 
@@ -318,7 +331,7 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 	      size_t value_bytes, uint64_t *ret_offset)
 {
 	struct record rec = { .key = key, .value = value };
-	struct value_place place;
+	struct key_value found;
 	uint64_t offset, end;
 	int err;
 
@@ -329,7 +342,7 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 	rec.key_bytes = (uint32_t)key_bytes;
 	rec.value_bytes = (uint32_t)value_bytes;
 	mutex_lock(&s->commit_lock);
-	err = find_key(s, key, key_bytes, &place) == -EISDIR ? -EISDIR : 0;
+	err = find_key(s, key, key_bytes, &found) == -EISDIR ? -EISDIR : 0;
 	if (err == 0)
 		err = append_plain_locked(s, &rec, false, &offset, &end);
 	mutex_unlock(&s->commit_lock);
@@ -343,7 +356,7 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 int store_delete(struct store *s, const void *key, size_t key_bytes)
 {
 	struct record rec = { .key = key };
-	struct value_place place;
+	struct key_value found;
 	uint64_t offset, end;
 	int err;
 
@@ -351,7 +364,7 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 		return -ENOENT;
 	rec.key_bytes = (uint32_t)key_bytes;
 	mutex_lock(&s->commit_lock);
-	err = find_key(s, key, key_bytes, &place);
+	err = find_key(s, key, key_bytes, &found);
 	if (err == 0)
 		err = append_plain_locked(s, &rec, true, &offset, &end);
 	mutex_unlock(&s->commit_lock);
@@ -390,31 +403,82 @@ int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **re
 	return 0;
 }
 
+static void ignore_verified(void *arg, const struct content_piece *piece)
+{
+}
+
+/* Reads all of a content that nobody else can change. */
+static int read_content(struct store *s, const struct content_map *c, uint8_t *buf, size_t bytes)
+{
+	struct content_piece piece;
+	uint64_t at = 0, end;
+	int err = 0;
+
+	while (err == 0 && at < bytes) {
+		size_t found = content_map_find(c, at, &piece);
+
+		end = found > 0 ? piece.offset + piece.bytes : bytes;
+		err = store_read_pieces(s, &piece, found, buf + at, (size_t)(end - at), at,
+					ignore_verified, NULL);
+		at = end;
+	}
+	return err;
+}
+
+/* Reads a value that is in pieces. */
+static int get_pieces(struct store *s, const struct key_value *found, void **ret_value,
+		      size_t *ret_value_bytes) REQUIRES(s->commit_lock)
+{
+	const struct content_map *c =
+		found->node != NULL ? found->node->extra->content : found->content;
+	uint64_t bytes = content_map_size(c);
+	uint8_t *buf;
+	int err;
+
+	if (bytes > STORE_VALUE_BYTES_MAX)
+		return -EFBIG;
+	buf = malloc(bytes > 0 ? bytes : 1);
+	if (buf == NULL)
+		return -ENOMEM;
+	err = read_content(s, c, buf, bytes);
+	if (err < 0) {
+		free(buf);
+		return err;
+	}
+	*ret_value = buf;
+	*ret_value_bytes = bytes;
+	return 0;
+}
+
 int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
 	      size_t *ret_value_bytes)
 {
-	struct value_place place;
+	struct key_value found;
 	struct record rec;
+	bool in_pieces;
 	void *buf;
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = find_key(s, key, key_bytes, &place);
+	err = find_key(s, key, key_bytes, &found);
+	in_pieces = err == 0 && (found.node != NULL || found.content != NULL);
+	if (in_pieces) /* with the lock: nobody changes them meanwhile */
+		err = get_pieces(s, &found, ret_value, ret_value_bytes);
 	mutex_unlock(&s->commit_lock);
-	if (err < 0)
+	if (err < 0 || in_pieces)
 		return err;
-	if (place.value_bytes == 0) {
+	if (found.place.value_bytes == 0) {
 		buf = malloc(1);
 		if (buf == NULL)
 			return -ENOMEM;
 	} else {
-		err = store_get_at(s, place.record_offset, &rec, &buf);
+		err = store_get_at(s, found.place.record_offset, &rec, &buf);
 		if (err < 0)
 			return err == -EBADMSG ? -EIO : err;
 		memmove(buf, rec.value, rec.value_bytes);
 	}
 	*ret_value = buf;
-	*ret_value_bytes = place.value_bytes;
+	*ret_value_bytes = found.place.value_bytes;
 	return 0;
 }
 

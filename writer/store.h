@@ -70,6 +70,8 @@ struct store_attr {
 	uint32_t link_count;
 	uint32_t rdev_major, rdev_minor; /* devices */
 	uint64_t size_bytes; /* of the committed value, or the target of a symlink; else 0 */
+	uint64_t data_bytes; /* the same without holes */
+	uint64_t pieces;     /* of the log that the value is read from; 1 for a plain record */
 	struct timespec atime, mtime, ctime;
 	bool committed; /* false: store_create()d and not yet in the log */
 };
@@ -200,19 +202,63 @@ int store_removexattr(struct store *s, struct node *n, const char *name,
  * attributes that are not the default and not yet in the log, explicit times).  'written_at' is the
  * time of the last write: the record's timestamp if it is later than all in the log, so that it is
  * the file's mtime and ctime; 'written_at_shown' says that somebody has seen it as such, then it is
- * kept even when it costs an attr record. A node without a name: nothing is appended, and the value
- * is dropped.  -EFBIG above STORE_VALUE_BYTES_MAX. */
+ * kept even when it costs an attr record.  A node without a name: nothing is
+ * appended ('ret_end' is 0), and the value is dropped.  -EFBIG above STORE_VALUE_BYTES_MAX. */
 int store_commit(struct store *s, struct node *n, const void *value, uint64_t value_bytes,
 		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
 		 uint64_t *ret_end) WARN_UNUSED;
 
 /* Reads the committed value.  Returns how many bytes (fewer at its end), or -errno.  -EIO: the CRC
- * of the record is wrong; it is checked once, at the first read of each committed value. */
+ * of a record is wrong; it is checked once, at the first read from each. */
 ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 		   uint64_t offset) WARN_UNUSED;
 
-/* Checks the CRC of the committed value, unless that has been done.  0 or -EIO. */
+/* Stores where the next bytes at or behind 'offset' begin and end that are no hole.  False: there
+ * are none.  They may go on behind the end. */
+bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,
+		     uint64_t *ret_end);
+
+/* Checks the CRCs of the committed value, unless that has been done.  0 or -EIO. */
 int store_verify(struct store *s, struct node *n) WARN_UNUSED;
+
+/* --- staging: content that is in the log and belongs to no file yet --- */
+
+#define STORE_CONTENT_BYTES_MAX INT64_MAX /* of a file */
+
+struct store_staging; /* opaque, see store_extent.c; one thread at a time */
+
+/* Bytes at an offset of the file, or ('data' is NULL) a hole to be laid over what is there. */
+struct store_range {
+	uint64_t offset, bytes;
+	const void *data;
+};
+
+/* Appends ranges and adds them, in their order, to '*staging', which is made if it is NULL.  After
+ * a failure it may have some of them.  -EFBIG past STORE_CONTENT_BYTES_MAX. */
+int store_stage(struct store *s, struct store_staging **staging, const struct store_range *ranges,
+		size_t range_count) WARN_UNUSED;
+/* Frees it (NULL is a no-op).  What it has in the log is dead. */
+void store_staging_free(struct store_staging *staging);
+
+/* What a staging has at 'offset', and where that ends (UINT64_MAX: nothing comes behind it). */
+enum store_staged {
+	STORE_STAGED_NOTHING,
+	STORE_STAGED_DATA,
+	STORE_STAGED_HOLE,
+};
+enum store_staged store_staged_at(const struct store_staging *staging, uint64_t offset,
+				  uint64_t *ret_end);
+uint64_t store_staged_bytes(const struct store_staging *staging); /* without holes */
+/* Reads bytes that it has; all of them, or -errno. */
+int store_staged_read(struct store *s, struct store_staging *staging, void *buf, size_t buf_bytes,
+		      uint64_t offset) WARN_UNUSED;
+
+/* As store_commit(), but what is staged becomes the content: with 'keep' laid over the committed
+ * one, else all of it; and the file has 'size_bytes'.  '*staging' (NULL: nothing) is freed and
+ * becomes NULL.  A node without a name, or a failure: it stays. */
+int store_publish(struct store *s, struct node *n, struct store_staging **staging, bool keep,
+		  uint64_t size_bytes, struct timespec written_at, bool written_at_shown,
+		  const struct store_set *set, uint64_t *ret_end) WARN_UNUSED;
 
 /* --- durability --- */
 
@@ -236,7 +282,8 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 	      size_t value_bytes, uint64_t *ret_offset) WARN_UNUSED;
 /* Deletes a key.  -ENOENT: there is none, and nothing was appended. */
 int store_delete(struct store *s, const void *key, size_t key_bytes) WARN_UNUSED;
-/* Reads a key into a new buffer that the caller frees.  -ENOENT. */
+/* Reads a key into a new buffer that the caller frees.  -ENOENT, -EFBIG above
+ * STORE_VALUE_BYTES_MAX. */
 int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
 	      size_t *ret_value_bytes) WARN_UNUSED;
 /* Reads the record at log position 'offset': its key and value in new buffers that the caller

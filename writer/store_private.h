@@ -49,6 +49,7 @@ struct store {
 	struct mutex commit_lock;
 	struct commit commit GUARDED;	/* by commit_lock */
 	struct reserve reserve GUARDED; /* by commit_lock */
+	uint8_t *stage_buffer GUARDED;	/* by commit_lock; values of extents; NULL: none yet */
 };
 
 /* --- putting a commit together; all with commit_lock --- */
@@ -66,6 +67,9 @@ int commit_add_attr(struct store *s, const struct node *n, const char *name, siz
 int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
 		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
 		    const struct meta_move *move) REQUIRES(s->commit_lock) WARN_UNUSED;
+
+int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
 
 /* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
@@ -87,6 +91,29 @@ int commit_add_parent_times(struct store *s, const struct node *n)
 /* Commits 'n' as an empty file under the name that it has.  For a node that is not in the log yet.
  */
 int store_commit_empty(struct store *s, struct node *n) REQUIRES(s->commit_lock) WARN_UNUSED;
+
+/* Reads pieces of the log into 'buf', which is for ['offset', 'offset' + 'n'): zeros between them.
+ * The CRC of each record that was not verified is checked, and 'set_verified' told. */
+typedef void (*set_verified_fn)(void *arg, const struct content_piece *piece);
+int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
+		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
+		      void *arg) WARN_UNUSED;
+
+/* What store_commit() and store_publish() have in common: a commit of the content of one file. */
+struct content_commit {
+	struct node *n;
+	struct timespec written_at;
+	bool written_at_shown;
+	const struct store_set *set;
+	/* The content: 'value' or, unless 'publish' is NULL, what that says. */
+	const void *value;
+	uint32_t value_bytes; /* 0: empty */
+	const struct meta_publish *publish;
+	const struct content_map *staged;
+};
+/* 'ret_end' is 0 when the node has no name, so that nothing was appended. */
+int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
 
 /* Sets in 'n' (with the keydir's write lock), or in an attr record, what 'set' says. */
 void store_apply_set(struct node *n, const struct store_set *set);

@@ -12,6 +12,7 @@
 #define NSEC_PER_SEC	   UINT64_C(1000000000)
 #define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* how far an mtime that nobody has seen may be off */
 #define VERIFY_CHUNK_BYTES ((size_t)256 * 1024)
+#define PIECES_AT_ONCE	   16
 
 /* --- commit --- */
 
@@ -86,19 +87,25 @@ static void plan_value(struct store *s, struct node *n, bool empty, struct times
 	*ret = plan;
 }
 
-static int append_value(struct store *s, const struct node *n, const void *value,
-			uint32_t value_bytes, const struct value_plan *plan)
-	REQUIRES(s->commit_lock)
+static bool is_empty(const struct content_commit *cc)
+{
+	return cc->publish == NULL && cc->value_bytes == 0;
+}
+
+static int append_content(struct store *s, const struct content_commit *cc,
+			  const struct value_plan *plan) REQUIRES(s->commit_lock)
 {
 	struct commit *c = &s->commit;
 	int err;
 
 	commit_begin(s);
-	err = commit_add_parent_times(s, n);
-	if (err == 0 && (value_bytes == 0 || plan->attr_needed))
-		err = commit_add_attr(s, n, NULL, 0, &plan->attr, 0);
-	if (err == 0 && value_bytes > 0)
-		err = commit_add_plain(s, n, NULL, 0, value, value_bytes, 0);
+	err = commit_add_parent_times(s, cc->n);
+	if (err == 0 && (is_empty(cc) || plan->attr_needed))
+		err = commit_add_attr(s, cc->n, NULL, 0, &plan->attr, 0);
+	if (err == 0 && cc->publish != NULL)
+		err = commit_add_publish(s, cc->n, cc->publish);
+	else if (err == 0 && cc->value_bytes > 0)
+		err = commit_add_plain(s, cc->n, NULL, 0, cc->value, cc->value_bytes, 0);
 	/* Strictly increasing, and the last one is the time of the commit: plan_times() left room.
 	 */
 	for (size_t i = 0; err == 0 && plan->timestamp_ns > 0 && i < c->count; i++)
@@ -106,53 +113,80 @@ static int append_value(struct store *s, const struct node *n, const void *value
 	return err < 0 ? err : commit_append(s, false);
 }
 
-/* Brings the keydir to what the log now says. */
-static void apply_value(struct store *s, struct node *n, uint32_t value_bytes,
-			const struct value_plan *plan, const struct store_set *set)
+/* Gives the node its content.  With the keydir's write lock. */
+static void set_content(struct store *s, const struct content_commit *cc, struct content_map *fresh)
 	REQUIRES(s->commit_lock)
 {
 	const struct commit *c = &s->commit;
+	const struct record *last = &c->records[c->count - 1];
 	struct value_place place = { 0 };
 
-	if (value_bytes > 0)
-		place = (struct value_place){
-			.record_offset = c->where.offset[c->count - 1],
-			.key_bytes = c->records[c->count - 1].key_bytes,
-			.value_bytes = value_bytes,
-		};
+	if (cc->publish != NULL && fresh != NULL) {
+		keydir_set_content(s->keydir, cc->n, fresh, c->now_ns);
+	} else if (cc->publish != NULL) {
+		keydir_lay_content(s->keydir, cc->n, cc->staged, cc->publish->size_bytes,
+				   c->now_ns);
+	} else {
+		if (cc->value_bytes > 0)
+			place = (struct value_place){
+				.record_offset = c->where.offset[c->count - 1],
+				.key_bytes = last->key_bytes,
+				.value_bytes = cc->value_bytes,
+			};
+		keydir_set_value(s->keydir, cc->n, &place, c->now_ns);
+	}
+}
+
+/* Brings the keydir to what the log now says. */
+static void apply_content(struct store *s, const struct content_commit *cc,
+			  const struct value_plan *plan, struct content_map *fresh)
+	REQUIRES(s->commit_lock)
+{
+	const struct commit *c = &s->commit;
+	const struct record *last = &c->records[c->count - 1];
+	size_t prefix = cc->publish != NULL ? META_KEY_PREFIX_BYTES : 0;
+	struct node *n = cc->n;
+
 	keydir_write_lock(s->keydir);
-	if (value_bytes > 0) /* a plain record of that key, named or not */
-		keydir_unnamed_remove(s->keydir, c->records[c->count - 1].key, place.key_bytes);
-	keydir_set_value(s->keydir, n, &place, c->now_ns);
+	if (!is_empty(cc)) /* a record of that key, named or not */
+		keydir_unnamed_remove(s->keydir, (const uint8_t *)last->key + prefix,
+				      last->key_bytes - prefix);
+	set_content(s, cc, fresh);
 	if (plan->attr.fields & META_FIELD_MTIME)
 		n->mtime_ns = keydir_ns(plan->attr.mtime.sec, plan->attr.mtime.nsec);
 	if (plan->attr.fields & META_FIELD_CTIME)
 		n->ctime_ns = keydir_ns(plan->attr.ctime.sec, plan->attr.ctime.nsec);
-	if (set != NULL)
-		store_apply_set(n, set);
+	if (cc->set != NULL)
+		store_apply_set(n, cc->set);
 	keydir_write_unlock(s->keydir);
 }
 
-static int commit_locked(struct store *s, struct node *n, const void *value, uint32_t value_bytes,
-			 struct timespec written_at, bool written_at_shown,
-			 const struct store_set *set, uint64_t *ret_end) REQUIRES(s->commit_lock)
+int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 {
+	struct content_map *fresh = NULL;
 	struct value_plan plan;
-	int err;
+	int err = 0;
 
-	if (keydir_is_gone(s->keydir, n)) {
+	if (keydir_is_gone(s->keydir, cc->n)) {
 		keydir_write_lock(s->keydir);
-		if (set != NULL)
-			store_apply_set(n, set); /* fstat(2) still asks for it */
+		if (cc->set != NULL)
+			store_apply_set(cc->n, cc->set); /* fstat(2) still asks for it */
 		keydir_write_unlock(s->keydir);
 		*ret_end = 0;
 		return 0;
 	}
-	plan_value(s, n, value_bytes == 0, written_at, written_at_shown, set, &plan);
-	err = append_value(s, n, value, value_bytes, &plan);
-	if (err < 0)
+	plan_value(s, cc->n, is_empty(cc), cc->written_at, cc->written_at_shown, cc->set, &plan);
+	if (cc->publish != NULL)
+		err = keydir_prepare_content(s->keydir, cc->n, cc->staged,
+					     (cc->publish->flags & META_FLAG_KEEP) != 0,
+					     cc->publish->size_bytes, &fresh);
+	if (err == 0)
+		err = append_content(s, cc, &plan);
+	if (err < 0) {
+		content_map_free(fresh);
 		return err;
-	apply_value(s, n, value_bytes, &plan, set);
+	}
+	apply_content(s, cc, &plan, fresh);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
 }
@@ -161,6 +195,14 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
 		 uint64_t *ret_end)
 {
+	const struct content_commit cc = {
+		.n = n,
+		.written_at = written_at,
+		.written_at_shown = written_at_shown,
+		.set = set,
+		.value = value,
+		.value_bytes = (uint32_t)value_bytes,
+	};
 	int err;
 
 	if (value_bytes > STORE_VALUE_BYTES_MAX)
@@ -168,8 +210,7 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
 	mutex_lock(&s->commit_lock);
-	err = commit_locked(s, n, value, (uint32_t)value_bytes, written_at, written_at_shown, set,
-			    ret_end);
+	err = store_commit_content(s, &cc, ret_end);
 	mutex_unlock(&s->commit_lock);
 	return err;
 }
@@ -221,41 +262,117 @@ static int check_crc(struct store *s, const struct value_place *place)
 	return 0;
 }
 
-/* Stores where the value of 'n' is, after checking it if that has not been done. */
-static int verified_place(struct store *s, struct node *n, struct value_place *ret)
+/* Checks the record of a piece, unless that has been done. */
+static int verify_piece(struct store *s, const struct content_piece *piece,
+			set_verified_fn set_verified, void *arg)
 {
-	bool verified;
 	int err;
 
-	keydir_value(s->keydir, n, ret, &verified);
-	if (verified || ret->value_bytes == 0)
+	if (piece->verified || piece->hole)
 		return 0;
-	err = check_crc(s, ret);
+	err = check_crc(s, &piece->place);
 	if (err == 0)
-		keydir_set_verified(s->keydir, n, ret);
+		set_verified(arg, piece);
 	return err;
+}
+
+int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
+		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
+		      void *arg)
+{
+	uint64_t end = offset + n, at = offset;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < piece_count; i++) {
+		const struct content_piece *p = &pieces[i];
+		uint64_t begin = p->offset > at ? p->offset : at;
+		uint64_t stop = p->offset + p->bytes < end ? p->offset + p->bytes : end;
+
+		memset(buf + (at - offset), 0, (size_t)(begin - at));
+		at = stop;
+		if (p->hole) {
+			memset(buf + (begin - offset), 0, (size_t)(stop - begin));
+			continue;
+		}
+		err = verify_piece(s, p, set_verified, arg);
+		if (err == 0)
+			err = read_log(s, buf + (begin - offset), (size_t)(stop - begin),
+				       p->place.record_offset + RECORD_HEADER_BYTES +
+					       p->place.key_bytes + p->value_offset +
+					       (begin - p->offset));
+	}
+	if (err == 0)
+		memset(buf + (at - offset), 0, (size_t)(end - at));
+	return err;
+}
+
+/* Who is told of a checked record. */
+struct reader {
+	struct store *s;
+	struct node *n;
+};
+
+static void set_verified(void *arg, const struct content_piece *piece)
+{
+	struct reader *r = arg;
+
+	keydir_set_verified(r->s->keydir, r->n, piece);
 }
 
 int store_verify(struct store *s, struct node *n)
 {
-	struct value_place place;
+	struct reader reader = { s, n };
+	struct content_piece piece;
+	uint64_t offset = 0, size;
+	int err = 0;
 
-	return verified_place(s, n, &place);
+	while (err == 0 && keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) > 0) {
+		err = verify_piece(s, &piece, set_verified, &reader);
+		offset = piece.offset + piece.bytes;
+	}
+	return err;
 }
 
 ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes, uint64_t offset)
 {
-	struct value_place place;
-	int err;
+	struct content_piece pieces[PIECES_AT_ONCE];
+	struct reader reader = { s, n };
+	uint64_t size = 0, end;
+	size_t done = 0;
+	int err = 0;
 
-	err = verified_place(s, n, &place);
-	if (err < 0)
-		return err;
-	if (offset >= place.value_bytes)
-		return 0;
-	if (buf_bytes > place.value_bytes - offset)
-		buf_bytes = (size_t)(place.value_bytes - offset);
-	err = read_log(s, buf, buf_bytes,
-		       place.record_offset + RECORD_HEADER_BYTES + place.key_bytes + offset);
-	return err < 0 ? err : (ssize_t)buf_bytes;
+	if (__builtin_add_overflow(offset, buf_bytes, &end))
+		end = UINT64_MAX;
+	while (err == 0 && offset < end) {
+		size_t found =
+			keydir_pieces(s->keydir, n, offset, end, pieces, PIECES_AT_ONCE, &size);
+		uint64_t stop;
+
+		if (end > size)
+			end = size;
+		if (offset >= end)
+			break;
+		stop = end;
+		if (found == PIECES_AT_ONCE &&
+		    pieces[found - 1].offset + pieces[found - 1].bytes < stop)
+			stop = pieces[found - 1].offset + pieces[found - 1].bytes;
+		err = store_read_pieces(s, pieces, found, (uint8_t *)buf + done,
+					(size_t)(stop - offset), offset, set_verified, &reader);
+		done += (size_t)(stop - offset);
+		offset = stop;
+	}
+	return err < 0 ? err : (ssize_t)done;
+}
+
+bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,
+		     uint64_t *ret_end)
+{
+	struct content_piece piece;
+	uint64_t size;
+
+	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) == 0)
+		return false;
+	*ret_begin = piece.offset > offset ? piece.offset : offset;
+	*ret_end = piece.offset + piece.bytes;
+	return true;
 }

@@ -86,6 +86,33 @@ static size_t make_attr(struct source *s, uint8_t *value)
 	return meta_attr_encode(&attr, value);
 }
 
+/* An extent (with its whole key) or a publish (with the name to come).  Returns the value's size.
+ */
+static size_t make_content(struct source *s, struct record *rec, uint8_t *key, uint8_t *value)
+{
+	uint8_t what = take(s);
+	struct meta_extent extent = { .flags = what & META_FLAG_HOLE, .offset = take(s) % 32 };
+	struct meta_publish publish = { .flags = what & (META_FLAG_MORE | META_FLAG_KEEP),
+					.staging_id = (what >> 3) % 4 };
+	size_t bytes;
+
+	if (what & 128) {
+		meta_key_prefix(META_PUBLISH, key);
+		publish.size_bytes = extent.offset;
+		meta_publish_encode(&publish, value);
+		return META_PUBLISH_BYTES;
+	}
+	meta_key_prefix(META_EXTENT, key);
+	meta_staging_id_encode((what >> 3) % 4, key + META_KEY_PREFIX_BYTES);
+	rec->key_bytes = META_EXTENT_KEY_BYTES;
+	extent.bytes = take(s) % 16;
+	bytes = meta_extent_encode_fixed(&extent, value);
+	if (extent.flags != 0)
+		return bytes;
+	memset(value + bytes, 'e', extent.bytes);
+	return bytes + extent.bytes;
+}
+
 /* Makes one record out of a few bytes of the source. */
 static void make_record(struct source *s, struct bytes *log)
 {
@@ -93,21 +120,24 @@ static void make_record(struct source *s, struct bytes *log)
 	struct record rec = { .key = key, .value = value };
 	static const enum meta_kind kinds[] = { META_ATTR, META_MOVE, META_MOVE, META_LINK };
 	struct meta_move move = { 0 };
-	uint8_t kind = take(s) % 9;
+	uint8_t kind = take(s) % 11;
 
 	if (kind >= 5) {
-		meta_key_prefix(kinds[kind - 5], key);
+		meta_key_prefix(kinds[kind > 8 ? 0 : kind - 5], key);
 		rec.key_bytes = META_KEY_PREFIX_BYTES;
 	}
-	rec.key_bytes += (uint32_t)append_text(key + rec.key_bytes, take_name(s));
+	if (kind > 8)
+		rec.value_bytes = (uint32_t)make_content(s, &rec, key, value);
+	if (rec.key_bytes <= META_KEY_PREFIX_BYTES)
+		rec.key_bytes += (uint32_t)append_text(key + rec.key_bytes, take_name(s));
 	if (kind == 5) {
 		rec.value_bytes = (uint32_t)make_attr(s, value);
-	} else if (kind > 5) {
+	} else if (kind > 5 && kind < 9) {
 		move.flags = take(s) & (META_FLAG_MORE | META_FLAG_EXCHANGE);
 		move.ino = move.flags & META_FLAG_MORE ? 0 : 2;
 		rec.value_bytes = (uint32_t)meta_move_encode_fixed(&move, value);
 		rec.value_bytes += (uint32_t)append_text(value + rec.value_bytes, take_name(s));
-	} else if (kind > 1) {
+	} else if (kind > 1 && kind < 5) {
 		rec.value_bytes = 1 + take(s) % 20;
 		memset(value, 'v', rec.value_bytes);
 	}

@@ -28,9 +28,16 @@ def random_path(rng):
 
 def random_record(rng):
     """Key and value; most fit some tree."""
-    kind = rng.randrange(10)
+    kind = rng.randrange(14)
     path = random_path(rng)
     more = make.MORE if rng.random() < 0.1 else 0
+    if kind >= 12:
+        data = make.hole(rng.randrange(20), rng.randrange(1, 10)) if rng.random() < 0.3 else \
+            make.extent(rng.randrange(20), b'%d' % rng.randrange(1000))
+        return make.extent_key(rng.randint(1, 3)), data
+    if kind >= 10:
+        keep = make.KEEP if rng.random() < 0.7 else 0
+        return b'\0p' + path, make.publish(rng.randrange(4), rng.randrange(24), keep | more)
     if kind < 4:
         key = rng.choice(ODD_KEYS) if rng.random() < 0.05 else path
         return key, b'v%d' % rng.randrange(100)
@@ -123,7 +130,7 @@ def differ(print_store, work_dir, data):
 def main(argv):
     print_store, golden_dir, logs = argv[1], argv[2], int(argv[3])
     cases = [(name, [open(os.path.join(golden_dir, name), 'rb').read()])
-             for name in ('freyjadb.data', 'meta.data')]
+             for name in ('freyjadb.data', 'meta.data', 'extents.data')]
     for seed in range(logs // LOGS_PER_CASE):
         rng = random.Random(seed)
         cases.append((f'random logs, seed {seed}', [random_log(rng) for _ in range(LOGS_PER_CASE)]))

@@ -333,10 +333,10 @@ class Tree:
 
     def link(self, record):
         old, new = split(record.path), split(record.new_path)
+        directory = self.enter(new) if new else None  # first: it may be below the operand
         node = self.lookup(old) if old else None
         if node is None or new is None or isinstance(node, Directory):
             raise Invalid(record.offset, 'a link of or to what cannot have one')
-        directory = self.enter(new)
         if new[-1] in directory.names:
             raise Invalid(record.offset, 'a link where something is already')
         directory.names[new[-1]] = node

@@ -138,6 +138,8 @@ static void print_value(FILE *out, struct store *s, const struct shown *item)
 
 	assert_non_null(value);
 	assert_int_equal(store_read(s, item->node, value, bytes + 1, 0), bytes);
+	for (size_t i = 0; i < bytes && bytes <= SHOWN_VALUE_BYTES; i++)
+		value[i] = value[i] == 0 ? '.' : value[i];
 	if (bytes > SHOWN_VALUE_BYTES)
 		fprintf(out, "=#%08x", crc32_extend(0, value, bytes));
 	else
@@ -280,6 +282,38 @@ static const char *split(char *text, char at)
 	return found + 1;
 }
 
+/* "7@3=abc" */
+static void add_extent(struct unit_file *log, uint64_t timestamp_ns, char *path, bool hole)
+{
+	const char *rest = split(path, '='), *at = split(path, '@');
+	struct meta_extent extent = { .offset = strtoull(at, NULL, 10) };
+	uint8_t key[META_EXTENT_KEY_BYTES], value[512];
+	size_t n;
+
+	if (hole) {
+		extent.flags = META_FLAG_HOLE;
+		extent.bytes = strtoull(rest, NULL, 10);
+		rest = "";
+	}
+	meta_key_prefix(META_EXTENT, key);
+	meta_staging_id_encode(strtoull(path, NULL, 10), key + META_KEY_PREFIX_BYTES);
+	n = meta_extent_encode_fixed(&extent, value);
+	memcpy(value + n, rest, strlen(rest));
+	add_part(log, timestamp_ns, key, sizeof(key), value, n + strlen(rest));
+}
+
+/* "a=7,12" */
+static void add_publish(struct unit_file *log, uint64_t timestamp_ns, char *path, uint8_t flags)
+{
+	uint8_t key[512], value[META_PUBLISH_BYTES];
+	struct meta_publish publish = { .flags = flags };
+	const char *rest = split(path, '=');
+
+	assert_int_equal(sscanf(rest, "%lu,%lu", &publish.staging_id, &publish.size_bytes), 2);
+	meta_publish_encode(&publish, value);
+	add_part(log, timestamp_ns, key, meta_key(META_PUBLISH, path, key), value, sizeof(value));
+}
+
 static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 {
 	struct meta_move move = { 0 };
@@ -317,6 +351,15 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 		memcpy(value + n, rest, strlen(rest));
 		add_part(log, timestamp_ns, key, meta_key(META_MOVE, path, key), value,
 			 n + strlen(rest));
+		break;
+	case 'e':
+	case 'h':
+		add_extent(log, timestamp_ns, path, kind == 'h');
+		break;
+	case 'P':
+	case 'Q':
+		add_publish(log, timestamp_ns, path,
+			    attr.flags | (kind == 'Q' ? META_FLAG_KEEP : 0));
 		break;
 	default:
 		fail_msg("no such word: %s", word);

@@ -29,7 +29,8 @@ void fixture_reopen_store(struct store_fixture *f);
 
 /* The whole tree as text, in the order of the names: "d a", "f a/b=value", one behind the other
  * with
- * ", " between; a value longer than 40 bytes as "#CRC".  The caller frees it. */
+ * ", " between; a value longer than 40 bytes as "#CRC", NUL
+ * bytes as '.'.  The caller frees it. */
 char *dump_tree(struct store *s);
 /* The same with mode, owner, size and times of each node (of directories the times only if
  * 'dir_times'), one line each. */
@@ -38,7 +39,9 @@ void assert_tree(struct store *s, const char *want);
 
 /* Encodes records that are written down as words: "p:a/b=v" put, "t:a/b" tombstone, "D:a" attr of a
  * directory, "E:a" of an empty file, "K:a" of a file whose content is kept, "m:a>b" move, "x:a>b"
- * exchange.  '+' before a word: the next one belongs to its group.  Timestamps count from 1000.
+ * exchange; "e:7@3=abc" extent of staging 7 at offset 3, "h:7@3=9" a hole of 9 bytes there,
+ * "P:a=7,12" publish of staging 7 as "a" of 12 bytes, "Q:a=7,12" the same with keep.  '+' before a
+ * word: the next one belongs to its group.  Timestamps count from 1000.
  * "\0"-free paths only.  The caller frees 'data'. */
 struct unit_file make_log(const char *words);
 /* Puts a log where the store will find it. */

@@ -109,6 +109,50 @@ static const struct tree_case {
 	{ "tombstone takes hidden key and empty directory", "p:a=1 p:a/b=2 D:a t:a/b t:a", "", "" },
 	{ "empty file gives way to a directory", "E:a p:a/b=1", "d a, f a/b=1", "" },
 	{ "put where an explicit directory is", "D:a p:a=1", "d a", "a=1" },
+
+	{ "staged and published", "e:7@0=abc e:7@3=def P:a=7,6", "f a=abcdef", "" },
+	{ "staged and not published", "p:a=1 e:7@0=abc", "f a=1", "" },
+	{ "a staging has the order of the log", "e:7@0=abcdef e:7@2=XY e:7@5=Z P:a=7,6",
+	  "f a=abXYeZ", "" },
+	{ "two stagings at a time", "e:7@0=abc e:8@0=xyz P:a=8,3 e:7@3=def P:b=7,6",
+	  "f a=xyz, f b=abcdef", "" },
+	{ "publish replaces", "p:a=12345678 e:7@1=x P:a=7,3", "f a=.x.", "" },
+	{ "publish keeps", "p:a=12345678 e:7@1=x Q:a=7,8", "f a=1x345678", "" },
+	{ "keep and append", "p:a=1234 e:7@4=56 Q:a=7,6", "f a=123456", "" },
+	{ "keep and append with a hole", "p:a=1234 e:7@6=78 Q:a=7,8", "f a=1234..78", "" },
+	{ "keep truncates", "p:a=12345678 Q:a=0,3", "f a=123", "" },
+	{ "keep extends", "p:a=123 Q:a=0,5", "f a=123..", "" },
+	{ "keep truncates, then extends: the old bytes are gone", "p:a=12345678 Q:a=0,3 Q:a=0,8",
+	  "f a=123.....", "" },
+	{ "keep lays over what was laid", "p:a=12345678 e:1@2=ab Q:a=1,8 e:2@3=c Q:a=2,8",
+	  "f a=12ac5678", "" },
+	{ "hole over existing data", "p:a=12345678 h:7@2=3 Q:a=7,8", "f a=12...678", "" },
+	{ "hole past the end", "p:a=1234 h:7@2=100 Q:a=7,6", "f a=12....", "" },
+	{ "hole in what is staged", "e:7@0=abcdef h:7@1=2 P:a=7,6", "f a=a..def", "" },
+	{ "bytes over a hole that is staged", "p:a=12345678 h:7@2=4 e:7@3=X Q:a=7,8",
+	  "f a=12.X..78", "" },
+	{ "staged bytes past the size are dropped", "e:7@0=abcdef P:a=7,2 Q:a=0,6", "f a=ab....",
+	  "" },
+	{ "publish of nothing", "P:a=0,0", "f a=", "" },
+	{ "publish of a hole", "P:a=0,4", "f a=....", "" },
+	{ "publish makes directories", "e:7@0=x P:a/b/c=7,1", "d a, d a/b, f a/b/c=x", "" },
+	{ "publish takes a file out of the way", "p:a=1 e:7@0=x P:a/b=7,1", "d a, f a/b=x", "a=1" },
+	{ "a file in pieces gets out of the way", "e:7@0=x P:a=7,1 p:a/b=1", "d a, f a/b=1",
+	  "a=x" },
+	{ "a file in pieces gets out of the way and comes back", "e:7@1=x P:a=7,3 p:a/b=1 t:a/b",
+	  "f a=.x.", "" },
+	{ "an empty file in pieces gets out of the way", "P:a=0,0 p:a/b=1 t:a/b", "", "" },
+	{ "publish supersedes a hidden key", "p:a=1 p:a/b=2 D:a t:a/b m:a>c e:7@0=x P:a=7,1",
+	  "f a=x, d c", "" },
+	{ "put over pieces", "e:7@0=abc P:a=7,3 p:a=1", "f a=1", "" },
+	{ "empty over pieces", "e:7@0=abc P:a=7,3 E:a", "f a=", "" },
+	{ "keep over an empty file", "E:a e:7@1=x Q:a=7,2", "f a=.x", "" },
+	{ "attr keeps pieces", "e:7@0=abc P:a=7,3 K:a", "f a=abc", "" },
+	{ "tombstone of a file in pieces", "e:7@0=abc P:a=7,3 t:a", "", "" },
+	{ "move of a file in pieces", "e:7@0=abc P:a=7,3 m:a>b", "f b=abc", "" },
+	{ "keep after a move", "p:a=1234 m:a>b e:7@0=x Q:b=7,4 p:a=new", "f a=new, f b=x234", "" },
+	{ "group: attr before the publish it is for", "e:7@0=x +K:a P:a=7,1", "f a=x", "" },
+	{ "group: publish first", "e:7@0=x +P:a=7,1 K:a", "f a=x", "" },
 };
 
 static void check_unnamed(struct store *s, const char *words)
@@ -204,6 +248,15 @@ static const struct refused_case {
 	{ "exchange with itself", "p:a=1 x:a>a", "itself" },
 	{ "exchange with what is below", "p:a/b=1 x:a>a/b", "itself" },
 	{ "exchange with what is above", "p:a/b=1 x:a/b>a", "above" },
+	{ "publish of what was not staged", "p:a=1 P:a=7,1", "not staged" },
+	{ "publish of what was staged under another id", "e:8@0=x P:a=7,1", "not staged" },
+	{ "publish for the second time", "e:7@0=x P:a=7,1 P:a=7,1", "not staged" },
+	{ "keep of what was not staged", "p:a=1 Q:a=7,1", "not staged" },
+	{ "publish to no path", "e:7@0=x P:a//b=7,1", "no path" },
+	{ "publish to the root", "e:7@0=x P:=7,1", "no path" },
+	{ "publish where a directory is", "D:a e:7@0=x P:a=7,1", "no file is" },
+	{ "keep where a directory is", "D:a Q:a=0,1", "no file is" },
+	{ "keep where nothing is", "p:b=1 e:7@0=x Q:a=7,1", "no file is" },
 };
 
 /* Refused, said where, and nothing is changed, though a torn tail stands behind. */
@@ -269,9 +322,13 @@ static const struct unknown_case {
 	const char *want_word;
 } unknown_cases[] = {
 	{ "NUL alone", S("\0"), S(ATTR), "too early" },
-	{ "kind p, publish", S("\0pa"), S("\1\0b"), "kind" },
-	{ "kind e, extent", S("\0eid"), S("\1\0b"), "kind" },
-	{ "kind p, publish", S("\0pa"), S("\1\0b"), "kind" },
+	{ "kind q", S("\0qa"), S("\1\0b"), "kind" },
+	{ "publish cut short", S("\0pa"), S("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), "too early" },
+	{ "publish of too much", S("\0pa"), S("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\200"), "range" },
+	{ "extent with half an id", S("\0e\7\0\0\0"), S("\1\0\0\0\0\0\0\0\0\0x"), "too early" },
+	{ "extent of id 0", S("\0e\0\0\0\0\0\0\0\0"), S("\1\0\0\0\0\0\0\0\0\0x"), "range" },
+	{ "extent with more", S("\0e\7\0\0\0\0\0\0\0"), S("\1\2\0\0\0\0\0\0\0\0x"), "flags" },
+	{ "extent of nothing", S("\0e\7\0\0\0\0\0\0\0"), S("\1\0\0\0\0\0\0\0\0\0"), "range" },
 	{ "kind A", S("\0Aa"), S(ATTR), "kind" },
 	{ "kind NUL", S("\0\0a"), S(ATTR), "kind" },
 	{ "version 2 of attr", S("\0aa"), S("\2\0\2\0\0\0\355\1\0\0\0\0\0\0\0\0"), "version" },
@@ -320,9 +377,23 @@ static const struct torn_case {
 } torn_cases[] = {
 	{ "attr with more at the end", "p:a=1 +D:d", "f a=1" },
 	{ "move with more at the end", "p:a=1 +m:a>b", "f a=1" },
+	{ "publish with more at the end", "p:a=1 e:7@0=x +P:a=7,1", "f a=1" },
 	{ "two parts with more at the end", "p:a=1 +D:d +E:e", "f a=1" },
 	{ "nothing but a part", "+D:d", "" },
 };
+
+/* The refused record is the first of the group here. */
+static void test_extent_in_a_group(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file log = make_log("p:a=1 +K:a e:7@0=x");
+	struct diag diag;
+
+	plant_log(f, log.data, log.bytes);
+	assert_int_equal(fixture_try_open_store(f, &diag), -EBADMSG);
+	assert_non_null(strstr(diag.text, "in a group"));
+	free(log.data);
+}
 
 static void test_torn_group(void **state)
 {
@@ -401,6 +472,21 @@ static void test_time_of_a_group(void **state)
 	free(log.data);
 }
 
+/* As those of a put. */
+static void test_times_of_a_publish(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file log = make_log("p:f=1 K:f e:7@0=x P:f=7,2 p:g=1");
+
+	plant_log(f, log.data, log.bytes);
+	fixture_open_store(f);
+	assert_attributes(f->s, "f f=x. mode=100640 uid=7 gid=8 links=1 size=2"
+				" mtime=0.000001003 ctime=0.000001003 atime=0.000001003\n"
+				"f g=1 mode=100644 uid=1000 gid=100 links=1 size=1"
+				" mtime=0.000001004 ctime=0.000001004 atime=0.000001004");
+	free(log.data);
+}
+
 static void test_explicit_times(void **state)
 {
 	struct store_fixture *f = *state;
@@ -434,6 +520,8 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(torn_cases); i++)
 		add_test(unit_name("torn group: %s", torn_cases[i].name), test_torn_group,
 			 &torn_cases[i]);
+	add_test("refused: extent in a group", test_extent_in_a_group, NULL);
+	add_test("times of a publish", test_times_of_a_publish, NULL);
 	add_test("default attributes", test_default_attributes, NULL);
 	add_test("attributes are kept", test_attributes_are_kept, NULL);
 	add_test("time of a group", test_time_of_a_group, NULL);
