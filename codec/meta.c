@@ -27,6 +27,7 @@ _Static_assert(META_ATTR == 'a' && META_LINK == 'l' && META_MOVE == 'm',
 	       "on disk: kinds cannot change");
 _Static_assert(META_EXTENT == 'e' && META_PUBLISH == 'p', "on disk: kinds cannot change");
 _Static_assert(META_FLAG_HOLE == 4 && META_FLAG_KEEP == 4, "on disk: flags cannot change");
+_Static_assert(META_FLAG_DROPPED == 8, "on disk: flags cannot change");
 _Static_assert(META_FLAG_MORE == 1 && META_FLAG_EXCHANGE == 2, "on disk: flags cannot change");
 _Static_assert(META_TYPE_FILE == 1 && META_TYPE_DIRECTORY == 2, "on disk: types cannot change");
 _Static_assert(META_TYPE_SYMLINK == 3 && META_TYPE_FIFO == 4 && META_TYPE_SOCKET == 5,
@@ -403,9 +404,11 @@ enum meta_error meta_extent_decode(const void *value, uint32_t value_bytes, stru
 	struct meta_extent extent;
 	enum meta_error err;
 
-	err = check_lead(v, value_bytes, META_FLAG_HOLE);
+	err = check_lead(v, value_bytes, META_FLAG_HOLE | META_FLAG_DROPPED);
 	if (err != META_OK)
 		return err;
+	if ((v[1] & (META_FLAG_HOLE | META_FLAG_DROPPED)) == META_FLAG_DROPPED)
+		return META_ERROR_VALUE;
 	if (value_bytes < (v[1] & META_FLAG_HOLE ? META_HOLE_BYTES : META_EXTENT_FIXED_BYTES))
 		return META_ERROR_SHORT;
 	extent.flags = v[1];
@@ -437,7 +440,7 @@ enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struc
 	struct meta_publish publish;
 	enum meta_error err;
 
-	err = check_lead(v, value_bytes, META_FLAG_MORE | META_FLAG_KEEP);
+	err = check_lead(v, value_bytes, META_FLAG_MORE | META_FLAG_KEEP | META_FLAG_DROPPED);
 	if (err != META_OK)
 		return err;
 	if (value_bytes < META_PUBLISH_BYTES)
@@ -446,6 +449,10 @@ enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struc
 	publish.staging_id = le64_load(v + 2);
 	publish.size_bytes = le64_load(v + 2 + META_STAGING_ID_BYTES);
 	if (value_bytes > META_PUBLISH_BYTES || publish.size_bytes > META_CONTENT_BYTES_MAX)
+		return META_ERROR_VALUE;
+	if ((publish.flags & META_FLAG_DROPPED) &&
+	    ((publish.flags & META_FLAG_KEEP) || publish.staging_id != 0 ||
+	     publish.size_bytes == 0))
 		return META_ERROR_VALUE;
 	*ret = publish;
 	return META_OK;

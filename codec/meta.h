@@ -19,6 +19,7 @@
 #define META_FLAG_EXCHANGE    0x02 /* move only: the two paths change places */
 #define META_FLAG_HOLE	      0x04 /* extent only: zeros, and no bytes */
 #define META_FLAG_KEEP	      0x04 /* publish only: laid over the content that is there */
+#define META_FLAG_DROPPED     0x08 /* publish, hole: content was here and compaction dropped it */
 
 enum meta_kind {
 	META_ATTR = 'a',
@@ -108,14 +109,16 @@ struct meta_move {
 
 /* The value of an extent: a piece of content that belongs to no file yet. */
 struct meta_extent {
-	uint8_t flags;	 /* META_FLAG_HOLE or 0 */
+	uint8_t flags;	 /* META_FLAG_HOLE, with it META_FLAG_DROPPED; or 0 */
 	uint64_t offset; /* in the file */
 	uint64_t bytes;	 /* from there on; at least 1 */
 };
 
-/* The value of a publish: a staging becomes content of the file at the path in the key. */
+/* The value of a publish: a staging becomes content of the file at the path in the key.  With
+ * META_FLAG_DROPPED it stands for a put, or for a publish without keep, of 'size_bytes' that were
+ * dropped: nothing is staged, the size is not 0, and the key need not have a path. */
 struct meta_publish {
-	uint8_t flags;	     /* META_FLAG_MORE, META_FLAG_KEEP */
+	uint8_t flags;	     /* META_FLAG_MORE, META_FLAG_KEEP, META_FLAG_DROPPED */
 	uint64_t staging_id; /* 0: nothing was staged */
 	uint64_t size_bytes; /* of the file from here on */
 };

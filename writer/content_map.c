@@ -125,7 +125,7 @@ static void count(struct content_map *c, const struct content_piece *p, int by)
 	uint64_t around = RECORD_HEADER_BYTES + p->place.key_bytes + META_EXTENT_FIXED_BYTES;
 
 	c->count += (uint64_t)by;
-	if (p->hole)
+	if (p->hole || p->dropped)
 		return;
 	c->data_bytes += (uint64_t)by * p->bytes;
 	c->live_bytes += (uint64_t)by * (p->bytes + around);
@@ -242,7 +242,7 @@ void content_map_set_verified(struct content_map *c, uint64_t offset,
 {
 	struct extent *e = first_ending_after(c, offset);
 
-	if (e != NULL && e->piece.offset <= offset && !e->piece.hole &&
+	if (e != NULL && e->piece.offset <= offset && !e->piece.hole && !e->piece.dropped &&
 	    e->piece.place.record_offset == place->record_offset)
 		e->piece.verified = true;
 }

@@ -30,6 +30,7 @@ struct content_piece {
 	struct value_place place; /* the record that has the bytes */
 	uint32_t value_offset;	  /* where in its value they begin */
 	bool hole;		  /* there is no record: zeros */
+	bool dropped;		  /* there is no record any more: the bytes cannot be read */
 	bool verified;		  /* the CRC of the record has been checked since open */
 };
 
@@ -56,7 +57,7 @@ void content_map_set_verified(struct content_map *c, uint64_t offset,
 
 uint64_t content_map_size(const struct content_map *c);
 uint64_t content_map_pieces(const struct content_map *c);
-uint64_t content_map_data_bytes(const struct content_map *c); /* without holes */
+uint64_t content_map_data_bytes(const struct content_map *c); /* without holes and dropped ones */
 /* What keeps records of the log alive: the bytes that are read from them and, for each piece, what
  * a record has around them.  Of a record that is read from in two pieces the latter counts twice.
  */

@@ -504,13 +504,14 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 
 static int apply_extent(struct replay *r, uint64_t id, const struct meta_extent *extent)
 {
-	bool hole = (extent->flags & META_FLAG_HOLE) != 0;
+	bool dropped = (extent->flags & META_FLAG_DROPPED) != 0;
 	struct content_piece piece = {
 		.offset = extent->offset,
 		.bytes = extent->bytes,
 		.place = place_of(r->entry),
 		.value_offset = META_EXTENT_FIXED_BYTES,
-		.hole = hole,
+		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
+		.dropped = dropped,
 	};
 	struct content_map *c = keydir_staged(r->k, id, true);
 
@@ -539,6 +540,78 @@ static int publish_locked(struct replay *r, struct node *n, const struct content
 	return 0;
 }
 
+/* A content of which nothing can be read. */
+static struct content_map *dropped_content(uint64_t size_bytes)
+{
+	const struct content_piece piece = { .bytes = size_bytes, .dropped = true };
+	struct content_map *c = content_map_new(false);
+
+	if (c != NULL && content_map_reserve(c, 1) < 0) {
+		content_map_free(c);
+		return NULL;
+	}
+	if (c != NULL)
+		content_map_lay(c, &piece);
+	return c;
+}
+
+static int put_dropped_unnamed(struct replay *r, const char *key, size_t key_bytes,
+			       struct content_map *content)
+{
+	const struct value_place nowhere = { 0 };
+	int err;
+
+	keydir_write_lock(r->k);
+	err = keydir_unnamed_put(r->k, key, key_bytes, &nowhere, content,
+				 r->entry->rec.timestamp_ns);
+	keydir_write_unlock(r->k);
+	return err;
+}
+
+/* As a put of a value that nobody has any more. */
+static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
+		       struct content_map *content)
+{
+	struct node *n = NULL;
+	struct place at;
+	int err;
+
+	if (!path_ok(key, key_bytes))
+		return put_dropped_unnamed(r, key, key_bytes, content);
+	err = walk(r, key, key_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d != NULL && !node_is_file(at.d->node))
+		return put_dropped_unnamed(r, key, key_bytes, content);
+	if (at.d != NULL)
+		n = at.d->node;
+	else
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err < 0)
+		return err;
+	if (node_extra_get(n) == NULL)
+		return -ENOMEM;
+	keydir_write_lock(r->k);
+	keydir_set_content(r->k, n, content, r->now_ns);
+	keydir_write_unlock(r->k);
+	remove_unnamed(r, key, key_bytes);
+	return 0;
+}
+
+static int apply_dropped(struct replay *r, const char *key, size_t key_bytes,
+			 const struct meta_publish *publish)
+{
+	struct content_map *content = dropped_content(publish->size_bytes);
+	int err;
+
+	if (content == NULL)
+		return -ENOMEM;
+	err = put_dropped(r, key, key_bytes, content);
+	if (err < 0)
+		content_map_free(content);
+	return err;
+}
+
 static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 			 const struct meta_publish *publish)
 {
@@ -547,6 +620,8 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 	struct place at;
 	int err;
 
+	if (publish->flags & META_FLAG_DROPPED)
+		return apply_dropped(r, path, path_bytes, publish);
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "a publish to what is no path");
 	if (publish->staging_id != 0)

@@ -268,6 +268,8 @@ static int verify_piece(struct store *s, const struct content_piece *piece,
 {
 	int err;
 
+	if (piece->dropped)
+		return -EIO;
 	if (piece->verified || piece->hole)
 		return 0;
 	err = check_crc(s, &piece->place);

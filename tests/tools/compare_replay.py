@@ -130,7 +130,7 @@ def differ(print_store, work_dir, data):
 def main(argv):
     print_store, golden_dir, logs = argv[1], argv[2], int(argv[3])
     cases = [(name, [open(os.path.join(golden_dir, name), 'rb').read()])
-             for name in ('freyjadb.data', 'meta.data', 'extents.data')]
+             for name in ('freyjadb.data', 'meta.data', 'extents.data', 'dropped.data')]
     for seed in range(logs // LOGS_PER_CASE):
         rng = random.Random(seed)
         cases.append((f'random logs, seed {seed}', [random_log(rng) for _ in range(LOGS_PER_CASE)]))

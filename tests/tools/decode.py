@@ -22,7 +22,7 @@ import zlib
 HEADER = struct.Struct('<IIIQ')
 ATTR_FIXED = struct.Struct('<BBBBHHII')
 TIME = struct.Struct('<qI')
-MORE, EXCHANGE, HOLE, KEEP = 1, 2, 4, 4
+MORE, EXCHANGE, HOLE, KEEP, DROPPED = 1, 2, 4, 4, 8
 FILE, DIRECTORY, SYMLINK, FIFO, SOCKET, CHAR_DEVICE, BLOCK_DEVICE = range(1, 8)
 KEPT, EMPTY, NEW = 0, 1, 2
 MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS = (1 << bit for bit in range(7))
@@ -32,7 +32,8 @@ TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
 NAME_MAX, PATH_MAX = 255, 65535
 SIZE_MAX = 2**63 - 1
 KINDS = {b'a': 'attr', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish'}
-FLAGS = {'attr': MORE, 'extent': HOLE, 'link': MORE, 'move': MORE | EXCHANGE, 'publish': MORE | KEEP}
+FLAGS = {'attr': MORE, 'extent': HOLE | DROPPED, 'link': MORE, 'move': MORE | EXCHANGE,
+         'publish': MORE | KEEP | DROPPED}
 
 
 class Invalid(Exception):
@@ -156,6 +157,8 @@ class Record:
         self.staging, = struct.unpack('<Q', self.path)
         self.rest = self.value[2:]
         self.at, = struct.unpack('<Q', self.take(8))
+        if self.flags & DROPPED and not self.flags & HOLE:
+            raise Invalid(self.offset, 'an extent that is dropped and has bytes')
         if self.flags & HOLE:
             self.hole, = struct.unpack('<Q', self.take(8))
             if self.rest:
@@ -169,6 +172,8 @@ class Record:
         self.staging, self.size = struct.unpack('<QQ', self.take(16))
         if self.rest or self.size > SIZE_MAX:
             raise Invalid(self.offset, 'a publish with bytes left over, or of too large a file')
+        if self.flags & DROPPED and (self.flags & KEEP or self.staging or not self.size):
+            raise Invalid(self.offset, 'a dropped publish that keeps, is staged, or is of nothing')
 
     def columns(self):
         return (self.offset, self.length, self.timestamp, f'{self.crc:08x}', self.kind, self.key,
@@ -261,21 +266,27 @@ class Tree:
             self.reveal(names[:n])
 
     def put(self, record):
-        names = split(record.key)
+        self.put_value(record.key, record.value)
+
+    def put_value(self, key, value):
+        names = split(key)
         parent = self.enter(names) if names else None
         node = parent.names.get(names[-1]) if parent else None
         if parent is None or (node is not None and node.kind != FILE):
-            self.unnamed[record.key] = record.value
+            self.unnamed[key] = value
             return
         if node is None:
             node = parent.names[names[-1]] = File()
-        node.value = record.value
-        self.unnamed.pop(record.key, None)
+        node.value = value
+        self.unnamed.pop(key, None)
 
     def extent(self, record):
         self.staged.setdefault(record.staging, []).append(record)
 
     def publish(self, record):
+        if record.flags & DROPPED:
+            self.put_value(record.path, bytes(record.size))  # as many bytes, but nobody has them
+            return
         names = split(record.path)
         if names is None:
             raise Invalid(record.offset, 'a publish to what is no path')

@@ -11,7 +11,7 @@ import struct
 import sys
 import zlib
 
-MORE, EXCHANGE, HOLE, KEEP = 1, 2, 4, 4
+MORE, EXCHANGE, HOLE, KEEP, DROPPED = 1, 2, 4, 4, 8
 FILE, DIRECTORY, SYMLINK, CHAR_DEVICE = 1, 2, 3, 6
 KEPT, EMPTY, NEW = 0, 1, 2
 INT64_MAX = 2**63 - 1
@@ -48,8 +48,8 @@ def extent(offset, data):
     return struct.pack('<BBQ', 1, 0, offset) + data
 
 
-def hole(offset, length):
-    return struct.pack('<BBQQ', 1, HOLE, offset, length)
+def hole(offset, length, flags=0):
+    return struct.pack('<BBQQ', 1, HOLE | flags, offset, length)
 
 
 def publish(staging_id, size, flags=0):
@@ -101,6 +101,26 @@ def extents_log():
     return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
 
 
+def dropped_log():
+    """Where values have stood and compaction has dropped them: puts, one of a key that is no path, and
+    an extent; all of it is covered by what follows."""
+    at = 1700000000000000000
+    parts = [
+        (b'\0pold', publish(0, 5, DROPPED)),
+        (b'\0pdir/file', publish(0, 100, DROPPED)),
+        (b'\0podd//key', publish(0, 1, DROPPED)),
+        (extent_key(5), hole(0, 4, DROPPED)),
+        (b'\0pdir/file', publish(5, 6, KEEP)),
+        (b'dir/file', b'whole\n'),
+        (b'odd//key', b'kept'),
+        (extent_key(6), hole(1, 2, DROPPED)),
+        (extent_key(6), extent(0, b'full')),
+        (b'\0pcovered', publish(6, 4)),
+        (b'old', b''),
+    ]
+    return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
+
+
 def golden_files():
     every = attr(FILE, EMPTY, 0o6741, 1000, 0xfffffffe, MORE, mtime=(1795346587, 697513122),
                  atime=(-1, 999999999), ctime=(INT64_MAX, 1), ino=0xfedcba9876543210,
@@ -121,9 +141,12 @@ def golden_files():
         'publish_replace.bin': publish(0x0807060504030201, 6 << 30),
         'publish_keep.bin': publish(1, 4096, KEEP),
         'publish_more.bin': publish(0, 0, MORE),
+        'publish_dropped.bin': publish(0, 5, DROPPED),
+        'extent_dropped.bin': hole(4096, 256 * 1024, DROPPED),
         'synced.bin': synced(1, 70790),
         'meta.data': meta_log(),
         'extents.data': extents_log(),
+        'dropped.data': dropped_log(),
     }
 
 

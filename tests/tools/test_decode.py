@@ -181,6 +181,16 @@ class Cases:
         assert out == ''.join(f'f\t0644\t{len(v)}\t{hashlib.sha256(v).hexdigest()}\t{k}\n'
                               for k, v in want), out
 
+    def case_golden_dropped(self):
+        status, out, _ = decode('--tree', os.path.join(os.path.dirname(self.log), 'dropped.data'))
+        want = [('covered', b'full'), ('dir/file', b'whole\n')]
+        assert status == 0
+        for key, value in want:
+            assert f'{len(value)}\t{hashlib.sha256(value).hexdigest()}\t{key}\n' in out, out
+        for value in (b'\1\x08' + bytes(16), b'\1\x0c' + bytes(8) + b'\1' + bytes(7)):
+            self.refuses(record(b'\0pa', value), 'dropped')
+        self.refuses(record(b'\0e' + b'\1' + bytes(7), b'\1\x08' + bytes(8) + b'x'), 'dropped')
+
     def case_publishes_that_do_not_fit(self):
         staged = record(b'\0e' + b'\1' + bytes(7), b'\1\0' + bytes(8) + b'x')
         first, keep = b'\1\0\1' + bytes(15), b'\1\4\1' + bytes(15)

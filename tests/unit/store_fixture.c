@@ -283,15 +283,15 @@ static const char *split(char *text, char at)
 }
 
 /* "7@3=abc" */
-static void add_extent(struct unit_file *log, uint64_t timestamp_ns, char *path, bool hole)
+static void add_extent(struct unit_file *log, uint64_t timestamp_ns, char *path, uint8_t flags)
 {
 	const char *rest = split(path, '='), *at = split(path, '@');
 	struct meta_extent extent = { .offset = strtoull(at, NULL, 10) };
 	uint8_t key[META_EXTENT_KEY_BYTES], value[512];
 	size_t n;
 
-	if (hole) {
-		extent.flags = META_FLAG_HOLE;
+	if (flags != 0) {
+		extent.flags = flags;
 		extent.bytes = strtoull(rest, NULL, 10);
 		rest = "";
 	}
@@ -353,13 +353,21 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 			 n + strlen(rest));
 		break;
 	case 'e':
+		add_extent(log, timestamp_ns, path, 0);
+		break;
 	case 'h':
-		add_extent(log, timestamp_ns, path, kind == 'h');
+	case 'z':
+		add_extent(log, timestamp_ns, path,
+			   META_FLAG_HOLE | (kind == 'z' ? META_FLAG_DROPPED : 0));
 		break;
 	case 'P':
+		add_publish(log, timestamp_ns, path, attr.flags);
+		break;
 	case 'Q':
-		add_publish(log, timestamp_ns, path,
-			    attr.flags | (kind == 'Q' ? META_FLAG_KEEP : 0));
+		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_KEEP);
+		break;
+	case 'Z':
+		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_DROPPED);
 		break;
 	default:
 		fail_msg("no such word: %s", word);

@@ -492,6 +492,46 @@ static void test_wrong_crc(void **state)
 	store_unpin(f->s, n, 1);
 }
 
+/* What compaction has dropped reads as an error, byte for byte; what is laid over it does not. */
+static void test_dropped(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file log = make_log("Z:a=0,6 Z:odd//key=0,3 e:1@2=xy Q:a=1,8 z:2@1=2 e:2@3=end "
+					"P:b=2,6 Z:c=0,9 p:c=new Z:d=0,4 m:d>e p:f=old Z:f=0,2");
+	struct node *n;
+	size_t bytes;
+	char buf[32];
+	void *value;
+
+	plant_log(f, log.data, log.bytes);
+	fixture_open_store(f);
+	n = ops_find_ok(f->s, "a");
+	assert_int_equal(store_read(f->s, n, buf, 2, 2), 2);
+	assert_memory_equal(buf, "xy", 2);
+	assert_int_equal(store_read(f->s, n, buf, 2, 6), 2);
+	assert_memory_equal(buf, "\0\0", 2);
+	assert_int_equal(store_read(f->s, n, buf, 1, 1), -EIO);
+	assert_int_equal(store_read(f->s, n, buf, 1, 4), -EIO);
+	assert_int_equal(store_read(f->s, n, buf, 8, 0), -EIO);
+	assert_int_equal(store_verify(f->s, n), -EIO);
+	store_unpin(f->s, n, 1);
+	assert_int_equal(store_get(f->s, "b", 1, &value, &bytes), -EIO);
+	assert_int_equal(store_get(f->s, "e", 1, &value, &bytes), -EIO);
+	assert_int_equal(store_get(f->s, "f", 1, &value, &bytes), -EIO);
+	assert_int_equal(store_get(f->s, "odd//key", 8, &value, &bytes), -EIO);
+	assert_int_equal(store_get(f->s, "c", 1, &value, &bytes), 0);
+	assert_int_equal(bytes, 3);
+	free(value);
+	/* Of records that are live: the value of c, and the two extents with what is around them.
+	 */
+	assert_int_equal(stats_of(f->s).live_bytes,
+			 record_bytes(1, 3) +
+				 2 * record_bytes(META_EXTENT_KEY_BYTES, META_EXTENT_FIXED_BYTES) +
+				 2 + 3);
+	assert_int_equal(stats_of(f->s).unnamed_keys, 1);
+	free(log.data);
+}
+
 static void test_wrong_crc_of_staged_bytes(void **state)
 {
 	struct store_fixture *f = *state;
@@ -631,6 +671,7 @@ int main(void)
 		TEST(test_pieces_are_bounded),
 		TEST(test_beyond_4_gib),
 		TEST(test_wrong_crc),
+		TEST(test_dropped),
 		TEST(test_wrong_crc_of_staged_bytes),
 		TEST(test_crc_is_checked_once),
 		TEST(test_key_interface),
