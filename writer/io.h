@@ -8,6 +8,7 @@
 #ifndef FREYJAFS_WRITER_IO_H
 #define FREYJAFS_WRITER_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,7 +20,9 @@ struct io;
 
 struct io_stat {
 	uint64_t size_bytes;
-	mode_t mode; /* as st_mode: type and permissions */
+	mode_t mode;   /* as st_mode: type and permissions */
+	uint64_t ino;  /* names a file while somebody has it open */
+	bool unlinked; /* it has no name any more */
 };
 
 struct io_space { /* of the filesystem that holds a directory */

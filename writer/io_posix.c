@@ -76,6 +76,8 @@ static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 		return -errno;
 	ret->size_bytes = (uint64_t)st.st_size;
 	ret->mode = st.st_mode;
+	ret->ino = st.st_ino;
+	ret->unlinked = st.st_nlink == 0;
 	return 0;
 }
 

@@ -11,7 +11,6 @@
 
 #include "writer/log_tail.h"
 #include "writer/log_writer_private.h"
-#include "writer/synced_mark.h"
 
 static int check_config(const struct log_writer_config *config, struct diag *diag)
 {
@@ -139,7 +138,9 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 		.fd = seg->fd,
 		.name = name,
 		.path = path,
+		.number = seg->number,
 		.start = seg->start,
+		.until_ns = w->until_ns,
 		.file_bytes = seg->bytes,
 		.durable_bytes = seg->bytes,
 		.sealed = true,
@@ -151,8 +152,9 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
 		return err; /* cannot be */
-	t.hint = hint_reader_open(w->io, w->dir_fd, &about);
-	if (t.hint == NULL)
+	if (!w->ignores_hints)
+		t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	if (t.hint == NULL && !w->read_only)
 		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
 	err = log_tail_replay(&t, fn, arg, diag);
 	hint_writer_close(t.add_to, err == 0 ? &about : NULL);
@@ -160,6 +162,7 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 	hint_reader_close(t.hint);
 	if (err < 0)
 		return err;
+	w->reached_until = t.reached_until;
 	rec->records += t.records;
 	rec->segments++;
 	if (t.last_timestamp_ns > w->last_timestamp_ns)
@@ -173,7 +176,8 @@ static int replay_all_sealed(struct log_writer *w, const char *dir, log_replay_f
 	struct segment seg;
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && segments_get(&w->segments, i, &seg); i++)
+	for (size_t i = 0; err == 0 && !w->reached_until && segments_get(&w->segments, i, &seg);
+	     i++)
 		err = replay_sealed(w, &seg, dir, fn, arg, rec, diag);
 	return err;
 }
@@ -197,7 +201,7 @@ static void use_active_hint(struct log_writer *w, struct log_tail *t)
 	char hint_name[NAME_MAX + 1];
 	struct hint_about about;
 
-	if (t->durable_bytes == t->file_bytes && t->file_bytes > 0 &&
+	if (t->durable_bytes == t->file_bytes && t->file_bytes > 0 && !w->ignores_hints &&
 	    active_hint(w, t->file_bytes, hint_name, &about))
 		t->hint = hint_reader_open(w->io, w->dir_fd, &about);
 }
@@ -264,8 +268,19 @@ static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_f
 	return 0;
 }
 
-/* Opens the durable mark.  One of an earlier segment says nothing about the active one: it was
- * sealed since.  One of a later segment says that sealed ones are missing. */
+/* Takes in what the durable mark says.  One of an earlier segment says nothing about the active
+ * one: it was sealed since.  One of a later segment says that sealed ones are missing.  Returns how
+ * much of the active segment is durable. */
+static uint64_t take_mark(struct log_writer *w, const struct synced *mark, bool valid,
+			  const struct io_stat *st, struct log_recovery *rec) NO_THREAD_SAFETY
+{
+	rec->durable_mark_missing = !valid && st->size_bytes > 0;
+	w->active_number = segments_next_number(&w->segments);
+	if (mark->segment > w->active_number)
+		w->active_number = mark->segment;
+	return mark->segment == w->active_number ? mark->durable_offset : 0;
+}
+
 static int open_mark(struct log_writer *w, const char *dir, const struct io_stat *st,
 		     uint64_t *ret_durable_bytes, struct log_recovery *rec,
 		     struct diag *diag) NO_THREAD_SAFETY
@@ -281,11 +296,7 @@ static int open_mark(struct log_writer *w, const char *dir, const struct io_stat
 	if (err < 0)
 		return diag_set(diag, err, "%s/%s: cannot open the durable mark: %s", dir, w->name,
 				strerror(-err));
-	rec->durable_mark_missing = !valid && st->size_bytes > 0;
-	w->active_number = segments_next_number(&w->segments);
-	if (mark.segment > w->active_number)
-		w->active_number = mark.segment;
-	*ret_durable_bytes = mark.segment == w->active_number ? mark.durable_offset : 0;
+	*ret_durable_bytes = take_mark(w, &mark, valid, st, rec);
 	return 0;
 }
 
@@ -313,9 +324,65 @@ static int open_and_recover(struct log_writer *w, const char *dir, log_replay_fn
 		return err;
 	tail.dir_fd = w->dir_fd;
 	tail.fd = w->fd;
+	tail.number = w->active_number;
 	tail.start = segments_end(&w->segments);
 	tail.file_bytes = st.size_bytes;
 	return recover_active(w, &tail, fn, arg, rec, diag);
+}
+
+/* Replays the active segment of a log that is only read: nothing is cut. */
+static int replay_active(struct log_writer *w, struct log_tail *t, log_replay_fn fn, void *arg,
+			 struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
+{
+	int err = 0;
+
+	t->dir_fd = w->dir_fd;
+	t->fd = w->fd;
+	t->number = w->active_number;
+	t->start = segments_end(&w->segments);
+	t->until_ns = w->until_ns;
+	rec->file_bytes = t->file_bytes;
+	rec->durable_bytes = t->durable_bytes;
+	if (!w->reached_until) {
+		use_active_hint(w, t);
+		err = log_tail_replay(t, fn, arg, diag);
+		rec->hints += t->hint != NULL;
+		hint_reader_close(t->hint);
+	}
+	rec->kept_bytes = t->kept_bytes;
+	rec->records += t->records;
+	rec->stop = t->stop;
+	w->active_start = t->start;
+	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
+	if (t->last_timestamp_ns > w->last_timestamp_ns)
+		w->last_timestamp_ns = t->last_timestamp_ns;
+	return err;
+}
+
+static int open_read_only(struct log_writer *w, const char *dir, log_replay_fn fn, void *arg,
+			  struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
+{
+	struct log_tail tail = {
+		.io = w->io, .name = w->name, .path = w->path, .stop = { .scan = RECORD_END }
+	};
+	struct io_stat st = { 0 };
+	struct synced mark;
+	bool valid;
+	int err;
+
+	w->dir_fd = io_open(w->io, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
+	if (w->dir_fd < 0)
+		return diag_set(diag, w->dir_fd, "%s: cannot open the directory: %s", dir,
+				strerror(-w->dir_fd));
+	err = log_snapshot_open(w, dir, &st, &mark, &valid, diag);
+	if (err < 0)
+		return err;
+	tail.durable_bytes = take_mark(w, &mark, valid, &st, rec);
+	tail.file_bytes = st.size_bytes;
+	err = check_missing(w, dir, rec, diag);
+	if (err == 0)
+		err = replay_all_sealed(w, dir, fn, arg, rec, diag);
+	return err < 0 ? err : replay_active(w, &tail, fn, arg, rec, diag);
 }
 
 /* Frees everything; for a writer whose syncer thread does not run. */
@@ -350,6 +417,9 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
 	w->segment_bytes_max = (uint64_t)config->segment_size_bytes;
 	w->keeps_going = config->accept_missing_segments;
+	w->read_only = config->read_only;
+	w->ignores_hints = config->read_only && config->ignore_hints;
+	w->until_ns = config->read_only ? config->until_ns : 0;
 	w->active_number = SEGMENT_FIRST_NUMBER;
 	w->requests_tail = &w->requests;
 	segments_init(&w->segments, w->io, -1);
@@ -408,8 +478,11 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 	w = create(config, slash == NULL ? config->file_path : slash + 1);
 	if (w == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", config->file_path);
-	err = open_and_recover(w, dir, fn, arg, &recovery, diag);
-	if (err == 0)
+	if (w->read_only)
+		err = open_read_only(w, dir, fn, arg, &recovery, diag);
+	else
+		err = open_and_recover(w, dir, fn, arg, &recovery, diag);
+	if (err == 0 && !w->read_only)
 		err = start_threads(w, !config->no_background, diag);
 	if (err < 0) {
 		destroy(w);
@@ -433,6 +506,10 @@ int log_writer_close(struct log_writer *w)
 
 	if (w == NULL)
 		return 0;
+	if (w->read_only) {
+		destroy(w);
+		return 0;
+	}
 	mutex_lock(&w->lock);
 	w->stopping = true;
 	thread_check(pthread_cond_signal(&w->wake));

@@ -136,6 +136,8 @@ int log_writer_rotate(struct log_writer *w)
 {
 	int err = 0;
 
+	if (w->read_only)
+		return -EROFS;
 	mutex_lock(&w->lock);
 	while (w->syncing)
 		cond_wait(&w->synced, &w->lock);

@@ -87,6 +87,11 @@ static int take(struct log_tail *t, struct group *g, const struct log_entry *ent
 	}
 	if (more)
 		return 0;
+	if (t->until_ns != 0 && entry->rec.timestamp_ns > t->until_ns) {
+		t->reached_until = true;
+		group_reset(g);
+		return 0;
+	}
 	if (fn != NULL)
 		err = fn(arg, g->count > 0 ? g->entries : entry, count, diag);
 	if (err == 0) {
@@ -112,10 +117,16 @@ static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, l
 		hint_writer_add(t->add_to, &entry);
 		if (entry.rec.timestamp_ns > t->last_timestamp_ns)
 			t->last_timestamp_ns = entry.rec.timestamp_ns;
+		entry.segment = t->number;
+		entry.file_offset = entry.offset;
 		entry.offset += t->start;
 		err = take(t, g, &entry, fn, arg, diag);
 		if (err < 0)
 			return err;
+		if (t->reached_until) {
+			t->stop = (struct log_stop){ .offset = t->kept_bytes, .scan = RECORD_END };
+			return 0;
+		}
 	}
 	if (err < 0)
 		return diag_set(diag, err,
@@ -154,7 +165,7 @@ static int check_durable(const struct log_tail *t, struct diag *diag)
 			"fsck.freyjafs",
 			t->path, t->stop.offset, record_reason_text(t->stop.reason),
 			t->durable_bytes);
-	if (t->file_bytes < t->durable_bytes)
+	if (t->file_bytes < t->durable_bytes && !t->reached_until)
 		return diag_set(diag, -EBADMSG,
 				"%s: ends at offset %" PRIu64
 				", though the log is known to be durable up to offset %" PRIu64
@@ -173,6 +184,7 @@ int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag
 
 	t->kept_bytes = 0;
 	t->records = 0;
+	t->reached_until = false;
 	t->last_timestamp_ns = 0;
 	if (t->hint == NULL)
 		err = log_reader_open(t->io, t->fd, 0, t->file_bytes, &reader);

@@ -13,9 +13,11 @@ struct log_tail {
 	struct io *io;
 	int dir_fd;
 	int fd;
-	const char *name; /* in 'dir_fd' */
-	const char *path; /* for messages */
-	uint64_t start;	  /* log position of its first byte (segments.h) */
+	const char *name;  /* in 'dir_fd' */
+	const char *path;  /* for messages */
+	uint64_t number;   /* of the segment; of the active one that it will have */
+	uint64_t start;	   /* log position of its first byte (segments.h) */
+	uint64_t until_ns; /* 0, or: commits from the first later one on are left out */
 	uint64_t file_bytes;
 	uint64_t durable_bytes;	    /* from the durable mark */
 	bool sealed;		    /* all of it has to be whole */
@@ -26,6 +28,7 @@ struct log_tail {
 	uint64_t kept_bytes;
 	uint64_t records;
 	uint64_t last_timestamp_ns; /* the latest of all records */
+	bool reached_until;	    /* and 'stop' says where; 'kept_bytes' end there */
 	struct log_stop stop;
 };
 

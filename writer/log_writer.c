@@ -178,6 +178,8 @@ int log_writer_append(struct log_writer *w, const struct record *records, size_t
 		stamped[i] = records[i];
 		bytes += record_bytes(records[i].key_bytes, records[i].value_bytes);
 	}
+	if (w->read_only)
+		return -EROFS;
 	mutex_lock(&w->lock);
 	err = log_writer_rotate_if_full_locked(w, bytes);
 	if (err == 0)

@@ -49,6 +49,15 @@ struct log_writer_config {
 	int64_t segment_size_bytes;
 	/* Opens the log also when sealed segments are missing among those that are there. */
 	bool accept_missing_segments;
+	/* Opens what is there without changing anything, and without the lock: also beside a
+	 * writer, as the log was at one moment.  What is torn at its end is left out.  Every put is
+	 * -EROFS.
+	 */
+	bool read_only;
+	/* With 'read_only': 0, or the log ends before the first commit that is later than this. */
+	uint64_t until_ns;
+	/* With 'read_only': reads every record, and so checks every CRC. */
+	bool ignore_hints;
 	/* For tests: nothing runs but what was asked for.  Hints are then written at the next open.
 	 */
 	bool no_background;
@@ -80,10 +89,10 @@ struct log_recovery {
 /* Opens the log and, after a crash, cuts its torn tail: the bytes from the first position that is
  * not a whole record (or begins a group that is not whole) are saved under quarantine/ beside the
  * log, then cut.  Stores a writer that the caller owns. -EINVAL: nonsense in the config.
- * -EWOULDBLOCK: another writer has the file open.  -EBADMSG: a record before the durable mark is
- * not whole, or bytes before it are missing; nothing was changed.  Others from the operating
- * system; -EIO while reading changes nothing.  'diag' (may be NULL) then says which file, where and
- * what. */
+ * -EWOULDBLOCK: another writer has the file open.  -ENOENT: there is no log to be read only.
+ * -EBADMSG: a record before the durable mark is not whole, or bytes before it are missing; nothing
+ * was changed.  Others from the operating system; -EIO while reading changes nothing.  'diag' (may
+ * be NULL) then says which file, where and what. */
 int log_writer_open(const struct log_writer_config *config, struct log_writer **ret,
 		    struct diag *diag) WARN_UNUSED;
 

@@ -10,6 +10,7 @@
 
 #include "writer/log_writer.h"
 #include "writer/segments.h"
+#include "writer/synced_mark.h"
 #include "writer/thread.h"
 
 /* Somebody who asked to be called when the log is durable up to 'offset'. */
@@ -29,6 +30,10 @@ struct log_writer {
 	int mark_fd; /* owned; written by whoever has 'syncing' set, or the lock while it is not */
 	uint64_t segment_bytes_max; /* 0: the log is one file for ever */
 	bool keeps_going;	    /* a missing segment does not keep the log from opening */
+	bool read_only;		    /* no thread runs, nothing is ever appended */
+	bool ignores_hints;
+	uint64_t until_ns; /* read-only: 0, or where the log ends for us */
+	bool reached_until;
 	int64_t fsync_interval_ns;
 	size_t buffer_room; /* 0: no buffer */
 	uint8_t *buffer;
@@ -82,6 +87,13 @@ int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock) WARN_
 /* Writes the buffer out.  On failure it keeps its records. */
 int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 void *log_writer_syncer_main(void *arg);
+
+/* --- log_snapshot.c --- */
+
+/* Opens all files of a log to be read only, such as they were at one moment: 'w->fd' (-1: there is
+ * no active segment) and 'w->segments'. */
+int log_snapshot_open(struct log_writer *w, const char *dir, struct io_stat *ret_active,
+		      struct synced *ret_mark, bool *ret_mark_valid, struct diag *diag) WARN_UNUSED;
 
 /* --- log_rotate.c --- */
 

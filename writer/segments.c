@@ -43,13 +43,18 @@ void segments_init(struct segments *s, struct io *io, int dir_fd)
 	thread_check(pthread_rwlock_init(&s->lock, NULL));
 }
 
-void segments_close(struct segments *s)
+void segments_clear(struct segments *s)
 {
 	for (size_t i = 0; i < s->count; i++)
 		(void)io_close(s->io, &s->list[i].fd); /* only read from */
 	free(s->list);
 	s->list = NULL;
 	s->count = s->room = 0;
+}
+
+void segments_close(struct segments *s)
+{
+	segments_clear(s);
 	thread_check(pthread_rwlock_destroy(&s->lock));
 }
 

@@ -43,7 +43,8 @@ void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES]);
 uint64_t segment_number(const char *name);
 
 void segments_init(struct segments *s, struct io *io, int dir_fd);
-void segments_close(struct segments *s); /* closes all files */
+void segments_clear(struct segments *s); /* closes all files */
+void segments_close(struct segments *s); /* the same, for good */
 
 /* Opens every sealed segment in the directory.  'dir' is for messages. */
 int segments_open(struct segments *s, const char *dir, struct diag *diag) WARN_UNUSED;

@@ -30,7 +30,7 @@ static int replay(void *arg, const struct log_entry *entries, size_t entry_count
 /* Opens DATADIR, making it if it is missing. */
 static int open_dir(struct store *s, struct diag *diag)
 {
-	int err = io_mkdir(s->io, AT_FDCWD, s->path, 0700);
+	int err = s->read_only ? -EEXIST : io_mkdir(s->io, AT_FDCWD, s->path, 0700);
 
 	if (err == -ENOENT)
 		return diag_set(diag, err,
@@ -107,6 +107,8 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 								      : STORE_SEGMENT_SIZE_DEFAULT,
 		.accept_missing_segments = config->accept_missing_segments,
 		.no_background = config->no_background,
+		.read_only = config->read_only,
+		.until_ns = config->until_ns,
 		.io = s->io,
 	};
 	char *path;
@@ -151,6 +153,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->dir_fd = s->lock_fd = s->reserve.fd = -1;
 	s->reserve.io = s->io;
 	s->keeps_going = config->accept_missing_segments;
+	s->read_only = config->read_only;
 	s->synchronous = config->fsync_interval_ns == 0;
 	mutex_init(&s->commit_lock);
 	s->path = strdup(config->dir_path);
@@ -173,7 +176,7 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	if (s == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", config->dir_path);
 	err = open_dir(s, diag);
-	if (err == 0)
+	if (err == 0 && !s->read_only)
 		err = take_lock(s, config->holder, diag);
 	if (err == 0)
 		err = open_log(s, config, diag);
@@ -182,7 +185,8 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 		return err;
 	}
 	mutex_lock(&s->commit_lock);
-	reserve_open(&s->reserve, s->io, s->dir_fd);
+	if (!s->read_only)
+		reserve_open(&s->reserve, s->io, s->dir_fd);
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), (int64_t)s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
@@ -497,7 +501,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
 	mutex_lock(&s->commit_lock);
-	ret->reserve_missing = !reserve_is_whole(&s->reserve);
+	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);
 	mutex_unlock(&s->commit_lock);
 }
 

@@ -43,7 +43,13 @@ struct store_config {
 	/* As log_writer_config.  Commits about what is missing are then left out, and counted. */
 	bool accept_missing_segments;
 	bool no_background; /* as log_writer_config */
-	uint32_t uid, gid;  /* of nodes whose log record names none */
+	/* Opens what is there without the lock and without changing anything, also beside a process
+	 * that has it open: the store as it was at one moment.  Every change is -EROFS. */
+	bool read_only;
+	/* With 'read_only': 0, or the store as it was at this time, ns since the epoch: with the
+	 * commits up to it.  What compaction has dropped since cannot be read (-EIO). */
+	uint64_t until_ns;
+	uint32_t uid, gid; /* of nodes whose log record names none */
 	mode_t umask; /* files are 0666 less this, directories 0777 less this, where no record says
 			 else */
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the

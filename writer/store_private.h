@@ -37,6 +37,7 @@ struct store {
 	char *path;
 	int dir_fd;
 	int lock_fd; /* holds the flock */
+	bool read_only;
 	bool synchronous;
 	bool keeps_going;	  /* missing segments are accepted */
 	uint64_t dropped_commits; /* that they made impossible to apply */

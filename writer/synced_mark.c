@@ -46,6 +46,26 @@ int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, s
 	return 0;
 }
 
+int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced *ret,
+		     bool *ret_valid)
+{
+	uint8_t buf[SYNCED_BYTES + 1];
+	ssize_t got;
+	int fd;
+
+	*ret = (struct synced){ 0 };
+	*ret_valid = false;
+	fd = io_open(io, dir_fd, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	got = io_pread_all(io, fd, buf, sizeof(buf), 0);
+	(void)io_close(io, &fd); /* read-only */
+	if (got < 0)
+		return (int)got;
+	*ret_valid = synced_decode(buf, (size_t)got, ret);
+	return 0;
+}
+
 void synced_mark_write(struct io *io, int fd, uint64_t segment, uint64_t durable_offset)
 {
 	struct synced synced = { .segment = segment, .durable_offset = durable_offset };

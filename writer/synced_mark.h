@@ -20,6 +20,10 @@ int synced_mark_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUS
 int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 
+/* The same without creating or changing it; there may be none. */
+int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced *ret,
+		     bool *ret_valid) WARN_UNUSED;
+
 /* Records that the active segment, which will be sealed under the number 'segment', is durable up
  * to 'durable_offset', an offset in its file.  A failure is not reported: it leaves the mark too
  * low or invalid, which costs protection against later damage alone. */

@@ -496,6 +496,7 @@ static int sim_stat(struct io *io, int fd, struct io_stat *ret)
 	*ret = (struct io_stat){
 		.size_bytes = inode_is_dir(n) ? 0 : inode_last(n)->content->size_bytes,
 		.mode = n->mode,
+		.ino = (uint64_t)(uintptr_t)n,
 	};
 	return (int)call_end(d, 0);
 }
