@@ -91,6 +91,7 @@ static int open_store(struct daemon *d)
 		.fsync_interval_ns = o->fsync_interval,
 		.buffer_size_bytes = o->buffer_size,
 		.segment_size_bytes = o->segment_size,
+		.preallocate_bytes = o->preallocate,
 		.accept_missing_segments = o->missing_segments != 0,
 		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
 		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,

@@ -37,6 +37,8 @@ enum option_kind {
 	  "acknowledged bytes that may wait in the daemon's memory, lost if it dies")              \
 	X(segment_size, OPTION_SIZE, INT64_C(1) << 30, INT64_C(65536), LOG_WRITER_SEGMENT_MAX,     \
 	  "the log goes on in a new file when active.data has grown to this")                      \
+	X(preallocate, OPTION_SIZE, 0, 0, LOG_WRITER_ROOM_MAX,                                     \
+	  "zeros kept ready behind the end of active.data, so that a sync commits no metadata")    \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
 	  "accept: mount also when files of the log are missing, without what was in them")        \
 	X(uid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \

@@ -164,8 +164,11 @@ int io_pwrite_all(struct io *io, int fd, const void *buf, size_t n, uint64_t off
 	return 0;
 }
 
-int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count)
+/* Writes at '*offset', or at the end of the file (NULL). */
+static int write_all(struct io *io, int fd, struct iovec *iov, int iov_count,
+		     const uint64_t *offset)
 {
+	uint64_t done = 0;
 	ssize_t put;
 
 	for (;;) {
@@ -175,11 +178,15 @@ int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count)
 		}
 		if (iov_count == 0)
 			return 0;
-		RESTART(put, io->ops->writev(io, fd, iov, iov_count));
+		if (offset != NULL)
+			RESTART(put, io->ops->pwritev(io, fd, iov, iov_count, *offset + done));
+		else
+			RESTART(put, io->ops->writev(io, fd, iov, iov_count));
 		if (put < 0)
 			return (int)put;
 		if (put == 0)
 			return -EIO;
+		done += (uint64_t)put;
 		while (put > 0) {
 			size_t n = (size_t)put < iov->iov_len ? (size_t)put : iov->iov_len;
 
@@ -192,6 +199,16 @@ int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count)
 			}
 		}
 	}
+}
+
+int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count)
+{
+	return write_all(io, fd, iov, iov_count, NULL);
+}
+
+int io_pwritev_all(struct io *io, int fd, struct iovec *iov, int iov_count, uint64_t offset)
+{
+	return write_all(io, fd, iov, iov_count, &offset);
 }
 
 int io_close(struct io *io, int *fd)

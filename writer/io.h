@@ -43,6 +43,9 @@ struct io_ops {
 	ssize_t (*pwrite)(struct io *io, int fd, const void *buf, size_t n, uint64_t offset);
 	/* Appends: the descriptor was opened with O_APPEND. */
 	ssize_t (*writev)(struct io *io, int fd, const struct iovec *iov, int iov_count);
+	/* Writes at 'offset': the descriptor was opened without O_APPEND. */
+	ssize_t (*pwritev)(struct io *io, int fd, const struct iovec *iov, int iov_count,
+			   uint64_t offset);
 	int (*truncate)(struct io *io, int fd, uint64_t size_bytes);
 	/* Makes sure that the first 'size_bytes' of the file have blocks (posix_fallocate). */
 	int (*allocate)(struct io *io, int fd, uint64_t size_bytes);
@@ -91,6 +94,8 @@ ssize_t io_pread_all(struct io *io, int fd, void *buf, size_t n, uint64_t offset
 /* Write all bytes: 0 or -errno, and then some may have been written.  'iov' is used up. */
 int io_pwrite_all(struct io *io, int fd, const void *buf, size_t n, uint64_t offset) WARN_UNUSED;
 int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count) WARN_UNUSED;
+int io_pwritev_all(struct io *io, int fd, struct iovec *iov, int iov_count,
+		   uint64_t offset) WARN_UNUSED;
 
 /* Closes '*fd' unless it is -1, and sets it to -1.  Returns 0 or -errno; the descriptor is gone
  * either way. */

@@ -48,6 +48,12 @@ static ssize_t posix_writev(struct io *io, int fd, const struct iovec *iov, int 
 	return result_bytes(writev(fd, iov, iov_count));
 }
 
+static ssize_t posix_pwritev(struct io *io, int fd, const struct iovec *iov, int iov_count,
+			     uint64_t offset)
+{
+	return result_bytes(pwritev(fd, iov, iov_count, (off_t)offset));
+}
+
 static int posix_truncate(struct io *io, int fd, uint64_t size_bytes)
 {
 	return result(ftruncate(fd, (off_t)size_bytes));
@@ -161,6 +167,7 @@ static const struct io_ops posix_ops = {
 	.pread = posix_pread,
 	.pwrite = posix_pwrite,
 	.writev = posix_writev,
+	.pwritev = posix_pwritev,
 	.truncate = posix_truncate,
 	.allocate = posix_allocate,
 	.fdatasync = posix_fdatasync,

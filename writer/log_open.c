@@ -26,6 +26,10 @@ static int check_config(const struct log_writer_config *config, struct diag *dia
 		return diag_set(diag, -EINVAL,
 				"buffer_size_bytes: %" PRId64 " is not 0 ... %" PRId64,
 				config->buffer_size_bytes, LOG_WRITER_BUFFER_MAX);
+	if (config->preallocate_bytes < 0 || config->preallocate_bytes > LOG_WRITER_ROOM_MAX)
+		return diag_set(diag, -EINVAL,
+				"preallocate_bytes: %" PRId64 " is not 0 ... %" PRId64,
+				config->preallocate_bytes, LOG_WRITER_ROOM_MAX);
 	if (config->segment_size_bytes != 0 &&
 	    (config->segment_size_bytes < LOG_WRITER_SEGMENT_MIN ||
 	     config->segment_size_bytes > LOG_WRITER_SEGMENT_MAX))
@@ -62,7 +66,8 @@ static int open_file(struct log_writer *w, struct io_stat *ret_st,
 {
 	int err;
 
-	w->fd = io_open(w->io, w->dir_fd, w->name, O_RDWR | O_APPEND | O_CREAT, 0600);
+	w->fd = io_open(w->io, w->dir_fd, w->name,
+			O_RDWR | O_CREAT | (w->room_bytes > 0 ? 0 : O_APPEND), 0600);
 	if (w->fd < 0)
 		return diag_set(diag, w->fd, "%s: cannot open for appending: %s", w->path,
 				strerror(-w->fd));
@@ -232,6 +237,7 @@ static void leave_active_hint(struct log_writer *w) NO_THREAD_SAFETY
 static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_fn fn, void *arg,
 			  struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
 {
+	bool zeros_cut = false;
 	int err;
 
 	use_active_hint(w, t);
@@ -241,6 +247,13 @@ static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_f
 	if (err < 0)
 		return err;
 	drop_active_hint(w);
+	if (t->stop.scan != RECORD_END && w->room_bytes > 0) {
+		err = log_tail_cut_zeros(t, &zeros_cut, diag);
+		if (err < 0)
+			return err;
+		if (zeros_cut)
+			t->stop = (struct log_stop){ .offset = t->kept_bytes, .scan = RECORD_END };
+	}
 	if (t->stop.scan != RECORD_END) {
 		err = log_tail_cut(t, rec->quarantine, sizeof(rec->quarantine), diag);
 		if (err < 0)
@@ -251,7 +264,7 @@ static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_f
 			       t->path, t->file_bytes - t->kept_bytes, t->kept_bytes,
 			       record_reason_text(t->stop.reason), rec->quarantine);
 	}
-	err = io_fdatasync(w->io, w->fd);
+	err = zeros_cut ? io_fsync(w->io, w->fd) : io_fdatasync(w->io, w->fd);
 	if (err < 0)
 		return diag_set(diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
 	synced_mark_write(w->io, w->mark_fd, w->active_number,
@@ -415,6 +428,8 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->fsync_interval_ns = config->fsync_interval_ns;
 	/* A put that is durable when it returns leaves nothing in a buffer. */
 	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
+	w->no_background = config->no_background;
+	w->room_bytes = (uint64_t)config->preallocate_bytes;
 	w->segment_bytes_max = (uint64_t)config->segment_size_bytes;
 	w->keeps_going = config->accept_missing_segments;
 	w->read_only = config->read_only;
@@ -500,6 +515,19 @@ int log_writer_open(const struct log_writer_config *config, struct log_writer **
 	return log_writer_open_replay(config, NULL, NULL, ret, NULL, diag);
 }
 
+/* Makes everything durable, and the file as long as its records. */
+static int sync_and_trim(struct log_writer *w)
+{
+	int err = log_writer_sync(w);
+
+	mutex_lock(&w->lock);
+	/* Not a failure where it cannot be: the next open takes zeros for what they are. */
+	if (err == 0 && w->room_end > w->written_offset && log_writer_trim_room_locked(w) == 0)
+		(void)!io_fdatasync(w->io, w->fd);
+	mutex_unlock(&w->lock);
+	return err;
+}
+
 int log_writer_close(struct log_writer *w)
 {
 	int err;
@@ -519,7 +547,7 @@ int log_writer_close(struct log_writer *w)
 	thread_check(pthread_join(w->syncer, NULL));
 	if (w->has_hinter)
 		thread_check(pthread_join(w->hinter, NULL));
-	err = log_writer_sync(w);
+	err = sync_and_trim(w);
 	if (err == 0)
 		leave_active_hint(w);
 	destroy(w);

@@ -19,14 +19,18 @@
  * what the interval has not synced yet. */
 static int sync_all_locked(struct log_writer *w) REQUIRES(w->lock)
 {
+	bool had_room;
 	int err = log_writer_restore_tail_locked(w);
 
 	if (err == 0)
 		err = log_writer_flush_locked(w);
+	had_room = w->room_end > w->written_offset;
+	if (err == 0)
+		err = log_writer_trim_room_locked(w);
 	if (err < 0)
 		return err;
-	if (w->durable_offset < w->written_offset) {
-		err = io_fdatasync(w->io, w->fd);
+	if (w->durable_offset < w->written_offset || had_room) {
+		err = io_fdatasync(w->io, w->fd); /* the size, too */
 		if (err < 0) {
 			log_writer_poison_locked(w, err);
 			return -EIO;
@@ -44,7 +48,8 @@ static int sync_all_locked(struct log_writer *w) REQUIRES(w->lock)
 /* Makes an empty active segment, locked.  Returns its descriptor. */
 static int new_active(struct log_writer *w)
 {
-	int fd = io_open(w->io, w->dir_fd, w->name, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0600);
+	int append = w->room_bytes > 0 ? 0 : O_APPEND;
+	int fd = io_open(w->io, w->dir_fd, w->name, O_RDWR | append | O_CREAT | O_EXCL, 0600);
 	int err;
 
 	if (fd < 0)

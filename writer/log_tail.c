@@ -329,6 +329,26 @@ static int save(const struct log_tail *t, int quarantine_fd, char *ret_name, siz
 	return err;
 }
 
+int log_tail_cut_zeros(struct log_tail *t, bool *ret_cut, struct diag *diag)
+{
+	uint8_t *chunk = malloc(COPY_CHUNK_BYTES);
+	uint64_t end = t->kept_bytes;
+	int err;
+
+	if (chunk == NULL)
+		return diag_set(diag, -ENOMEM, "%s: out of memory", t->path);
+	err = find_last_nonzero(t, chunk, &end);
+	free(chunk);
+	if (err == 0 && end == t->kept_bytes) {
+		err = io_truncate(t->io, t->fd, t->kept_bytes);
+		*ret_cut = err == 0;
+	}
+	if (err < 0)
+		return diag_set(diag, err, "%s: cannot cut the zeros at offset %" PRIu64 ": %s",
+				t->path, t->kept_bytes, strerror(-err));
+	return 0;
+}
+
 int log_tail_cut(struct log_tail *t, char *ret_name, size_t ret_name_size, struct diag *diag)
 {
 	int quarantine_fd, err;

@@ -37,6 +37,10 @@ struct log_tail {
  * sealed segment, or bytes before the mark are missing. */
 int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag *diag) WARN_UNUSED;
 
+/* Cuts what stands behind the whole records if that is nothing but zeros, head room of a writer
+ * that was killed, and says so in 'ret_cut'. */
+int log_tail_cut_zeros(struct log_tail *t, bool *ret_cut, struct diag *diag) WARN_UNUSED;
+
 /* Saves the bytes from 'kept_bytes' on under quarantine/ with a report beside them, makes both
  * durable, and cuts the file.  Stores the name of the saved bytes, relative to 'dir_fd'. */
 int log_tail_cut(struct log_tail *t, char *ret_name, size_t ret_name_size,

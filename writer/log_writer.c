@@ -47,6 +47,7 @@ int log_writer_restore_tail_locked(struct log_writer *w)
 		return -EIO;
 	}
 	w->tail_dirty = false;
+	w->room_end = 0; /* cut off with it */
 	return 0;
 }
 
@@ -58,9 +59,15 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 
 	if (err < 0)
 		return err;
-	err = io_writev_all(w->io, w->fd, iov, iov_count);
+	if (w->room_bytes > 0)
+		err = io_pwritev_all(w->io, w->fd, iov, iov_count,
+				     w->written_offset - w->active_start);
+	else
+		err = io_writev_all(w->io, w->fd, iov, iov_count);
 	if (err == 0) {
 		w->written_offset += bytes;
+		if (!w->no_background && log_writer_wants_room_locked(w))
+			thread_check(pthread_cond_signal(&w->wake));
 		return 0;
 	}
 	w->tail_dirty = true;
@@ -260,6 +267,8 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 		thread_check(pthread_cond_broadcast(&w->synced));
 		return err;
 	}
+	if (w->no_background && log_writer_wants_room_locked(w))
+		log_writer_make_room_locked(w);
 	goal = w->written_offset;
 	goal_in_file = goal - w->active_start;
 	number = w->active_number;
@@ -405,7 +414,7 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 /* Says when the next sync is due: 0 now, UINT64_MAX when nobody needs one. */
 static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 {
-	if (w->requests != NULL)
+	if (w->requests != NULL || (!w->no_background && log_writer_wants_room_locked(w)))
 		return 0;
 	if (w->poison < 0 || w->oldest_unsynced_ns == 0)
 		return UINT64_MAX;
@@ -415,12 +424,17 @@ static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 /* One sync by the syncer, and the answers to all whom it served. */
 static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 {
+	bool made_room;
 	int err = 0;
 
 	answer_locked(w, w->poison); /* served, or failed, by another thread's sync meanwhile */
 	if (w->poison < 0)
 		return;
-	if (w->requests == NULL && w->oldest_unsynced_ns == 0)
+	made_room = !w->no_background && log_writer_wants_room_locked(w);
+	if (made_room)
+		log_writer_make_room_locked(w);
+	/* The first sync of new head room is a slow one: rather here than in somebody's way. */
+	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room)
 		return;
 	if (w->syncing) {
 		cond_wait(&w->synced, &w->lock);

@@ -26,6 +26,7 @@
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
 #define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: left to the kernel */
 #define LOG_WRITER_BUFFER_MAX	   (INT64_C(1) << 30)
+#define LOG_WRITER_ROOM_MAX	   (INT64_C(1) << 30) /* preallocate_bytes */
 #define LOG_WRITER_SEGMENT_MIN	   INT64_C(1024)
 #define LOG_WRITER_SEGMENT_MAX	   (INT64_C(1) << 40)
 #define LOG_WRITER_GROUP_MAX	   8 /* records in one group */
@@ -47,6 +48,10 @@ struct log_writer_config {
 	/* The active segment is sealed before it grows larger than this; one commit may be larger.
 	 * 0: the log is one file for ever. */
 	int64_t segment_size_bytes;
+	/* Zeros kept ready behind the last record, so that a sync need not commit metadata; up to 1
+	 * GiB.  They are cut at close, and after a crash at the next open.  0: none; the last bytes
+	 * of the file are the last record at any time. */
+	int64_t preallocate_bytes;
 	/* Opens the log also when sealed segments are missing among those that are there. */
 	bool accept_missing_segments;
 	/* Opens what is there without changing anything, and without the lock: also beside a

@@ -36,6 +36,8 @@ struct log_writer {
 	bool reached_until;
 	int64_t fsync_interval_ns;
 	size_t buffer_room; /* 0: no buffer */
+	bool no_background;
+	uint64_t room_bytes; /* of head room (log_room.c); 0: none, the file has O_APPEND */
 	uint8_t *buffer;
 	pthread_t syncer;
 	bool has_hinter;
@@ -63,10 +65,12 @@ struct log_writer {
 	uint64_t durable_offset GUARDED; /* moves after fdatasync(), not when it is queued */
 	uint64_t last_timestamp_ns GUARDED;
 	uint64_t oldest_unsynced_ns GUARDED; /* monotonic; 0: no deadline is running */
-	bool tail_dirty GUARDED;   /* bytes of a failed write may stand behind written_offset */
-	bool syncing GUARDED;	   /* a sync runs, or waits for company */
-	bool gathering GUARDED;	   /* it waits for company */
-	uint32_t waiting GUARDED;  /* callers that the next sync will serve */
+	uint64_t room_end GUARDED;  /* zeros reach up to here, if that is past written_offset */
+	uint64_t room_from GUARDED; /* no head room before this is written: the disk was full */
+	bool tail_dirty GUARDED;    /* bytes of a failed write may stand behind written_offset */
+	bool syncing GUARDED;	    /* a sync runs, or waits for company */
+	bool gathering GUARDED;	    /* it waits for company */
+	uint32_t waiting GUARDED;   /* callers that the next sync will serve */
 	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
 	uint64_t sync_ns_last GUARDED;
 	bool stopping GUARDED;
@@ -94,6 +98,16 @@ void *log_writer_syncer_main(void *arg);
  * no active segment) and 'w->segments'. */
 int log_snapshot_open(struct log_writer *w, const char *dir, struct io_stat *ret_active,
 		      struct synced *ret_mark, bool *ret_mark_valid, struct diag *diag) WARN_UNUSED;
+
+/* --- log_room.c --- */
+
+/* Says whether the head room is used up to a half, and can be made. */
+bool log_writer_wants_room_locked(const struct log_writer *w) REQUIRES(w->lock);
+/* Makes it, and releases the lock in between.  What is made is not durable yet: the next sync is
+ * what has to wait for the filesystem.  By the syncer, who alone seals nothing meanwhile. */
+void log_writer_make_room_locked(struct log_writer *w) REQUIRES(w->lock);
+/* Cuts the file behind its last record; not durable yet. */
+int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 
 /* --- log_rotate.c --- */
 

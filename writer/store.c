@@ -105,6 +105,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 		.buffer_size_bytes = config->buffer_size_bytes,
 		.segment_size_bytes = config->segment_size_bytes != 0 ? config->segment_size_bytes
 								      : STORE_SEGMENT_SIZE_DEFAULT,
+		.preallocate_bytes = config->preallocate_bytes,
 		.accept_missing_segments = config->accept_missing_segments,
 		.no_background = config->no_background,
 		.read_only = config->read_only,

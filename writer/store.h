@@ -40,6 +40,7 @@ struct store_config {
 	int64_t fsync_interval_ns;  /* as log_writer_config */
 	int64_t buffer_size_bytes;  /* as log_writer_config */
 	int64_t segment_size_bytes; /* as log_writer_config; 0: STORE_SEGMENT_SIZE_DEFAULT */
+	int64_t preallocate_bytes;  /* as log_writer_config */
 	/* As log_writer_config.  Commits about what is missing are then left out, and counted. */
 	bool accept_missing_segments;
 	bool no_background; /* as log_writer_config */

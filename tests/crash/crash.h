@@ -86,8 +86,9 @@ struct crash_image {
 /* What is under test: a log or a store.  A state is a text; what holds the same has the same one.
  */
 struct crash_system {
-	const char *name;    /* of the workload */
-	const char *log_dir; /* where active.data is */
+	const char *name;     /* of the workload */
+	const char *log_dir;  /* where active.data is */
+	bool makes_head_room; /* zeros up to the end of the log are cut without a word */
 	void *arg;
 	/* Opens what is on 'd' and stores its state, which the caller frees.  NULL: cannot be, and
 	 * 'why' says more. */

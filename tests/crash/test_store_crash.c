@@ -182,9 +182,9 @@ static const struct mode {
 	const char *name;
 	int64_t interval_ns, buffer_bytes;
 	int64_t segment_bytes; /* 0: one that is never full */
+	int64_t room_bytes;    /* of head room */
 } modes[] = {
 	{ "interval 0", 0, 0 },
-	{ "interval 0, buffer", 0, 65536 },
 	{ "long interval", LOG_WRITER_INTERVAL_MAX_NS, 0 },
 	{ "long interval, buffer", LOG_WRITER_INTERVAL_MAX_NS, 65536 },
 	{ "never", LOG_WRITER_NEVER, 0 },
@@ -192,6 +192,9 @@ static const struct mode {
 	{ "interval 0, small segments", 0, 0, 1024 },
 	{ "never, small segments", LOG_WRITER_NEVER, 0, 1024 },
 	{ "long interval, buffer, small segments", LOG_WRITER_INTERVAL_MAX_NS, 700, 1100 },
+	{ "interval 0, head room", 0, 0, 0, 3000 },
+	{ "long interval, buffer, small segments, head room", LOG_WRITER_INTERVAL_MAX_NS, 700, 1100,
+	  2000 },
 };
 
 /* --- one run --- */
@@ -212,6 +215,7 @@ static int open_store(const struct mode *mode, struct simdisk *d, struct store *
 		.fsync_interval_ns = mode->interval_ns,
 		.buffer_size_bytes = mode->buffer_bytes,
 		.segment_size_bytes = mode->segment_bytes,
+		.preallocate_bytes = mode->room_bytes,
 		.no_background = true,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
@@ -503,6 +507,7 @@ static void run_workload(const char *name, const struct workload *workload, cons
 	const struct crash_system system = {
 		.name = name,
 		.log_dir = DATADIR,
+		.makes_head_room = mode->room_bytes > 0,
 		.arg = &run,
 		.open = open_system,
 		.is_allowed = is_allowed,

@@ -26,6 +26,7 @@ struct scenario {
 	bool close_too;
 	int64_t interval_ns, buffer_bytes;
 	int64_t segment_bytes; /* 0: one that is never full */
+	int64_t room_bytes;    /* of head room */
 	struct tree_op ops[OPS_MAX];
 };
 
@@ -154,6 +155,11 @@ static const struct scenario scenarios[] = {
 	{ "rotate when full", .existing = true, .interval_ns = NEVER, .segment_bytes = 1024,
 	  .ops = { PUT("old", 700), PUT("d/a", 800), MKDIR("n"), PUT("n/x", 2000), SYNC,
 		   UNLINK("old") } },
+	{ "head room, durable", .existing = true, .open_too = true, .close_too = true,
+	  .room_bytes = 2000, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
+	{ "head room, segments", .existing = true, .interval_ns = NEVER, .segment_bytes = 1024,
+	  .room_bytes = 2000,
+	  .ops = { PUT("old", 700), SYNC, PUT("d/a", 800), SYNC, PUT("n", 20), SYNC } },
 	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
 	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };
@@ -182,6 +188,7 @@ static int open_store(struct world *w, struct io *io, struct diag *diag)
 		.fsync_interval_ns = w->scenario->interval_ns,
 		.buffer_size_bytes = w->scenario->buffer_bytes,
 		.segment_size_bytes = w->scenario->segment_bytes,
+		.preallocate_bytes = w->scenario->room_bytes,
 		.no_background = true,
 		.uid = TREE_UID,
 		.gid = TREE_GID,

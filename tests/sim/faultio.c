@@ -62,7 +62,8 @@ static void unlock(struct faultio *f)
 
 static bool can_be_short(enum iocall kind)
 {
-	return kind == IOCALL_PREAD || kind == IOCALL_PWRITE || kind == IOCALL_WRITEV;
+	return kind == IOCALL_PREAD || kind == IOCALL_PWRITE || kind == IOCALL_WRITEV ||
+	       kind == IOCALL_PWRITEV;
 }
 
 static enum verdict judge_locked(struct faultio *f, enum iocall kind)
@@ -195,13 +196,15 @@ static int cut_iov(const struct iovec *iov, int iov_count, size_t n, struct iove
 	return count;
 }
 
-static ssize_t fault_writev(struct io *io, int fd, const struct iovec *iov, int iov_count)
+/* One call of writev() or, with an offset, of pwritev(). */
+static ssize_t write_pieces(struct io *io, enum iocall kind, int fd, const struct iovec *iov,
+			    int iov_count, uint64_t offset)
 {
 	struct faultio *f = from_io(io);
 	struct iovec cut[IOV_COPY];
 	uint64_t number;
 	int err;
-	enum verdict verdict = begin(f, IOCALL_WRITEV, &err, &number);
+	enum verdict verdict = begin(f, kind, &err, &number);
 	ssize_t result = err;
 	size_t n = 0;
 
@@ -212,10 +215,22 @@ static ssize_t fault_writev(struct io *io, int fd, const struct iovec *iov, int 
 		iov_count = cut_iov(iov, iov_count, n, cut);
 		iov = cut;
 	}
-	if (verdict != FAIL)
+	if (verdict != FAIL && kind == IOCALL_PWRITEV)
+		result = INNER(io, pwritev, fd, iov, iov_count, offset);
+	else if (verdict != FAIL)
 		result = INNER(io, writev, fd, iov, iov_count);
-	return note(f,
-		    (struct log_line){ IOCALL_WRITEV, fd, number, n, 0, result, verdict != PASS });
+	return note(f, (struct log_line){ kind, fd, number, n, offset, result, verdict != PASS });
+}
+
+static ssize_t fault_writev(struct io *io, int fd, const struct iovec *iov, int iov_count)
+{
+	return write_pieces(io, IOCALL_WRITEV, fd, iov, iov_count, 0);
+}
+
+static ssize_t fault_pwritev(struct io *io, int fd, const struct iovec *iov, int iov_count,
+			     uint64_t offset)
+{
+	return write_pieces(io, IOCALL_PWRITEV, fd, iov, iov_count, offset);
 }
 
 static int fault_truncate(struct io *io, int fd, uint64_t size_bytes)
@@ -286,6 +301,7 @@ static const struct io_ops fault_ops = {
 	.pread = fault_pread,
 	.pwrite = fault_pwrite,
 	.writev = fault_writev,
+	.pwritev = fault_pwritev,
 	.truncate = fault_truncate,
 	.allocate = fault_allocate,
 	.fdatasync = fault_fdatasync,

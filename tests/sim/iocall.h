@@ -10,6 +10,7 @@ enum iocall {
 	IOCALL_PREAD,
 	IOCALL_PWRITE,
 	IOCALL_WRITEV,
+	IOCALL_PWRITEV,
 	IOCALL_TRUNCATE,
 	IOCALL_ALLOCATE,
 	IOCALL_FDATASYNC,
@@ -30,8 +31,9 @@ enum iocall {
 static inline const char *iocall_name(enum iocall kind)
 {
 	static const char *const names[IOCALL_COUNT] = {
-		"open",	 "close", "pread",  "pwrite", "writev", "truncate", "allocate", "fdatasync",
-		"fsync", "stat",  "rename", "unlink", "mkdir",	"list",	    "lock",	"space",
+		"open",	    "close",	"pread",     "pwrite", "writev", "pwritev",
+		"truncate", "allocate", "fdatasync", "fsync",  "stat",	 "rename",
+		"unlink",   "mkdir",	"list",	     "lock",   "space",
 	};
 
 	return names[kind];

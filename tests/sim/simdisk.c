@@ -349,24 +349,21 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *buf, size_t n, uint
 	return call_end(d, write_locked(d, f, buf, n, offset));
 }
 
-static ssize_t sim_writev(struct io *io, int fd, const struct iovec *iov, int iov_count)
+/* Writes pieces at 'offset'; 'append': at the end, wherever that is. */
+static ssize_t write_pieces(struct simdisk *d, int fd, const struct iovec *iov, int iov_count,
+			    bool append, uint64_t offset)
 {
-	struct simdisk *d = from_io(io);
-	int err = call_begin(d, IOCALL_WRITEV);
-	const struct descriptor *f;
+	const struct descriptor *f = descriptor(d, fd);
 	size_t n = 0;
 	ssize_t done;
 	uint8_t *all;
 
-	if (err < 0)
-		return err;
-	f = descriptor(d, fd);
 	if (f == NULL || !is_writable(f))
-		return call_end(d, -EBADF);
-	if ((f->flags & O_APPEND) == 0) /* the seam promises it; there is no file position here */
-		return call_end(d, -EINVAL);
-	if (iov_count < 0 || iov_count > IOV_MAX)
-		return call_end(d, -EINVAL);
+		return -EBADF;
+	/* The seam promises it; there is no file position here, and Linux appends whatever the
+	 * offset. */
+	if (((f->flags & O_APPEND) != 0) != append || iov_count < 0 || iov_count > IOV_MAX)
+		return -EINVAL;
 	for (int i = 0; i < iov_count; i++)
 		n += iov[i].iov_len;
 	all = sim_alloc(n + 1);
@@ -376,9 +373,32 @@ static ssize_t sim_writev(struct io *io, int fd, const struct iovec *iov, int io
 			memcpy(all + n, iov[i].iov_base, iov[i].iov_len);
 		n += iov[i].iov_len;
 	}
-	done = write_locked(d, f, all, n, inode_last(d->inodes[f->inode])->content->size_bytes);
+	if (append)
+		offset = inode_last(d->inodes[f->inode])->content->size_bytes;
+	done = write_locked(d, f, all, n, offset);
 	free(all);
-	return call_end(d, done);
+	return done;
+}
+
+static ssize_t sim_writev(struct io *io, int fd, const struct iovec *iov, int iov_count)
+{
+	struct simdisk *d = from_io(io);
+	int err = call_begin(d, IOCALL_WRITEV);
+
+	if (err < 0)
+		return err;
+	return call_end(d, write_pieces(d, fd, iov, iov_count, true, 0));
+}
+
+static ssize_t sim_pwritev(struct io *io, int fd, const struct iovec *iov, int iov_count,
+			   uint64_t offset)
+{
+	struct simdisk *d = from_io(io);
+	int err = call_begin(d, IOCALL_PWRITEV);
+
+	if (err < 0)
+		return err;
+	return call_end(d, write_pieces(d, fd, iov, iov_count, false, offset));
 }
 
 /* Truncate, and allocate when 'at_least'. */
@@ -690,6 +710,7 @@ static const struct io_ops sim_ops = {
 	.pread = sim_pread,
 	.pwrite = sim_pwrite,
 	.writev = sim_writev,
+	.pwritev = sim_pwritev,
 	.truncate = sim_truncate,
 	.allocate = sim_allocate,
 	.fdatasync = sim_fdatasync,

@@ -125,6 +125,14 @@ static ssize_t probe_op_writev(struct io *io, int fd, const struct iovec *iov, i
 	return inner->ops->writev(inner, fd, iov, iov_count);
 }
 
+static ssize_t probe_op_pwritev(struct io *io, int fd, const struct iovec *iov, int iov_count,
+				uint64_t offset)
+{
+	struct io *inner = note_fd(io, IOCALL_PWRITEV, fd);
+
+	return inner->ops->pwritev(inner, fd, iov, iov_count, offset);
+}
+
 static int probe_op_truncate(struct io *io, int fd, uint64_t size_bytes)
 {
 	struct io *inner = note_fd(io, IOCALL_TRUNCATE, fd);
@@ -226,6 +234,7 @@ static const struct io_ops ops = {
 	.pread = probe_op_pread,
 	.pwrite = probe_op_pwrite,
 	.writev = probe_op_writev,
+	.pwritev = probe_op_pwritev,
 	.truncate = probe_op_truncate,
 	.allocate = probe_op_allocate,
 	.fdatasync = probe_op_fdatasync,

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Head room (preallocate_bytes): zeros behind the end of the log, and nobody who takes them for
+ * anything else. */
+#include "tests/unit/log_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOM_BYTES   INT64_C(262144)
+#define RECORD_BYTES 22 /* of "k" and "v" */
+
+static int try_open_room(struct log_fixture *f, int64_t room_bytes, int64_t segment_bytes,
+			 struct log_recovery *ret_recovery, struct diag *diag)
+{
+	struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = segment_bytes,
+		.preallocate_bytes = room_bytes,
+		.io = probe_io(f->probe),
+	};
+
+	return log_writer_open_replay(&config, NULL, NULL, &f->w, ret_recovery, diag);
+}
+
+static void open_room(struct log_fixture *f, int64_t segment_bytes)
+{
+	struct diag diag;
+
+	if (try_open_room(f, ROOM_BYTES, segment_bytes, NULL, &diag) < 0)
+		fail_msg("open: %s", diag.text);
+}
+
+/* The log has 'records' whole records and zeros behind them. */
+static void assert_records_and_zeros(const struct log_fixture *f, size_t records)
+{
+	struct unit_file log = fixture_file(f);
+	struct unit_file front = { .data = log.data, .bytes = records * RECORD_BYTES };
+
+	assert_true(log.bytes > front.bytes);
+	assert_int_equal(assert_log_whole(&front), records);
+	for (size_t i = front.bytes; i < log.bytes; i++)
+		assert_int_equal(log.data[i], 0);
+	free(log.data);
+}
+
+static void assert_records_alone(const struct log_fixture *f, size_t records)
+{
+	struct unit_file log = fixture_file(f);
+
+	assert_int_equal(log.bytes, records * RECORD_BYTES);
+	assert_int_equal(assert_log_whole(&log), records);
+	free(log.data);
+}
+
+/* All of it is there, and durable. */
+static void wait_for_room(struct log_fixture *f)
+{
+	WAIT_FOR(unit_file_bytes(f->path) >= (uint64_t)ROOM_BYTES);
+	assert_int_equal(log_writer_sync(f->w), 0);
+}
+
+static void test_puts_do_not_change_the_size(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t file_bytes;
+
+	open_room(f, 0);
+	fixture_put(f, "k", "v");
+	wait_for_room(f);
+	file_bytes = unit_file_bytes(f->path);
+	for (int i = 1; i < 1000; i++)
+		assert_int_equal(fixture_put(f, "k", "v"), i * RECORD_BYTES);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_int_equal(unit_file_bytes(f->path), file_bytes);
+	assert_int_equal(probe_calls(f->probe, IOCALL_WRITEV), 0);
+	assert_int_equal(probe_open_flags(f->probe, "active.data") & O_APPEND, 0);
+	assert_records_and_zeros(f, 1000);
+}
+
+static void test_room_is_made_again(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t puts = 1, want;
+
+	open_room(f, 0);
+	fixture_put(f, "k", "v");
+	WAIT_FOR(unit_file_bytes(f->path) >= (uint64_t)ROOM_BYTES);
+	for (; puts * RECORD_BYTES < (uint64_t)ROOM_BYTES * 3; puts++)
+		fixture_put(f, "k", "v");
+	want = puts * RECORD_BYTES + (uint64_t)ROOM_BYTES / 2;
+	WAIT_FOR(unit_file_bytes(f->path) >= want);
+	assert_records_and_zeros(f, puts);
+}
+
+static void test_close_cuts_it(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery recovery;
+
+	open_room(f, 0);
+	fixture_put(f, "k", "v");
+	WAIT_FOR(unit_file_bytes(f->path) > RECORD_BYTES);
+	fixture_close(f);
+	assert_records_alone(f, 1);
+	assert_int_equal(fixture_try_open(f, &recovery, NULL), 0);
+	assert_int_equal(recovery.stop.scan, RECORD_END);
+	assert_int_equal(recovery.kept_bytes, RECORD_BYTES);
+}
+
+/* A process that dies leaves the zeros. */
+static void leave_room_behind(struct log_fixture *f)
+{
+	open_room(f, 0);
+	fixture_put(f, "k", "v");
+	wait_for_room(f);
+	fixture_put(f, "k", "v");
+	fixture_kill(f);
+	assert_records_and_zeros(f, 2);
+}
+
+static void test_zeros_of_a_crash_are_no_news(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery recovery;
+	struct diag diag;
+
+	leave_room_behind(f);
+	assert_int_equal(try_open_room(f, ROOM_BYTES, 0, &recovery, &diag), 0);
+	assert_string_equal(diag.text, "");
+	assert_int_equal(recovery.stop.scan, RECORD_END);
+	assert_string_equal(recovery.quarantine, "");
+	assert_false(unit_exists(fixture_beside(f, "quarantine")));
+	assert_int_equal(recovery.kept_bytes, 2 * RECORD_BYTES);
+	assert_int_equal(fixture_put(f, "k", "v"), 2 * RECORD_BYTES);
+	fixture_close(f);
+	assert_records_alone(f, 3);
+}
+
+static void test_zeros_without_the_option_are_reported(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery recovery;
+
+	leave_room_behind(f);
+	assert_int_equal(fixture_try_open(f, &recovery, NULL), 0);
+	assert_int_equal(recovery.stop.reason, RECORD_REASON_ZERO_HEADER);
+	assert_true(recovery.quarantine[0] != '\0');
+	fixture_close(f);
+	assert_records_alone(f, 2);
+}
+
+static void test_torn_record_in_the_room(void **state)
+{
+	static const uint8_t torn[] = { 1, 2, 3, 4, 1, 0, 0, 0, 1, 0, 0, 0, 9 };
+	struct log_fixture *f = *state;
+	struct log_recovery recovery;
+	struct unit_file log, saved;
+
+	leave_room_behind(f);
+	log = fixture_file(f);
+	memcpy(log.data + 2 * RECORD_BYTES, torn, sizeof(torn));
+	unit_write_file(f->path, log.data, log.bytes);
+	free(log.data);
+	assert_int_equal(try_open_room(f, ROOM_BYTES, 0, &recovery, NULL), 0);
+	assert_int_equal(recovery.stop.reason, RECORD_REASON_CRC);
+	saved = unit_read_file(fixture_beside(f, recovery.quarantine));
+	assert_int_equal(saved.bytes, sizeof(torn));
+	assert_memory_equal(saved.data, torn, sizeof(torn));
+	free(saved.data);
+	fixture_close(f);
+	assert_records_alone(f, 2);
+}
+
+static void test_sealed_segment_has_none(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t sealed_bytes;
+	uint8_t value[700] = { 1 };
+	int renamed, cut, synced;
+
+	open_room(f, 4096);
+	fixture_put(f, "k", "v");
+	WAIT_FOR(unit_file_bytes(f->path) == 4096); /* no more than the segment may have */
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(log_writer_put(f->w, "k", 1, value, sizeof(value), NULL), 0);
+	sealed_bytes = RECORD_BYTES + 5 * (RECORD_BYTES - 1 + sizeof(value));
+	assert_int_equal(unit_file_bytes(fixture_beside(f, "000001.data")), sealed_bytes);
+	renamed = probe_find_event(f->probe, "rename:active.data", 0);
+	cut = probe_find_event(f->probe, "truncate:active.data", 0);
+	assert_true(cut >= 0 && renamed > cut);
+	synced = probe_find_event(f->probe, "fdatasync:active.data", cut);
+	assert_true(synced > cut && synced < renamed);
+	fixture_close(f);
+	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES - 1 + sizeof(value));
+}
+
+static void test_no_space_for_it(void **state)
+{
+	struct log_fixture *f = *state;
+
+	probe_fail_partial(f->probe, IOCALL_PWRITE, FAULT_FOR_EVER, -ENOSPC);
+	open_room(f, 0);
+	fixture_put(f, "k", "v");
+	WAIT_FOR(probe_find_event(f->probe, "truncate:active.data", 0) >= 0);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	fixture_put(f, "k", "v");
+	assert_records_alone(f, 2); /* what it could get was given back */
+	probe_heal(f->probe);
+	for (int i = 2; i * RECORD_BYTES < ROOM_BYTES; i++) /* it does not give up for good */
+		fixture_put(f, "k", "v");
+	WAIT_FOR(unit_file_bytes(f->path) > (uint64_t)ROOM_BYTES * 5 / 4);
+}
+
+static void test_failed_put_in_the_room(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_room(f, 0);
+	fixture_put(f, "k", "v");
+	wait_for_room(f);
+	probe_fail_partial(f->probe, IOCALL_PWRITEV, 1, -ENOSPC);
+	assert_int_equal(log_writer_put(f->w, "k", 1, "v", 1, NULL), -ENOSPC);
+	probe_heal(f->probe);
+	assert_int_equal(fixture_put(f, "k", "v"), RECORD_BYTES);
+	fixture_close(f);
+	assert_records_alone(f, 2);
+}
+
+static void test_nonsense(void **state)
+{
+	struct log_fixture *f = *state;
+	struct diag diag;
+
+	assert_int_equal(try_open_room(f, -1, 0, NULL, &diag), -EINVAL);
+	assert_non_null(strstr(diag.text, "preallocate_bytes"));
+	assert_int_equal(try_open_room(f, LOG_WRITER_ROOM_MAX + 1, 0, NULL, &diag), -EINVAL);
+	assert_int_equal(try_open_room(f, INT64_MIN, 0, NULL, &diag), -EINVAL);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, log_fixture_setup, log_fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_puts_do_not_change_the_size),
+		TEST(test_room_is_made_again),
+		TEST(test_close_cuts_it),
+		TEST(test_zeros_of_a_crash_are_no_news),
+		TEST(test_zeros_without_the_option_are_reported),
+		TEST(test_torn_record_in_the_room),
+		TEST(test_sealed_segment_has_none),
+		TEST(test_no_space_for_it),
+		TEST(test_failed_put_in_the_room),
+		TEST(test_nonsense),
+	};
+
+	return cmocka_run_group_tests_name("log_room", tests, NULL, NULL);
+}
