@@ -92,6 +92,8 @@ static int open_store(struct daemon *d)
 		.buffer_size_bytes = o->buffer_size,
 		.segment_size_bytes = o->segment_size,
 		.preallocate_bytes = o->preallocate,
+		.read_only = o->at != 0,
+		.until_ns = (uint64_t)o->at,
 		.accept_missing_segments = o->missing_segments != 0,
 		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
 		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,

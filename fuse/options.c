@@ -5,7 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "codec/timestamp.h"
 #include "fuse/exit_code.h"
 
 const struct option_row options_rows[] = {
@@ -93,6 +95,12 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 	case OPTION_LOSS:
 		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", loss_words[value]);
 		break;
+	case OPTION_TIME:
+		if (value == 0)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "off");
+		else
+			(void)timestamp_format((uint64_t)value, buf);
+		break;
 	}
 	return buf;
 }
@@ -104,6 +112,10 @@ const char *options_range_text(const struct option_row *row, char buf[OPTION_RAN
 
 	if (row->kind == OPTION_LOSS) {
 		(void)snprintf(buf, OPTION_RANGE_BYTES, "%s, %s", loss_words[0], loss_words[1]);
+		return buf;
+	}
+	if (row->kind == OPTION_TIME) {
+		(void)snprintf(buf, OPTION_RANGE_BYTES, "off, %s", TIMESTAMP_LEGAL);
 		return buf;
 	}
 	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s", duration ? "0, " : "",
@@ -148,6 +160,24 @@ static bool parse_with_unit(const char *text, const struct unit *units, size_t u
 	return false;
 }
 
+static bool parse_time(const char *text, int64_t *ret)
+{
+	struct timespec now;
+	uint64_t ns;
+
+	if (strcmp(text, "off") == 0) {
+		*ret = 0;
+		return true;
+	}
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	if (!timestamp_parse_human(text, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
+				   &ns) ||
+	    ns == 0)
+		return false;
+	*ret = (int64_t)ns;
+	return true;
+}
+
 static bool parse_value(const struct option_row *row, const char *text, int64_t *ret)
 {
 	const char *end;
@@ -175,6 +205,8 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 		value = strcmp(text, loss_words[1]) == 0;
 		ok = value == 1 || strcmp(text, loss_words[0]) == 0;
 		break;
+	case OPTION_TIME:
+		return parse_time(text, ret);
 	}
 	if (!ok || value < row->min || value > row->max)
 		return false;
@@ -195,6 +227,7 @@ static const char *unit_hint(enum option_kind kind)
 		return " (octal)";
 	case OPTION_ID:
 	case OPTION_LOSS:
+	case OPTION_TIME:
 		break;
 	}
 	return "";

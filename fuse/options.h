@@ -22,6 +22,7 @@ enum option_kind {
 	OPTION_ID,	 /* uid or gid */
 	OPTION_MODE,	 /* permission bits, octal */
 	OPTION_LOSS,	 /* what a loss is met with: "refuse" (0) or "accept" (1) */
+	OPTION_TIME,	 /* ns since the epoch, as timestamp_parse_human() reads it; 0: "off" */
 };
 
 #define OPTION_OWN_ID (-1) /* uid, gid: those of the daemon */
@@ -41,6 +42,8 @@ enum option_kind {
 	  "zeros kept ready behind the end of active.data, so that a sync commits no metadata")    \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
 	  "accept: mount also when files of the log are missing, without what was in them")        \
+	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \
+	  "mounts the store read-only as it was at this time, also while it is mounted elsewhere") \
 	X(uid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
 	  "owner of files and directories that have no other in the log")                          \
 	X(gid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
@@ -84,7 +87,7 @@ void options_free(struct options *o);
 #define OPTION_TEXT_BYTES 64
 const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES]);
 /* Writes the legal range of a row: "0, 10ms ... 1h, never". */
-#define OPTION_RANGE_BYTES 160
+#define OPTION_RANGE_BYTES 200
 const char *options_range_text(const struct option_row *row, char buf[OPTION_RANGE_BYTES]);
 
 void options_print_help(FILE *f);

@@ -74,6 +74,8 @@ static char *mount_options(const struct fs *fs)
 	if (f == NULL)
 		return NULL;
 	fprintf(f, "%s", o->has_subtype ? "rw" : "subtype=freyjafs");
+	if (o->at != 0)
+		fprintf(f, ",ro");
 	if (needs_permissions(o))
 		fprintf(f, ",default_permissions");
 	if (o->mount_options[0] != '\0')

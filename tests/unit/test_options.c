@@ -92,6 +92,19 @@ static const struct value_case {
 	{ "umask=1000", "umask", REFUSED },
 	{ "umask=8", "umask", REFUSED },
 	{ "umask=0o22", "umask", REFUSED },
+	{ "at=off", "at", 0 },
+	{ "at=2026-11-24T12:00:00Z", "at", 1795521600 * SECOND },
+	{ "at=2026-11-24T12:00:00.000000001Z", "at", 1795521600 * SECOND + 1 },
+	{ "at=@1795521600.5", "at", 1795521600 * SECOND + SECOND / 2 },
+	{ "at=@0", "at", REFUSED },
+	{ "at=0", "at", REFUSED },
+	{ "at=", "at", REFUSED },
+	{ "at", "at", REFUSED },
+	{ "at=yesterday", "at", REFUSED },
+	{ "at=2026-11-24", "at", REFUSED },
+	{ "at=2026-11-24T12:00:00", "at", REFUSED },
+	{ "at=2026-02-29T12:00:00Z", "at", REFUSED },
+	{ "at=1h", "at", REFUSED },
 };
 
 static const struct option_row *find_row(const char *name)
@@ -300,6 +313,21 @@ static void test_defaults_are_in_range(void **state)
 	}
 }
 
+/* What is relative is so to the clock. */
+static void test_time_ago(void **state)
+{
+	struct options now, ago;
+	struct diag diag;
+
+	assert_int_equal(parse_item("at=now", &now, &diag), 0);
+	assert_int_equal(parse_item("at=-1h", &ago, &diag), 0);
+	assert_true(now.at > 1795521600 * SECOND / 2); /* later than 1998 */
+	assert_true(ago.at >= now.at - 3600 * SECOND);
+	assert_true(ago.at <= now.at);
+	options_free(&now);
+	options_free(&ago);
+}
+
 /* --- help and man page --- */
 
 /* Inlined, gcc takes the text for its own pointer to it. */
@@ -414,6 +442,7 @@ int main(void)
 		tests[ARRAY_SIZE(values) + ARRAY_SIZE(lists) + ARRAY_SIZE(lines) + 16];
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_list_sets),
+		cmocka_unit_test(test_time_ago),
 		cmocka_unit_test(test_help_needs_nothing_else),
 		cmocka_unit_test(test_defaults_are_in_range),
 		cmocka_unit_test(test_man_page_has_the_rest),
