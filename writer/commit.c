@@ -92,7 +92,7 @@ int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *f
 	struct record rec;
 	ssize_t path_bytes;
 	size_t fixed;
-	int err = next_part(s, from->dir, from->name, from->name_bytes, &rec);
+	int err = next_part(s, dentry_dir(from), from->name, from->name_bytes, &rec);
 
 	if (err < 0)
 		return err;
@@ -140,6 +140,7 @@ int commit_append(struct store *s, bool removes)
 
 struct meta_attr commit_attr_of(const struct node *n)
 {
+	const struct node_extra *extra = node_extra(n);
 	struct meta_attr attr = {
 		.type = node_type(n),
 		.content = META_CONTENT_KEPT,
@@ -150,24 +151,26 @@ struct meta_attr commit_attr_of(const struct node *n)
 
 	if (attr.type == META_TYPE_CHAR_DEVICE || attr.type == META_TYPE_BLOCK_DEVICE) {
 		attr.fields |= META_FIELD_RDEV;
-		attr.rdev_major = n->extra->rdev_major;
-		attr.rdev_minor = n->extra->rdev_minor;
+		attr.rdev_major = extra->rdev_major;
+		attr.rdev_minor = extra->rdev_minor;
 	}
 	if (attr.type == META_TYPE_SYMLINK) {
 		attr.fields |= META_FIELD_TARGET;
-		attr.target = n->extra->target;
-		attr.target_bytes = n->extra->target_bytes;
+		attr.target = extra->target;
+		attr.target_bytes = extra->target_bytes;
 	}
 	return attr;
 }
 
 void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr)
 {
-	if (n->extra == NULL || n->extra->xattrs == NULL)
+	const struct node_extra *extra = node_extra(n);
+
+	if (extra == NULL || extra->xattrs == NULL)
 		return;
 	attr->fields |= META_FIELD_XATTRS;
-	attr->xattrs = n->extra->xattrs;
-	attr->xattrs_bytes = n->extra->xattrs_bytes;
+	attr->xattrs = extra->xattrs;
+	attr->xattrs_bytes = extra->xattrs_bytes;
 }
 
 int store_commit_empty(struct store *s, struct node *n)
@@ -194,12 +197,12 @@ int store_commit_empty(struct store *s, struct node *n)
 
 bool commit_needs_parent_times(const struct node *n)
 {
-	return !n->committed && n->names->dir->mtime_set;
+	return !n->committed && node_parent(n)->mtime_set;
 }
 
 int commit_add_parent_times(struct store *s, const struct node *n)
 {
-	const struct node *dir = n->names->dir;
+	const struct node *dir = node_parent(n);
 	struct timespec mtime = keydir_timespec(dir->mtime_ns);
 	struct meta_attr attr = commit_attr_of(dir);
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Entries are found by (directory, name) in one open-addressing hash table for the whole store, and
- * listed through a vector of slots in each directory.  Slots are sorted by cookie, and a cookie is
- * given out once: removing an entry leaves a hole, so the place of every other entry stays what it
- * was, and a listing finds its place again by binary search.  Holes are squeezed out when they are
- * the larger part. */
+/* Entries are found by (directory, name) in one hash table for the whole store, and listed through
+ * a vector of slots in each directory.  Slots are sorted by cookie, and a cookie is given out once:
+ * removing an entry leaves a hole, so the place of every other entry stays what it was, and a
+ * listing finds its place again by binary search.  Holes are squeezed out when they are the larger
+ * part, or when there is no room for a new entry.
+ *
+ * Nodes, entries and the rest of fixed size are in a slab, and refer to each other by its
+ * references: half of what pointers take. */
 #include "writer/keydir.h"
 
 #include <errno.h>
 #include <search.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -15,68 +19,78 @@
 #include "codec/path.h"
 #include "codec/record.h"
 #include "codec/xattrs.h"
+#include "writer/hash_table.h"
+#include "writer/keydir_private.h"
+#include "writer/number_set.h"
 #include "writer/thread.h"
 
-#define TABLE_ROOM_MIN	  64
 #define SLOT_ROOM_MIN	  4
 #define SLOT_HOLES_MIN	  16
+#define SLOT_HOLES_SHARE  8  /* one in so many is squeezed out rather than grown around */
 #define COOKIE_FIRST	  16 /* smaller ones are for the callers' "." and ".." */
 #define INO_FIRST	  16 /* smaller ones are for what a mount shows beside the tree */
 #define NSEC_PER_SEC	  INT64_C(1000000000)
 #define FILE_MODE_DEFAULT 0666
 #define DIR_MODE_DEFAULT  0777
 
-struct slot {
-	uint64_t cookie;
-	struct dentry *entry; /* NULL: a hole */
+/* Kinds of objects in the slab. */
+enum {
+	KIND_OTHER,
+	KIND_NODE,
 };
 
-struct dir {
-	struct slot *slots;  /* sorted by cookie */
-	size_t used, room;   /* 'used' counts the holes, too */
-	size_t count;	     /* entries */
-	size_t subdir_count; /* entries that are directories */
-};
+_Static_assert(sizeof(struct node) == 48, "there are millions of them");
+_Static_assert(offsetof(struct dentry, name) == 13, "there are millions of them");
+_Static_assert(PATH_BYTES_MAX <= UINT16_MAX, "node.key_bytes: the value of a node has a path");
+_Static_assert(PATH_NAME_BYTES_MAX <= UINT8_MAX, "dentry.name_bytes");
+_Static_assert(sizeof(struct dentry) + PATH_NAME_BYTES_MAX <= SLAB_OBJECT_BYTES_MAX, "it fits");
 
 struct keydir {
 	struct keydir_defaults defaults; /* constant */
 	struct node *root;		 /* constant */
+	bool alone;			 /* the lock is not taken; see keydir_set_alone() */
 
 	pthread_rwlock_t lock; /* innermost */
 
 	/* All below: by lock. */
-	struct dentry **table; /* room is a power of two; NULL marks a free place */
-	size_t table_room, table_count;
-	uint64_t cookie_next;
+	struct slab slab;
+	struct hash_table table;
+	/* The inode numbers of nodes that have another one than that of their path, or once had. */
+	struct number_set given;
 	void *unnamed; /* tsearch() tree of struct unnamed */
 	void *staged;  /* tsearch() tree of struct staged */
 	struct keydir_stats stats;
-
-	/* Inode numbers that no other node may get; see keydir_ino(). */
-	struct mutex ino_lock; /* inside lock */
-	void *strays GUARDED;  /* by ino_lock; tsearch() tree of struct node */
 };
 
 /* --- locks --- */
 
 static void read_lock(struct keydir *k)
 {
-	thread_check(pthread_rwlock_rdlock(&k->lock));
+	if (!k->alone)
+		thread_check(pthread_rwlock_rdlock(&k->lock));
 }
 
 static void read_unlock(struct keydir *k)
 {
-	thread_check(pthread_rwlock_unlock(&k->lock));
+	if (!k->alone)
+		thread_check(pthread_rwlock_unlock(&k->lock));
 }
 
 void keydir_write_lock(struct keydir *k)
 {
-	thread_check(pthread_rwlock_wrlock(&k->lock));
+	if (!k->alone)
+		thread_check(pthread_rwlock_wrlock(&k->lock));
 }
 
 void keydir_write_unlock(struct keydir *k)
 {
-	thread_check(pthread_rwlock_unlock(&k->lock));
+	if (!k->alone)
+		thread_check(pthread_rwlock_unlock(&k->lock));
+}
+
+void keydir_set_alone(struct keydir *k, bool alone)
+{
+	k->alone = alone;
 }
 
 /* --- times --- */
@@ -102,73 +116,24 @@ struct timespec keydir_timespec(int64_t ns)
 	return (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
 }
 
-/* --- the hash table --- */
+/* --- finding --- */
 
 static uint32_t hash_name(const struct node *dir, const char *name, size_t name_bytes)
 {
 	return (uint32_t)XXH3_64bits_withSeed(name, name_bytes, (uintptr_t)dir);
 }
 
-static void table_insert(struct dentry **table, size_t room, struct dentry *d)
-{
-	size_t i = d->hash & (room - 1);
-
-	while (table[i] != NULL)
-		i = (i + 1) & (room - 1);
-	table[i] = d;
-}
-
-/* Makes room for one more entry. */
-static int table_reserve(struct keydir *k)
-{
-	size_t room = k->table_room * 2;
-	struct dentry **table;
-
-	if ((k->table_count + 1) * 4 <= k->table_room * 3)
-		return 0;
-	table = calloc(room, sizeof(table[0]));
-	if (table == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < k->table_room; i++)
-		if (k->table[i] != NULL)
-			table_insert(table, room, k->table[i]);
-	free(k->table);
-	k->table = table;
-	k->table_room = room;
-	return 0;
-}
-
-/* Takes 'd' out and moves up whatever had to step aside for it. */
-static void table_remove(struct keydir *k, struct dentry *d)
-{
-	size_t mask = k->table_room - 1;
-	size_t hole = d->hash & mask;
-	size_t i;
-
-	while (k->table[hole] != d)
-		hole = (hole + 1) & mask;
-	for (i = (hole + 1) & mask; k->table[i] != NULL; i = (i + 1) & mask) {
-		size_t home = k->table[i]->hash & mask;
-
-		if (((i - home) & mask) >= ((i - hole) & mask)) {
-			k->table[hole] = k->table[i];
-			hole = i;
-		}
-	}
-	k->table[hole] = NULL;
-	k->table_count--;
-}
-
 struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char *name,
 			   size_t name_bytes)
 {
-	uint32_t hash = hash_name(dir, name, name_bytes);
-	size_t mask = k->table_room - 1;
+	slab_ref_t dir_ref = slab_ref(dir);
+	const struct hash_slot *s;
 
-	for (size_t i = hash & mask; k->table[i] != NULL; i = (i + 1) & mask) {
-		struct dentry *d = k->table[i];
+	s = hash_table_find(&k->table, hash_name(dir, name, name_bytes));
+	for (; s != NULL; s = hash_table_next(s)) {
+		struct dentry *d = slab_at(&k->slab, s->ref);
 
-		if (d->hash == hash && d->dir == dir && d->name_bytes == name_bytes &&
+		if (d->dir == dir_ref && d->name_bytes == name_bytes &&
 		    memcmp(d->name, name, name_bytes) == 0)
 			return d;
 	}
@@ -186,37 +151,22 @@ struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_
 		d = node_is_dir(n) ? keydir_find(k, n, name, name_bytes) : NULL;
 		if (d == NULL)
 			return NULL;
-		n = d->node;
+		n = dentry_node(d);
 	}
 	return d;
 }
 
 /* --- the slots of a directory --- */
 
-static int slots_reserve(struct dir *dir)
-{
-	size_t room = dir->room == 0 ? SLOT_ROOM_MIN : dir->room * 2;
-	struct slot *slots;
-
-	if (dir->used < dir->room)
-		return 0;
-	slots = reallocarray(dir->slots, room, sizeof(slots[0]));
-	if (slots == NULL)
-		return -ENOMEM;
-	dir->slots = slots;
-	dir->room = room;
-	return 0;
-}
-
 /* Returns the index of the first slot whose cookie is larger than 'cookie'. */
-static size_t slot_after(const struct dir *dir, uint64_t cookie)
+static uint32_t slot_after(const struct dir *dir, uint64_t cookie)
 {
-	size_t low = 0, high = dir->used;
+	uint32_t low = 0, high = dir->used;
 
 	while (low < high) {
-		size_t mid = low + (high - low) / 2;
+		uint32_t mid = low + (high - low) / 2;
 
-		if (dir->slots[mid].cookie > cookie)
+		if (dir->cookie_base + dir->slots[mid].cookie > cookie)
 			high = mid;
 		else
 			low = mid + 1;
@@ -226,26 +176,70 @@ static size_t slot_after(const struct dir *dir, uint64_t cookie)
 
 static void squeeze(struct dir *dir)
 {
-	size_t kept = 0;
+	uint32_t kept = 0;
 
-	for (size_t i = 0; i < dir->used; i++)
-		if (dir->slots[i].entry != NULL)
+	for (uint32_t i = 0; i < dir->used; i++)
+		if (dir->slots[i].entry != 0)
 			dir->slots[kept++] = dir->slots[i];
 	dir->used = kept;
 }
 
-static void slot_add(struct keydir *k, struct dir *dir, struct dentry *d)
+/* The cookies have come to what 32 bits can say: counts on from a larger base.  Where an entry is
+ * older than four thousand million others all get new ones, behind the old ones: a listing that
+ * is under way then meets entries again. */
+static void rebase(struct keydir *k, struct dir *dir)
 {
-	d->cookie = k->cookie_next++;
-	dir->slots[dir->used++] = (struct slot){ .cookie = d->cookie, .entry = d };
+	uint32_t first, base;
+
+	squeeze(dir);
+	first = dir->used > 0 ? dir->slots[0].cookie : dir->cookie_next;
+	base = first > UINT32_MAX / 2 ? first : dir->cookie_next;
+	for (uint32_t i = 0; i < dir->used; i++) {
+		struct dentry *d = slab_at(&k->slab, dir->slots[i].entry);
+
+		d->cookie = base == first ? d->cookie - base : i;
+		dir->slots[i].cookie = d->cookie;
+	}
+	dir->cookie_next = base == first ? dir->cookie_next - base : dir->used;
+	dir->cookie_base += base;
+}
+
+/* Makes room for one more entry. */
+static int slots_reserve(struct keydir *k, struct dir *dir)
+{
+	uint32_t room = dir->room + dir->room / 2;
+	struct slot *slots;
+
+	if (dir->cookie_next == UINT32_MAX)
+		rebase(k, dir);
+	if (dir->used == dir->room && (dir->used - dir->count) * SLOT_HOLES_SHARE > dir->used)
+		squeeze(dir);
+	if (dir->used < dir->room)
+		return 0;
+	if (room < SLOT_ROOM_MIN)
+		room = SLOT_ROOM_MIN;
+	if (room < dir->room)
+		return -ENOMEM; /* no 32 bits can count them */
+	slots = reallocarray(dir->slots, room, sizeof(slots[0]));
+	if (slots == NULL)
+		return -ENOMEM;
+	dir->slots = slots;
+	dir->room = room;
+	return 0;
+}
+
+static void slot_add(struct dir *dir, struct dentry *d)
+{
+	d->cookie = dir->cookie_next++;
+	dir->slots[dir->used++] = (struct slot){ .cookie = d->cookie, .entry = slab_ref(d) };
 	dir->count++;
 }
 
 static void slot_remove(struct dir *dir, const struct dentry *d)
 {
-	size_t i = slot_after(dir, d->cookie) - 1;
+	uint32_t i = slot_after(dir, dir->cookie_base + d->cookie) - 1;
 
-	dir->slots[i].entry = NULL;
+	dir->slots[i].entry = 0;
 	dir->count--;
 	if (dir->used - dir->count > dir->count + SLOT_HOLES_MIN)
 		squeeze(dir);
@@ -258,112 +252,110 @@ uint64_t keydir_dir_count(const struct node *dir)
 
 /* --- inode numbers --- */
 
-/* An inode number is a hash of the path, so that it stays over a remount without being stored.  A
- * node that was renamed or unlinked while in use keeps its number, and is then a stray: nobody else
- * gets it.  (Two paths that have the same 64-bit hash by chance are one in 10^5 stores of ten
- * million keys; programs then take them for hard links.) */
-static int compare_ino(const void *a, const void *b)
-{
-	uint64_t x = ((const struct node *)a)->ino, y = ((const struct node *)b)->ino;
-
-	return x < y ? -1 : x > y;
-}
-
-static void set_stray_locked(struct keydir *k, struct node *n) REQUIRES(k->ino_lock)
-{
-	struct node **found;
-
-	if (n->stray)
-		return;
-	/* Without memory for it another node may get the same number: no reason to fail. */
-	found = tsearch(n, &k->strays, compare_ino);
-	n->stray = found != NULL && *found == n;
-}
-
-/* Gives 'n' the number of the path that 'name' has in 'dir', or the next free one, unless it has
- * one. */
-static uint64_t assign_ino(struct keydir *k, struct node *n, struct node *dir, const char *name,
-			   size_t name_bytes)
+/* An inode number is a hash of the path, so that it stays over a remount without being stored, and
+ * takes no memory.  A node that was renamed, linked or unlinked while in use keeps its number, as
+ * one that it was given, and nobody else gets it.  (Two paths that have the same 64-bit hash by
+ * chance are one in 10^5 stores of ten million keys; programs then take them for hard links.) */
+static uint64_t ino_of_path(const struct keydir *k, const struct node *dir, const char *name,
+			    size_t name_bytes)
 {
 	uint64_t parent_ino = keydir_ino(k, dir); /* as deep as the path; the root has its number */
 	uint64_t ino = XXH3_64bits_withSeed(name, name_bytes, parent_ino);
-	struct node candidate = { 0 };
-	bool taken = false;
 
-	mutex_lock(&k->ino_lock);
-	if (atomic_load(&n->ino) == 0) {
-		for (;; ino++) {
-			atomic_store(&candidate.ino, ino);
-			if (ino >= INO_FIRST && tfind(&candidate, &k->strays, compare_ino) == NULL)
-				break;
-			taken = true;
-		}
-		atomic_store(&n->ino, ino);
-		if (taken)
-			set_stray_locked(k, n);
+	return ino < INO_FIRST ? ino + INO_FIRST : ino;
+}
+
+bool keydir_ino_is_given(const struct node *n)
+{
+	const struct node_rare *r = node_rare(n);
+
+	return r != NULL && r->ino != 0;
+}
+
+uint64_t keydir_ino(const struct keydir *k, const struct node *n)
+{
+	const struct dentry *d = node_name(n);
+	uint64_t ino;
+
+	if (n == k->root)
+		return INO_FIRST;
+	if (keydir_ino_is_given(n))
+		return node_rare(n)->ino;
+	if (d == NULL) /* not linked yet */
+		return 0;
+	if (!node_is_dir(n))
+		return ino_of_path(k, dentry_dir(d), d->name, d->name_bytes);
+	ino = atomic_load_explicit(&n->dir->ino, memory_order_relaxed);
+	if (ino == 0) {
+		ino = ino_of_path(k, dentry_dir(d), d->name, d->name_bytes);
+		atomic_store_explicit(&n->dir->ino, ino, memory_order_relaxed);
 	}
-	mutex_unlock(&k->ino_lock);
-	return atomic_load(&n->ino);
+	return ino;
 }
 
-uint64_t keydir_ino(struct keydir *k, struct node *n)
+static void forget_ino(struct keydir *k, struct node *n)
 {
-	uint64_t ino = atomic_load(&n->ino);
-	const struct dentry *d = n->names;
-
-	if (ino != 0 || d == NULL) /* without a name: not linked yet */
-		return ino;
-	return assign_ino(k, n, d->dir, d->name, d->name_bytes);
-}
-
-bool keydir_ino_for(struct keydir *k, struct node *n, struct node *dir, const char *name,
-		    size_t name_bytes)
-{
-	(void)assign_ino(k, n, dir, name, name_bytes);
-	return keydir_ino_is_given(k, n);
-}
-
-void keydir_ino_forget(struct keydir *k, struct node *n)
-{
-	mutex_lock(&k->ino_lock);
-	if (n->stray)
-		(void)tdelete(n, &k->strays, compare_ino);
-	n->stray = false;
-	mutex_unlock(&k->ino_lock);
-}
-
-bool keydir_ino_is_given(struct keydir *k, struct node *n)
-{
-	bool given;
-
-	(void)keydir_ino(k, n);
-	mutex_lock(&k->ino_lock);
-	given = n->stray;
-	mutex_unlock(&k->ino_lock);
-	return given;
+	if (keydir_ino_is_given(n)) {
+		number_set_remove(&k->given, node_rare(n)->ino);
+		node_rare(n)->ino = 0;
+	}
 }
 
 void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino)
 {
-	if (n == k->root)
-		return; /* it has the same one always */
-	mutex_lock(&k->ino_lock);
-	if (n->stray)
-		(void)tdelete(n, &k->strays, compare_ino);
-	n->stray = false;
-	atomic_store(&n->ino, ino);
-	set_stray_locked(k, n);
-	mutex_unlock(&k->ino_lock);
+	if (n == k->root || n->rare == 0)
+		return; /* the root has the same one always */
+	forget_ino(k, n);
+	node_rare(n)->ino = ino;
+	if (node_is_dir(n))
+		atomic_store_explicit(&n->dir->ino, ino, memory_order_relaxed);
+	/* Without memory for it another node may get the same number: no reason to fail. */
+	(void)!number_set_add(&k->given, ino);
 }
 
-/* 'n' has left the path that its number comes from. */
-static void set_stray(struct keydir *k, struct node *n)
+/* 'n' is about to leave the path that its number comes from. */
+static void keep_ino(struct keydir *k, struct node *n)
 {
-	if (atomic_load(&n->ino) == 0)
-		return;
-	mutex_lock(&k->ino_lock);
-	set_stray_locked(k, n);
-	mutex_unlock(&k->ino_lock);
+	if (!keydir_ino_is_given(n))
+		keydir_set_ino(k, n, keydir_ino(k, n));
+}
+
+/* Finds the number that a new node gets as 'name' in 'dir', and says whether it is not the one of
+ * the path. */
+static bool free_ino(struct keydir *k, const struct node *dir, const char *name, size_t name_bytes,
+		     uint64_t *ret)
+{
+	uint64_t ino;
+
+	if (k->given.count == 0)
+		return false;
+	ino = ino_of_path(k, dir, name, name_bytes);
+	if (!number_set_has(&k->given, ino))
+		return false;
+	do
+		ino++;
+	while (ino < INO_FIRST || number_set_has(&k->given, ino));
+	*ret = ino;
+	return true;
+}
+
+bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, const char *name,
+		    size_t name_bytes)
+{
+	uint64_t ino = 0;
+	bool differs;
+
+	if (keydir_ino_is_given(n))
+		return true;
+	read_lock(k); /* whoever gives the last pin back takes a number away */
+	differs = free_ino(k, dir, name, name_bytes, &ino);
+	read_unlock(k);
+	if (!differs || keydir_prepare(k, n) < 0)
+		return false; /* without memory the two have the same one: no reason to fail */
+	keydir_write_lock(k);
+	keydir_set_ino(k, n, ino);
+	keydir_write_unlock(k);
+	return true;
 }
 
 /* --- nodes --- */
@@ -389,67 +381,177 @@ enum meta_type node_type(const struct node *n)
 	return (enum meta_type)type;
 }
 
-struct node *keydir_node_new(struct keydir *k, mode_t type)
+/* A node that the kernel has asked for so often is never freed: the count stays where it is. */
+void node_pin(struct node *n)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	uint32_t pins = atomic_load_explicit(&n->pins, memory_order_relaxed);
+
+	while (pins != UINT32_MAX && !atomic_compare_exchange_weak(&n->pins, &pins, pins + 1))
+		;
+}
+
+static void unpin(struct node *n, uint64_t count)
+{
+	uint32_t pins = atomic_load_explicit(&n->pins, memory_order_relaxed);
+
+	while (pins != UINT32_MAX &&
+	       !atomic_compare_exchange_weak(&n->pins, &pins, pins - (uint32_t)count))
+		;
+}
+
+static struct node *node_new(struct keydir *k, mode_t type)
+{
+	struct node *n = slab_new(&k->slab, KIND_NODE, sizeof(*n));
 
 	if (n == NULL)
 		return NULL;
 	if (S_ISDIR(type)) {
-		n->dir = calloc(1, sizeof(*n->dir));
+		n->dir = slab_new(&k->slab, KIND_OTHER, sizeof(*n->dir));
 		if (n->dir == NULL) {
-			free(n);
+			slab_free(n);
 			return NULL;
 		}
+		n->dir->cookie_next = COOKIE_FIRST;
 	}
-	n->mode = type |
-		  ((S_ISDIR(type) ? DIR_MODE_DEFAULT : FILE_MODE_DEFAULT) & ~k->defaults.umask);
+	n->mode = (uint16_t)(type | ((S_ISDIR(type) ? DIR_MODE_DEFAULT : FILE_MODE_DEFAULT) &
+				     ~k->defaults.umask));
 	n->uid = k->defaults.uid;
 	n->gid = k->defaults.gid;
-	n->atime_ns = NODE_ATIME_FOLLOWS_MTIME;
 	return n;
 }
 
-void keydir_node_free(struct node *n)
+struct node *keydir_node_new(struct keydir *k, mode_t type)
+{
+	struct node *n;
+
+	keydir_write_lock(k);
+	n = node_new(k, type);
+	keydir_write_unlock(k);
+	return n;
+}
+
+static void extra_free(struct node_extra *extra)
+{
+	if (extra == NULL)
+		return;
+	free(extra->target);
+	free(extra->xattrs);
+	free(extra->more_names.refs);
+	content_map_free(extra->content);
+	free(extra);
+}
+
+/* Frees what of a node is not in the slab. */
+static void node_empty(struct node *n)
+{
+	if (node_is_dir(n))
+		free(n->dir->slots);
+	extra_free(node_extra(n));
+}
+
+static void node_free(struct keydir *k, struct node *n)
+{
+	forget_ino(k, n);
+	node_empty(n);
+	if (node_is_dir(n))
+		slab_free(n->dir);
+	slab_free(node_rare(n));
+	slab_free(n);
+}
+
+void keydir_node_free(struct keydir *k, struct node *n)
 {
 	if (n == NULL)
 		return;
-	if (n->dir != NULL)
-		free(n->dir->slots);
-	free(n->dir);
-	if (n->extra != NULL) {
-		free(n->extra->target);
-		free(n->extra->xattrs);
-		content_map_free(n->extra->content);
-	}
-	free(n->extra);
-	free(n);
+	keydir_write_lock(k);
+	node_free(k, n);
+	keydir_write_unlock(k);
 }
 
-struct node_extra *node_extra_get(struct node *n)
+static struct node_rare *rare_get(struct keydir *k, struct node *n)
 {
-	if (n->extra == NULL)
-		n->extra = calloc(1, sizeof(*n->extra));
-	return n->extra;
+	struct node_rare *r = node_rare(n);
+
+	if (r != NULL)
+		return r;
+	r = slab_new(&k->slab, KIND_OTHER, sizeof(*r));
+	if (r == NULL)
+		return NULL;
+	r->ctime_ns = n->mtime_ns;
+	r->atime_ns = NODE_ATIME_FOLLOWS_MTIME;
+	n->rare = slab_ref(r);
+	return r;
+}
+
+int keydir_prepare(struct keydir *k, struct node *n)
+{
+	struct node_rare *r;
+
+	if (n->rare != 0)
+		return 0;
+	keydir_write_lock(k);
+	r = rare_get(k, n);
+	keydir_write_unlock(k);
+	return r == NULL ? -ENOMEM : 0;
+}
+
+struct node_extra *node_extra_get(struct keydir *k, struct node *n)
+{
+	struct node_extra *extra = node_extra(n);
+	struct node_rare *r;
+
+	if (extra != NULL)
+		return extra;
+	extra = calloc(1, sizeof(*extra));
+	if (extra == NULL)
+		return NULL;
+	keydir_write_lock(k);
+	r = rare_get(k, n);
+	if (r != NULL)
+		r->extra = extra;
+	keydir_write_unlock(k);
+	if (r != NULL)
+		return extra;
+	free(extra);
+	return NULL;
+}
+
+int keydir_prepare_name(struct keydir *k, struct node *n)
+{
+	struct node_extra *extra = node_extra_get(k, n);
+	struct node_names *more;
+	slab_ref_t *refs;
+	uint32_t room;
+
+	if (extra == NULL)
+		return -ENOMEM;
+	more = &extra->more_names;
+	if (more->count < more->room)
+		return 0;
+	room = more->room * 2 + 1;
+	refs = reallocarray(NULL, room, sizeof(refs[0]));
+	if (refs == NULL)
+		return -ENOMEM;
+	keydir_write_lock(k);
+	if (more->count > 0)
+		memcpy(refs, more->refs, more->count * sizeof(refs[0]));
+	free(more->refs);
+	more->refs = refs;
+	more->room = room;
+	keydir_write_unlock(k);
+	return 0;
 }
 
 /* Frees a node that has neither name nor pin. */
 static void release_if_unused(struct keydir *k, struct node *n)
 {
-	if (n->names != NULL || n == k->root || atomic_load(&n->pins) > 0)
-		return;
-	keydir_ino_forget(k, n);
-	keydir_node_free(n);
+	if (n->name == 0 && n != k->root && atomic_load(&n->pins) == 0)
+		node_free(k, n);
 }
 
 static uint64_t place_bytes(const struct value_place *place)
 {
 	return place->value_bytes == 0 ? 0 : record_bytes(place->key_bytes, place->value_bytes);
-}
-
-static struct content_map *content_of(const struct node *n)
-{
-	return n->extra == NULL ? NULL : n->extra->content;
 }
 
 /* What keeps records of the log alive; see content_map_live_bytes(). */
@@ -462,30 +564,57 @@ static uint64_t live_bytes(const struct value_place *place, const struct content
 static void count_node(struct keydir *k, const struct node *n, int by)
 {
 	uint64_t *counter = node_is_dir(n) ? &k->stats.directories : &k->stats.files;
+	struct value_place value = node_value(n);
 
 	*counter += (uint64_t)by;
-	k->stats.live_bytes += (uint64_t)by * live_bytes(&n->value, content_of(n));
+	k->stats.live_bytes += (uint64_t)by * live_bytes(&value, node_content(n));
 }
 
 void keydir_touch(struct node *n, int64_t now_ns)
 {
 	n->mtime_ns = now_ns;
-	n->ctime_ns = now_ns;
+	keydir_set_ctime(n, now_ns);
 	n->mtime_set = false;
+}
+
+void keydir_set_ctime(struct node *n, int64_t ctime_ns)
+{
+	struct node_rare *r = node_rare(n);
+
+	if (r != NULL)
+		r->ctime_ns = ctime_ns;
+}
+
+void keydir_set_times(struct node *n, const struct node_times *times)
+{
+	struct node_rare *r = node_rare(n);
+
+	n->mtime_ns = times->mtime_ns;
+	if (r != NULL) {
+		r->ctime_ns = times->ctime_ns;
+		r->atime_ns = times->atime_ns;
+	}
+}
+
+void keydir_set_mode(struct node *n, mode_t mode)
+{
+	n->mode = (uint16_t)((n->mode & S_IFMT) | (mode & 07777));
 }
 
 bool keydir_is_inside(const struct node *n, const struct node *dir)
 {
-	for (; n != dir;
-	     n = n->names->dir) /* only directories are above anything, and they have one name */
-		if (n->names == NULL)
+	while (n != dir) {
+		if (n->name == 0)
 			return false;
+		n = node_parent(
+			n); /* only directories are above anything, and they have one name */
+	}
 	return true;
 }
 
 bool keydir_is_gone(const struct keydir *k, const struct node *n)
 {
-	return n->names == NULL && n != k->root;
+	return n->name == 0 && n != k->root;
 }
 
 bool keydir_is_default(const struct keydir *k, const struct node *n)
@@ -503,8 +632,8 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 	const struct node *at;
 	char *end;
 
-	for (at = n; at != k->root; at = at->names->dir)
-		bytes += at->names->name_bytes + (bytes > 0 ? 1u : 0u);
+	for (at = n; at != k->root; at = node_parent(at))
+		bytes += node_name(at)->name_bytes + (bytes > 0 ? 1u : 0u);
 	if (bytes > PATH_BYTES_MAX)
 		return -ENAMETOOLONG;
 	end = buf + bytes; /* filled from the back */
@@ -512,13 +641,20 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 		end -= name_bytes;
 		memcpy(end, name, name_bytes);
 	}
-	for (at = n; at != k->root; at = at->names->dir) {
+	for (at = n; at != k->root; at = node_parent(at)) {
+		const struct dentry *d = node_name(at);
+
 		if (end != buf + bytes)
 			*--end = '/';
-		end -= at->names->name_bytes;
-		memcpy(end, at->names->name, at->names->name_bytes);
+		end -= d->name_bytes;
+		memcpy(end, d->name, d->name_bytes);
 	}
 	return (ssize_t)bytes;
+}
+
+struct node *keydir_each_node(const struct keydir *k, uint32_t *cursor)
+{
+	return slab_each(&k->slab, KIND_NODE, cursor);
 }
 
 /* --- linking --- */
@@ -526,157 +662,175 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
 				 size_t name_bytes)
 {
-	struct dentry *d = malloc(sizeof(*d) + name_bytes);
-	int err;
+	size_t bytes = offsetof(struct dentry, name) + name_bytes;
+	struct dentry *d;
 
+	keydir_write_lock(k);
+	d = slab_new(&k->slab, KIND_OTHER, bytes < sizeof(*d) ? sizeof(*d) : bytes);
+	if (d != NULL && (hash_table_reserve(&k->table, hash_name(dir, name, name_bytes)) < 0 ||
+			  slots_reserve(k, dir->dir) < 0)) {
+		slab_free(d);
+		d = NULL;
+	}
+	keydir_write_unlock(k);
 	if (d == NULL)
 		return NULL;
-	*d = (struct dentry){
-		.dir = dir,
-		.hash = hash_name(dir, name, name_bytes),
-		.name_bytes = (uint16_t)name_bytes,
-	};
+	d->dir = slab_ref(dir);
+	d->name_bytes = (uint8_t)name_bytes;
 	memcpy(d->name, name, name_bytes);
-	keydir_write_lock(k);
-	err = table_reserve(k);
-	if (err == 0)
-		err = slots_reserve(dir->dir);
-	keydir_write_unlock(k);
-	if (err == 0)
-		return d;
-	free(d);
-	return NULL;
+	return d;
 }
 
-void keydir_dentry_free(struct dentry *d)
+void keydir_dentry_free(struct keydir *k, struct dentry *d)
 {
-	free(d);
+	keydir_write_lock(k);
+	slab_free(d);
+	keydir_write_unlock(k);
 }
 
 /* Puts a new entry into its directory. */
 static void dentry_insert(struct keydir *k, struct dentry *d)
 {
-	table_insert(k->table, k->table_room, d);
-	k->table_count++;
-	slot_add(k, d->dir->dir, d);
+	struct node *dir = dentry_dir(d);
+
+	hash_table_add(&k->table, hash_name(dir, d->name, d->name_bytes), slab_ref(d));
+	slot_add(dir->dir, d);
 }
 
 static void dentry_remove(struct keydir *k, struct dentry *d)
 {
-	table_remove(k, d);
-	slot_remove(d->dir->dir, d);
-	free(d);
+	struct node *dir = dentry_dir(d);
+
+	hash_table_remove(&k->table, hash_name(dir, d->name, d->name_bytes), slab_ref(d));
+	slot_remove(dir->dir, d);
+	slab_free(d);
 }
 
 /* Puts 'd' behind the other names of 'n'. */
 static void name_add(struct keydir *k, struct dentry *d, struct node *n)
 {
-	struct dentry **p = &n->names;
-
-	while (*p != NULL)
-		p = &(*p)->next_name;
-	*p = d;
-	d->next_name = NULL;
-	d->node = n;
-	if (n->name_count++ == 0)
-		count_node(k, n, 1);
+	d->node = slab_ref(n);
 	if (node_is_dir(n))
-		d->dir->dir->subdir_count++;
+		dentry_dir(d)->dir->subdir_count++;
+	if (n->name == 0) {
+		n->name = slab_ref(d);
+		count_node(k, n, 1);
+	} else {
+		struct node_names *more = &node_extra(n)->more_names;
+
+		more->refs[more->count++] = slab_ref(d);
+	}
 }
 
 /* Takes 'd' from the names of its node, which is left alone. */
 static void name_remove(struct keydir *k, struct dentry *d)
 {
-	struct node *n = d->node;
-	struct dentry **p = &n->names;
+	struct node *n = dentry_node(d);
+	struct node_extra *extra = node_extra(n);
+	struct node_names *more = extra == NULL ? NULL : &extra->more_names;
+	uint32_t i = 0;
 
-	while (*p != d)
-		p = &(*p)->next_name;
-	*p = d->next_name;
-	d->node = NULL;
-	if (--n->name_count == 0)
-		count_node(k, n, -1);
+	d->node = 0;
 	if (node_is_dir(n))
-		d->dir->dir->subdir_count--;
+		dentry_dir(d)->dir->subdir_count--;
+	if (more == NULL || more->count == 0) {
+		n->name = 0;
+		count_node(k, n, -1);
+		return;
+	}
+	if (n->name == slab_ref(d))
+		n->name = more->refs[0];
+	else
+		while (more->refs[i] != slab_ref(d))
+			i++;
+	more->count--;
+	memmove(&more->refs[i], &more->refs[i + 1], (more->count - i) * sizeof(more->refs[0]));
 }
 
 void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
 {
-	if (n->names != NULL) {
-		/* It may outlive the name that its number comes from. */
-		set_stray(k, n);
-		n->ctime_ns = now_ns;
+	if (n->name != 0) {
+		keep_ino(k, n); /* it may outlive the name that its number comes from */
+		keydir_set_ctime(n, now_ns);
 	}
 	dentry_insert(k, d);
 	name_add(k, d, n);
-	keydir_touch(d->dir, now_ns);
+	keydir_touch(dentry_dir(d), now_ns);
 }
 
 /* The node behind 'd' loses that name. */
 static void drop_name(struct keydir *k, struct dentry *d, int64_t now_ns)
 {
-	struct node *n = d->node;
+	struct node *n = dentry_node(d);
 
-	if (atomic_load(&n->pins) > 0)
-		(void)keydir_ino(
-			k, n); /* while it has a path: keydir_free() finds it among the strays */
-	set_stray(k, n);
+	if (atomic_load(&n->pins) > 0 || node_name_count(n) > 1) {
+		(void)rare_get(k, n); /* has been made, but where it does not matter much */
+		keep_ino(k, n);	      /* while it has a path */
+	}
 	name_remove(k, d);
-	n->ctime_ns = now_ns;
+	keydir_set_ctime(n, now_ns);
 	release_if_unused(k, n);
 }
 
 void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns)
 {
-	keydir_touch(d->dir, now_ns);
+	keydir_touch(dentry_dir(d), now_ns);
 	drop_name(k, d, now_ns);
 	dentry_remove(k, d);
 }
 
 void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64_t now_ns)
 {
-	struct node *n = from->node;
+	struct node *n = dentry_node(from);
 
-	keydir_touch(from->dir, now_ns);
-	keydir_touch(to->dir, now_ns);
-	set_stray(k, n);
-	if (to->node != NULL)
+	keydir_touch(dentry_dir(from), now_ns);
+	keydir_touch(dentry_dir(to), now_ns);
+	keep_ino(k, n);
+	if (to->node != 0)
 		drop_name(k, to, now_ns);
 	else
 		dentry_insert(k, to);
-	name_add(k, to, n); /* first, so that it never is without one */
 	name_remove(k, from);
-	n->ctime_ns = now_ns;
+	name_add(k, to, n); /* in the room that its old name had */
+	keydir_set_ctime(n, now_ns);
 	dentry_remove(k, from);
 }
 
 void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64_t now_ns)
 {
-	struct node *at_a = a->node, *at_b = b->node;
+	struct node *at_a = dentry_node(a), *at_b = dentry_node(b);
 
-	keydir_touch(a->dir, now_ns);
-	keydir_touch(b->dir, now_ns);
-	set_stray(k, at_a);
-	set_stray(k, at_b);
+	keydir_touch(dentry_dir(a), now_ns);
+	keydir_touch(dentry_dir(b), now_ns);
+	keep_ino(k, at_a);
+	keep_ino(k, at_b);
 	name_remove(k, a);
 	name_remove(k, b);
 	name_add(k, a, at_b);
 	name_add(k, b, at_a);
-	at_a->ctime_ns = now_ns;
-	at_b->ctime_ns = now_ns;
+	keydir_set_ctime(at_a, now_ns);
+	keydir_set_ctime(at_b, now_ns);
+}
+
+static void set_value(struct node *n, const struct value_place *place)
+{
+	n->record_offset = place->record_offset;
+	n->key_bytes = (uint16_t)place->key_bytes;
+	n->value_bytes = place->value_bytes;
 }
 
 /* The content is now 'place' or 'content'. */
 static void replace_content(struct keydir *k, struct node *n, const struct value_place *place,
 			    struct content_map *content, int64_t now_ns)
 {
-	struct content_map *old = content_of(n);
+	struct content_map *old = node_content(n);
+	struct value_place old_place = node_value(n);
 
-	if (n->names != NULL)
-		k->stats.live_bytes += live_bytes(place, content) - live_bytes(&n->value, old);
-	n->value = *place;
+	if (n->name != 0)
+		k->stats.live_bytes += live_bytes(place, content) - live_bytes(&old_place, old);
+	set_value(n, place);
 	if (old != NULL || content != NULL)
-		n->extra->content = content;
+		node_extra(n)->content = content;
 	content_map_free(old);
 	n->verified = false;
 	n->committed = true;
@@ -700,13 +854,13 @@ void keydir_set_content(struct keydir *k, struct node *n, struct content_map *co
 void keydir_lay_content(struct keydir *k, struct node *n, const struct content_map *over,
 			uint64_t size_bytes, int64_t now_ns)
 {
-	struct content_map *c = n->extra->content;
+	struct content_map *c = node_content(n);
 	uint64_t before = content_map_live_bytes(c);
 
 	if (over != NULL)
 		content_map_lay_all(c, over);
 	content_map_set_size(c, size_bytes);
-	if (n->names != NULL)
+	if (n->name != 0)
 		k->stats.live_bytes += content_map_live_bytes(c) - before;
 	n->committed = true;
 	keydir_touch(n, now_ns);
@@ -716,8 +870,8 @@ void keydir_lay_content(struct keydir *k, struct node *n, const struct content_m
 static struct content_piece whole_piece(const struct node *n)
 {
 	return (struct content_piece){
-		.bytes = n->value.value_bytes,
-		.place = n->value,
+		.bytes = n->value_bytes,
+		.place = node_value(n),
 		.verified = n->verified,
 	};
 }
@@ -726,15 +880,18 @@ int keydir_prepare_content(struct keydir *k, struct node *n, const struct conten
 			   bool keep, uint64_t size_bytes, struct content_map **ret)
 {
 	size_t pieces = staged == NULL ? 0 : content_map_pieces(staged);
-	struct content_piece base = whole_piece(n);
+	struct content_piece base;
 	struct content_map *c;
 
-	if (node_extra_get(n) == NULL)
+	if (node_extra_get(k, n) == NULL)
 		return -ENOMEM;
-	if (keep && n->extra->content != NULL) {
+	if (keep && node_content(n) != NULL) {
 		*ret = NULL;
-		return content_map_reserve(n->extra->content, pieces);
+		return content_map_reserve(node_content(n), pieces);
 	}
+	read_lock(k); /* others tell of a CRC that they have checked */
+	base = whole_piece(n);
+	read_unlock(k);
 	c = content_map_new(false);
 	if (c == NULL)
 		return -ENOMEM;
@@ -753,9 +910,11 @@ int keydir_prepare_content(struct keydir *k, struct node *n, const struct conten
 
 void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes)
 {
-	free(n->extra->xattrs);
-	n->extra->xattrs = list;
-	n->extra->xattrs_bytes = list_bytes;
+	struct node_extra *extra = node_extra(n);
+
+	free(extra->xattrs);
+	extra->xattrs = list;
+	extra->xattrs_bytes = list_bytes;
 }
 
 /* --- reading --- */
@@ -768,41 +927,45 @@ struct node *keydir_root(const struct keydir *k)
 static uint32_t link_count(const struct keydir *k, const struct node *n)
 {
 	if (!node_is_dir(n))
-		return n->name_count;
+		return node_name_count(n);
 	if (keydir_is_gone(k, n))
 		return 0;
 	/* Its name, its ".", and the ".." of each directory in it. */
-	return n->dir->subdir_count < UINT32_MAX - 2 ? (uint32_t)n->dir->subdir_count + 2
-						     : UINT32_MAX;
+	return n->dir->subdir_count < UINT32_MAX - 2 ? n->dir->subdir_count + 2 : UINT32_MAX;
 }
 
 static uint64_t size_of(const struct node *n)
 {
-	if (S_ISLNK(n->mode) && n->extra != NULL)
-		return n->extra->target_bytes;
-	if (content_of(n) != NULL)
-		return content_map_size(content_of(n));
-	return n->value.value_bytes;
+	const struct node_extra *extra = node_extra(n);
+
+	if (S_ISLNK(n->mode) && extra != NULL)
+		return extra->target_bytes;
+	if (extra != NULL && extra->content != NULL)
+		return content_map_size(extra->content);
+	return n->value_bytes;
 }
 
-static void fill_attr(struct keydir *k, struct node *n, struct store_attr *ret)
+static void fill_attr(const struct keydir *k, const struct node *n, struct store_attr *ret)
 {
+	const struct node_extra *extra = node_extra(n);
+	const struct content_map *content = node_content(n);
+	struct node_times t = node_times(n);
+
 	*ret = (struct store_attr){
 		.ino = keydir_ino(k, n),
 		.mode = n->mode,
 		.uid = n->uid,
 		.gid = n->gid,
 		.link_count = link_count(k, n),
-		.rdev_major = n->extra != NULL ? n->extra->rdev_major : 0,
-		.rdev_minor = n->extra != NULL ? n->extra->rdev_minor : 0,
+		.rdev_major = extra != NULL ? extra->rdev_major : 0,
+		.rdev_minor = extra != NULL ? extra->rdev_minor : 0,
 		.size_bytes = size_of(n),
-		.data_bytes =
-			content_of(n) != NULL ? content_map_data_bytes(content_of(n)) : size_of(n),
-		.pieces = content_of(n) != NULL ? content_map_pieces(content_of(n)) : 1,
-		.mtime = keydir_timespec(n->mtime_ns),
-		.ctime = keydir_timespec(n->ctime_ns),
-		.atime = keydir_timespec(n->atime_ns == NODE_ATIME_FOLLOWS_MTIME ? n->mtime_ns
-										 : n->atime_ns),
+		.data_bytes = content != NULL ? content_map_data_bytes(content) : size_of(n),
+		.pieces = content != NULL ? content_map_pieces(content) : 1,
+		.mtime = keydir_timespec(t.mtime_ns),
+		.ctime = keydir_timespec(t.ctime_ns),
+		.atime = keydir_timespec(t.atime_ns == NODE_ATIME_FOLLOWS_MTIME ? t.mtime_ns
+										: t.atime_ns),
 		.committed = n->committed,
 	};
 }
@@ -822,10 +985,10 @@ int keydir_lookup(struct keydir *k, struct node *dir, const char *name, size_t n
 	if (d == NULL) {
 		err = -ENOENT;
 	} else {
-		atomic_fetch_add(&d->node->pins, 1);
-		*ret = d->node;
+		*ret = dentry_node(d);
+		node_pin(*ret);
 		if (ret_attr != NULL)
-			fill_attr(k, d->node, ret_attr);
+			fill_attr(k, *ret, ret_attr);
 	}
 	read_unlock(k);
 	return err;
@@ -845,10 +1008,10 @@ struct node *keydir_parent(struct keydir *k, struct node *n)
 	read_lock(k);
 	if (n == k->root)
 		parent = n;
-	else if (n->names != NULL)
-		parent = n->names->dir;
+	else if (n->name != 0)
+		parent = node_parent(n);
 	if (parent != NULL)
-		atomic_fetch_add(&parent->pins, 1);
+		node_pin(parent);
 	read_unlock(k);
 	return parent;
 }
@@ -860,8 +1023,8 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 	if (!node_is_dir(dir))
 		return -ENOTDIR;
 	read_lock(k);
-	for (size_t i = slot_after(dir->dir, cookie); err == 0 && i < dir->dir->used; i++) {
-		const struct dentry *d = dir->dir->slots[i].entry;
+	for (uint32_t i = slot_after(dir->dir, cookie); err == 0 && i < dir->dir->used; i++) {
+		const struct dentry *d = slab_beside(dir, dir->dir->slots[i].entry);
 		struct store_dirent entry;
 
 		if (d == NULL)
@@ -869,10 +1032,10 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 		entry = (struct store_dirent){
 			.name = d->name,
 			.name_bytes = d->name_bytes,
-			.node = d->node,
-			.cookie = d->cookie,
+			.node = dentry_node(d),
+			.cookie = dir->dir->cookie_base + d->cookie,
 		};
-		fill_attr(k, d->node, &entry.attr);
+		fill_attr(k, entry.node, &entry.attr);
 		err = fn(arg, &entry);
 	}
 	read_unlock(k);
@@ -881,13 +1044,13 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 
 void store_pin_in_list(struct node *n)
 {
-	atomic_fetch_add(&n->pins, 1);
+	node_pin(n);
 }
 
 void keydir_unpin(struct keydir *k, struct node *n, uint64_t count)
 {
 	keydir_write_lock(k);
-	atomic_fetch_sub(&n->pins, count);
+	unpin(n, count);
 	release_if_unused(k, n);
 	keydir_write_unlock(k);
 }
@@ -906,21 +1069,26 @@ static ssize_t copy_out(void *buf, size_t buf_bytes, const void *bytes, size_t n
 
 ssize_t keydir_target(struct keydir *k, struct node *n, char *buf, size_t buf_bytes)
 {
-	/* Constant from the day it is made. */
-	if (!S_ISLNK(n->mode))
-		return -EINVAL;
-	return copy_out(buf, buf_bytes, n->extra->target, n->extra->target_bytes);
+	ssize_t got = -EINVAL;
+
+	read_lock(k);
+	if (S_ISLNK(n->mode))
+		got = copy_out(buf, buf_bytes, node_extra(n)->target, node_extra(n)->target_bytes);
+	read_unlock(k);
+	return got;
 }
 
 ssize_t keydir_xattr(struct keydir *k, struct node *n, const char *name, void *buf,
 		     size_t buf_bytes)
 {
+	const struct node_extra *extra;
 	ssize_t got = -ENODATA;
 	struct xattr x;
 
 	read_lock(k);
-	if (n->extra != NULL &&
-	    xattrs_find(n->extra->xattrs, n->extra->xattrs_bytes, name, strlen(name), &x))
+	extra = node_extra(n);
+	if (extra != NULL &&
+	    xattrs_find(extra->xattrs, extra->xattrs_bytes, name, strlen(name), &x))
 		got = copy_out(buf, buf_bytes, x.value, x.value_bytes);
 	read_unlock(k);
 	return got;
@@ -929,13 +1097,15 @@ ssize_t keydir_xattr(struct keydir *k, struct node *n, const char *name, void *b
 ssize_t keydir_xattr_names(struct keydir *k, struct node *n, store_xattr_filter filter, char *buf,
 			   size_t buf_bytes)
 {
+	const struct node_extra *extra;
 	size_t pos = 0, used = 0;
 	ssize_t err = 0;
 	struct xattr x;
 
 	read_lock(k);
-	while (err == 0 && n->extra != NULL &&
-	       xattrs_next(n->extra->xattrs, n->extra->xattrs_bytes, &pos, &x)) {
+	extra = node_extra(n);
+	while (err == 0 && extra != NULL &&
+	       xattrs_next(extra->xattrs, extra->xattrs_bytes, &pos, &x)) {
 		if (filter != NULL && !filter(x.name, x.name_bytes))
 			continue;
 		if (buf_bytes > 0 && used + x.name_bytes + 1 > buf_bytes) {
@@ -957,9 +1127,9 @@ size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t
 	size_t found = 0;
 
 	read_lock(k);
-	c = content_of(n);
+	c = node_content(n);
 	*ret_size = size_of(n);
-	if (c == NULL && n->value.value_bytes > offset && offset < end && pieces_max > 0)
+	if (c == NULL && n->value_bytes > offset && offset < end && pieces_max > 0)
 		ret[found++] = whole_piece(n);
 	while (c != NULL && offset < end && found < pieces_max &&
 	       content_map_find(c, offset, &ret[found]) && ret[found].offset < end) {
@@ -973,9 +1143,9 @@ size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t
 void keydir_set_verified(struct keydir *k, struct node *n, const struct content_piece *piece)
 {
 	keydir_write_lock(k);
-	if (content_of(n) != NULL)
-		content_map_set_verified(content_of(n), piece->offset, &piece->place);
-	else if (n->value.record_offset == piece->place.record_offset)
+	if (node_content(n) != NULL)
+		content_map_set_verified(node_content(n), piece->offset, &piece->place);
+	else if (node_value(n).record_offset == piece->place.record_offset)
 		n->verified = true;
 	keydir_write_unlock(k);
 }
@@ -984,6 +1154,7 @@ void keydir_stats(struct keydir *k, struct keydir_stats *ret)
 {
 	read_lock(k);
 	*ret = k->stats;
+	ret->memory_bytes = slab_bytes(&k->slab) + hash_table_bytes(&k->table);
 	read_unlock(k);
 }
 
@@ -1141,50 +1312,35 @@ int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret)
 	if (k == NULL)
 		return -ENOMEM;
 	k->defaults = *defaults;
-	k->cookie_next = COOKIE_FIRST;
-	k->table_room = TABLE_ROOM_MIN;
-	k->table = calloc(k->table_room, sizeof(k->table[0]));
-	k->root = keydir_node_new(k, S_IFDIR);
-	if (k->table == NULL || k->root == NULL) {
-		keydir_node_free(k->root);
-		free(k->table);
+	slab_init(&k->slab);
+	hash_table_init(&k->table);
+	number_set_init(&k->given);
+	k->root = node_new(k, S_IFDIR);
+	if (k->root == NULL) {
+		slab_destroy(&k->slab);
 		free(k);
 		return -ENOMEM;
 	}
 	k->root->committed = k->root->explicit = true;
-	atomic_store(&k->root->ino, INO_FIRST);
 	thread_check(pthread_rwlock_init(&k->lock, NULL));
-	mutex_init(&k->ino_lock);
 	*ret = k;
 	return 0;
 }
 
-/* Those with a name are freed by it. */
-static void free_nameless(void *p)
-{
-	struct node *n = p;
-
-	if (n->names == NULL)
-		keydir_node_free(n);
-}
-
 void keydir_free(struct keydir *k)
 {
+	struct node *n;
+	uint32_t cursor = 0;
+
 	if (k == NULL)
 		return;
-	tdestroy(k->strays, free_nameless);
 	tdestroy(k->unnamed, unnamed_free);
 	keydir_drop_all_staged(k);
-	for (size_t i = 0; i < k->table_room; i++) {
-		if (k->table[i] == NULL)
-			continue;
-		if (--k->table[i]->node->name_count == 0)
-			keydir_node_free(k->table[i]->node);
-		free(k->table[i]);
-	}
-	keydir_node_free(k->root);
-	free(k->table);
-	mutex_destroy(&k->ino_lock);
+	while ((n = keydir_each_node(k, &cursor)) != NULL)
+		node_empty(n);
+	slab_destroy(&k->slab);
+	hash_table_destroy(&k->table);
+	number_set_destroy(&k->given);
 	thread_check(pthread_rwlock_destroy(&k->lock));
 	free(k);
 }

@@ -19,6 +19,7 @@
 
 #include "codec/meta.h"
 #include "writer/content_map.h"
+#include "writer/slab.h"
 #include "writer/store.h"
 
 struct keydir; /* opaque, see keydir.c */
@@ -26,6 +27,12 @@ struct dir;    /* the entries of a directory; opaque, see keydir.c */
 
 /* A time of a node, ns since the epoch; keydir_ns() clamps to 1677 ... 2262. */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
+
+/* The names of a node but the first: only of a file with hard links. */
+struct node_names {
+	slab_ref_t *refs; /* owned; of dentries, oldest first */
+	uint32_t count, room;
+};
 
 /* What few nodes have. */
 struct node_extra {
@@ -36,34 +43,42 @@ struct node_extra {
 	size_t xattrs_bytes;
 	struct content_map
 		*content; /* of a file that is more than one record; owned; by the lock */
+	struct node_names more_names;
 };
 
-struct node {
-	_Atomic uint64_t pins;
-	_Atomic uint64_t ino; /* 0: not asked for yet */
-	struct dentry *names; /* oldest first; NULL: the root, or unlinked */
-	uint32_t name_count;
-	struct dir *dir;	  /* directories only; owned */
+/* What a file does not have that was written under its own name, with no attributes of its own. */
+struct node_rare {
+	uint64_t ino; /* 0: the one of its path; else nobody else gets it */
+	int64_t ctime_ns, atime_ns;
 	struct node_extra *extra; /* owned; NULL: nothing of that */
-	struct value_place value; /* unless 'extra' has a content */
-	int64_t mtime_ns, ctime_ns, atime_ns;
-	mode_t mode;
+};
+
+/* There are millions of them.  Whatever can be left out is in 'rare', which is made before a change
+ * that needs it (keydir_prepare()). */
+struct node {
+	uint16_t mode;	    /* 0: not in use */
+	uint16_t key_bytes; /* of the value's record */
+	slab_ref_t name;    /* the first dentry; 0: the root, or unlinked */
+	_Atomic uint32_t pins;
+	slab_ref_t rare; /* 0: ctime is mtime, atime follows it, and nothing else */
 	uint32_t uid, gid;
+	union {
+		uint64_t record_offset; /* of the value, unless 'extra' has a content */
+		struct dir *dir;	/* directories; owned */
+	};
+	uint32_t value_bytes;
 	bool committed; /* the log has it */
 	bool explicit;	/* directories: the log has an attr record of it; else it exists through its
 			   keys */
 	bool mtime_set; /* directories: the mtime was set by hand, and no entry has changed since */
 	bool verified;	/* the CRC of the value has been checked since open */
-	bool stray;	/* its ino is not the one of its path: see keydir_ino() */
+	int64_t mtime_ns;
 };
 
 struct dentry {
-	struct node *dir;
-	struct node *node;
-	struct dentry *next_name; /* of the same node */
-	uint64_t cookie;	  /* its place in listings */
-	uint32_t hash;
-	uint16_t name_bytes;
+	slab_ref_t dir, node;
+	uint32_t cookie; /* its place in listings, see struct dir */
+	uint8_t name_bytes;
 	char name[]; /* not NUL-terminated */
 };
 
@@ -76,6 +91,84 @@ static inline bool node_is_file(const struct node *n)
 {
 	return S_ISREG(n->mode);
 }
+
+/* The first name of a node; NULL: the root, or it has none. */
+static inline struct dentry *node_name(const struct node *n)
+{
+	return slab_beside(n, n->name);
+}
+
+static inline struct node_rare *node_rare(const struct node *n)
+{
+	return slab_beside(n, n->rare);
+}
+
+static inline struct node_extra *node_extra(const struct node *n)
+{
+	const struct node_rare *r = node_rare(n);
+
+	return r == NULL ? NULL : r->extra;
+}
+
+/* The content in pieces; NULL: it is one record or none. */
+static inline struct content_map *node_content(const struct node *n)
+{
+	const struct node_extra *e = node_extra(n);
+
+	return e == NULL ? NULL : e->content;
+}
+
+static inline uint32_t node_name_count(const struct node *n)
+{
+	const struct node_extra *e = node_extra(n);
+
+	return (n->name != 0 ? 1u : 0u) + (e == NULL ? 0 : e->more_names.count);
+}
+
+/* Where the value of a file is that is one record. */
+static inline struct value_place node_value(const struct node *n)
+{
+	return (struct value_place){
+		.record_offset = n->value_bytes == 0 ? 0 : n->record_offset,
+		.key_bytes = n->key_bytes,
+		.value_bytes = n->value_bytes,
+	};
+}
+
+static inline struct node *dentry_dir(const struct dentry *d)
+{
+	return slab_beside(d, d->dir);
+}
+
+static inline struct node *dentry_node(const struct dentry *d) /* NULL: not linked */
+{
+	return slab_beside(d, d->node);
+}
+
+/* The directory of the first name of 'n', which has one. */
+static inline struct node *node_parent(const struct node *n)
+{
+	return dentry_dir(node_name(n));
+}
+
+struct node_times {
+	int64_t mtime_ns, ctime_ns;
+	int64_t atime_ns; /* or NODE_ATIME_FOLLOWS_MTIME */
+};
+
+static inline struct node_times node_times(const struct node *n)
+{
+	const struct node_rare *r = node_rare(n);
+
+	return (struct node_times){
+		.mtime_ns = n->mtime_ns,
+		.ctime_ns = r == NULL ? n->mtime_ns : r->ctime_ns,
+		.atime_ns = r == NULL ? NODE_ATIME_FOLLOWS_MTIME : r->atime_ns,
+	};
+}
+
+/* One more pin.  The caller has the node pinned, or holds the keydir lock. */
+void node_pin(struct node *n);
 
 /* The type of a node, as attr records and as st_mode have it. */
 enum meta_type node_type(const struct node *n);
@@ -92,6 +185,10 @@ void keydir_free(struct keydir *k); /* with all nodes, pinned or not; NULL is a 
 
 void keydir_write_lock(struct keydir *k);
 void keydir_write_unlock(struct keydir *k);
+/* While nobody else knows the keydir its lock need not be taken: it is not, from here on or no
+ * more.
+ */
+void keydir_set_alone(struct keydir *k, bool alone);
 
 /* --- reading; any thread --- */
 
@@ -119,6 +216,7 @@ void keydir_set_verified(struct keydir *k, struct node *n, const struct content_
 
 struct keydir_stats {
 	uint64_t files, directories, unnamed_keys, live_bytes;
+	uint64_t memory_bytes; /* of nodes, names and the table that finds them */
 };
 void keydir_stats(struct keydir *k, struct keydir_stats *ret);
 
@@ -143,22 +241,24 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 
 /* The inode number of 'n', which has a name: a hash of its path, or the one it was given.  Any
  * thread, with the keydir lock or the commit lock. */
-uint64_t keydir_ino(struct keydir *k, struct node *n);
-/* Says whether it is not the one of the path of 'n'. */
-bool keydir_ino_is_given(struct keydir *k, struct node *n);
-/* Gives 'n', which has no name yet, the number it will have as 'name' in 'dir'.  Says whether that
- * is not the one of the path.  keydir_ino_forget() goes before keydir_node_free() then. */
-bool keydir_ino_for(struct keydir *k, struct node *n, struct node *dir, const char *name,
+uint64_t keydir_ino(const struct keydir *k, const struct node *n);
+/* Says whether it is one that it was given. */
+bool keydir_ino_is_given(const struct node *n);
+/* Before 'n', which has no name yet, is linked as 'name' in 'dir': gives it another number if a
+ * node has the one of that path.  Says whether it did. */
+bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, const char *name,
 		    size_t name_bytes);
-void keydir_ino_forget(struct keydir *k, struct node *n);
-/* The log says that 'n' has this number. */
-void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino);
 
 /* Makes a node without a name.  Freed by keydir_node_free() unless it is linked. */
 struct node *keydir_node_new(struct keydir *k, mode_t type);
-void keydir_node_free(struct node *n);
+void keydir_node_free(struct keydir *k, struct node *n); /* NULL is a no-op */
+/* Makes room in 'n' for an inode number, and times that differ.  Goes before whatever changes its
+ * names (but for its first one) or its ctime alone.  -ENOMEM. */
+int keydir_prepare(struct keydir *k, struct node *n) WARN_UNUSED;
+/* The same, and for one more name. */
+int keydir_prepare_name(struct keydir *k, struct node *n) WARN_UNUSED;
 /* Returns what few nodes have, for writing; made if it is not there.  NULL: no memory. */
-struct node_extra *node_extra_get(struct node *n);
+struct node_extra *node_extra_get(struct keydir *k, struct node *n);
 /* Makes all that a publish needs, so that nothing can fail after it: stores the new content of 'n',
  * complete, to be set by keydir_set_content(); or NULL when 'staged' is to be laid over the one it
  * has.  -ENOMEM. */
@@ -169,19 +269,26 @@ int keydir_prepare_content(struct keydir *k, struct node *n, const struct conten
  * it is linked. */
 struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
 				 size_t name_bytes);
-void keydir_dentry_free(struct dentry *d);
+void keydir_dentry_free(struct keydir *k, struct dentry *d);
 
 /* --- changing; with the write lock --- */
 
-/* Gives 'n' a name: its first, or one more. */
+/* Gives 'n' a name: its first, or one more (keydir_prepare_name()). */
 void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns);
 /* Takes the entry away and frees it; the node too when that was its last name and nobody has it
- * pinned. */
+ * pinned.  Else keydir_prepare() has gone before: without it the node may lose its number. */
 void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns);
 /* Moves the node of 'from' to 'to': an existing entry, whose node loses its name, or a new one from
- * keydir_dentry_new(). 'from' is freed. */
+ * keydir_dentry_new(). 'from' is freed.  keydir_prepare() has gone before, for both.  They keep
+ * their numbers. */
 void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64_t now_ns);
 void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64_t now_ns);
+/* The log says that 'n' has this number.  keydir_prepare() has gone before. */
+void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino);
+/* keydir_prepare() has gone before if the times differ. */
+void keydir_set_times(struct node *n, const struct node_times *times);
+void keydir_set_ctime(struct node *n, int64_t ctime_ns);
+void keydir_set_mode(struct node *n, mode_t mode); /* the permission bits of it */
 /* The content of 'n' is now the value at 'place'.  Sets mtime and ctime. */
 void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
 		      int64_t now_ns);
@@ -192,11 +299,18 @@ void keydir_set_content(struct keydir *k, struct node *n, struct content_map *co
  * pieces has been reserved. */
 void keydir_lay_content(struct keydir *k, struct node *n, const struct content_map *over,
 			uint64_t size_bytes, int64_t now_ns);
-/* An entry of directory 'n' has changed. */
+/* An entry of directory 'n', or the content of file 'n', has changed. */
 void keydir_touch(struct node *n, int64_t now_ns);
 /* Replaces the xattrs by a list that 'n' owns from here on; NULL: none.  node_extra_get() has been
  * called. */
 void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes);
+
+/* --- all of them --- */
+
+/* Steps through the nodes, named or pinned only, without an order: begin with '*cursor' = 0; NULL
+ * is the end.  For the one thread that changes the keydir; between two calls it may let others do
+ * so: nodes made meanwhile are met or not. */
+struct node *keydir_each_node(const struct keydir *k, uint32_t *cursor);
 
 /* --- keys that no path can name --- */
 

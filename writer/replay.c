@@ -70,11 +70,12 @@ static int make(struct replay *r, struct node *dir, const char *name, size_t nam
 		return -ENOMEM;
 	d = keydir_dentry_new(r->k, dir, name, name_bytes);
 	if (d == NULL) {
-		keydir_node_free(n);
+		keydir_node_free(r->k, n);
 		return -ENOMEM;
 	}
+	(void)keydir_ino_for(r->k, n, dir, name, name_bytes);
 	n->committed = true;
-	n->mtime_ns = n->ctime_ns = r->now_ns;
+	keydir_touch(n, r->now_ns);
 	link_locked(r, d, n);
 	*ret = n;
 	return 0;
@@ -86,19 +87,20 @@ static int displace(struct replay *r, struct node *file, const char *path, size_
 		    const char *name, size_t name_bytes, struct node **ret)
 {
 	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
+	struct value_place place = node_value(file);
 	struct content_map *content = NULL;
-	struct node *dir = d->dir;
+	struct node *dir = dentry_dir(d);
 	int err = 0;
 
 	/* A copy: somebody may have the file open. */
-	if (file->extra != NULL && file->extra->content != NULL) {
-		content = content_map_copy(file->extra->content);
+	if (node_content(file) != NULL) {
+		content = content_map_copy(node_content(file));
 		if (content == NULL)
 			return -ENOMEM;
 	}
 	keydir_write_lock(r->k);
-	if (file->value.value_bytes > 0 || (content != NULL && content_map_size(content) > 0))
-		err = keydir_unnamed_put(r->k, path, path_bytes, &file->value, content,
+	if (place.value_bytes > 0 || (content != NULL && content_map_size(content) > 0))
+		err = keydir_unnamed_put(r->k, path, path_bytes, &place, content,
 					 (uint64_t)file->mtime_ns);
 	else
 		content_map_free(content);
@@ -119,9 +121,9 @@ static int enter(struct replay *r, struct node **dir, const char *path, size_t p
 
 	if (d == NULL)
 		return make(r, *dir, name, name_bytes, S_IFDIR, dir);
-	if (!node_is_dir(d->node))
-		return displace(r, d->node, path, path_bytes, name, name_bytes, dir);
-	*dir = d->node;
+	if (!node_is_dir(dentry_node(d)))
+		return displace(r, dentry_node(d), path, path_bytes, name, name_bytes, dir);
+	*dir = dentry_node(d);
 	return 0;
 }
 
@@ -185,10 +187,10 @@ static int apply_put(struct replay *r)
 	err = walk(r, rec->key, rec->key_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d != NULL && !node_is_file(at.d->node))
+	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
 		return put_unnamed(r, &value);
 	if (at.d != NULL)
-		n = at.d->node;
+		n = dentry_node(at.d);
 	else
 		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
 	if (err < 0)
@@ -228,7 +230,7 @@ static int reveal(struct replay *r, const char *path, size_t path_bytes)
 		return err;
 	if (u->content == NULL) {
 		set_value_locked(r, n, &u->place, clamp(u->timestamp_ns));
-	} else if (node_extra_get(n) == NULL) {
+	} else if (node_extra_get(r->k, n) == NULL) {
 		return -ENOMEM;
 	} else {
 		give_content(r, u, n);
@@ -247,9 +249,9 @@ static int prune(struct replay *r, struct node *dir)
 	while (err == 0 && dir != keydir_root(r->k) && !dir->explicit &&
 	       keydir_dir_count(dir) == 0) {
 		ssize_t path_bytes = keydir_path(r->k, dir, NULL, 0, path);
-		struct node *above = dir->names->dir;
+		struct node *above = node_parent(dir);
 
-		unlink_locked(r, dir->names);
+		unlink_locked(r, node_name(dir));
 		if (path_bytes > 0)
 			err = reveal(r, path, (size_t)path_bytes);
 		dir = above;
@@ -267,9 +269,9 @@ static int apply_tombstone(struct replay *r)
 	if (!path_ok(rec->key, rec->key_bytes))
 		return 0;
 	d = keydir_find_path(r->k, rec->key, rec->key_bytes);
-	if (d == NULL || (node_is_dir(d->node) && keydir_dir_count(d->node) > 0))
+	if (d == NULL || (node_is_dir(dentry_node(d)) && keydir_dir_count(dentry_node(d)) > 0))
 		return 0; /* FreyjaDB deletes keys that do not exist, too */
-	dir = d->dir;
+	dir = dentry_dir(d);
 	unlink_locked(r, d);
 	return prune(r, dir);
 }
@@ -283,7 +285,7 @@ static int set_extra(struct replay *r, struct node *n, const struct meta_attr *a
 
 	if ((attr->fields & (META_FIELD_RDEV | META_FIELD_TARGET | META_FIELD_XATTRS)) == 0)
 		return 0;
-	extra = node_extra_get(n);
+	extra = node_extra_get(r->k, n);
 	if (attr->fields & META_FIELD_TARGET)
 		target = malloc(attr->target_bytes);
 	if ((attr->fields & META_FIELD_XATTRS) && attr->xattrs_bytes > 0)
@@ -315,21 +317,26 @@ static int set_extra(struct replay *r, struct node *n, const struct meta_attr *a
 /* Sets what an attr record says beyond type and content. */
 static int set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
+	struct node_times t = node_times(n);
 	int err = set_extra(r, n, attr);
 
+	t.ctime_ns = r->now_ns;
+	if (attr->fields & META_FIELD_MTIME)
+		t.mtime_ns = keydir_ns(attr->mtime.sec, attr->mtime.nsec);
+	if (attr->fields & META_FIELD_ATIME)
+		t.atime_ns = keydir_ns(attr->atime.sec, attr->atime.nsec);
+	if (attr->fields & META_FIELD_CTIME)
+		t.ctime_ns = keydir_ns(attr->ctime.sec, attr->ctime.nsec);
+	if (err == 0 && (t.ctime_ns != t.mtime_ns || t.atime_ns != NODE_ATIME_FOLLOWS_MTIME ||
+			 (attr->fields & META_FIELD_INO)))
+		err = keydir_prepare(r->k, n);
 	if (err < 0)
 		return err;
 	keydir_write_lock(r->k);
-	n->mode = (n->mode & S_IFMT) | attr->mode;
+	keydir_set_mode(n, attr->mode);
 	n->uid = attr->uid;
 	n->gid = attr->gid;
-	n->ctime_ns = r->now_ns;
-	if (attr->fields & META_FIELD_MTIME)
-		n->mtime_ns = keydir_ns(attr->mtime.sec, attr->mtime.nsec);
-	if (attr->fields & META_FIELD_ATIME)
-		n->atime_ns = keydir_ns(attr->atime.sec, attr->atime.nsec);
-	if (attr->fields & META_FIELD_CTIME)
-		n->ctime_ns = keydir_ns(attr->ctime.sec, attr->ctime.nsec);
+	keydir_set_times(n, &t);
 	if (attr->fields & META_FIELD_INO)
 		keydir_set_ino(r->k, n, attr->ino);
 	if (node_is_dir(n))
@@ -351,7 +358,7 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 	if (err < 0)
 		return err;
 	if (at.d != NULL && attr->content == META_CONTENT_NEW) {
-		if (node_is_dir(at.d->node))
+		if (node_is_dir(dentry_node(at.d)))
 			return refuse(r, "a new file where a directory is");
 		unlink_locked(r, at.d);
 		at.d = NULL;
@@ -360,9 +367,9 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 		return refuse(r, "an attr record of a file that does not exist");
 	if (at.d == NULL)
 		return make(r, at.dir, at.name, at.name_bytes, node_type_bits(attr->type), ret);
-	if (node_type(at.d->node) != attr->type)
+	if (node_type(dentry_node(at.d)) != attr->type)
 		return refuse(r, "an attr record of another type than what is there");
-	*ret = at.d->node;
+	*ret = dentry_node(at.d);
 	return 0;
 }
 
@@ -397,25 +404,38 @@ static bool may_replace(const struct node *from, const struct node *to)
 /* Says what is wrong with moving 'from' to 'to'; NULL: nothing. */
 static const char *move_problem(const struct dentry *from, const struct place *to, bool exchange)
 {
-	const struct node *n = from->node;
+	const struct node *n = dentry_node(from);
+	const struct node *other = to->d == NULL ? NULL : dentry_node(to->d);
 
-	if (keydir_is_inside(to->dir, n) || (to->d != NULL && to->d->node == n))
+	if (keydir_is_inside(to->dir, n) || other == n)
 		return "a move into itself";
-	if (exchange && to->d == NULL)
+	if (exchange && other == NULL)
 		return "an exchange with something that does not exist";
 	/* Where the entry is: a file may have other names elsewhere. */
-	if (exchange && keydir_is_inside(from->dir, to->d->node))
+	if (exchange && keydir_is_inside(dentry_dir(from), other))
 		return "an exchange with a directory above it";
-	if (!exchange && to->d != NULL && !may_replace(n, to->d->node))
+	if (!exchange && other != NULL && !may_replace(n, other))
 		return "a move onto something that it cannot replace";
 	return NULL;
+}
+
+/* 'to' may be a new entry: keydir_dentry_free() takes it back. */
+static int prepare_move(struct replay *r, struct dentry *from, struct dentry *to)
+{
+	int err = keydir_prepare(r->k, dentry_node(from));
+
+	if (err == 0 && dentry_node(to) != NULL)
+		err = keydir_prepare(r->k, dentry_node(to));
+	if (err < 0 && dentry_node(to) == NULL)
+		keydir_dentry_free(r->k, to);
+	return err;
 }
 
 static void move_locked(struct replay *r, struct dentry *from, struct dentry *to,
 			const struct meta_move *move)
 {
-	struct node *n = from->node;
-	struct node *other = (move->flags & META_FLAG_EXCHANGE) != 0 ? to->node : NULL;
+	struct node *n = dentry_node(from);
+	struct node *other = (move->flags & META_FLAG_EXCHANGE) != 0 ? dentry_node(to) : NULL;
 
 	keydir_write_lock(r->k);
 	if (other != NULL)
@@ -461,10 +481,13 @@ static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 		to.d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
 	if (to.d == NULL)
 		return -ENOMEM;
-	old_dir = from->dir;
-	supersede(r, from->node, move->new_path, move->new_path_bytes);
+	err = prepare_move(r, from, to.d);
+	if (err < 0)
+		return err;
+	old_dir = dentry_dir(from);
+	supersede(r, dentry_node(from), move->new_path, move->new_path_bytes);
 	if (exchange)
-		supersede(r, to.d->node, path, path_bytes);
+		supersede(r, dentry_node(to.d), path, path_bytes);
 	move_locked(r, from, to.d, move);
 	if (exchange)
 		return 0;
@@ -477,6 +500,7 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 {
 	struct dentry *from, *d;
 	struct place to;
+	struct node *n;
 	int err;
 
 	if (!path_ok(path, path_bytes) || !path_ok(link->new_path, link->new_path_bytes))
@@ -485,17 +509,21 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 	if (err < 0)
 		return err;
 	from = keydir_find_path(r->k, path, path_bytes);
-	if (from == NULL || node_is_dir(from->node))
+	if (from == NULL || node_is_dir(dentry_node(from)))
 		return refuse(r, "a link to something that does not exist or is a directory");
 	if (to.d != NULL)
 		return refuse(r, "a link where something is already");
+	n = dentry_node(from);
+	err = keydir_prepare_name(r->k, n);
+	if (err < 0)
+		return err;
 	d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
 	if (d == NULL)
 		return -ENOMEM;
 	keydir_write_lock(r->k);
-	keydir_link(r->k, d, from->node, r->now_ns);
+	keydir_link(r->k, d, n, r->now_ns);
 	if (link->ino != 0)
-		keydir_set_ino(r->k, from->node, link->ino);
+		keydir_set_ino(r->k, n, link->ino);
 	keydir_write_unlock(r->k);
 	return 0;
 }
@@ -581,15 +609,15 @@ static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
 	err = walk(r, key, key_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d != NULL && !node_is_file(at.d->node))
+	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
 		return put_dropped_unnamed(r, key, key_bytes, content);
 	if (at.d != NULL)
-		n = at.d->node;
+		n = dentry_node(at.d);
 	else
 		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
 	if (err < 0)
 		return err;
-	if (node_extra_get(n) == NULL)
+	if (node_extra_get(r->k, n) == NULL)
 		return -ENOMEM;
 	keydir_write_lock(r->k);
 	keydir_set_content(r->k, n, content, r->now_ns);
@@ -631,10 +659,11 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 	err = walk(r, path, path_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0 : !node_is_file(at.d->node))
+	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0
+			 : !node_is_file(dentry_node(at.d)))
 		return refuse(r, "a publish where no file is");
 	if (at.d != NULL)
-		n = at.d->node;
+		n = dentry_node(at.d);
 	else
 		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
 	if (err == 0)

@@ -121,7 +121,9 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	free(s->path);
 	s->path = path;
 	log.file_path = path;
+	keydir_set_alone(s->keydir, true);
 	err = log_writer_open_replay(&log, replay, s, &s->log, &s->recovery, diag);
+	keydir_set_alone(s->keydir, false);
 	keydir_drop_all_staged(s->keydir); /* nobody will publish it any more */
 	*strrchr(s->path, '/') = '\0';
 	return err;
@@ -215,7 +217,7 @@ struct node *store_root(struct store *s)
 
 void store_pin(struct store *s, struct node *n)
 {
-	atomic_fetch_add(&n->pins, 1);
+	node_pin(n);
 }
 
 void store_unpin(struct store *s, struct node *n, uint64_t count)
@@ -308,6 +310,7 @@ static int find_key(struct store *s, const void *key, size_t key_bytes, struct k
 {
 	const struct unnamed *u = keydir_unnamed_find(s->keydir, key, key_bytes);
 	const struct dentry *d = NULL;
+	struct node *n;
 
 	*ret = (struct key_value){ 0 };
 	if (u != NULL) {
@@ -319,11 +322,12 @@ static int find_key(struct store *s, const void *key, size_t key_bytes, struct k
 		d = keydir_find_path(s->keydir, key, key_bytes);
 	if (d == NULL)
 		return -ENOENT;
-	if (!node_is_file(d->node))
+	n = dentry_node(d);
+	if (!node_is_file(n))
 		return -EISDIR;
-	ret->place = d->node->value;
-	if (d->node->extra != NULL && d->node->extra->content != NULL)
-		ret->node = d->node;
+	ret->place = node_value(n);
+	if (node_content(n) != NULL)
+		ret->node = n;
 	return 0;
 }
 
@@ -435,7 +439,7 @@ static int get_pieces(struct store *s, const struct key_value *found, void **ret
 		      size_t *ret_value_bytes) REQUIRES(s->commit_lock)
 {
 	const struct content_map *c =
-		found->node != NULL ? found->node->extra->content : found->content;
+		found->node != NULL ? node_content(found->node) : found->content;
 	uint64_t bytes = content_map_size(c);
 	uint8_t *buf;
 	int err;

@@ -16,20 +16,23 @@ static struct meta_time meta_time_of(struct timespec ts)
 
 void store_apply_set(struct node *n, const struct store_set *set)
 {
+	struct node_times t = node_times(n);
+
 	if (set->which & STORE_SET_MODE)
-		n->mode = (n->mode & S_IFMT) | (set->mode & META_MODE_BITS);
+		keydir_set_mode(n, set->mode);
 	if (set->which & STORE_SET_UID)
 		n->uid = set->uid;
 	if (set->which & STORE_SET_GID)
 		n->gid = set->gid;
 	if (set->which & STORE_SET_MTIME) {
-		n->mtime_ns = keydir_ns(set->mtime.tv_sec, (uint32_t)set->mtime.tv_nsec);
+		t.mtime_ns = keydir_ns(set->mtime.tv_sec, (uint32_t)set->mtime.tv_nsec);
 		n->mtime_set = true;
 	}
 	if (set->which & STORE_SET_ATIME)
-		n->atime_ns = keydir_ns(set->atime.tv_sec, (uint32_t)set->atime.tv_nsec);
+		t.atime_ns = keydir_ns(set->atime.tv_sec, (uint32_t)set->atime.tv_nsec);
 	if (set->which & STORE_SET_CTIME)
-		n->ctime_ns = keydir_ns(set->ctime.tv_sec, (uint32_t)set->ctime.tv_nsec);
+		t.ctime_ns = keydir_ns(set->ctime.tv_sec, (uint32_t)set->ctime.tv_nsec);
+	keydir_set_times(n, &t);
 }
 
 void store_set_to_attr(const struct store_set *set, struct meta_attr *attr)
@@ -56,9 +59,11 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 {
 	struct meta_attr attr = commit_attr_of(n);
 	int64_t now_ns;
-	int err;
+	int err = keydir_prepare(s->keydir, n);
 
 	*ret_end = 0;
+	if (err < 0)
+		return err;
 	if (n->committed && !keydir_is_gone(s->keydir, n)) {
 		store_set_to_attr(set, &attr);
 		commit_begin(s);
@@ -73,7 +78,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 		now_ns = (int64_t)s->io->ops->now_ns(s->io);
 	}
 	keydir_write_lock(s->keydir);
-	n->ctime_ns = now_ns;
+	keydir_set_ctime(n, now_ns);
 	store_apply_set(n, set);
 	if (node_is_dir(n))
 		n->explicit = true;
@@ -122,7 +127,7 @@ static int change_xattr(struct store *s, struct node *n, const char *name, const
 			size_t value_bytes, uint64_t *ret_end) REQUIRES(s->commit_lock)
 {
 	size_t name_bytes = strlen(name);
-	struct node_extra *extra = node_extra_get(n);
+	struct node_extra *extra = node_extra_get(s->keydir, n);
 	uint8_t *list = NULL;
 	size_t bytes;
 	int64_t now_ns;
@@ -151,7 +156,7 @@ static int change_xattr(struct store *s, struct node *n, const char *name, const
 	}
 	keydir_write_lock(s->keydir);
 	keydir_set_xattrs(s->keydir, n, list, bytes);
-	n->ctime_ns = now_ns;
+	keydir_set_ctime(n, now_ns);
 	if (node_is_dir(n))
 		n->explicit = true;
 	keydir_write_unlock(s->keydir);

@@ -72,10 +72,11 @@ static int prepare(struct store *s, struct node *dir, const char *name, size_t n
 		return -ENOMEM;
 	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
 	if (d == NULL) {
-		keydir_node_free(n);
+		keydir_node_free(s->keydir, n);
 		return -ENOMEM;
 	}
-	n->mode = mode;
+	(void)keydir_ino_for(s->keydir, n, dir, name, name_bytes);
+	keydir_set_mode(n, mode);
 	n->uid = uid;
 	n->gid = gid;
 	*ret_node = n;
@@ -87,7 +88,7 @@ static int prepare(struct store *s, struct node *dir, const char *name, size_t n
 static void link_prepared(struct store *s, struct dentry *d, struct node *n, int64_t now_ns)
 	REQUIRES(s->commit_lock)
 {
-	n->mtime_ns = n->ctime_ns = now_ns;
+	keydir_touch(n, now_ns);
 	atomic_store(&n->pins, 1);
 	keydir_write_lock(s->keydir);
 	keydir_link(s->keydir, d, n, now_ns);
@@ -145,14 +146,14 @@ int store_create(struct store *s, struct node *dir, const char *name, size_t nam
 }
 
 /* Gives a node that is not linked yet what makes it special. */
-static int set_special(struct node *n, const struct store_special *special)
+static int set_special(struct store *s, struct node *n, const struct store_special *special)
 {
 	size_t target_bytes = special->target == NULL ? 0 : strlen(special->target);
 	struct node_extra *extra;
 
 	if (S_ISDIR(special->mode) || S_ISREG(special->mode))
 		return 0;
-	extra = node_extra_get(n);
+	extra = node_extra_get(s->keydir, n);
 	if (extra == NULL)
 		return -ENOMEM;
 	extra->rdev_major = special->rdev_major;
@@ -188,10 +189,10 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	if (err != 0)
 		return err;
 	commit_begin(s);
-	err = set_special(n, special);
+	err = set_special(s, n, special);
 	if (err == 0) {
 		attr = commit_attr_of(n);
-		if (keydir_ino_for(s->keydir, n, dir, name, name_bytes)) {
+		if (keydir_ino_is_given(n)) {
 			attr.fields |= META_FIELD_INO;
 			attr.ino = keydir_ino(s->keydir, n);
 		}
@@ -200,9 +201,8 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err != 0) {
-		keydir_ino_forget(s->keydir, n);
-		keydir_dentry_free(d);
-		keydir_node_free(n);
+		keydir_dentry_free(s->keydir, d);
+		keydir_node_free(s->keydir, n);
 		return err;
 	}
 	n->committed = n->explicit = true;
@@ -271,11 +271,13 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 		return -EPERM;
 	if (keydir_is_gone(s->keydir, n))
 		return -ENOENT;
-	if (n->name_count == UINT32_MAX)
+	if (node_name_count(n) == UINT32_MAX)
 		return -EMLINK;
 	err = check_new(s, dir, name, name_bytes);
 	if (err == 0 && !n->committed)
 		err = store_commit_empty(s, n);
+	if (err == 0)
+		err = keydir_prepare_name(s->keydir, n);
 	if (err < 0)
 		return err;
 	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
@@ -283,11 +285,11 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 		return -ENOMEM;
 	link.ino = keydir_ino(s->keydir, n);
 	commit_begin(s);
-	err = commit_add_move(s, META_LINK, n->names, dir, name, name_bytes, &link);
+	err = commit_add_move(s, META_LINK, node_name(n), dir, name, name_bytes, &link);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0) {
-		keydir_dentry_free(d);
+		keydir_dentry_free(s->keydir, d);
 		return err;
 	}
 	keydir_write_lock(s->keydir);
@@ -315,12 +317,14 @@ int store_link(struct store *s, struct node *n, struct node *dir, const char *na
 static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
-	struct node *dir = d->dir;
+	struct node *dir = dentry_dir(d), *n = dentry_node(d);
 	uint64_t end = 0;
 	int64_t now_ns;
-	int err;
+	int err = keydir_prepare(s->keydir, n);
 
-	if (d->node->committed) {
+	if (err < 0)
+		return err;
+	if (n->committed) {
 		commit_begin(s);
 		err = keep_parent(s, dir);
 		if (err == 0)
@@ -355,7 +359,7 @@ int store_unlink(struct store *s, struct node *dir, const char *name, size_t nam
 
 	mutex_lock(&s->commit_lock);
 	err = find(s, dir, name, name_bytes, &d);
-	if (err == 0 && node_is_dir(d->node))
+	if (err == 0 && node_is_dir(dentry_node(d)))
 		err = -EISDIR;
 	if (err == 0)
 		err = remove_locked(s, d, ret_end);
@@ -381,11 +385,11 @@ int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name
 
 	mutex_lock(&s->commit_lock);
 	err = find(s, dir, name, name_bytes, &d);
-	if (err == 0 && !node_is_dir(d->node))
+	if (err == 0 && !node_is_dir(dentry_node(d)))
 		err = -ENOTDIR;
 	/* The tombstone of the directory would be one of the key, too, and a key is never dropped.
 	 */
-	if (err == 0 && (keydir_dir_count(d->node) > 0 || hides_key(s, d->node)))
+	if (err == 0 && (keydir_dir_count(dentry_node(d)) > 0 || hides_key(s, dentry_node(d))))
 		err = -ENOTEMPTY;
 	if (err == 0)
 		err = remove_locked(s, d, ret_end);
@@ -409,16 +413,16 @@ static int check_exchange(const struct renaming *r)
 {
 	if (r->to == NULL)
 		return -ENOENT;
-	return keydir_is_inside(r->from->dir, r->to->node) ? -EINVAL : 0;
+	return keydir_is_inside(dentry_dir(r->from), dentry_node(r->to)) ? -EINVAL : 0;
 }
 
 static int check_replace(const struct renaming *r)
 {
-	const struct node *from = r->from->node, *to;
+	const struct node *from = dentry_node(r->from), *to;
 
 	if (r->to == NULL)
 		return path_name_ok(r->new_name, r->new_name_bytes) ? 0 : -EINVAL;
-	to = r->to->node;
+	to = dentry_node(r->to);
 	if (node_is_dir(from) && !node_is_dir(to))
 		return -ENOTDIR;
 	if (!node_is_dir(from) && node_is_dir(to))
@@ -429,7 +433,7 @@ static int check_replace(const struct renaming *r)
 /* Puts the record of a rename together. */
 static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
 {
-	struct node *n = r->from->node;
+	struct node *n = dentry_node(r->from);
 	struct meta_move move = { .ino = keydir_ino(s->keydir, n) };
 	struct meta_attr attr;
 	int err = 0;
@@ -447,9 +451,9 @@ static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->com
 	}
 	if (r->exchange) {
 		move.flags = META_FLAG_EXCHANGE;
-		move.other_ino = keydir_ino(s->keydir, r->to->node);
+		move.other_ino = keydir_ino(s->keydir, dentry_node(r->to));
 	} else {
-		err = keep_parent(s, r->from->dir);
+		err = keep_parent(s, dentry_dir(r->from));
 	}
 	if (err < 0)
 		return err;
@@ -460,7 +464,7 @@ static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->com
 static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
 {
 	struct value_place empty = { 0 };
-	struct node *n = r->from->node;
+	struct node *n = dentry_node(r->from);
 	int64_t now_ns = s->commit.now_ns;
 
 	keydir_write_lock(s->keydir);
@@ -468,7 +472,7 @@ static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->
 		keydir_exchange(s->keydir, r->from, r->to, now_ns);
 	} else {
 		if (n->committed)
-			r->from->dir->explicit = true; /* keep_parent() saw to it */
+			dentry_dir(r->from)->explicit = true; /* keep_parent() saw to it */
 		keydir_move(s->keydir, r->from, r->to, now_ns);
 	}
 	if (!n->committed)
@@ -490,9 +494,9 @@ static void settle_hidden_keys(struct store *s, const struct renaming *r) REQUIR
 	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK ||
 	    kind != META_MOVE || meta_move_decode(rec->value, rec->value_bytes, &move) != META_OK)
 		return; /* the file began under its new name: nothing has left the old one */
-	replay_supersede(s->keydir, r->to->node, move.new_path, move.new_path_bytes);
+	replay_supersede(s->keydir, dentry_node(r->to), move.new_path, move.new_path_bytes);
 	if (r->exchange)
-		replay_supersede(s->keydir, r->from->node, path, path_bytes);
+		replay_supersede(s->keydir, dentry_node(r->from), path, path_bytes);
 	/* Without memory the key stays hidden until the next mount. */
 	else if (replay_reveal(s->keydir, path, path_bytes, s->commit.now_ns) < 0)
 		return;
@@ -501,17 +505,22 @@ static void settle_hidden_keys(struct store *s, const struct renaming *r) REQUIR
 static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
+	struct node *from = dentry_node(r->from), *to = r->to == NULL ? NULL : dentry_node(r->to);
 	bool made = false;
 	int err;
 
-	if (keydir_is_inside(r->new_dir, r->from->node))
+	if (keydir_is_inside(r->new_dir, from))
 		return -EINVAL;
 	err = r->exchange ? check_exchange(r) : check_replace(r);
 	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
-	if (err == 0 && r->exchange && !r->from->node->committed)
-		err = store_commit_empty(s, r->from->node);
-	if (err == 0 && r->exchange && !r->to->node->committed)
-		err = store_commit_empty(s, r->to->node);
+	if (err == 0 && r->exchange && !from->committed)
+		err = store_commit_empty(s, from);
+	if (err == 0 && r->exchange && !to->committed)
+		err = store_commit_empty(s, to);
+	if (err == 0)
+		err = keydir_prepare(s->keydir, from);
+	if (err == 0 && to != NULL)
+		err = keydir_prepare(s->keydir, to);
 	if (err < 0)
 		return err;
 	if (r->to == NULL) {
@@ -525,7 +534,7 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 		err = commit_append(s, false);
 	if (err < 0) {
 		if (made)
-			keydir_dentry_free(r->to);
+			keydir_dentry_free(s->keydir, r->to);
 		return err;
 	}
 	apply_rename(s, r);
@@ -556,7 +565,7 @@ int store_rename(struct store *s, struct node *old_dir, const char *old_name, si
 		r.to = keydir_find(s->keydir, new_dir, new_name, new_name_bytes);
 		if (r.to != NULL && flags == RENAME_NOREPLACE)
 			err = -EEXIST;
-		else if (r.to != NULL && r.to->node == r.from->node)
+		else if (r.to != NULL && dentry_node(r.to) == dentry_node(r.from))
 			*ret_end = 0; /* two names of one node: nothing to do */
 		else
 			err = rename_locked(s, &r, ret_end);

@@ -53,7 +53,7 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
 	REQUIRES(s->commit_lock)
 {
-	if (!keydir_ino_is_given(s->keydir, n))
+	if (!keydir_ino_is_given(n))
 		return;
 	plan->attr.fields |= META_FIELD_INO;
 	plan->attr.ino = keydir_ino(s->keydir, n);
@@ -146,16 +146,19 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 	const struct record *last = &c->records[c->count - 1];
 	size_t prefix = cc->publish != NULL ? META_KEY_PREFIX_BYTES : 0;
 	struct node *n = cc->n;
+	struct node_times t;
 
 	keydir_write_lock(s->keydir);
 	if (!is_empty(cc)) /* a record of that key, named or not */
 		keydir_unnamed_remove(s->keydir, (const uint8_t *)last->key + prefix,
 				      last->key_bytes - prefix);
 	set_content(s, cc, fresh);
+	t = node_times(n);
 	if (plan->attr.fields & META_FIELD_MTIME)
-		n->mtime_ns = keydir_ns(plan->attr.mtime.sec, plan->attr.mtime.nsec);
+		t.mtime_ns = keydir_ns(plan->attr.mtime.sec, plan->attr.mtime.nsec);
 	if (plan->attr.fields & META_FIELD_CTIME)
-		n->ctime_ns = keydir_ns(plan->attr.ctime.sec, plan->attr.ctime.nsec);
+		t.ctime_ns = keydir_ns(plan->attr.ctime.sec, plan->attr.ctime.nsec);
+	keydir_set_times(n, &t);
 	if (cc->set != NULL)
 		store_apply_set(n, cc->set);
 	keydir_write_unlock(s->keydir);
@@ -167,6 +170,11 @@ int store_commit_content(struct store *s, const struct content_commit *cc, uint6
 	struct value_plan plan;
 	int err = 0;
 
+	if (cc->set != NULL &&
+	    (cc->set->which & (STORE_SET_MTIME | STORE_SET_ATIME | STORE_SET_CTIME)) != 0)
+		err = keydir_prepare(s->keydir, cc->n);
+	if (err < 0)
+		return err;
 	if (keydir_is_gone(s->keydir, cc->n)) {
 		keydir_write_lock(s->keydir);
 		if (cc->set != NULL)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of a directory, for keydir.c and its test. */
+#ifndef FREYJAFS_WRITER_KEYDIR_PRIVATE_H
+#define FREYJAFS_WRITER_KEYDIR_PRIVATE_H
+
+#include "writer/keydir.h"
+
+struct slot {
+	uint32_t cookie;
+	slab_ref_t entry; /* 0: a hole */
+};
+
+struct dir {
+	/* The number of the directory, which the numbers of its entries are made of; 0: not asked
+	 * for yet.  Any thread may ask, and finds the same. */
+	_Atomic uint64_t ino;
+	/* Cookies of slots and entries are what is to be added to this. */
+	uint64_t cookie_base;
+	struct slot *slots;    /* sorted by cookie */
+	uint32_t used, room;   /* 'used' counts the holes, too */
+	uint32_t count;	       /* entries */
+	uint32_t subdir_count; /* entries that are directories */
+	uint32_t cookie_next;
+};
+
+#endif
