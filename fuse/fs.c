@@ -24,7 +24,7 @@ void fs_stat_of(const struct store_attr *attr, struct stat *ret)
 		.st_uid = attr->uid,
 		.st_gid = attr->gid,
 		.st_size = (off_t)attr->size_bytes,
-		.st_blocks = (blkcnt_t)((attr->size_bytes + 511) / 512),
+		.st_blocks = (blkcnt_t)((attr->data_bytes + 511) / 512),
 		.st_blksize = 4096,
 		.st_atim = attr->atime,
 		.st_mtim = attr->mtime,
@@ -81,7 +81,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 }
 
 /* What is missing here is answered ENOSYS by libfuse, and the kernel stops asking and does it
- * itself: copy_file_range, lseek, locks. */
+ * itself: copy_file_range, locks. */
 const struct fuse_lowlevel_ops fs_ops = {
 	.init = op_init,
 	.lookup = op_lookup,
@@ -109,6 +109,7 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.read = op_read,
 	.write = op_write,
 	.flush = op_flush,
+	.lseek = op_lseek,
 	.fsync = op_fsync,
 	.release = op_release,
 	.opendir = op_opendir,

@@ -20,6 +20,9 @@
 #include "fuse/session.h"
 #include "fuse/signals.h"
 
+#define APPEND_COMMIT_NS     UINT64_C(1000000000) /* without a sync interval */
+#define APPEND_COMMIT_MIN_NS UINT64_C(10000000)	  /* with one of 0 */
+
 struct daemon {
 	struct options options;
 	struct daemonize daemonize;
@@ -151,11 +154,14 @@ static int serve(struct daemon *d)
 	size_t dropped;
 	int err;
 
-	err = signals_start(&d->signals, fs);
+	err = open_files_start(&fs->files);
+	if (err == 0)
+		err = signals_start(&d->signals, fs);
 	if (err == 0) {
 		err = fs->transport->run(fs->session);
 		signals_end(&d->signals);
 	}
+	open_files_stop(&fs->files);
 	/* After a signal the mount is still there.  When it is gone, all is on disk. */
 	if (atomic_load(&d->signals.received) != 0)
 		(void)!store_sync(fs->store); /* closing the store will tell of a failure */
@@ -169,6 +175,25 @@ static int serve(struct daemon *d)
 		return EXIT_CODE_OK;
 	log_error("%s: the connection to the kernel failed: %s", d->mountpoint, strerror(-err));
 	return EXIT_CODE_SYSTEM;
+}
+
+/* Files that are appended to while they stay open are committed in time for the sync interval;
+ * without one, as the kernel would do it. */
+static void init_files(struct fs *fs)
+{
+	int64_t interval_ns = fs->options->fsync_interval;
+	struct open_files_config config = {
+		.store = fs->store,
+		.pending_max_bytes = (uint64_t)fs->options->pending_max,
+		.append_commit_ns = APPEND_COMMIT_NS,
+		.append_sync = interval_ns != LOG_WRITER_NEVER,
+	};
+
+	if (interval_ns != LOG_WRITER_NEVER)
+		config.append_commit_ns = (uint64_t)interval_ns;
+	if (interval_ns == 0)
+		config.append_commit_ns = APPEND_COMMIT_MIN_NS;
+	open_files_init(&fs->files, &config);
 }
 
 static int mount_and_serve(struct daemon *d)
@@ -192,7 +217,7 @@ static int mount_and_serve(struct daemon *d)
 		return code;
 	err = session_start(fs, &diag);
 	if (err == 0) {
-		open_files_init(&fs->files, fs->store);
+		init_files(fs);
 		code = serve(d);
 	} else {
 		log_error("%s", diag.text);

@@ -1,41 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/open_file.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* The table hashes addresses, whose low bits are always the same. */
-static inline unsigned int hash_address(const void *key)
-{
-	uint64_t bits;
+#include "fuse/open_file_private.h"
 
-	memcpy(&bits, key, sizeof(bits));
-	return (unsigned int)((bits * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-#define HASH_FUNCTION(key, key_bytes, hash) ((hash) = hash_address(key))
-#define HASH_NONFATAL_OOM		    1
-#include <uthash.h>
+#define SEEK_BLOCK_BYTES UINT64_C(4096) /* holes are seen in these, as st_blksize says */
+/* What a write can need at most beside its own bytes: a range that grows. */
+#define WRITE_EXTRA_BYTES (RANGE_BYTES_MAX + 4096)
 
-#include "fuse/pending.h"
-
-struct open_file {
-	struct store *store; /* borrowed; constant */
-	struct node *node;   /* pinned by the callers; constant; the key in the table */
-
-	size_t references; /* by open_files.lock */
-	UT_hash_handle hh; /* by open_files.lock */
-
-	/* Held over the commit and the loading of the value, so across system calls; never across
-	 * a wait for durability, and never across a reply. */
-	struct mutex lock;
-	size_t handles GUARDED;		/* by lock; open ones; each has a reference */
-	bool ready GUARDED;		/* by lock; the state of the node was looked at */
-	struct pending pending GUARDED; /* by lock */
-	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
-};
+_Static_assert(OPEN_FILES_PENDING_MIN >= 2 * WRITE_EXTRA_BYTES, "the largest write fits");
 
 static struct timespec now(void)
 {
@@ -45,109 +19,11 @@ static struct timespec now(void)
 	return ts;
 }
 
-/* --- the table --- */
-
-void open_files_init(struct open_files *f, struct store *s)
-{
-	f->store = s;
-	mutex_init(&f->lock);
-	f->by_node = NULL;
-}
-
-static void open_file_free(struct open_file *of) NO_THREAD_SAFETY
-{
-	pending_drop(&of->pending);
-	mutex_destroy(&of->lock);
-	free(of);
-}
-
-size_t open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
-{
-	struct open_file *of, *next;
-	size_t dirty = 0;
-
-	HASH_ITER (hh, f->by_node, of, next) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
-		HASH_DEL(f->by_node, of);
-		dirty += of->pending.dirty;
-		open_file_free(of);
-	}
-	mutex_destroy(&f->lock);
-	return dirty;
-}
-
-static struct open_file *find_locked(struct open_files *f, struct node *n) REQUIRES(f->lock)
-{
-	struct open_file *of;
-
-	HASH_FIND_PTR(f->by_node, &n, of);
-	if (of != NULL)
-		of->references++;
-	return of;
-}
-
-/* Makes one; false: no memory, and 'of' is as it was. */
-static bool add_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
-{
-	HASH_ADD_PTR(f->by_node, node, of);
-	return of->hh.tbl != NULL;
-}
-
-struct open_file *open_files_find(struct open_files *f, struct node *n)
-{
-	struct open_file *of;
-
-	mutex_lock(&f->lock);
-	of = find_locked(f, n);
-	mutex_unlock(&f->lock);
-	return of;
-}
-
-struct open_file *open_files_get(struct open_files *f, struct node *n)
-{
-	struct open_file *of, *fresh;
-
-	of = open_files_find(f, n);
-	if (of != NULL)
-		return of;
-	fresh = calloc(1, sizeof(*fresh));
-	if (fresh == NULL)
-		return NULL;
-	fresh->store = f->store;
-	fresh->node = n;
-	fresh->references = 1;
-	mutex_init(&fresh->lock);
-
-	mutex_lock(&f->lock);
-	of = find_locked(f, n); /* somebody may have been faster */
-	if (of == NULL && add_locked(f, fresh)) {
-		of = fresh;
-		fresh = NULL;
-	}
-	mutex_unlock(&f->lock);
-	if (fresh != NULL)
-		open_file_free(fresh);
-	return of;
-}
-
-void open_files_put(struct open_files *f, struct open_file *of)
-{
-	bool last;
-
-	mutex_lock(&f->lock);
-	last = --of->references == 0;
-	if (last)
-		HASH_DEL(f->by_node, of);
-	mutex_unlock(&f->lock);
-	if (last)
-		open_file_free(of);
-}
-
 /* --- the pending value --- */
 
 /* A node that is not in the log yet has the empty value, and it is to be committed.  Only now that
  * the open file is in the table and locked can nobody else commit it meanwhile. */
-static void lock_file(struct open_file *of) ACQUIRES(of->lock)
+void open_file_lock(struct open_file *of)
 {
 	struct store_attr attr;
 
@@ -158,7 +34,7 @@ static void lock_file(struct open_file *of) ACQUIRES(of->lock)
 	store_getattr(of->store, of->node, &attr);
 	if (attr.committed)
 		return;
-	of->pending = (struct pending){ .loaded = true,
+	of->pending = (struct pending){ .active = true,
 					.dirty = true,
 					.awaits_content = true,
 					.shown = true,
@@ -166,81 +42,165 @@ static void lock_file(struct open_file *of) ACQUIRES(of->lock)
 					.changed_at = attr.ctime };
 }
 
-static int read_committed(struct open_file *of, uint64_t size_bytes) REQUIRES(of->lock)
+/* The pending value may have come to need more or less memory. */
+void open_file_charge_locked(struct open_file *of)
 {
-	uint64_t done = 0;
+	uint64_t bytes = of->pending.ranges.memory_bytes;
 
-	while (done < size_bytes) {
-		ssize_t n = store_read(of->store, of->node, of->pending.bytes + done,
-				       size_bytes - done, done);
-
-		if (n < 0)
-			return (int)n;
-		if (n == 0)
-			return -EIO; /* shorter than its size: cannot be */
-		done += (uint64_t)n;
-	}
-	return 0;
+	budget_change(&of->files->budget, atomic_load(&of->charged_bytes), bytes);
+	atomic_store(&of->charged_bytes, bytes);
 }
 
-/* Brings the committed value into memory, or an empty one if it is to be replaced. */
-static int load_locked(struct open_file *of, bool replace) REQUIRES(of->lock)
+void open_file_unlock(struct open_file *of)
+{
+	open_file_charge_locked(of);
+	mutex_unlock(&of->lock);
+}
+
+struct file_content open_file_content(struct open_file *of)
+{
+	return (struct file_content){ .store = of->store, .node = of->node, .p = &of->pending };
+}
+
+/* Makes the pending value active, to be changed. */
+static void begin_locked(struct open_file *of) REQUIRES(of->lock)
 {
 	struct pending *p = &of->pending;
 	struct store_attr attr;
-	int err;
 
-	if (p->loaded)
-		return 0;
+	if (p->active)
+		return;
 	store_getattr(of->store, of->node, &attr);
-	err = pending_load(p, replace ? 0 : attr.size_bytes);
-	if (err == 0)
-		err = read_committed(of, p->size_bytes);
-	if (err < 0) {
-		pending_drop(p);
-		return err;
-	}
+	pending_begin(p, attr.size_bytes > 0, attr.size_bytes);
 	p->written_at = attr.mtime;
 	p->changed_at = attr.ctime;
-	return 0;
+}
+
+/* A change that failed before it changed anything. */
+static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
+{
+	struct store_attr attr;
+
+	store_getattr(of->store, of->node, &attr);
+	if (!of->pending.dirty && attr.link_count > 0)
+		pending_drop(&of->pending);
 }
 
 ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offset)
 {
-	size_t got = 0;
-	bool loaded;
+	struct file_content c;
+	ssize_t got = 0;
+	bool active;
 
-	lock_file(of);
-	loaded = of->pending.loaded;
-	if (loaded)
-		got = pending_read(&of->pending, buf, n, offset);
+	open_file_lock(of);
+	active = of->pending.active;
+	c = open_file_content(of);
+	if (active)
+		got = file_content_read(&c, buf, n, offset);
 	mutex_unlock(&of->lock);
-	if (loaded)
-		return (ssize_t)got;
+	if (active)
+		return got;
 	return store_read(of->store, of->node, buf, n, offset);
 }
 
-int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset)
+/* Where the hole after 'offset' begins, or the data; -ENXIO. */
+static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQUIRES(of->lock)
 {
+	struct file_content c = open_file_content(of);
+	uint64_t begin, end = offset, size, at = offset;
 	struct store_attr attr;
-	bool replace = false;
+
+	store_getattr(of->store, of->node, &attr);
+	size = of->pending.active ? of->pending.size_bytes : attr.size_bytes;
+	if (offset >= size)
+		return -ENXIO;
+	while (file_content_next_data(&c, end - end % SEEK_BLOCK_BYTES, &begin, &end) &&
+	       begin < size) {
+		begin -= begin % SEEK_BLOCK_BYTES;
+		if (data)
+			return (int64_t)(begin > offset ? begin : offset);
+		if (begin > at)
+			break;
+		if (__builtin_add_overflow(end, SEEK_BLOCK_BYTES - 1, &end) || end >= size)
+			return (int64_t)size;
+		end -= end % SEEK_BLOCK_BYTES;
+		at = end > at ? end : at;
+	}
+	return data ? -ENXIO : (int64_t)at;
+}
+
+int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)
+{
+	int64_t found;
+
+	open_file_lock(of);
+	found = seek_locked(of, data, offset);
+	mutex_unlock(&of->lock);
+	return found;
+}
+
+/* Takes what a write may need from the budget; the lock may be released meanwhile. */
+static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64_t *ret_taken)
+	REQUIRES(of->lock)
+{
+	struct budget *b = &of->files->budget;
 	int err;
 
-	lock_file(of);
-	if (!of->pending.loaded && offset == 0) {
-		store_getattr(of->store, of->node, &attr);
-		replace = n >= attr.size_bytes;
-	}
-	/* A replaced value is not read, so nothing below may fail once it is dropped from view. */
-	if (replace && n > STORE_VALUE_BYTES_MAX)
-		err = -EFBIG;
-	else
-		err = load_locked(of, replace);
+	*ret_taken = ranges_growth(&of->pending.ranges, offset, n);
+	if (budget_try(b, *ret_taken))
+		return 0;
+	open_file_unlock(of);
+	*ret_taken = n + WRITE_EXTRA_BYTES;
+	err = budget_take(b, *ret_taken);
+	open_file_lock(of);
+	begin_locked(of);
+	return err;
+}
+
+/* What is written becomes part of a range in memory. */
+static int buffer_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
+	REQUIRES(of->lock)
+{
+	struct file_content c = open_file_content(of);
+	uint64_t taken;
+	int err = take_locked(of, offset, n, &taken);
+
+	if (err < 0)
+		return err;
+	if (offset + n > FILE_CONTENT_INLINE_BYTES ||
+	    of->pending.size_bytes > FILE_CONTENT_INLINE_BYTES)
+		err = file_content_stage_full(&c);
 	if (err == 0)
 		err = pending_write(&of->pending, buf, n, offset, now());
-	if (err < 0 && replace && !of->pending.dirty)
-		pending_drop(&of->pending);
-	mutex_unlock(&of->lock);
+	open_file_charge_locked(of);
+	budget_give(&of->files->budget, taken);
+	return err;
+}
+
+static int write_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
+	REQUIRES(of->lock)
+{
+	struct file_content c = open_file_content(of);
+
+	if (n > STORE_CONTENT_BYTES_MAX || offset > STORE_CONTENT_BYTES_MAX - n)
+		return -EFBIG;
+	begin_locked(of);
+	if (file_content_streams(&c, offset, n))
+		return file_content_stage_write(&c, buf, n, offset, now());
+	return buffer_locked(of, buf, n, offset);
+}
+
+int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset, bool appends)
+{
+	int err;
+
+	open_file_lock(of);
+	err = write_locked(of, buf, n, offset);
+	if (err < 0)
+		end_unchanged_locked(of);
+	else if (appends)
+		open_files_append_begins(of);
+	open_file_unlock(of);
 	return err;
 }
 
@@ -248,21 +208,20 @@ static int truncate_locked(struct open_file *of, uint64_t size_bytes) REQUIRES(o
 {
 	int err;
 
-	if (size_bytes > STORE_VALUE_BYTES_MAX)
-		return -EFBIG;
-	err = load_locked(of, size_bytes == 0);
+	begin_locked(of);
+	err = pending_truncate(&of->pending, size_bytes, now());
 	if (err < 0)
-		return err;
-	return pending_truncate(&of->pending, size_bytes, now());
+		end_unchanged_locked(of);
+	return err;
 }
 
 int open_file_truncate(struct open_file *of, uint64_t size_bytes)
 {
 	int err;
 
-	lock_file(of);
+	open_file_lock(of);
 	err = truncate_locked(of, size_bytes);
-	mutex_unlock(&of->lock);
+	open_file_unlock(of);
 	return err;
 }
 
@@ -270,10 +229,9 @@ int open_file_truncate(struct open_file *of, uint64_t size_bytes)
 static int extend_locked(struct open_file *of, uint64_t size_bytes, bool *ret_changed)
 	REQUIRES(of->lock)
 {
-	int err = load_locked(of, false);
-
-	if (err < 0 || of->pending.size_bytes >= size_bytes)
-		return err;
+	begin_locked(of);
+	if (of->pending.size_bytes >= size_bytes)
+		return 0;
 	*ret_changed = true;
 	return pending_truncate(&of->pending, size_bytes, now());
 }
@@ -281,8 +239,6 @@ static int extend_locked(struct open_file *of, uint64_t size_bytes, bool *ret_ch
 static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uint64_t n,
 			    bool *ret_changed) REQUIRES(of->lock)
 {
-	int err;
-
 	switch (mode) {
 	case 0:
 		return extend_locked(of, offset + n, ret_changed);
@@ -292,10 +248,9 @@ static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uin
 	case FALLOC_FL_ZERO_RANGE:
 	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
 		*ret_changed = true;
-		err = load_locked(of, false);
-		return err < 0 ? err
-			       : pending_zero(&of->pending, offset, n,
-					      (mode & FALLOC_FL_KEEP_SIZE) == 0, now());
+		begin_locked(of);
+		return pending_zero(&of->pending, offset, n, (mode & FALLOC_FL_KEEP_SIZE) == 0,
+				    now());
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -308,11 +263,13 @@ int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_
 	uint64_t end;
 	int err;
 
-	if (offset > STORE_VALUE_BYTES_MAX || n > STORE_VALUE_BYTES_MAX - offset)
+	if (offset > STORE_CONTENT_BYTES_MAX || n > STORE_CONTENT_BYTES_MAX - offset)
 		return mode & FALLOC_FL_KEEP_SIZE ? -EOPNOTSUPP : -EFBIG;
-	lock_file(of);
+	open_file_lock(of);
 	err = fallocate_locked(of, mode, offset, n, &changed);
-	mutex_unlock(&of->lock);
+	if (err < 0 || !changed)
+		end_unchanged_locked(of);
+	open_file_unlock(of);
 	if (err < 0 || changed)
 		return err;
 	return open_file_setattr(of, &set, &end); /* the times change all the same */
@@ -322,32 +279,29 @@ int open_file_open(struct open_file *of, bool truncate)
 {
 	int err = 0;
 
-	lock_file(of);
+	open_file_lock(of);
 	if (truncate)
 		err = truncate_locked(of, 0);
 	if (truncate && err == 0)
 		of->pending.awaits_content = true;
 	if (err == 0)
 		of->handles++;
-	mutex_unlock(&of->lock);
+	open_file_unlock(of);
 	return err;
 }
 
 /* --- commit --- */
 
-static int commit_locked(struct open_file *of) REQUIRES(of->lock)
+int open_file_commit_locked(struct open_file *of)
 {
-	struct pending *p = &of->pending;
-	struct store_set set;
-	bool has_set = pending_commit_set(p, &set);
-	uint64_t end = 0;
+	struct file_content c = open_file_content(of);
+	uint64_t end;
 	int err;
 
-	err = store_commit(of->store, of->node, p->bytes, p->size_bytes, p->written_at, p->shown,
-			   has_set ? &set : NULL, &end);
+	err = file_content_commit(&c, &end);
 	if (err < 0)
 		return err;
-	pending_committed(p);
+	atomic_store(&of->append_since_ns, 0);
 	if (end != 0)
 		of->commit_end = end;
 	return 0;
@@ -358,12 +312,12 @@ static int commit(struct open_file *of, bool even_empty, uint64_t *ret_end)
 {
 	int err = 0;
 
-	lock_file(of);
+	open_file_lock(of);
 	if (of->pending.dirty && (even_empty || !of->pending.awaits_content))
-		err = commit_locked(of);
+		err = open_file_commit_locked(of);
 	if (err == 0)
 		*ret_end = of->commit_end;
-	mutex_unlock(&of->lock);
+	open_file_unlock(of);
 	return err;
 }
 
@@ -377,69 +331,48 @@ int open_file_commit(struct open_file *of, uint64_t *ret_end)
 	return commit(of, true, ret_end);
 }
 
-int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end)
-{
-	struct open_file *of = open_files_find(f, n);
-	struct store_attr attr;
-	int err;
-
-	*ret_end = 0;
-	if (of == NULL) {
-		store_getattr(f->store, n, &attr);
-		if (attr.committed)
-			return 0;
-		of = open_files_get(f, n);
-	}
-	if (of == NULL)
-		return -ENOMEM;
-	err = open_file_commit(of, ret_end);
-	open_files_put(f, of);
-	return err;
-}
-
 int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)
 {
 	bool last;
 	int err = 0;
 
-	lock_file(of);
+	open_file_lock(of);
 	last = --of->handles == 0;
 	if (of->pending.dirty && (writable || last))
-		err = commit_locked(of);
+		err = open_file_commit_locked(of);
 	*ret_dropped = err < 0 && last;
 	if (*ret_dropped) {
 		pending_drop(&of->pending);
+		atomic_store(&of->append_since_ns, 0);
 		of->ready = false;
 	}
-	mutex_unlock(&of->lock);
+	open_file_unlock(of);
 	return err;
 }
 
-/* Truncates in memory, commits, and takes it back if that fails: shrinking leaves the bytes where
- * they are, and growing changes none. */
+/* What is pending goes first, and nothing is left that a failure could not give back. */
 static int truncate_commit_locked(struct open_file *of, uint64_t size_bytes,
 				  const struct store_set *set) REQUIRES(of->lock)
 {
 	struct pending *p = &of->pending;
-	bool was_loaded = p->loaded;
 	struct pending old;
-	int err;
+	int err = 0;
 
-	err = load_locked(of, size_bytes == 0);
-	if (err == 0)
-		err = pending_reserve(p, size_bytes);
+	if (p->dirty && !p->awaits_content)
+		err = open_file_commit_locked(of);
 	if (err < 0)
 		return err;
-	old = *p;
+	old = *p; /* inactive, or without a name, or empty */
+	begin_locked(of);
 	err = pending_truncate(p, size_bytes, now());
-	if (err == 0) {
-		pending_set_times(p, set, p->written_at);
-		err = commit_locked(of);
-	}
-	if (err < 0 && was_loaded)
-		*p = old;
-	else if (err < 0)
+	if (err < 0)
+		return err;
+	pending_set_times(p, set, p->written_at);
+	err = open_file_commit_locked(of);
+	if (err < 0) { /* so it has a name */
 		pending_drop(p);
+		*p = old;
+	}
 	return err;
 }
 
@@ -450,10 +383,10 @@ int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
 	uint64_t end = 0;
 	int err;
 
-	if (size_bytes > STORE_VALUE_BYTES_MAX)
+	if (size_bytes > STORE_CONTENT_BYTES_MAX)
 		return -EFBIG;
 	rest.which &= ~(unsigned int)(STORE_SET_MTIME | STORE_SET_ATIME);
-	lock_file(of);
+	open_file_lock(of);
 	err = truncate_commit_locked(of, size_bytes, set);
 	if (err == 0 && rest.which != 0)
 		err = store_setattr(of->store, of->node, &rest, &end);
@@ -461,7 +394,7 @@ int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
 		of->commit_end = end;
 	if (err == 0)
 		*ret_end = of->commit_end;
-	mutex_unlock(&of->lock);
+	open_file_unlock(of);
 	return err;
 }
 
@@ -471,15 +404,20 @@ int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
  * name, because its commits go nowhere. */
 static bool overlays(const struct pending *p, const struct store_attr *attr)
 {
-	return p->dirty || (p->loaded && attr->link_count == 0);
+	return p->dirty || (p->active && attr->link_count == 0);
 }
 
 void open_file_getattr(struct open_file *of, struct store_attr *ret)
 {
-	lock_file(of);
+	struct file_content c;
+
+	open_file_lock(of);
 	store_getattr(of->store, of->node, ret);
-	if (overlays(&of->pending, ret))
+	if (overlays(&of->pending, ret)) {
+		c = open_file_content(of);
 		pending_show(&of->pending, ret);
+		ret->data_bytes = file_content_data_bytes(&c);
+	}
 	mutex_unlock(&of->lock);
 }
 
@@ -490,7 +428,7 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, uint64_
 	uint64_t end = 0;
 	int err = 0;
 
-	lock_file(of);
+	open_file_lock(of);
 	store_getattr(of->store, of->node, &attr);
 	if (overlays(&of->pending, &attr))
 		rest.which &= ~(unsigned int)(STORE_SET_MTIME | STORE_SET_ATIME);

@@ -15,23 +15,49 @@
 #include <sys/types.h>
 
 #include "codec/compiler.h"
+#include "fuse/budget.h"
 #include "writer/store.h"
 #include "writer/thread.h"
 
 struct open_file; /* opaque, see open_file.c */
 
+#define OPEN_FILES_PENDING_MIN (INT64_C(4) << 20)
+
+struct open_files_config {
+	struct store *store;	    /* borrowed */
+	uint64_t pending_max_bytes; /* at least OPEN_FILES_PENDING_MIN */
+	/* What was appended through a descriptor that stays open is committed after so long, and
+	 * with 'append_sync' a sync is asked for. */
+	uint64_t append_commit_ns;
+	bool append_sync;
+};
+
 struct open_files {
-	struct store *store; /* borrowed; constant */
+	struct open_files_config config; /* constant */
+	struct budget budget; /* of pending bytes in memory; a lock of its own, inside all */
 
 	/* Held for a look into the table alone; no other lock is taken under it. */
 	struct mutex lock;
 	struct open_file *by_node GUARDED; /* by lock; uthash */
+
+	/* The committer is the thread that commits what is appended.  Innermost. */
+	struct mutex append_lock;
+	pthread_cond_t append_wake; /* with append_lock: 'append_due_ns' or 'stopping' changed */
+	uint64_t append_due_ns GUARDED; /* by append_lock; monotonic; 0: nothing to do */
+	bool stopping GUARDED;		/* by append_lock */
+	bool has_committer;
+	pthread_t committer;
 };
 
-void open_files_init(struct open_files *f, struct store *s);
+void open_files_init(struct open_files *f, const struct open_files_config *config);
+/* Starts the committer; and stops it, after everything that was appended is committed. */
+int open_files_start(struct open_files *f) WARN_UNUSED;
+void open_files_stop(struct open_files *f);
 /* Frees all that is left.  Returns how many values were never committed: their files were open when
  * the mount went away. */
 size_t open_files_destroy(struct open_files *f);
+
+uint64_t open_files_pending_bytes(struct open_files *f); /* in memory */
 
 /* Finds or makes the open file of 'n', with one reference more.  NULL: no memory. */
 struct open_file *open_files_get(struct open_files *f, struct node *n);
@@ -55,13 +81,17 @@ int open_file_release(struct open_file *of, bool writable, bool *ret_dropped) WA
 
 /* -EIO: the CRC is wrong. */
 ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
-/* Changes the pending value alone.  -EFBIG, -ENOMEM, and what reading the old value can fail with.
- */
-int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset) WARN_UNUSED;
+/* Changes the pending value; waits, or moves pending bytes to the log, when there are too many.
+ * 'appends': the descriptor is for appending, so the committer looks after it.  -EFBIG, -ENOMEM,
+ * and what appending to the log can fail with; nothing changed then. */
+int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset,
+		    bool appends) WARN_UNUSED;
 int open_file_truncate(struct open_file *of, uint64_t size_bytes) WARN_UNUSED;
 /* As fallocate(2) with mode 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE or ZERO_RANGE.  -EOPNOTSUPP:
  * another. */
 int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n) WARN_UNUSED;
+/* lseek(2) with SEEK_DATA ('data') or SEEK_HOLE.  Returns the offset; -ENXIO. */
+int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset) WARN_UNUSED;
 
 /* A descriptor is closed: commits if dirty, but not what open(2) alone has done.  A shell closes
  * one of two descriptors before the program that it redirects has written anything, and the old

@@ -142,7 +142,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	}
 	err = privileges_drop(req, fs_node(ino));
 	if (err == 0)
-		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off);
+		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off,
+				      (fi->flags & O_APPEND) != 0);
 	if (err == 0 && (fi->flags & (O_SYNC | O_DSYNC)))
 		err = open_file_commit(ops_handle(fi), &end);
 	if (err < 0)
@@ -169,6 +170,21 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 	if (err == 0)
 		err = open_file_fallocate(ops_handle(fi), mode, (uint64_t)off, (uint64_t)length);
 	reply_err(req, err);
+}
+
+/* Replies: lseek, err.  With SEEK_DATA and SEEK_HOLE; the kernel does the others. */
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	int64_t found = -EINVAL;
+
+	if (!fs_is_virtual(ino) && (whence == SEEK_DATA || whence == SEEK_HOLE))
+		found = off < 0 ? -ENXIO
+				: open_file_seek(ops_handle(fi), whence == SEEK_DATA,
+						 (uint64_t)off);
+	if (found < 0)
+		reply_err(req, (int)found);
+	else
+		(void)fuse_reply_lseek(req, found);
 }
 
 /* Replies: err.  Called at each close(2) of a descriptor that can write. */

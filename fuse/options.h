@@ -40,6 +40,8 @@ enum option_kind {
 	  "the log goes on in a new file when active.data has grown to this")                      \
 	X(preallocate, OPTION_SIZE, 0, 0, LOG_WRITER_ROOM_MAX,                                     \
 	  "zeros kept ready behind the end of active.data, so that a sync commits no metadata")    \
+	X(pending_max, OPTION_SIZE, INT64_C(64) << 20, INT64_C(4) << 20, INT64_C(1) << 40,         \
+	  "at most so many bytes that no close has committed yet are kept in memory")              \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
 	  "accept: mount also when files of the log are missing, without what was in them")        \
 	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \

@@ -10,39 +10,11 @@ static bool is_later(struct timespec a, struct timespec b)
 	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
 }
 
-/* Room for 'size_bytes'.  Grows by half, so that n appends cost O(n). */
-static int grow(struct pending *p, uint64_t size_bytes)
+void pending_begin(struct pending *p, bool keep, uint64_t size_bytes)
 {
-	uint64_t capacity = p->capacity_bytes + p->capacity_bytes / 2;
-	uint8_t *bytes;
-
-	if (size_bytes > STORE_VALUE_BYTES_MAX)
-		return -EFBIG;
-	if (size_bytes <= p->capacity_bytes)
-		return 0;
-	if (capacity < size_bytes)
-		capacity = size_bytes;
-	bytes = realloc(p->bytes, capacity);
-	if (bytes == NULL && capacity > size_bytes) {
-		capacity = size_bytes;
-		bytes = realloc(p->bytes, capacity);
-	}
-	if (bytes == NULL)
-		return -ENOMEM;
-	p->bytes = bytes;
-	p->capacity_bytes = capacity;
-	return 0;
-}
-
-int pending_load(struct pending *p, uint64_t size_bytes)
-{
-	int err = grow(p, size_bytes);
-
-	if (err < 0)
-		return err;
-	p->size_bytes = size_bytes;
-	p->loaded = true;
-	return 0;
+	p->active = true;
+	p->keep = keep;
+	p->size_bytes = keep ? size_bytes : 0;
 }
 
 /* A write: the mtime is now, whatever was set by hand before. */
@@ -56,40 +28,57 @@ static void touch(struct pending *p, struct timespec now)
 	p->set_times &= ~(unsigned int)STORE_SET_MTIME;
 }
 
-int pending_reserve(struct pending *p, uint64_t size_bytes)
+static int check_end(uint64_t offset, uint64_t n, uint64_t *ret_end)
 {
-	int err = grow(p, size_bytes);
-
-	if (err == 0 && size_bytes > p->size_bytes)
-		memset(p->bytes + p->size_bytes, 0, size_bytes - p->size_bytes);
-	return err;
+	if (__builtin_add_overflow(offset, n, ret_end) || *ret_end > STORE_CONTENT_BYTES_MAX)
+		return -EFBIG;
+	return 0;
 }
 
 int pending_write(struct pending *p, const void *buf, size_t n, uint64_t offset,
 		  struct timespec now)
 {
 	uint64_t end;
-	int err;
+	int err = check_end(offset, n, &end);
 
-	if (__builtin_add_overflow(offset, n, &end))
-		return -EFBIG;
-	err = grow(p, end);
+	if (err == 0 && n > 0)
+		err = ranges_write(&p->ranges, offset, buf, n);
 	if (err < 0)
 		return err;
-	if (offset > p->size_bytes)
-		memset(p->bytes + p->size_bytes, 0, offset - p->size_bytes);
-	if (n > 0)
-		memcpy(p->bytes + offset, buf, n);
 	if (n > 0 && end > p->size_bytes)
 		p->size_bytes = end;
 	touch(p, now);
 	return 0;
 }
 
+/* Makes a range read as zeros: by a hole, unless nothing could shine through. */
+static int clear_range(struct pending *p, uint64_t offset, uint64_t end)
+{
+	if (p->keep || p->staging != NULL)
+		return ranges_hole(&p->ranges, offset, end);
+	return ranges_clear(&p->ranges, offset, end);
+}
+
+static void drop_layers(struct pending *p)
+{
+	ranges_free(&p->ranges);
+	store_staging_free(p->staging);
+	p->staging = NULL;
+	p->staged_ranges = 0;
+	p->keep = false;
+	p->size_bytes = 0;
+}
+
 int pending_truncate(struct pending *p, uint64_t size_bytes, struct timespec now)
 {
-	int err = pending_reserve(p, size_bytes);
+	int err = 0;
 
+	if (size_bytes > STORE_CONTENT_BYTES_MAX)
+		return -EFBIG;
+	if (size_bytes == 0)
+		drop_layers(p);
+	else if (size_bytes < p->size_bytes)
+		err = clear_range(p, size_bytes, p->size_bytes);
 	if (err < 0)
 		return err;
 	p->size_bytes = size_bytes;
@@ -99,34 +88,33 @@ int pending_truncate(struct pending *p, uint64_t size_bytes, struct timespec now
 
 int pending_zero(struct pending *p, uint64_t offset, uint64_t n, bool extend, struct timespec now)
 {
-	uint64_t end;
-	int err = 0;
+	uint64_t end, zeros_end;
+	int err = check_end(offset, n, &end);
 
-	if (__builtin_add_overflow(offset, n, &end))
-		return -EFBIG;
-	if (extend && end > p->size_bytes) {
-		err = pending_reserve(p, end);
-		if (err < 0)
-			return err;
+	if (err < 0)
+		return err;
+	zeros_end = end < p->size_bytes ? end : p->size_bytes;
+	if (offset < zeros_end)
+		err = clear_range(p, offset, zeros_end);
+	if (err < 0)
+		return err;
+	if (extend && end > p->size_bytes)
 		p->size_bytes = end;
-	}
-	if (end > p->size_bytes)
-		end = p->size_bytes;
-	if (offset < end)
-		memset(p->bytes + offset, 0, end - offset);
 	touch(p, now);
 	return 0;
 }
 
-size_t pending_read(const struct pending *p, void *buf, size_t n, uint64_t offset)
+int pending_staged(struct pending *p, uint64_t offset, uint64_t n, struct timespec now)
 {
-	if (offset >= p->size_bytes)
-		return 0;
-	if (n > p->size_bytes - offset)
-		n = p->size_bytes - offset;
-	if (n > 0)
-		memcpy(buf, p->bytes + offset, n);
-	return n;
+	int err = ranges_clear(&p->ranges, offset, offset + n);
+
+	if (err < 0)
+		return err;
+	p->staged_ranges++;
+	if (offset + n > p->size_bytes)
+		p->size_bytes = offset + n;
+	touch(p, now);
+	return 0;
 }
 
 void pending_set_times(struct pending *p, const struct store_set *set, struct timespec now)
@@ -180,6 +168,6 @@ void pending_committed(struct pending *p)
 
 void pending_drop(struct pending *p)
 {
-	free(p->bytes);
+	drop_layers(p);
 	*p = (struct pending)PENDING_INIT;
 }

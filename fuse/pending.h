@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The pending value of one open file: its content as every reader of the mount sees it, before it
- * is a record in the log.  Bytes and times alone; no lock, no store, no clock.
+ * is in the log.  Ranges, size and times alone; no lock, no clock, and nothing is read or appended.
  *
- * Empty (not loaded): the content is the committed value.  Loaded: the content is in memory.
- * Dirty: it is to be committed.  Dirty implies loaded.  Threads: one at a time. */
+ * Inactive (all zeros): the content is the committed value.  Active: the content is what three
+ * layers show, the upper ones first: the ranges in memory; what is staged, because it was too much
+ * for memory; and, with 'keep', the committed value.  What lies at or behind 'size_bytes' in a
+ * lower layer has a hole above it.  Dirty: it is to be committed.  Dirty implies active.
+ *
+ * Threads: one at a time. */
 #ifndef FREYJAFS_FUSE_PENDING_H
 #define FREYJAFS_FUSE_PENDING_H
 
@@ -14,13 +18,16 @@
 #include <time.h>
 
 #include "codec/compiler.h"
+#include "fuse/ranges.h"
 #include "writer/store.h"
 
 struct pending {
-	uint8_t *bytes;		 /* owned */
-	uint64_t size_bytes;	 /* of the content */
-	uint64_t capacity_bytes; /* of 'bytes' */
-	bool loaded;
+	struct ranges ranges;
+	struct store_staging *staging; /* owned; NULL: nothing is staged */
+	uint64_t staged_ranges;	       /* how many ranges went into it */
+	bool keep;
+	uint64_t size_bytes; /* of the content */
+	bool active;
 	bool dirty;
 	/* Made or emptied by an open, and nothing has been put into it since.  It is dirty, but a
 	 * flush does not commit it: a shell that redirects closes a duplicate of its descriptor
@@ -40,26 +47,21 @@ struct pending {
 		0    \
 	}
 
-/* Makes the content 'size_bytes' long and loaded; the caller then fills 'bytes' with it.  -ENOMEM,
- * -EFBIG; nothing changed then. */
-int pending_load(struct pending *p, uint64_t size_bytes) WARN_UNUSED;
+/* Makes an inactive one active: the content is the committed one, of 'size_bytes' ('keep'), or
+ * empty. */
+void pending_begin(struct pending *p, bool keep, uint64_t size_bytes);
 
-/* Changes a loaded pending value and makes it dirty; a hole reads as zeros.  -ENOMEM, -EFBIG (above
- * STORE_VALUE_BYTES_MAX): nothing changed. */
+/* Change an active pending value and make it dirty.  -EFBIG (past STORE_CONTENT_BYTES_MAX): nothing
+ * changed.  -ENOMEM: of a write, some of it may be there. */
 int pending_write(struct pending *p, const void *buf, size_t n, uint64_t offset,
 		  struct timespec now) WARN_UNUSED;
+/* A size of 0 takes all layers away. */
 int pending_truncate(struct pending *p, uint64_t size_bytes, struct timespec now) WARN_UNUSED;
-
 /* Overwrites a range with zeros; what is behind the end only if it is to extend the content. */
 int pending_zero(struct pending *p, uint64_t offset, uint64_t n, bool extend,
 		 struct timespec now) WARN_UNUSED;
-
-/* Makes sure that 'size_bytes' are in memory, zeros behind the content, and changes nothing else.
- */
-int pending_reserve(struct pending *p, uint64_t size_bytes) WARN_UNUSED;
-
-/* Reads a loaded pending value.  Returns how many bytes, fewer at its end. */
-size_t pending_read(const struct pending *p, void *buf, size_t n, uint64_t offset);
+/* 'n' bytes at 'offset' have been staged, and are the newest there. */
+int pending_staged(struct pending *p, uint64_t offset, uint64_t n, struct timespec now) WARN_UNUSED;
 
 /* Remembers times set by hand while dirty; others in 'set' are not looked at. */
 void pending_set_times(struct pending *p, const struct store_set *set, struct timespec now);
@@ -70,10 +72,10 @@ void pending_show(struct pending *p, struct store_attr *attr);
 /* Fills in what a commit sets beside the value.  Returns whether there is anything. */
 bool pending_commit_set(const struct pending *p, struct store_set *ret);
 
-/* The value is in the log now, and the times with it. */
+/* The value has been committed, but its node has no name: it stays what it is, and is not dirty. */
 void pending_committed(struct pending *p);
 
-/* Frees the content; PENDING_INIT again. */
+/* Frees all layers; PENDING_INIT again. */
 void pending_drop(struct pending *p);
 
 #endif

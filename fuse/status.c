@@ -91,6 +91,7 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "directories: %" PRIu64 "\n", stats.directories);
 	fprintf(f, "unnamed_keys: %" PRIu64 "\n", stats.unnamed_keys);
 	fprintf(f, "live_bytes: %" PRIu64 "\n", stats.live_bytes);
+	fprintf(f, "pending_bytes: %" PRIu64 "\n", open_files_pending_bytes(&fs->files));
 	fprintf(f, "reserve_missing: %s\n", stats.reserve_missing ? "yes" : "no");
 	print_recovery(f, &stats.recovery);
 	print_options(f, fs);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The pending value: bytes, holes, limits, and which times a commit is to set. */
+/* The pending value: ranges, holes, limits, and which times a commit is to set. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fuse/pending.h"
@@ -19,27 +18,36 @@ static void assert_time(struct timespec got, time_t sec)
 	assert_int_equal(got.tv_nsec, 7);
 }
 
-/* A loaded, clean pending value. */
-static struct pending loaded(const char *text)
+/* An active pending value with nothing below it, and not dirty. */
+static struct pending active(const char *text)
 {
 	struct pending p = PENDING_INIT;
 
-	assert_int_equal(pending_load(&p, strlen(text)), 0);
-	if (text[0] != '\0')
-		memcpy(p.bytes, text, strlen(text));
+	pending_begin(&p, false, 99);
+	assert_int_equal(p.size_bytes, 0);
+	assert_int_equal(pending_write(&p, text, strlen(text), 0, at(0)), 0);
+	p.dirty = false;
 	return p;
 }
 
-static void assert_content(const struct pending *p, const void *want, size_t n)
+/* What is in memory: a hole as '_', where nothing is as '.'. */
+static void assert_ranges(const struct pending *p, const char *want)
 {
-	uint8_t *got = malloc(n + 16);
+	char got[128];
+	struct range r;
+	size_t at = 0;
 
-	assert_non_null(got);
-	assert_int_equal(p->size_bytes, n);
-	assert_int_equal(pending_read(p, got, n + 16, 0), n);
-	if (n > 0)
-		assert_memory_equal(got, want, n);
-	free(got);
+	while (ranges_find(&p->ranges, at, &r)) {
+		assert_true(r.offset + r.bytes < sizeof(got));
+		memset(got + at, '.', r.offset - at);
+		if (r.data != NULL)
+			memcpy(got + r.offset, r.data, r.bytes);
+		else
+			memset(got + r.offset, '_', r.bytes);
+		at = r.offset + r.bytes;
+	}
+	got[at] = '\0';
+	assert_string_equal(got, want);
 }
 
 /* --- content --- */
@@ -50,13 +58,13 @@ static const struct write_case {
 	const char *data;
 	uint64_t offset;
 	const char *want;
-	size_t want_bytes;
+	uint64_t want_bytes;
 } writes[] = {
 	{ "into an empty value", "", "abc", 0, "abc", 3 },
 	{ "over the beginning", "hello", "J", 0, "Jello", 5 },
 	{ "over the end and past it", "hello", "pers", 3, "helpers", 7 },
 	{ "at the end", "hello", " you", 5, "hello you", 9 },
-	{ "past the end leaves zeros", "ab", "z", 5, "ab\0\0\0z", 6 },
+	{ "past the end", "ab", "z", 5, "ab...z", 6 },
 	{ "nothing at all", "ab", "", 0, "ab", 2 },
 	{ "nothing past the end", "ab", "", 100, "ab", 2 },
 };
@@ -64,85 +72,87 @@ static const struct write_case {
 static void test_write(void **state)
 {
 	const struct write_case *c = *state;
-	struct pending p = loaded(c->before);
+	struct pending p = active(c->before);
 
-	assert_false(p.dirty);
 	assert_int_equal(pending_write(&p, c->data, strlen(c->data), c->offset, at(5)), 0);
 	assert_true(p.dirty);
-	assert_content(&p, c->want, c->want_bytes);
+	assert_ranges(&p, c->want);
+	assert_int_equal(p.size_bytes, c->want_bytes);
 	pending_drop(&p);
-	assert_null(p.bytes);
-	assert_false(p.loaded);
+	assert_int_equal(p.ranges.memory_bytes, 0);
+	assert_false(p.active);
 }
 
-static void test_truncate_hides_old_bytes(void **state)
+/* Over a committed value, what is cut or zeroed is hidden by a hole. */
+static void test_holes_over_the_committed(void **state)
 {
-	struct pending p = loaded("secret");
+	struct pending p = PENDING_INIT;
+
+	pending_begin(&p, true, 20);
+	assert_false(p.dirty);
+	assert_int_equal(pending_write(&p, "abc", 3, 8, at(1)), 0);
+	assert_int_equal(pending_truncate(&p, 10, at(2)), 0);
+	assert_ranges(&p, "........ab__________");
+	assert_int_equal(p.size_bytes, 10);
+	assert_int_equal(pending_truncate(&p, 15, at(3)), 0);
+	assert_ranges(&p, "........ab__________");
+	assert_int_equal(p.size_bytes, 15);
+	assert_int_equal(pending_zero(&p, 2, 3, false, at(4)), 0);
+	assert_int_equal(pending_zero(&p, 14, 30, false, at(4)), 0);
+	assert_ranges(&p, "..___...ab__________");
+	assert_int_equal(p.size_bytes, 15);
+	assert_int_equal(pending_zero(&p, 14, 30, true, at(4)), 0);
+	assert_int_equal(p.size_bytes, 44);
+	assert_true(p.keep);
+	assert_int_equal(pending_truncate(&p, 0, at(5)), 0); /* nothing is left to hide */
+	assert_false(p.keep);
+	assert_ranges(&p, "");
+	assert_int_equal(pending_truncate(&p, 9, at(5)), 0);
+	assert_ranges(&p, "");
+	pending_drop(&p);
+}
+
+/* Over nothing there is nothing to hide. */
+static void test_no_holes_over_nothing(void **state)
+{
+	struct pending p = active("secret");
 
 	assert_int_equal(pending_truncate(&p, 2, at(1)), 0);
-	assert_content(&p, "se", 2);
+	assert_ranges(&p, "se");
 	assert_int_equal(pending_truncate(&p, 6, at(2)), 0);
-	assert_content(&p, "se\0\0\0\0", 6);
-	assert_int_equal(pending_truncate(&p, 1, at(3)), 0);
-	assert_int_equal(pending_write(&p, "!", 1, 4, at(4)), 0);
-	assert_content(&p, "s\0\0\0!", 5);
+	assert_ranges(&p, "se");
+	assert_int_equal(pending_write(&p, "abcd", 4, 2, at(3)), 0);
+	assert_int_equal(pending_zero(&p, 1, 2, false, at(3)), 0);
+	assert_ranges(&p, "s..bcd");
 	pending_drop(&p);
 }
 
-static void test_reserve_changes_nothing(void **state)
+static void test_staged(void **state)
 {
-	struct pending p = loaded("abc");
+	struct pending p = active("hello");
 
-	assert_int_equal(pending_reserve(&p, 4096), 0);
-	assert_false(p.dirty);
-	assert_content(&p, "abc", 3);
-	assert_true(p.capacity_bytes >= 4096);
-	assert_int_equal(p.bytes[4095], 0);
-	pending_drop(&p);
-}
-
-static void test_appends_grow_by_half(void **state)
-{
-	struct pending p = loaded("");
-	size_t grown = 0;
-
-	for (uint64_t i = 0; i < 100000; i++) {
-		uint64_t capacity = p.capacity_bytes;
-
-		assert_int_equal(pending_write(&p, "0123456789", 10, i * 10, at(1)), 0);
-		grown += p.capacity_bytes != capacity;
-	}
-	assert_int_equal(p.size_bytes, 1000000);
-	assert_true(grown < 50); /* log of 100000 to the base of 1.5 is 28 */
-	for (uint64_t i = 0; i < p.size_bytes; i++)
-		assert_int_equal(p.bytes[i], '0' + i % 10);
+	assert_int_equal(pending_staged(&p, 4, 10, at(7)), 0);
+	assert_true(p.dirty);
+	assert_time(p.written_at, 7);
+	assert_int_equal(p.size_bytes, 14);
+	assert_ranges(&p, "hell");
 	pending_drop(&p);
 }
 
 static void test_limits(void **state)
 {
-	struct pending p = loaded("abc");
+	struct pending p = active("abc");
+	uint64_t max = STORE_CONTENT_BYTES_MAX;
 
-	assert_int_equal(pending_write(&p, "x", 1, STORE_VALUE_BYTES_MAX, at(1)), -EFBIG);
+	assert_int_equal(pending_write(&p, "x", 1, max, at(1)), -EFBIG);
 	assert_int_equal(pending_write(&p, "xy", 2, UINT64_MAX, at(1)), -EFBIG);
 	assert_int_equal(pending_write(&p, "x", 1, UINT64_MAX - 1, at(1)), -EFBIG);
-	assert_int_equal(pending_truncate(&p, (uint64_t)STORE_VALUE_BYTES_MAX + 1, at(1)), -EFBIG);
+	assert_int_equal(pending_truncate(&p, max + 1, at(1)), -EFBIG);
+	assert_int_equal(pending_zero(&p, max, 1, true, at(1)), -EFBIG);
 	assert_false(p.dirty);
-	assert_content(&p, "abc", 3);
-	pending_drop(&p);
-}
-
-static void test_read_stops_at_the_end(void **state)
-{
-	struct pending p = loaded("hello");
-	char buf[8];
-
-	assert_int_equal(pending_read(&p, buf, sizeof(buf), 3), 2);
-	assert_memory_equal(buf, "lo", 2);
-	assert_int_equal(pending_read(&p, buf, 2, 1), 2);
-	assert_memory_equal(buf, "el", 2);
-	assert_int_equal(pending_read(&p, buf, sizeof(buf), 5), 0);
-	assert_int_equal(pending_read(&p, buf, sizeof(buf), UINT64_MAX), 0);
+	assert_ranges(&p, "abc");
+	assert_int_equal(pending_write(&p, "x", 1, max - 1, at(1)), 0);
+	assert_int_equal(p.size_bytes, max);
 	pending_drop(&p);
 }
 
@@ -157,7 +167,7 @@ static struct store_attr node_attr(void)
 
 static void test_times_of_a_write(void **state)
 {
-	struct pending p = loaded("");
+	struct pending p = active("");
 	struct store_attr attr = node_attr();
 	struct store_set set;
 
@@ -179,7 +189,7 @@ static void test_times_of_a_write(void **state)
 
 static void test_times_set_while_dirty(void **state)
 {
-	struct pending p = loaded("");
+	struct pending p = active("");
 	struct store_set by_hand = {
 		.which = STORE_SET_MTIME | STORE_SET_ATIME | STORE_SET_MODE,
 		.mtime = at(500),
@@ -219,7 +229,7 @@ static void test_times_set_while_dirty(void **state)
 
 static void test_ctime_of_a_chmod_while_dirty(void **state)
 {
-	struct pending p = loaded("");
+	struct pending p = active("");
 	struct store_attr attr = node_attr();
 	struct store_set set;
 
@@ -236,7 +246,7 @@ static void test_ctime_of_a_chmod_while_dirty(void **state)
 
 static void test_atime_set_before_stays(void **state)
 {
-	struct pending p = loaded("");
+	struct pending p = active("");
 	struct store_attr attr = node_attr();
 
 	attr.atime = at(77);
@@ -250,11 +260,10 @@ int main(void)
 {
 	static struct CMUnitTest tests[ARRAY_SIZE(writes) + 16];
 	static const struct CMUnitTest fixed[] = {
-		cmocka_unit_test(test_truncate_hides_old_bytes),
-		cmocka_unit_test(test_reserve_changes_nothing),
-		cmocka_unit_test(test_appends_grow_by_half),
+		cmocka_unit_test(test_holes_over_the_committed),
+		cmocka_unit_test(test_no_holes_over_nothing),
+		cmocka_unit_test(test_staged),
 		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_read_stops_at_the_end),
 		cmocka_unit_test(test_times_of_a_write),
 		cmocka_unit_test(test_times_set_while_dirty),
 		cmocka_unit_test(test_ctime_of_a_chmod_while_dirty),

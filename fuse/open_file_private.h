@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by open_files.c (the table, the bound on what is pending, the committer) and open_file.c
+ * (one open file). */
+#ifndef FREYJAFS_FUSE_OPEN_FILE_PRIVATE_H
+#define FREYJAFS_FUSE_OPEN_FILE_PRIVATE_H
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/file_content.h"
+#include "fuse/open_file.h"
+#include "fuse/pending.h"
+
+/* The table hashes addresses, whose low bits are always the same. */
+static inline unsigned int hash_address(const void *key)
+{
+	uint64_t bits;
+
+	memcpy(&bits, key, sizeof(bits));
+	return (unsigned int)((bits * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+}
+#define HASH_FUNCTION(key, key_bytes, hash) ((hash) = hash_address(key))
+#define HASH_NONFATAL_OOM		    1
+#include <uthash.h>
+
+struct open_file {
+	struct open_files *files; /* constant */
+	struct store *store;	  /* borrowed; constant */
+	struct node *node;	  /* pinned by the callers; constant; the key in the table */
+
+	size_t references; /* by open_files.lock */
+	UT_hash_handle hh; /* by open_files.lock */
+
+	/* Held over the commit and the loading of the value, so across system calls; never across
+	 * a wait for durability, and never across a reply. */
+	struct mutex lock;
+	size_t handles GUARDED;		/* by lock; open ones; each has a reference */
+	bool ready GUARDED;		/* by lock; the state of the node was looked at */
+	struct pending pending GUARDED; /* by lock */
+	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
+
+	/* Changed with the lock, read without. */
+	_Atomic uint64_t charged_bytes;	  /* taken from the budget for what is pending */
+	_Atomic uint64_t append_since_ns; /* monotonic; when the oldest append that is not committed
+					     was made; 0: there is none */
+};
+
+/* Locks it; when it is the first to do so, looks at the state of the node. */
+void open_file_lock(struct open_file *of) ACQUIRES(of->lock);
+/* Unlocks it, and charges it for what it has pending. */
+void open_file_unlock(struct open_file *of) RELEASES(of->lock);
+void open_file_charge_locked(struct open_file *of) REQUIRES(of->lock);
+struct file_content open_file_content(struct open_file *of) REQUIRES(of->lock);
+int open_file_commit_locked(struct open_file *of) REQUIRES(of->lock) WARN_UNUSED;
+
+/* The committer is to look at this file. */
+void open_files_append_begins(struct open_file *of);
+
+#endif

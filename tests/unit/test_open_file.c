@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: MIT */
+/* Open files over a store: what is read, what goes into the log and when, and what it costs. */
+#include "tests/unit/store_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/file_content.h"
+#include "fuse/open_file.h"
+#include "tests/sim/rng.h"
+#include "tests/unit/store_ops.h"
+
+#define KIB	    UINT64_C(1024)
+#define MIB	    (1024 * KIB)
+#define FILE_MAX    (3 * MIB)
+#define RECORD_MORE 100 /* header and key of one, at most */
+
+static struct open_files files;
+
+static void start_files(struct store_fixture *f, uint64_t append_commit_ns)
+{
+	struct open_files_config config = {
+		.store = f->s,
+		.pending_max_bytes = OPEN_FILES_PENDING_MIN,
+		.append_commit_ns = append_commit_ns,
+		.append_sync = true,
+	};
+
+	open_files_init(&files, &config);
+}
+
+static int setup(void **state)
+{
+	store_fixture_setup(state);
+	fixture_open_store(*state);
+	start_files(*state, 3600000000000);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	open_files_stop(&files);
+	open_files_destroy(&files);
+	return store_fixture_teardown(state);
+}
+
+/* What a handle has: the open file and, as the kernel, the node. */
+struct handle {
+	struct open_file *of;
+	struct node *node;
+};
+
+static struct handle open_path(struct store_fixture *f, const char *path, bool truncate)
+{
+	struct handle h;
+
+	if (ops_find(f->s, path, &h.node) < 0)
+		assert_int_equal(ops_create(f->s, path, 0644, &h.node), 0);
+	h.of = open_files_get(&files, h.node);
+	assert_non_null(h.of);
+	assert_int_equal(open_file_open(h.of, truncate), 0);
+	return h;
+}
+
+static void close_handle(struct store_fixture *f, struct handle *h, int want)
+{
+	uint64_t end;
+	bool dropped;
+
+	assert_int_equal(open_file_flush(h->of, &end), want);
+	(void)!open_file_release(h->of, true, &dropped);
+	assert_int_equal(dropped, want < 0);
+	open_files_put(&files, h->of);
+	store_unpin(f->s, h->node, 1);
+}
+
+/* Bytes that differ from their neighbours. */
+static const uint8_t *some_bytes(uint64_t seed)
+{
+	static uint8_t bytes[FILE_MAX + 256];
+	static bool made;
+
+	for (size_t i = 0; !made && i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(1 + (i * 31 + (i >> 8) * 7 + (i >> 16)) % 255);
+	made = true;
+	return bytes + seed % 256;
+}
+
+static void write_ok(struct handle *h, const void *buf, size_t n, uint64_t offset)
+{
+	assert_int_equal(open_file_write(h->of, buf, n, offset, false), 0);
+}
+
+static void write_path(struct store_fixture *f, const char *path, uint64_t n, uint64_t part)
+{
+	struct handle h = open_path(f, path, true);
+
+	for (uint64_t at = 0; at < n; at += part)
+		write_ok(&h, some_bytes(0) + at, at + part < n ? part : n - at, at);
+	close_handle(f, &h, 0);
+}
+
+static void assert_path(struct store_fixture *f, const char *path, const void *want, size_t n)
+{
+	struct node *node = ops_find_ok(f->s, path);
+	uint8_t *got = malloc(n + 1);
+
+	assert_non_null(got);
+	assert_int_equal(store_read(f->s, node, got, n + 1, 0), n);
+	assert_memory_equal(got, want, n);
+	free(got);
+	store_unpin(f->s, node, 1);
+}
+
+/* --- one record or pieces --- */
+
+static const struct shape_case {
+	const char *name;
+	uint64_t bytes, part, pieces;
+} shapes[] = {
+	{ "a byte", 1, 1, 1 },
+	{ "a page", 4096, 512, 1 },
+	{ "just inline, in large writes", FILE_CONTENT_INLINE_BYTES, 128 * KIB, 1 },
+	{ "just inline, in one write", FILE_CONTENT_INLINE_BYTES, FILE_CONTENT_INLINE_BYTES, 1 },
+	{ "just inline, in odd writes", FILE_CONTENT_INLINE_BYTES, 1001, 1 },
+	{ "not inline any more", FILE_CONTENT_INLINE_BYTES + 1, 128 * KIB, 5 },
+	{ "large, in large writes", FILE_MAX, MIB, 12 },
+	{ "large, in small writes", FILE_MAX, 4096, 12 },
+};
+
+static void test_shape(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct shape_case *c = f->row;
+	uint64_t before;
+
+	for (int round = 0; round < 2; round++) { /* made, and rewritten */
+		before = store_end(f->s);
+		write_path(f, "a", c->bytes, c->part);
+		assert_path(f, "a", some_bytes(0), c->bytes);
+		assert_int_equal(ops_attr_ok(f->s, "a").pieces, c->pieces);
+		assert_true(store_end(f->s) - before <= c->bytes + (c->pieces + 1) * RECORD_MORE);
+		assert_int_equal(open_files_pending_bytes(&files), 0);
+	}
+}
+
+/* Over a value of 'before' bytes; 'max' is what the log may grow by. */
+static const struct change_case {
+	const char *name;
+	uint64_t before, offset, bytes, max;
+	int mode;   /* of fallocate(2), or one of the next; 0: a write */
+	bool plain; /* it is one record afterwards */
+} changes[] = {
+	{ "a line to a tiny value", 5000, 5000, 100, 5300, 0, true },
+	{ "a line to a small value", 100 * KIB, 100 * KIB, 100, 500, 0, false },
+	{ "a page of a small value", 64 * KIB, 8192, 4096, 4500, 0, false },
+	{ "most of a small value", 64 * KIB, 100, 40 * KIB, 65 * KIB, 0, true },
+	{ "a line to a large value", FILE_MAX - 200, FILE_MAX - 200, 100, 500, 0, false },
+	{ "a page of a large value", FILE_MAX, 8192, 4096, 4500, 0, false },
+	{ "a hole in a large value", FILE_MAX, 8192, MIB, 500,
+	  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, false },
+	{ "zeros in a small value", 100 * KIB, 8192, 50 * KIB, 500, FALLOC_FL_ZERO_RANGE, false },
+};
+
+static void test_change(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct change_case *c = f->row;
+	uint64_t size = c->offset + c->bytes > c->before ? c->offset + c->bytes : c->before;
+	uint8_t *want = malloc(size);
+	struct handle h;
+	uint64_t before;
+
+	assert_non_null(want);
+	memcpy(want, some_bytes(0), c->before);
+	write_path(f, "a", c->before, 64 * KIB);
+	before = store_end(f->s);
+	h = open_path(f, "a", false);
+	if (c->mode == 0) {
+		write_ok(&h, some_bytes(77), c->bytes, c->offset);
+		memcpy(want + c->offset, some_bytes(77), c->bytes);
+	} else {
+		assert_int_equal(open_file_fallocate(h.of, c->mode, c->offset, c->bytes), 0);
+		memset(want + c->offset, 0, c->bytes);
+	}
+	close_handle(f, &h, 0);
+	assert_path(f, "a", want, size);
+	assert_true(store_end(f->s) - before <= c->max);
+	assert_int_equal(ops_attr_ok(f->s, "a").pieces == 1, c->plain);
+	if (c->mode != 0)
+		assert_int_equal(ops_attr_ok(f->s, "a").data_bytes, c->before - c->bytes);
+	open_files_destroy(&files);
+	fixture_reopen_store(f);
+	start_files(f, 1);
+	assert_path(f, "a", want, size);
+	free(want);
+}
+
+/* truncate(2) and ftruncate(2) cost a record, not the value. */
+static void test_truncate_costs_a_record(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_set set = { 0 };
+	struct handle h;
+	uint64_t before, end;
+
+	write_path(f, "a", FILE_MAX, MIB);
+	before = store_end(f->s);
+	h = open_path(f, "a", false);
+	assert_int_equal(open_file_truncate_commit(h.of, MIB + 5, &set, &end), 0);
+	assert_int_equal(end, store_end(f->s));
+	assert_path(f, "a", some_bytes(0), MIB + 5);
+	assert_int_equal(open_file_truncate(h.of, 2 * MIB), 0);
+	close_handle(f, &h, 0);
+	assert_true(store_end(f->s) - before < 300);
+	assert_int_equal(ops_attr_ok(f->s, "a").size_bytes, 2 * MIB);
+	assert_int_equal(ops_attr_ok(f->s, "a").data_bytes, MIB + 5);
+}
+
+static void test_sparse(void **state)
+{
+	const int64_t tib = INT64_C(1) << 40;
+	struct store_fixture *f = *state;
+	uint64_t before = store_end(f->s);
+	struct store_attr attr;
+	struct handle h;
+
+	h = open_path(f, "a", true);
+	assert_int_equal(open_file_truncate(h.of, (uint64_t)tib), 0);
+	write_ok(&h, "x", 1, 10 * MIB);
+	write_ok(&h, "y", 1, (uint64_t)tib - 1);
+	for (int round = 0; round < 3; round++) { /* pending, open, and opened again */
+		open_file_getattr(h.of, &attr);
+		assert_int_equal(attr.size_bytes, tib);
+		assert_int_equal(attr.data_bytes, 2);
+		assert_int_equal(open_file_seek(h.of, true, 0), 10 * MIB);
+		assert_int_equal(open_file_seek(h.of, false, 5), 5);
+		assert_int_equal(open_file_seek(h.of, false, 10 * MIB), 10 * MIB + 4096);
+		assert_int_equal(open_file_seek(h.of, true, 10 * MIB + 1), 10 * MIB + 1);
+		assert_int_equal(open_file_seek(h.of, true, 11 * MIB), tib - 4096);
+		assert_int_equal(open_file_seek(h.of, false, (uint64_t)tib - 1), tib);
+		assert_int_equal(open_file_seek(h.of, true, (uint64_t)tib), -ENXIO);
+		assert_int_equal(open_file_seek(h.of, false, (uint64_t)tib), -ENXIO);
+		if (round == 0) {
+			assert_int_equal(open_file_commit(h.of, &before), 0);
+		} else if (round == 1) {
+			close_handle(f, &h, 0);
+			h = open_path(f, "a", false);
+		}
+	}
+	assert_true(store_end(f->s) < 500);
+	assert_int_equal(open_file_write(h.of, "x", 1, STORE_CONTENT_BYTES_MAX, false), -EFBIG);
+	assert_int_equal(open_file_truncate(h.of, STORE_CONTENT_BYTES_MAX + UINT64_C(1)), -EFBIG);
+	assert_int_equal(open_file_fallocate(h.of, 0, STORE_CONTENT_BYTES_MAX, 1), -EFBIG);
+	close_handle(f, &h, 0);
+	assert_int_equal(ops_attr_ok(f->s, "a").size_bytes, tib);
+}
+
+/* --- many small changes --- */
+
+/* Lines that are appended one by one, each with an open and a close. */
+static void test_appends_cost_what_they_are(void **state)
+{
+	const int lines = UNIT_SANITIZED ? 2500 : 10000;
+	struct store_fixture *f = *state;
+	uint64_t size = FILE_MAX - 100 * (uint64_t)lines, before;
+	struct handle h;
+
+	write_path(f, "a", size, MIB);
+	before = store_end(f->s);
+	for (int i = 0; i < lines; i++, size += 100) {
+		h = open_path(f, "a", false);
+		assert_int_equal(open_file_write(h.of, some_bytes(0) + size, 100, size, true), 0);
+		close_handle(f, &h, 0);
+	}
+	assert_true(store_end(f->s) - before < 1000 * (uint64_t)lines);
+	assert_true(ops_attr_ok(f->s, "a").pieces < 12 + 64 + (uint64_t)lines * 100 / (4 * KIB));
+	assert_path(f, "a", some_bytes(0), size);
+}
+
+/* However small the writes, the pieces do not become more and more. */
+static void test_pieces_are_bounded(void **state)
+{
+	const int writes = UNIT_SANITIZED ? 4000 : 30000;
+	struct store_fixture *f = *state;
+	uint8_t *want = malloc(512 * KIB);
+	struct rng rng = { 5 };
+	struct handle h;
+	uint64_t end;
+
+	assert_non_null(want);
+	memcpy(want, some_bytes(0), 512 * KIB);
+	write_path(f, "a", 512 * KIB, MIB);
+	h = open_path(f, "a", false);
+	for (int i = 0; i < writes; i++) {
+		uint64_t at = rng_below(&rng, 512 * KIB - 10);
+
+		memcpy(want + at, some_bytes((uint64_t)i), 10);
+		write_ok(&h, want + at, 10, at);
+		if (i % 10 == 0)
+			assert_int_equal(open_file_commit(h.of, &end), 0);
+		assert_true(ops_attr_ok(f->s, "a").pieces <= 16 * (64 + 20));
+	}
+	close_handle(f, &h, 0);
+	assert_path(f, "a", want, 512 * KIB);
+	free(want);
+}
+
+/* --- failures --- */
+
+/* A full disk while a large value streams: an error, the old content, and all well afterwards. */
+static void test_disk_full(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_set set = { 0 };
+	struct handle h;
+	uint64_t at = 0, end;
+	int err = 0;
+
+	write_path(f, "a", 5000, 5000);
+	h = open_path(f, "a", true);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	for (; err == 0 && at < FILE_MAX; at += 128 * KIB)
+		err = open_file_write(h.of, some_bytes(0) + at, 128 * KIB, at, false);
+	assert_int_equal(err, -ENOSPC);
+	at -= 128 * KIB;
+	assert_path(f, "a", some_bytes(0), 5000);
+	assert_int_equal(open_file_commit(h.of, &end), -ENOSPC);
+	assert_int_equal(open_file_truncate_commit(h.of, 4000, &set, &end), -ENOSPC);
+	assert_path(f, "a", some_bytes(0), 5000);
+	probe_heal(f->probe);
+	for (; at < FILE_MAX; at += 128 * KIB)
+		write_ok(&h, some_bytes(0) + at, 128 * KIB, at);
+	close_handle(f, &h, 0);
+	assert_path(f, "a", some_bytes(0), FILE_MAX);
+
+	h = open_path(f, "a", false);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_truncate_commit(h.of, 4000, &set, &end), -ENOSPC);
+	write_ok(&h, "abc", 3, 7);
+	close_handle(f, &h, -ENOSPC);
+	probe_heal(f->probe);
+	assert_path(f, "a", some_bytes(0), FILE_MAX);
+	assert_int_equal(open_files_pending_bytes(&files), 0);
+}
+
+/* --- without a name --- */
+
+static void test_unlinked(void **state)
+{
+	struct store_fixture *f = *state;
+	uint8_t *got = malloc(FILE_MAX);
+	struct store_attr attr;
+	struct handle h;
+	uint64_t end;
+
+	assert_non_null(got);
+	write_path(f, "a", 2 * MIB, MIB);
+	h = open_path(f, "a", false);
+	write_ok(&h, "before", 6, 10);
+	assert_int_equal(ops_unlink(f->s, "a"), 0);
+	assert_int_equal(open_file_commit(h.of, &end), 0);
+	for (uint64_t at = 2 * MIB; at < FILE_MAX; at += 256 * KIB)
+		write_ok(&h, some_bytes(0) + at, 256 * KIB, at);
+	assert_int_equal(open_file_commit(h.of, &end), 0);
+	open_file_getattr(h.of, &attr);
+	assert_int_equal(attr.size_bytes, FILE_MAX);
+	assert_int_equal(open_file_read(h.of, got, FILE_MAX, 0), FILE_MAX);
+	assert_memory_equal(got + 10, "before", 6);
+	memcpy(got + 10, some_bytes(0) + 10, 6);
+	assert_memory_equal(got, some_bytes(0), FILE_MAX);
+	close_handle(f, &h, 0);
+	free(got);
+}
+
+/* --- against arrays --- */
+
+#define MODELS	     3
+#define MODEL_STEPS  (UNIT_SANITIZED ? 250 : 900)
+#define MODEL_WRITES (300 * KIB)
+
+/* A file, what it should be, and what the log should have of it. */
+struct model {
+	char path[8];
+	struct handle h;
+	uint8_t *bytes, *committed; /* FILE_MAX each, zeros behind the end */
+	uint64_t size, committed_size;
+	bool awaits_content;
+};
+
+static void model_commit(struct model *m)
+{
+	memcpy(m->committed, m->bytes, FILE_MAX);
+	m->committed_size = m->size;
+}
+
+static void model_write(struct model *m, struct rng *rng)
+{
+	uint64_t n = 1 + rng_below(rng, rng_chance(rng, 30) ? MODEL_WRITES : 3000);
+	uint64_t at = rng_chance(rng, 30) ? m->size : rng_below(rng, FILE_MAX - n);
+
+	if (at + n > FILE_MAX)
+		return;
+	memcpy(m->bytes + at, some_bytes(rng_next(rng)), n);
+	write_ok(&m->h, m->bytes + at, n, at);
+	m->size = at + n > m->size ? at + n : m->size;
+}
+
+static void model_set_size(struct model *m, struct rng *rng)
+{
+	uint64_t size = rng_chance(rng, 20) ? 0 : rng_below(rng, FILE_MAX), end;
+	struct store_set set = { 0 };
+
+	if (size < m->size)
+		memset(m->bytes + size, 0, m->size - size);
+	m->size = size;
+	if (rng_chance(rng, 70)) {
+		assert_int_equal(open_file_truncate(m->h.of, size), 0);
+		return;
+	}
+	assert_int_equal(open_file_truncate_commit(m->h.of, size, &set, &end), 0);
+	model_commit(m);
+}
+
+static void model_zero(struct model *m, struct rng *rng)
+{
+	uint64_t at = rng_below(rng, FILE_MAX), n = 1 + rng_below(rng, FILE_MAX - at);
+	bool extends = rng_chance(rng, 50);
+	int mode = extends ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	if (rng_chance(rng, 70))
+		n = 1 + rng_below(rng, n < 5000 ? n : 5000);
+	memset(m->bytes + at, 0, n);
+	if (extends && at + n > m->size)
+		m->size = at + n;
+	assert_int_equal(open_file_fallocate(m->h.of, mode, at, n), 0);
+}
+
+static void model_check(struct model *m, struct rng *rng)
+{
+	static uint8_t got[FILE_MAX];
+	uint64_t at = rng_below(rng, FILE_MAX), n = rng_below(rng, FILE_MAX - at), want = 0;
+	struct store_attr attr;
+	int64_t found;
+
+	if (at < m->size)
+		want = m->size - at < n ? m->size - at : n;
+	assert_int_equal(open_file_read(m->h.of, got, n, at), want);
+	if (want > 0)
+		assert_memory_equal(got, m->bytes + at, want);
+	open_file_getattr(m->h.of, &attr);
+	assert_int_equal(attr.size_bytes, m->size);
+	assert_true(attr.data_bytes <= m->size);
+	/* Up to the next data there are zeros. */
+	found = open_file_seek(m->h.of, true, at);
+	if (at >= m->size) {
+		assert_int_equal(found, -ENXIO);
+		return;
+	}
+	for (uint64_t i = at; i < (found < 0 ? m->size : (uint64_t)found); i++)
+		assert_int_equal(m->bytes[i], 0);
+	found = open_file_seek(m->h.of, false, at);
+	assert_true(found >= (int64_t)at && found <= (int64_t)m->size);
+	for (uint64_t i = (uint64_t)found; i < m->size && (i == (uint64_t)found || i % 4096 != 0);
+	     i++)
+		assert_int_equal(m->bytes[i], 0);
+	assert_true(open_files_pending_bytes(&files) <= OPEN_FILES_PENDING_MIN + MIB);
+}
+
+static void model_reopen(struct store_fixture *f, struct model *m)
+{
+	close_handle(f, &m->h, 0);
+	model_commit(m);
+	assert_path(f, m->path, m->bytes, m->size);
+	m->h = open_path(f, m->path, false);
+}
+
+/* The daemon dies: what was committed is there. */
+static void models_crash(struct store_fixture *f, struct model models[MODELS])
+{
+	open_files_destroy(&files);
+	fixture_reopen_store(f);
+	start_files(f, 1);
+	for (int i = 0; i < MODELS; i++) {
+		struct model *m = &models[i];
+
+		memcpy(m->bytes, m->committed, FILE_MAX);
+		m->size = m->committed_size;
+		assert_path(f, m->path, m->bytes, m->size);
+		m->h = open_path(f, m->path, false);
+	}
+}
+
+static void model_step(struct store_fixture *f, struct model *m, struct rng *rng)
+{
+	uint64_t end;
+
+	switch (rng_below(rng, 20)) {
+	case 0:
+		model_set_size(m, rng);
+		break;
+	case 1:
+	case 2:
+		model_zero(m, rng);
+		break;
+	case 3:
+		model_reopen(f, m);
+		break;
+	case 4:
+		assert_int_equal(open_file_commit(m->h.of, &end), 0);
+		model_commit(m);
+		break;
+	default:
+		model_write(m, rng);
+		break;
+	}
+	model_check(m, rng);
+}
+
+static void test_random(void **state)
+{
+	struct store_fixture *f = *state;
+	struct model models[MODELS] = { 0 };
+	struct rng rng = { 42 };
+
+	for (int i = 0; i < MODELS; i++) {
+		struct model *m = &models[i];
+
+		(void)snprintf(m->path, sizeof(m->path), "m%d", i);
+		m->bytes = calloc(1, FILE_MAX);
+		m->committed = calloc(1, FILE_MAX);
+		assert_true(m->bytes != NULL && m->committed != NULL);
+		m->h = open_path(f, m->path, true);
+		model_reopen(f, m);
+	}
+	for (int step = 0; step < MODEL_STEPS; step++) {
+		model_step(f, &models[rng_below(&rng, MODELS)], &rng);
+		if (rng_chance(&rng, 2))
+			models_crash(f, models);
+	}
+	for (int i = 0; i < MODELS; i++) {
+		close_handle(f, &models[i].h, 0);
+		free(models[i].bytes);
+		free(models[i].committed);
+	}
+	assert_int_equal(open_files_pending_bytes(&files), 0);
+}
+
+/* --- many at once --- */
+
+#define WRITERS	     4
+#define WRITER_FILES 6
+
+struct writer {
+	pthread_t thread;
+	struct store_fixture *f;
+	struct handle handles[WRITER_FILES];
+	uint64_t most; /* pending bytes that it has seen */
+};
+
+/* Writes to its files in turn, so that all of them stay pending. */
+static void *writer_main(void *arg)
+{
+	struct writer *w = arg;
+
+	for (uint64_t at = 0; at < MIB; at += 48 * KIB) {
+		for (int i = 0; i < WRITER_FILES; i++) {
+			uint64_t n = MIB - at < 48 * KIB ? MIB - at : 48 * KIB, pending;
+
+			write_ok(&w->handles[i], some_bytes((uint64_t)i) + at, n, at);
+			pending = open_files_pending_bytes(&files);
+			w->most = pending > w->most ? pending : w->most;
+		}
+	}
+	return NULL;
+}
+
+/* More than may be pending: nobody fails, nobody waits for ever. */
+static void test_pending_is_bounded(void **state)
+{
+	struct store_fixture *f = *state;
+	struct writer writers[WRITERS] = { 0 };
+
+	for (int i = 0; i < WRITERS; i++) {
+		writers[i].f = f;
+		for (int j = 0; j < WRITER_FILES; j++)
+			writers[i].handles[j] = open_path(f, unit_path("w%d-%d", i, j), true);
+		assert_int_equal(pthread_create(&writers[i].thread, NULL, writer_main, &writers[i]),
+				 0);
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
+		assert_true(writers[i].most <= OPEN_FILES_PENDING_MIN + WRITERS * MIB);
+		assert_true(writers[i].most > OPEN_FILES_PENDING_MIN / 4);
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		for (int j = 0; j < WRITER_FILES; j++) {
+			close_handle(f, &writers[i].handles[j], 0);
+			assert_path(f, unit_path("w%d-%d", i, j), some_bytes((uint64_t)j), MIB);
+			/* It was spilled, and is one record all the same. */
+			assert_int_equal(ops_attr_ok(f->s, unit_path("w%d-%d", i, j)).pieces, 1);
+		}
+	}
+	assert_int_equal(open_files_pending_bytes(&files), 0);
+}
+
+/* --- files that stay open --- */
+
+static uint64_t committed_bytes(struct store_fixture *f, const char *path)
+{
+	return ops_attr_ok(f->s, path).size_bytes;
+}
+
+static bool is_durable(struct store_fixture *f)
+{
+	struct store_stats stats;
+
+	store_stats(f->s, &stats);
+	return stats.log.durable_offset == stats.log.end_offset;
+}
+
+static void test_appends_are_committed(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle log, other;
+
+	open_files_destroy(&files);
+	start_files(f, 20000000);
+	assert_int_equal(open_files_start(&files), 0);
+	log = open_path(f, "log", true);
+	other = open_path(f, "other", true);
+	for (uint64_t at = 0; at < 3000; at += 1000) {
+		assert_int_equal(open_file_write(log.of, some_bytes(0) + at, 1000, at, true), 0);
+		write_ok(&other, "x", 1, at);
+		WAIT_FOR(committed_bytes(f, "log") == at + 1000);
+	}
+	assert_path(f, "log", some_bytes(0), 3000);
+	WAIT_FOR(is_durable(f));
+	assert_int_equal(committed_bytes(f, "other"), 0); /* nobody has closed it */
+	open_files_stop(&files);
+	assert_int_equal(open_file_write(log.of, "y", 1, 3000, true), 0);
+	close_handle(f, &log, 0);
+	close_handle(f, &other, 0);
+}
+
+/* What has not come to its time is committed by the end of the mount. */
+static void test_appends_at_the_end(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle log;
+
+	assert_int_equal(open_files_start(&files), 0);
+	log = open_path(f, "log", true);
+	assert_int_equal(open_file_write(log.of, "line\n", 5, 0, true), 0);
+	assert_int_equal(committed_bytes(f, "log"), 0);
+	open_files_stop(&files);
+	assert_path(f, "log", "line\n", 5);
+	close_handle(f, &log, 0);
+}
+
+int main(void)
+{
+	static struct CMUnitTest tests[ARRAY_SIZE(shapes) + ARRAY_SIZE(changes) + 16];
+	static const struct CMUnitTest fixed[] = {
+		cmocka_unit_test(test_truncate_costs_a_record),
+		cmocka_unit_test(test_sparse),
+		cmocka_unit_test(test_appends_cost_what_they_are),
+		cmocka_unit_test(test_pieces_are_bounded),
+		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_unlinked),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_pending_is_bounded),
+		cmocka_unit_test(test_appends_are_committed),
+		cmocka_unit_test(test_appends_at_the_end),
+	};
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+		tests[n++] =
+			(struct CMUnitTest){ unit_name("shape: %s", shapes[i].name), test_shape,
+					     setup, teardown, (void *)(uintptr_t)&shapes[i] };
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
+		tests[n++] =
+			(struct CMUnitTest){ unit_name("change: %s", changes[i].name), test_change,
+					     setup, teardown, (void *)(uintptr_t)&changes[i] };
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++) {
+		tests[n] = fixed[i];
+		tests[n].setup_func = setup;
+		tests[n++].teardown_func = teardown;
+	}
+	return unit_run("open_file", tests, n);
+}
