@@ -21,6 +21,7 @@ struct engine_config {
 	uint32_t value_bytes;
 	int64_t interval_ns;  /* freyjafs */
 	int64_t buffer_bytes; /* freyjafs */
+	int64_t room_bytes;   /* freyjafs: preallocate */
 	bool durable;	      /* peers: a put is durable when it returns */
 };
 

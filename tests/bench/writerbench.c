@@ -136,6 +136,7 @@ static void usage(void)
 		     "  --interval=T     fsync_interval of freyjafs: 0, never or milliseconds "
 		     "(1000)\n"
 		     "  --buffer=BYTES   buffer_size of freyjafs (0)\n"
+		     "  --preallocate=BYTES  preallocate of freyjafs (0)\n"
 		     "  --durable        peers: a put is durable when it returns\n"
 		     "  --seconds=S      how long (1)\n"
 		     "  --bytes-max=N    stop before, after so many bytes (1G)\n",
@@ -190,6 +191,9 @@ static bool take_option(int letter, struct run *run, double *seconds, uint64_t *
 	case 'b':
 		run->config.buffer_bytes = (int64_t)bench_parse_size(optarg);
 		return true;
+	case 'p':
+		run->config.room_bytes = (int64_t)bench_parse_size(optarg);
+		return true;
 	case 'd':
 		run->config.durable = true;
 		return true;
@@ -219,6 +223,7 @@ int main(int argc, char **argv)
 		{ "threads", required_argument, NULL, 't' },
 		{ "interval", required_argument, NULL, 'i' },
 		{ "buffer", required_argument, NULL, 'b' },
+		{ "preallocate", required_argument, NULL, 'p' },
 		{ "durable", no_argument, NULL, 'd' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "bytes-max", required_argument, NULL, 'm' },
