@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "writer/content_map.h"
 
+#include <assert.h>
 #include <bsd/sys/tree.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ static struct extent *spare_take(struct content_map *c)
 {
 	struct extent *e = c->spares;
 
+	assert(e != NULL); /* reserved before */
 	c->spares = RB_RIGHT(e, entry);
 	c->spare_count--;
 	return e;

@@ -113,8 +113,8 @@ struct crash_system {
 void crash_check(const struct crash_system *system, const struct crash_recorder *recorder,
 		 const struct crash_options *options);
 
-/* Runs the tests; argv[1], if given, is a pattern: only those whose names match it. */
-int crash_run(const char *group, const struct CMUnitTest *tests, size_t count, int argc,
-	      char **argv);
+/* Runs the tests, or those of a shard (CRASH_SHARD), which are moved to the front; argv[1], if
+ * given, is a pattern: only those whose names match it. */
+int crash_run(const char *group, struct CMUnitTest *tests, size_t count, int argc, char **argv);
 
 #endif
