@@ -1244,6 +1244,27 @@ void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes)
 	unnamed_free(u);
 }
 
+struct each {
+	void (*fn)(void *arg, const struct unnamed *u);
+	void *arg;
+};
+
+static void visit(const void *node, VISIT which, void *closure)
+{
+	const struct each *each = closure;
+
+	if (which == postorder || which == leaf)
+		each->fn(each->arg, *(const struct unnamed *const *)node);
+}
+
+void keydir_unnamed_each(struct keydir *k, void (*fn)(void *arg, const struct unnamed *u),
+			 void *arg)
+{
+	struct each each = { fn, arg };
+
+	twalk_r(k->unnamed, visit, &each);
+}
+
 /* --- staged --- */
 
 struct staged {

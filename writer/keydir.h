@@ -327,6 +327,9 @@ int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
 		       const struct value_place *place, struct content_map *content,
 		       uint64_t timestamp_ns) WARN_UNUSED;
 void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes);
+/* Calls 'fn' for each of them, in no order. */
+void keydir_unnamed_each(struct keydir *k, void (*fn)(void *arg, const struct unnamed *u),
+			 void *arg);
 
 /* --- what a log has staged and not published; while it is replayed --- */
 

@@ -354,6 +354,7 @@ static int replay_active(struct log_writer *w, struct log_tail *t, log_replay_fn
 	t->number = w->active_number;
 	t->start = segments_end(&w->segments);
 	t->until_ns = w->until_ns;
+	t->may_shrink = true;
 	rec->file_bytes = t->file_bytes;
 	rec->durable_bytes = t->durable_bytes;
 	if (!w->reached_until) {

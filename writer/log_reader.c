@@ -24,6 +24,9 @@ struct log_reader {
 	uint64_t window_offset;
 	size_t window_bytes;
 
+	bool may_shrink;
+	bool has_shrunk; /* file_bytes is the new end */
+
 	uint8_t *large; /* key and front of the value of a record larger than the window */
 	struct log_stop stop;
 };
@@ -70,7 +73,14 @@ static int read_exactly(struct log_reader *r, void *buf, size_t n, uint64_t offs
 
 	if (got < 0)
 		return (int)got;
-	return (size_t)got == n ? 0 : -EIO; /* the file shrank while it was read */
+	if ((size_t)got == n)
+		return 0;
+	/* The file shrank while it was read. */
+	if (r->may_shrink) {
+		r->has_shrunk = true;
+		r->file_bytes = offset + (uint64_t)got;
+	}
+	return -EIO;
 }
 
 /* Moves the window so that it begins at the next record and is as full as the file allows. */
@@ -170,7 +180,7 @@ static int next_large(struct log_reader *r, struct record_scan_result *res, stru
 	return 1;
 }
 
-int log_reader_next(struct log_reader *r, struct log_entry *ret)
+static int next(struct log_reader *r, struct log_entry *ret)
 {
 	struct record_scan_result res;
 	enum record_scan scan;
@@ -193,4 +203,24 @@ int log_reader_next(struct log_reader *r, struct log_entry *ret)
 		if (err < 0)
 			return err;
 	}
+}
+
+int log_reader_next(struct log_reader *r, struct log_entry *ret)
+{
+	int got = next(r, ret);
+
+	if (got == -EIO && r->has_shrunk) { /* once more, up to its new end */
+		r->has_shrunk = false;
+		r->window_bytes = 0;
+		r->window_offset = r->offset;
+		if (r->file_bytes < r->offset)
+			r->file_bytes = r->offset;
+		got = next(r, ret);
+	}
+	return got;
+}
+
+void log_reader_allow_shrinking(struct log_reader *r)
+{
+	r->may_shrink = true;
 }

@@ -36,6 +36,9 @@ struct log_stop {
 int log_reader_open(struct io *io, int fd, uint64_t offset, uint64_t file_bytes,
 		    struct log_reader **ret) WARN_UNUSED;
 
+/* The file may become shorter while it is read; then it ends there. */
+void log_reader_allow_shrinking(struct log_reader *r);
+
 /* Returns 1 and fills 'ret', whose pointers live until the next call; 0 at the end or at a record
  * that is not whole (log_reader_stop() tells); or -errno when reading fails.  Not to be called
  * again after 0 or a failure. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "writer/log_tail.h"
 #include "writer/log_writer_private.h"
 
 #define ATTEMPTS_MAX 1000
@@ -114,4 +115,57 @@ int log_snapshot_open(struct log_writer *w, const char *dir, struct io_stat *ret
 			"%s: the log is being changed all the time; try again when its writer has "
 			"less to do",
 			w->path);
+}
+
+/* Says whether a sealed segment was replaced or removed since it was opened.  Returns 1, 0 or
+ * -errno. */
+static int has_lost_name(struct log_writer *w)
+{
+	struct io_stat st = { 0 };
+	struct segment seg;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && !st.unlinked && segments_get(&w->segments, i, &seg); i++)
+		err = io_stat(w->io, seg.fd, &st);
+	return err < 0 ? err : st.unlinked;
+}
+
+int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
+		       struct diag *diag) NO_THREAD_SAFETY
+{
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = w->fd,
+		.name = w->name,
+		.path = w->path,
+		.number = w->active_number,
+		.start = w->active_start,
+		.from_bytes = w->end_offset - w->active_start,
+		.until_ns = w->until_ns,
+		.may_shrink = true,
+	};
+	struct io_stat st = { 0 };
+	int same, lost, err;
+
+	if (w->reached_until)
+		return 0;
+	same = is_same(w, w->name, w->fd);
+	lost = same > 0 ? has_lost_name(w) : 0;
+	if (same < 0 || lost < 0)
+		return diag_set(diag, same < 0 ? same : lost, "%s: cannot look at it", w->path);
+	if (same == 0 || lost > 0)
+		return 1;
+	if (w->fd < 0)
+		return 0;
+	err = io_stat(w->io, w->fd, &st);
+	if (err < 0)
+		return diag_set(diag, err, "%s: %s", w->path, strerror(-err));
+	t.file_bytes = st.size_bytes > t.from_bytes ? st.size_bytes : t.from_bytes;
+	err = log_tail_replay(&t, fn, arg, diag);
+	mutex_lock(&w->lock);
+	w->end_offset = w->written_offset = w->durable_offset = t.start + t.kept_bytes;
+	w->reached_until = t.reached_until;
+	mutex_unlock(&w->lock);
+	return err;
 }

@@ -182,14 +182,16 @@ int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag
 	struct log_reader *reader = NULL;
 	int err = 0;
 
-	t->kept_bytes = 0;
+	t->kept_bytes = t->from_bytes;
 	t->records = 0;
 	t->reached_until = false;
 	t->last_timestamp_ns = 0;
 	if (t->hint == NULL)
-		err = log_reader_open(t->io, t->fd, 0, t->file_bytes, &reader);
+		err = log_reader_open(t->io, t->fd, t->from_bytes, t->file_bytes, &reader);
 	if (err < 0)
 		return diag_set(diag, err, "%s: out of memory", t->path);
+	if (t->may_shrink && reader != NULL)
+		log_reader_allow_shrinking(reader);
 	err = read_all(t, reader, &group, fn, arg, diag);
 	if (err == 0)
 		err = check_durable(t, diag);

@@ -13,14 +13,16 @@ struct log_tail {
 	struct io *io;
 	int dir_fd;
 	int fd;
-	const char *name;  /* in 'dir_fd' */
-	const char *path;  /* for messages */
-	uint64_t number;   /* of the segment; of the active one that it will have */
-	uint64_t start;	   /* log position of its first byte (segments.h) */
-	uint64_t until_ns; /* 0, or: commits from the first later one on are left out */
+	const char *name;    /* in 'dir_fd' */
+	const char *path;    /* for messages */
+	uint64_t number;     /* of the segment; of the active one that it will have */
+	uint64_t start;	     /* log position of its first byte (segments.h) */
+	uint64_t from_bytes; /* where to begin: what is before was replayed */
+	uint64_t until_ns;   /* 0, or: commits from the first later one on are left out */
 	uint64_t file_bytes;
 	uint64_t durable_bytes;	    /* from the durable mark */
 	bool sealed;		    /* all of it has to be whole */
+	bool may_shrink;	    /* its writer may cut zeros from its end */
 	struct hint_reader *hint;   /* borrowed; read instead of the segment; may be NULL */
 	struct hint_writer *add_to; /* borrowed; gets every record of the segment; may be NULL */
 

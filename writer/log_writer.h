@@ -107,6 +107,12 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 			   struct log_writer **ret, struct log_recovery *ret_recovery,
 			   struct diag *diag) WARN_UNUSED;
 
+/* Of a log that is open read only: hands what was appended since to 'fn'.  Returns 0; 1 when its
+ * writer has sealed or compacted a segment meanwhile, so that it has to be opened anew; or -errno,
+ * as an open does.  Others may read from it at the same time. */
+int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
+		       struct diag *diag) WARN_UNUSED;
+
 /* Appends one record and stores the offset it begins at ('ret_offset' may be NULL).  Key and value
  * are copied.  An empty value is a tombstone.  When it returns 0, log_writer_read() sees the record
  * and it is as durable as the config says; records are in the file in the order of their offsets,

@@ -491,6 +491,33 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 	return 0;
 }
 
+/* --- keys that no path can name --- */
+
+struct unnamed_list {
+	store_unnamed_fn fn;
+	void *arg;
+	int stopped;
+};
+
+static void list_one_unnamed(void *arg, const struct unnamed *u)
+{
+	struct unnamed_list *l = arg;
+	uint64_t bytes = u->content != NULL ? content_map_size(u->content) : u->place.value_bytes;
+
+	if (l->stopped == 0)
+		l->stopped = l->fn(l->arg, u->key, u->key_bytes, bytes);
+}
+
+int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg)
+{
+	struct unnamed_list l = { fn, arg, 0 };
+
+	mutex_lock(&s->commit_lock);
+	keydir_unnamed_each(s->keydir, list_one_unnamed, &l);
+	mutex_unlock(&s->commit_lock);
+	return l.stopped;
+}
+
 /* --- figures --- */
 
 void store_stats(struct store *s, struct store_stats *ret)

@@ -293,6 +293,10 @@ int store_delete(struct store *s, const void *key, size_t key_bytes) WARN_UNUSED
  * STORE_VALUE_BYTES_MAX. */
 int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
 	      size_t *ret_value_bytes) WARN_UNUSED;
+/* Calls 'fn' for each key that no path can name, under a lock: it must not call the store.  Not 0
+ * stops the listing, which returns it. */
+typedef int (*store_unnamed_fn)(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes);
+int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg);
 /* Reads the record at log position 'offset': its key and value in new buffers that the caller
  * frees.  -EBADMSG. */
 int store_get_at(struct store *s, uint64_t offset, struct record *ret,
