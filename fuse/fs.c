@@ -76,8 +76,6 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX * 3 / 4;
 	conn->time_gran = 1;
-	if (fs->on_ready != NULL)
-		fs->on_ready(fs->on_ready_arg);
 }
 
 /* What is missing here is answered ENOSYS by libfuse, and the kernel stops asking and does it

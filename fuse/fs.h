@@ -18,6 +18,7 @@
 #include "fuse/open_file.h"
 #include "fuse/options.h"
 #include "fuse/transport.h"
+#include "fuse/workers.h"
 #include "writer/store.h"
 
 enum {
@@ -36,6 +37,7 @@ struct fs {
 	const struct options *options;
 	const struct transport *transport;
 	struct fuse_session *session;
+	struct workers workers;
 	const char *datadir;	/* resolved */
 	const char *mountpoint; /* resolved */
 	uint32_t uid, gid;	/* of the mount's own files: the daemon's */

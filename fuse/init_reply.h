@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Asks the kernel for what libfuse 3.14 does not know: FUSE_HANDLE_KILLPRIV_V2.
+/* Between libfuse and the kernel: asks the kernel for what libfuse 3.14 does not know, and lets a
+ * transport take replies.
  *
- * Without it the kernel asks for security.capability before each write, in order to know whether
- * the write has to take it away; with it the filesystem takes away setuid bits and capabilities
- * itself. The flag is set in the reply to INIT on its way to the kernel (kernel ABI: linux/fuse.h).
+ * FUSE_HANDLE_KILLPRIV_V2: without it the kernel asks for security.capability before each write, in
+ * order to know whether the write has to take it away; with it the filesystem takes away setuid
+ * bits and capabilities itself.  FUSE over io_uring: if the transport wants it.  Both are set in
+ * the reply to INIT on its way to the kernel (kernel ABI: linux/fuse.h, fuse/uring_abi.h).
+ *
  * Threads: one call, before the session loop. */
 #ifndef FREYJAFS_FUSE_INIT_REPLY_H
 #define FREYJAFS_FUSE_INIT_REPLY_H
@@ -11,8 +14,11 @@
 #include <fuse_lowlevel.h>
 
 #include "codec/compiler.h"
+#include "fuse/transport.h"
 
-/* Puts itself between 'se', which is mounted, and the kernel.  0 or -errno. */
-int init_reply_extend(struct fuse_session *se) WARN_UNUSED;
+/* Puts itself between 'se', which is mounted, and the kernel.  Calls 'on_ready' with 'arg' once, if
+ * it is not NULL, when the mount can be used.  0 or -errno. */
+int init_reply_extend(struct fuse_session *se, const struct transport *transport,
+		      void (*on_ready)(void *arg), void *arg) WARN_UNUSED;
 
 #endif

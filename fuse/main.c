@@ -133,18 +133,63 @@ static int close_store(struct daemon *d)
 	return EXIT_CODE_NOT_DURABLE;
 }
 
+/* Chooses how requests come from the kernel; the exit code if it cannot be as wanted. */
+static int choose_transport(struct daemon *d)
+{
+	bool required = d->options.io_uring == OPTION_ON;
+	struct diag why = { "" };
+
+	d->fs.transport = &transport_classic;
+	if (d->options.io_uring == OPTION_OFF)
+		return EXIT_CODE_OK;
+	if (transport_uring_prepare(required, &why) == 0) {
+		d->fs.transport = &transport_uring;
+	} else if (required) {
+		log_error("option io_uring=on: %s", why.text);
+		return EXIT_CODE_SYSTEM;
+	} else {
+		transport_classic_because(why.text);
+	}
+	return EXIT_CODE_OK;
+}
+
+/* Where io_uring could be used, and is not, says why. */
+static void report_transport(const struct daemon *d)
+{
+	struct diag transport = { "" };
+
+	d->fs.transport->describe(&transport);
+	if (d->options.io_uring == OPTION_AUTO && strcmp(transport.text, "io_uring") != 0)
+		log_notice("%s: transport: %s", d->mountpoint, transport.text);
+}
+
 /* Called by the thread that answers the kernel's first request. */
 static void on_ready(void *arg)
 {
 	struct daemon *d = arg;
 	int err;
 
+	if (!d->options.foreground)
+		log_to_syslog();
+	report_transport(d);
 	if (d->options.foreground)
 		return;
-	log_to_syslog();
 	err = daemonize_ready(&d->daemonize);
 	if (err < 0)
 		log_error("/dev/null: %s", strerror(-err));
+}
+
+/* Why the transport has ended. */
+static void report_end(const struct daemon *d, int err)
+{
+	struct diag transport = { "" };
+
+	d->fs.transport->describe(&transport);
+	if (err == -EOPNOTSUPP)
+		log_error("option io_uring=on: all there is is %s", transport.text);
+	else
+		log_error("%s: the connection to the kernel failed: %s", d->mountpoint,
+			  strerror(-err));
 }
 
 /* Serves until the end of the mount, and unmounts. */
@@ -161,6 +206,7 @@ static int serve(struct daemon *d)
 		err = fs->transport->run(fs->session);
 		signals_end(&d->signals);
 	}
+	workers_end(&fs->workers);
 	open_files_stop(&fs->files);
 	/* After a signal the mount is still there.  When it is gone, all is on disk. */
 	if (atomic_load(&d->signals.received) != 0)
@@ -173,7 +219,7 @@ static int serve(struct daemon *d)
 			   d->mountpoint, dropped);
 	if (err == 0)
 		return EXIT_CODE_OK;
-	log_error("%s: the connection to the kernel failed: %s", d->mountpoint, strerror(-err));
+	report_end(d, err);
 	return EXIT_CODE_SYSTEM;
 }
 
@@ -203,7 +249,6 @@ static int mount_and_serve(struct daemon *d)
 	int code, close_code, err;
 
 	fs->options = &d->options;
-	fs->transport = &transport_classic;
 	fs->datadir = d->datadir;
 	fs->mountpoint = d->mountpoint;
 	fs->uid = getuid();
@@ -212,14 +257,21 @@ static int mount_and_serve(struct daemon *d)
 	fs->on_ready_arg = d;
 	(void)clock_gettime(CLOCK_REALTIME, &fs->mounted_at); /* cannot fail */
 
-	code = open_store(d);
+	code = choose_transport(d);
 	if (code != EXIT_CODE_OK)
 		return code;
+	code = open_store(d);
+	if (code != EXIT_CODE_OK) {
+		transport_uring_discard();
+		return code;
+	}
 	err = session_start(fs, &diag);
 	if (err == 0) {
 		init_files(fs);
+		workers_init(&fs->workers);
 		code = serve(d);
 	} else {
+		transport_uring_discard();
 		log_error("%s", diag.text);
 		code = err == -EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_SYSTEM;
 	}

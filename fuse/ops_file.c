@@ -215,6 +215,32 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
 }
 
+/* A file whose pages the kernel is to drop. */
+struct stale {
+	struct fs *fs;
+	fuse_ino_t ino;
+};
+
+static void drop_pages(void *arg)
+{
+	struct stale *s = arg;
+
+	(void)fuse_lowlevel_notify_inval_inode(s->fs->session, s->ino, 0, 0);
+	free(s);
+}
+
+/* The kernel waits for pages that it is reading, and the request for those may be in the queue of
+ * this thread. */
+static void drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino)
+{
+	struct stale *s = malloc(sizeof(*s));
+
+	if (s != NULL)
+		*s = (struct stale){ .fs = fs, .ino = ino };
+	if (s == NULL || !workers_run(&fs->workers, drop_pages, s))
+		free(s); /* they are stale until they are dropped for lack of memory */
+}
+
 /* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a
  * file that was only created or truncated. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -234,5 +260,5 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	/* close(2) has reported it.  The kernel still has the lost value in its page cache. */
 	log_error("a value was not committed and is lost: %s", strerror(-err));
-	(void)fuse_lowlevel_notify_inval_inode(fs->session, ino, 0, 0);
+	drop_pages_elsewhere(fs, ino);
 }

@@ -67,7 +67,35 @@ static void unit_text(const struct unit *units, size_t unit_count, int64_t value
 		       units[i].suffix);
 }
 
-static const char *const loss_words[] = { "refuse", "accept" };
+/* The words of the kinds that have some, by value. */
+struct words {
+	const char *const *words;
+	size_t count;
+};
+
+static struct words words_of(enum option_kind kind)
+{
+	static const char *const loss[] = { "refuse", "accept" };
+	static const char *const wanted[] = {
+		[OPTION_AUTO] = "auto",
+		[OPTION_ON] = "on",
+		[OPTION_OFF] = "off",
+	};
+
+	switch (kind) {
+	case OPTION_LOSS:
+		return (struct words){ loss, ARRAY_SIZE(loss) };
+	case OPTION_WANTED:
+		return (struct words){ wanted, ARRAY_SIZE(wanted) };
+	case OPTION_DURATION:
+	case OPTION_SIZE:
+	case OPTION_ID:
+	case OPTION_MODE:
+	case OPTION_TIME:
+		break;
+	}
+	return (struct words){ NULL, 0 };
+}
 
 const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES])
 {
@@ -93,7 +121,8 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 		(void)snprintf(buf, OPTION_TEXT_BYTES, "%#" PRIo64, (uint64_t)value);
 		break;
 	case OPTION_LOSS:
-		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", loss_words[value]);
+	case OPTION_WANTED:
+		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", words_of(kind).words[value]);
 		break;
 	case OPTION_TIME:
 		if (value == 0)
@@ -108,10 +137,14 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 const char *options_range_text(const struct option_row *row, char buf[OPTION_RANGE_BYTES])
 {
 	char min[OPTION_TEXT_BYTES], max[OPTION_TEXT_BYTES];
+	struct words words = words_of(row->kind);
 	bool duration = row->kind == OPTION_DURATION;
+	size_t n = 0;
 
-	if (row->kind == OPTION_LOSS) {
-		(void)snprintf(buf, OPTION_RANGE_BYTES, "%s, %s", loss_words[0], loss_words[1]);
+	if (words.count > 0) {
+		for (size_t i = 0; i < words.count; i++)
+			n += (size_t)snprintf(buf + n, OPTION_RANGE_BYTES - n, "%s%s",
+					      i == 0 ? "" : ", ", words.words[i]);
 		return buf;
 	}
 	if (row->kind == OPTION_TIME) {
@@ -178,6 +211,17 @@ static bool parse_time(const char *text, int64_t *ret)
 	return true;
 }
 
+static bool parse_word(struct words words, const char *text, int64_t *ret)
+{
+	for (size_t i = 0; i < words.count; i++) {
+		if (strcmp(text, words.words[i]) == 0) {
+			*ret = (int64_t)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool parse_value(const struct option_row *row, const char *text, int64_t *ret)
 {
 	const char *end;
@@ -202,8 +246,8 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 		ok = parse_digits(text, 8, &value, &end) && *end == '\0';
 		break;
 	case OPTION_LOSS:
-		value = strcmp(text, loss_words[1]) == 0;
-		ok = value == 1 || strcmp(text, loss_words[0]) == 0;
+	case OPTION_WANTED:
+		ok = parse_word(words_of(row->kind), text, &value);
 		break;
 	case OPTION_TIME:
 		return parse_time(text, ret);
@@ -228,6 +272,7 @@ static const char *unit_hint(enum option_kind kind)
 	case OPTION_ID:
 	case OPTION_LOSS:
 	case OPTION_TIME:
+	case OPTION_WANTED:
 		break;
 	}
 	return "";

@@ -23,6 +23,13 @@ enum option_kind {
 	OPTION_MODE,	 /* permission bits, octal */
 	OPTION_LOSS,	 /* what a loss is met with: "refuse" (0) or "accept" (1) */
 	OPTION_TIME,	 /* ns since the epoch, as timestamp_parse_human() reads it; 0: "off" */
+	OPTION_WANTED,	 /* enum option_wanted: "auto", "on" or "off" */
+};
+
+enum option_wanted {
+	OPTION_AUTO, /* if it can be had */
+	OPTION_ON,   /* or nothing */
+	OPTION_OFF,
 };
 
 #define OPTION_OWN_ID (-1) /* uid, gid: those of the daemon */
@@ -46,6 +53,9 @@ enum option_kind {
 	  "accept: mount also when files of the log are missing, without what was in them")        \
 	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \
 	  "mounts the store read-only as it was at this time, also while it is mounted elsewhere") \
+	X(io_uring, OPTION_WANTED, OPTION_AUTO, OPTION_AUTO, OPTION_OFF,                           \
+	  "requests come by io_uring, which is faster; auto: if the kernel offers it, on: or do "  \
+	  "not mount")                                                                             \
 	X(uid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
 	  "owner of files and directories that have no other in the log")                          \
 	X(gid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \

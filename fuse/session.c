@@ -121,7 +121,7 @@ int session_start(struct fs *fs, struct diag *diag)
 	else if (fuse_session_mount(fs->session, fs->mountpoint) < 0)
 		err = -EIO;
 	else
-		err = init_reply_extend(fs->session);
+		err = init_reply_extend(fs->session, fs->transport, fs->on_ready, fs->on_ready_arg);
 	capture_end(&capture, &libfuse_text, &why);
 	if (err == 0)
 		return 0;

@@ -73,6 +73,7 @@ static void print_recovery(FILE *f, const struct log_recovery *r)
 
 int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 {
+	struct diag transport = { "" };
 	struct store_stats stats;
 	char *text = NULL;
 	size_t bytes = 0;
@@ -85,7 +86,8 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "version: %s\n", FREYJAFS_VERSION);
 	fprintf(f, "datadir: %s\n", fs->datadir);
 	fprintf(f, "mountpoint: %s\n", fs->mountpoint);
-	fprintf(f, "transport: %s\n", fs->transport->name);
+	fs->transport->describe(&transport);
+	fprintf(f, "transport: %s\n", transport.text);
 	print_log(f, &stats.log);
 	fprintf(f, "files: %" PRIu64 "\n", stats.files);
 	fprintf(f, "directories: %" PRIu64 "\n", stats.directories);

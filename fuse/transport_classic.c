@@ -19,6 +19,8 @@
 static pthread_t runner; /* the thread in run(); valid while 'running' */
 static atomic_bool running;
 
+static struct diag because; /* why nothing better serves; "" if nothing better was wanted */
+
 static void ignore_signal(int signal_number)
 {
 }
@@ -70,8 +72,21 @@ static void classic_stop(struct fuse_session *se)
 		(void)pthread_kill(runner, SIGUSR1); /* the thread exists: it is the main one */
 }
 
+void transport_classic_because(const char *why)
+{
+	(void)diag_set(&because, 0, "%s", why);
+}
+
+static void classic_describe(struct diag *ret)
+{
+	if (because.text[0] == '\0')
+		(void)diag_set(ret, 0, "classic");
+	else
+		(void)diag_set(ret, 0, "classic (%s)", because.text);
+}
+
 const struct transport transport_classic = {
-	.name = "classic",
 	.run = classic_run,
 	.stop = classic_stop,
+	.describe = classic_describe,
 };

@@ -11,7 +11,8 @@
 #	# also: CONFIG...			besides the gcc build, where every test runs
 #
 # By hand: BUILD=build/gcc tests/mounted/NAME.  KEEP=1 keeps the work directory of a test that
-# passes.
+# passes.  FREYJAFS_TEST_OPTIONS=io_uring=on gives the daemon that option, unless the test sets it
+# itself.
 set -Eeuo pipefail
 export LC_ALL=C.UTF-8
 
@@ -35,6 +36,7 @@ mnt=$work/mnt
 keys=$mnt/keys
 daemon_log=$work/daemon.log
 daemon_pid=
+daemon_prefix=() # what the daemon is started with, such as env A=B
 expected_log=()
 cleanups=()
 mkdir "$mnt"
@@ -153,6 +155,23 @@ trap finish EXIT
 trap 'exit 143' INT TERM
 trap 'echo "FAILED: ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
 
+uring_switch=/sys/module/fuse/parameters/enable_uring
+
+# The test needs FUSE over io_uring.  Root turns it on for the time of the test.
+need_uring()
+{
+	local was
+
+	grep -q io_uring_submit "$freyjafs" || skip "built without liburing"
+	[ -e "$uring_switch" ] || skip "this kernel has no FUSE over io_uring"
+	was=$(cat "$uring_switch")
+	[ "$was" != Y ] || return 0
+	if ! { echo Y >"$uring_switch"; } 2>/dev/null; then
+		skip "FUSE over io_uring is off, and cannot be turned on from here"
+	fi
+	at_end "echo '$was' >'$uring_switch'"
+}
+
 # --- the store under test ---
 
 # Starts the daemon on $data and $mnt, or fails the test.  Arguments go to the daemon.
@@ -165,7 +184,8 @@ mount_store()
 # Starts the daemon and does not wait for anything.
 start_daemon()
 {
-	"$freyjafs" "$data" "$mnt" -f "$@" >>"$daemon_log" 2>&1 </dev/null &
+	"${daemon_prefix[@]}" "$freyjafs" "$data" "$mnt" -f -o "${FREYJAFS_TEST_OPTIONS-}" "$@" \
+		>>"$daemon_log" 2>&1 </dev/null &
 	daemon_pid=$!
 }
 

@@ -105,6 +105,19 @@ static const struct value_case {
 	{ "at=2026-11-24T12:00:00", "at", REFUSED },
 	{ "at=2026-02-29T12:00:00Z", "at", REFUSED },
 	{ "at=1h", "at", REFUSED },
+	{ "missing_segments=refuse", "missing_segments", 0 },
+	{ "missing_segments=accept", "missing_segments", 1 },
+	{ "missing_segments=auto", "missing_segments", REFUSED },
+	{ "io_uring=auto", "io_uring", OPTION_AUTO },
+	{ "io_uring=on", "io_uring", OPTION_ON },
+	{ "io_uring=off", "io_uring", OPTION_OFF },
+	{ "io_uring", "io_uring", REFUSED },
+	{ "io_uring=", "io_uring", REFUSED },
+	{ "io_uring=o", "io_uring", REFUSED },
+	{ "io_uring=ON", "io_uring", REFUSED },
+	{ "io_uring=onn", "io_uring", REFUSED },
+	{ "io_uring=1", "io_uring", REFUSED },
+	{ "io_uring=yes", "io_uring", REFUSED },
 };
 
 static const struct option_row *find_row(const char *name)
