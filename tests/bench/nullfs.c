@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A filesystem that does nothing: the most that any daemon behind the classic FUSE transport can
- * reach.  Files can be created and written; their bytes are dropped.  All it remembers is a number
+/* A filesystem that does nothing: the most that any daemon behind the same transport can reach.
+ * Files can be created and written; their bytes are dropped.  All it remembers is a number
  * for each name, because the kernel may ask for one again.
  *
- *   nullfs [-f] MOUNTPOINT [-o FUSE options]
+ *   nullfs [-f] MOUNTPOINT [-o io_uring=on|off,FUSE options]
  *
- * It takes the same requests with the same caching and session settings as freyjafs, so that the
- * kernel asks it the same questions. */
+ * The transports are freyjafs' own.  It takes the same requests with the same caching and session
+ * settings as freyjafs, so that the kernel asks it the same questions. */
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
-#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "fuse/init_reply.h"
+#include "fuse/transport.h"
 
 #define NULLFS_TIMEOUT_S      86400.0		    /* nobody else changes the names */
 #define NULLFS_DIRECTORY_BIT  ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */
@@ -236,55 +238,98 @@ static const struct fuse_lowlevel_ops null_ops = {
 	.fsyncdir = null_fsync,
 };
 
-static int serve(struct fuse_session *session, const struct fuse_cmdline_opts *opts)
-{
-	struct fuse_loop_config *config;
-	int result = 1;
+/* --- the program --- */
 
-	if (fuse_set_signal_handlers(session) != 0)
+static struct nullfs_options {
+	int io_uring; /* on, not auto: what is measured should be what was asked for */
+	char *mountpoint;
+} options;
+
+static const struct fuse_opt option_rows[] = {
+	{ "io_uring=on", offsetof(struct nullfs_options, io_uring), 1 },
+	{ "io_uring=off", offsetof(struct nullfs_options, io_uring), 0 },
+	FUSE_OPT_END,
+};
+
+static const struct transport *transport;
+static struct fuse_session *session;
+static sigset_t signals; /* that end it */
+
+static void block_signals(void)
+{
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigaddset(&signals, SIGUSR1); /* for the transport alone */
+	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	(void)sigdelset(&signals, SIGUSR1);
+}
+
+static int take_argument(void *data, const char *arg, int key, struct fuse_args *out)
+{
+	if (key != FUSE_OPT_KEY_NONOPT || options.mountpoint != NULL)
+		return strcmp(arg, "-f") == 0 ? 0 : 1; /* it always is in the foreground */
+	options.mountpoint = strdup(arg);
+	return options.mountpoint == NULL ? -1 : 0;
+}
+
+static void *await_signal(void *arg)
+{
+	int number;
+
+	(void)sigwait(arg, &number);
+	transport->stop(session);
+	return NULL;
+}
+
+static int serve(void)
+{
+	pthread_t waiter;
+	int err;
+
+	if (pthread_create(&waiter, NULL, await_signal, &signals) != 0)
 		return 1;
-	if (fuse_session_mount(session, opts->mountpoint) != 0)
-		goto out_signals;
-	if (init_reply_extend(session) != 0)
-		goto out_mount;
-	if (fuse_daemonize(opts->foreground) != 0)
-		goto out_mount;
-	config = fuse_loop_cfg_create();
-	fuse_loop_cfg_set_clone_fd(config, (unsigned int)opts->clone_fd);
-	fuse_loop_cfg_set_max_threads(config, opts->max_threads);
-	if (opts->max_idle_threads != UINT_MAX)
-		fuse_loop_cfg_set_idle_threads(config, opts->max_idle_threads);
-	result = fuse_session_loop_mt(session, config) == 0 ? 0 : 1;
-	fuse_loop_cfg_destroy(config);
-out_mount:
+	if (fuse_session_mount(session, options.mountpoint) != 0)
+		return 1;
+	err = init_reply_extend(session, transport, NULL, NULL);
+	if (err == 0)
+		err = transport->run(session);
 	fuse_session_unmount(session);
-out_signals:
-	fuse_remove_signal_handlers(session);
-	return result;
+	(void)pthread_kill(waiter, SIGTERM);
+	(void)pthread_join(waiter, NULL);
+	return err == 0 ? 0 : 1;
+}
+
+static int choose_transport(void)
+{
+	struct diag why = { "" };
+
+	transport = options.io_uring ? &transport_uring : &transport_classic;
+	if (!options.io_uring || transport_uring_prepare(true, &why) == 0)
+		return 0;
+	(void)fprintf(stderr, "nullfs: io_uring: %s\n", why.text);
+	return 1;
 }
 
 int main(int argc, char **argv)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
-	struct fuse_cmdline_opts opts;
-	struct fuse_session *session;
 	int result = 1;
 
-	if (fuse_parse_cmdline(&args, &opts) != 0)
+	block_signals();
+	if (fuse_opt_parse(&args, &options, option_rows, take_argument) != 0)
 		return 1;
-	if (opts.show_help || !opts.mountpoint) {
-		(void)printf("Usage: nullfs [-f] MOUNTPOINT [-o FUSE options]\n");
-		fuse_cmdline_help();
-		result = opts.show_help ? 0 : 1;
+	if (options.mountpoint == NULL) {
+		(void)printf("Usage: nullfs [-f] MOUNTPOINT [-o io_uring=on|off,FUSE options]\n");
 		goto out;
 	}
 	session = fuse_session_new(&args, &null_ops, sizeof(null_ops), NULL);
-	if (session) {
-		result = serve(session, &opts);
+	if (session && choose_transport() == 0)
+		result = serve();
+	if (session)
 		fuse_session_destroy(session);
-	}
 out:
-	free(opts.mountpoint);
+	free(options.mountpoint);
 	fuse_opt_free_args(&args);
 	return result;
 }
