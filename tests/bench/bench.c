@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 atomic_bool bench_stop_flag;
 static atomic_uint threads_running;
@@ -33,7 +34,7 @@ void bench_die(int err, const char *fmt, ...)
 	if (err != 0)
 		(void)fprintf(stderr, ": %s", strerror(err));
 	(void)fputc('\n', stderr);
-	exit(1);
+	_exit(1); /* the other threads are still at work */
 }
 
 double bench_seconds(void)
@@ -42,6 +43,27 @@ double bench_seconds(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* xorshift64* */
+uint64_t bench_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * UINT64_C(0x2545f4914f6cdd1d) >> 8;
+}
+
+uint8_t *bench_random_bytes(size_t bytes)
+{
+	uint8_t *data = malloc(bytes);
+	uint64_t state = 1;
+
+	if (!data)
+		bench_die(0, "out of memory");
+	for (size_t i = 0; i < bytes; i++)
+		data[i] = (uint8_t)bench_random(&state);
+	return data;
 }
 
 uint64_t bench_parse_size(const char *text)

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "codec/compiler.h"
@@ -16,6 +17,12 @@ void bench_die(int err, const char *fmt, ...) PRINTF_LIKE(2, 3) __attribute__((n
 
 /* Seconds on the monotonic clock. */
 double bench_seconds(void);
+
+/* The next of a sequence of random numbers, the same in each run; 'state' is any number but 0. */
+uint64_t bench_random(uint64_t *state);
+
+/* Bytes that do not compress, the same in each run.  The caller frees them. */
+uint8_t *bench_random_bytes(size_t bytes);
 
 /* Reads a number with an optional suffix K, M or G (powers of 1024); dies on anything else. */
 uint64_t bench_parse_size(const char *text);

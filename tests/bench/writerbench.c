@@ -164,12 +164,7 @@ static void prepare(struct run *run, uint64_t bytes_max)
 	size_t pool_bytes = (size_t)run->config.value_bytes + VALUE_SLACK_BYTES;
 
 	run->calls_max = bytes_max / call_bytes / run->config.threads + 1;
-	run->pool = malloc(pool_bytes);
-	if (!run->pool)
-		bench_die(0, "out of memory");
-	srandom(1);
-	for (size_t i = 0; i < pool_bytes; i++)
-		run->pool[i] = (uint8_t)(random() >> 8);
+	run->pool = bench_random_bytes(pool_bytes);
 }
 
 /* One option of the command line; returns false after --help and --list. */
