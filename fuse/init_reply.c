@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "fuse/request.h"
 #include "fuse/uring_abi.h"
 
 /* One session a process, and INIT comes once, before anything else.  All but the atomic is written
@@ -27,6 +28,8 @@ static ssize_t read_request(int fd, void *buf, size_t buf_bytes, void *userdata)
 	const struct fuse_in_header *in = buf;
 	const struct fuse_init_in *body = (const struct fuse_init_in *)(in + 1);
 
+	if (n > 0)
+		request_translate(buf, (size_t)n);
 	/* flags is the last field that every kernel sends */
 	if (n < (ssize_t)(sizeof(*in) + FIELD_END(struct fuse_init_in, flags)) ||
 	    in->opcode != FUSE_INIT)

@@ -34,6 +34,7 @@ void open_file_lock(struct open_file *of)
 	store_getattr(of->store, of->node, &attr);
 	if (attr.committed)
 		return;
+	of->unnamed = attr.link_count == 0;
 	of->pending = (struct pending){ .active = true,
 					.dirty = true,
 					.awaits_content = true,
@@ -198,7 +199,7 @@ int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t of
 	err = write_locked(of, buf, n, offset);
 	if (err < 0)
 		end_unchanged_locked(of);
-	else if (appends)
+	else if (appends && !of->unnamed)
 		open_files_append_begins(of);
 	open_file_unlock(of);
 	return err;
@@ -298,6 +299,8 @@ int open_file_commit_locked(struct open_file *of)
 	uint64_t end;
 	int err;
 
+	if (of->unnamed)
+		return 0;
 	err = file_content_commit(&c, &end);
 	if (err < 0)
 		return err;
@@ -329,6 +332,31 @@ int open_file_flush(struct open_file *of, uint64_t *ret_end)
 int open_file_commit(struct open_file *of, uint64_t *ret_end)
 {
 	return commit(of, true, ret_end);
+}
+
+int open_file_give_name(struct open_file *of, struct node *dir, const char *name, uint64_t *ret_end)
+{
+	size_t name_bytes = strlen(name);
+	uint64_t end;
+	int err;
+
+	open_file_lock(of);
+	err = of->unnamed ? store_give_name(of->store, of->node, dir, name, name_bytes) : -ENOENT;
+	if (err == 0) {
+		of->unnamed = false;
+		of->pending.changed_at = now(); /* a link changes the ctime, and not the mtime */
+		of->pending.shown = true;
+		err = open_file_commit_locked(of);
+		if (err == 0) {
+			*ret_end = of->commit_end;
+		} else {
+			/* It is not in the log, so nothing can go wrong. */
+			(void)!store_unlink(of->store, dir, name, name_bytes, &end);
+			of->unnamed = true;
+		}
+	}
+	open_file_unlock(of);
+	return err;
 }
 
 int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)

@@ -102,6 +102,11 @@ int open_file_flush(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
 /* Commits if dirty.  Stores where the newest commit of this file ends in the log (0: none since it
  * was opened).  After a failure the value stays dirty, for another attempt. */
 int open_file_commit(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
+/* Gives a file that store_create_unnamed() has made its first name, and commits it, or changes
+ * nothing. Stores as open_file_commit().  As store_give_name(), and what a commit can fail with;
+ * -ENOENT: not such a file. */
+int open_file_give_name(struct open_file *of, struct node *dir, const char *name,
+			uint64_t *ret_end) WARN_UNUSED;
 /* truncate(2) without a handle: truncates and commits, with the attributes in 'set', or does
  * nothing. */
 int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,

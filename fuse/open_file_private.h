@@ -35,8 +35,9 @@ struct open_file {
 	/* Held over the commit and the loading of the value, so across system calls; never across
 	 * a wait for durability, and never across a reply. */
 	struct mutex lock;
-	size_t handles GUARDED;		/* by lock; open ones; each has a reference */
-	bool ready GUARDED;		/* by lock; the state of the node was looked at */
+	size_t handles GUARDED; /* by lock; open ones; each has a reference */
+	bool ready GUARDED;	/* by lock; the state of the node was looked at */
+	bool unnamed GUARDED;	/* by lock; no name yet: nothing is committed, it stays dirty */
 	struct pending pending GUARDED; /* by lock */
 	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
 

@@ -34,7 +34,7 @@ size_t open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
 	HASH_ITER (hh, f->by_node, of, next) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
 		HASH_DEL(f->by_node, of);
-		dirty += of->pending.dirty;
+		dirty += of->pending.dirty && !of->unnamed;
 		open_file_free(of);
 	}
 	budget_destroy(&f->budget);

@@ -31,7 +31,9 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
  * pinned. */
 int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		  struct node **ret) WARN_UNUSED;
-/* Takes it back, and the pin. */
+/* The same without a name. */
+int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret) WARN_UNUSED;
+/* Takes it back, and the pin.  'name' is REQUEST_UNNAMED if it has none. */
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n);
 
 /* ops_xattr.c */

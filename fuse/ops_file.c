@@ -11,6 +11,7 @@
 #include "fuse/log.h"
 #include "fuse/privileges.h"
 #include "fuse/reply.h"
+#include "fuse/request.h"
 #include "fuse/virtual.h"
 
 /* A bit that no address has.  Not every request brings the flags of open(2) along. */
@@ -56,7 +57,7 @@ static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
 }
 
 /* Replies: create, err.  The file is in the log when it is closed (or synced), with what was
- * written by then. */
+ * written by then; one without a name, when it is linked. */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
@@ -65,7 +66,10 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct node *n;
 	int err;
 
-	err = ops_make_file(req, parent, name, mode, &n);
+	if (strcmp(name, REQUEST_UNNAMED) == 0)
+		err = ops_make_unnamed(req, parent, mode, &n);
+	else
+		err = ops_make_file(req, parent, name, mode, &n);
 	if (err < 0) {
 		reply_err(req, err);
 		return;

@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "fuse/reply.h"
+#include "fuse/request.h"
 
 /* Who a new node belongs to: in a setgid directory, to the group of the directory. */
 static void new_owner(fuse_req_t req, struct node *dir, uint32_t *ret_uid, uint32_t *ret_gid,
@@ -34,13 +35,26 @@ int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 			    uid, gid, ret, NULL);
 }
 
+int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret)
+{
+	uint32_t uid, gid;
+	mode_t dir_mode;
+
+	if (fs_is_virtual(parent))
+		return -EPERM;
+	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
+	return store_create_unnamed(fs_of(req)->store, fs_node(parent), mode & 07777, uid, gid,
+				    ret);
+}
+
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
 {
 	struct fs *fs = fs_of(req);
 	uint64_t end;
 
 	/* It is not in the log, so nothing can go wrong. */
-	(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
+	if (strcmp(name, REQUEST_UNNAMED) != 0)
+		(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
 	fs_unpin(fs, fs_ino(n), 1);
 }
 
@@ -111,6 +125,35 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	reply_new(req, err, n, end);
 }
 
+/* Its value is with its handles, so without one there is nothing to link. */
+static int give_name(struct fs *fs, struct node *n, struct node *dir, const char *name,
+		     uint64_t *ret_end)
+{
+	struct open_file *of = open_files_find(&fs->files, n);
+	int err;
+
+	if (of == NULL)
+		return -ENOENT;
+	err = open_file_give_name(of, dir, name, ret_end);
+	open_files_put(&fs->files, of);
+	return err;
+}
+
+static int make_link(struct fs *fs, struct node *n, struct node *dir, const char *name,
+		     uint64_t *ret_end)
+{
+	struct store_attr attr;
+	int err;
+
+	store_getattr(fs->store, n, &attr);
+	if (attr.link_count == 0) /* the kernel lets only those of O_TMPFILE through */
+		return give_name(fs, n, dir, name, ret_end);
+	err = open_files_commit(&fs->files, n, ret_end); /* the log can only link what it has */
+	if (err < 0)
+		return err;
+	return store_link(fs->store, n, dir, name, strlen(name), ret_end);
+}
+
 /* Replies: entry, err. */
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
@@ -120,11 +163,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	int err = -EPERM;
 
 	if (!fs_is_virtual(ino) && !fs_is_virtual(new_parent))
-		err = open_files_commit(&fs->files, n,
-					&end); /* the log can only link what it has */
-	if (err == 0)
-		err = store_link(fs->store, n, fs_node(new_parent), new_name, strlen(new_name),
-				 &end);
+		err = make_link(fs, n, fs_node(new_parent), new_name, &end);
 	if (err == 0)
 		store_pin(fs->store, n); /* the kernel looks it up with this reply */
 	reply_new(req, err, n, end);

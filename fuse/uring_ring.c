@@ -10,6 +10,8 @@
 
 #include <fuse_lowlevel.h>
 
+#include "fuse/request.h"
+
 /* What the thread is working on. */
 struct current {
 	struct ring *ring;
@@ -264,6 +266,7 @@ static void serve_request(struct ring *r, struct fuse_session *se, struct ring_s
 		commit(r, s);
 		return;
 	}
+	request_translate(buf.mem, buf.size);
 	current.slot = s;
 	current.replied = false;
 	atomic_store(s->unanswered, s->entry.unique);

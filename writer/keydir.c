@@ -358,6 +358,23 @@ bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, co
 	return true;
 }
 
+int keydir_give_ino(struct keydir *k, struct node *n, const struct node *dir)
+{
+	uint64_t ino;
+	int err = keydir_prepare(k, n);
+
+	if (err < 0)
+		return err;
+	keydir_write_lock(k);
+	/* No name is like the bytes of an address, which have a NUL in them. */
+	ino = ino_of_path(k, dir, (const char *)&n, sizeof(n));
+	while (ino < INO_FIRST || number_set_has(&k->given, ino))
+		ino++;
+	keydir_set_ino(k, n, ino);
+	keydir_write_unlock(k);
+	return 0;
+}
+
 /* --- nodes --- */
 
 static const mode_t type_bits[] = {

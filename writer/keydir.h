@@ -248,6 +248,9 @@ bool keydir_ino_is_given(const struct node *n);
  * node has the one of that path.  Says whether it did. */
 bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, const char *name,
 		    size_t name_bytes);
+/* Gives 'n', which has no name and would get one in 'dir', a number that it keeps whatever its name
+ * will be.  -ENOMEM. */
+int keydir_give_ino(struct keydir *k, struct node *n, const struct node *dir) WARN_UNUSED;
 
 /* Makes a node without a name.  Freed by keydir_node_free() unless it is linked. */
 struct node *keydir_node_new(struct keydir *k, mode_t type);

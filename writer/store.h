@@ -122,6 +122,16 @@ int store_create(struct store *s, struct node *dir, const char *name, size_t nam
 		 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret,
 		 struct store_attr *ret_attr) WARN_UNUSED;
 
+/* O_TMPFILE: makes a file without a name, which nobody finds and a crash takes; it goes with its
+ * last pin.  'dir' is where it would be.  -ENOENT, -ENOTDIR, -EIO. */
+int store_create_unnamed(struct store *s, struct node *dir, mode_t mode, uint32_t uid, uint32_t gid,
+			 struct node **ret) WARN_UNUSED;
+/* Gives it a name, after which it is as store_create() had made it: store_commit() brings it into
+ * the log, and store_unlink() takes the name back if that fails.  -EEXIST, -ENOENT, -ENAMETOOLONG,
+ * -ENOTDIR, -EIO; -EINVAL: it is not such a file (any more). */
+int store_give_name(struct store *s, struct node *n, struct node *dir, const char *name,
+		    size_t name_bytes) WARN_UNUSED;
+
 int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
 		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
 		uint64_t *ret_end) WARN_UNUSED;

@@ -103,11 +103,10 @@ static bool is_poisoned(struct store *s)
 	return stats.poison < 0;
 }
 
-static int create_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-			 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret)
+/* Checks that a file can get that name and that its record will have room for the path. */
+static int check_new_file(struct store *s, struct node *dir, const char *name, size_t name_bytes)
 	REQUIRES(s->commit_lock)
 {
-	struct dentry *d = NULL;
 	int err;
 
 	if (is_poisoned(s))
@@ -116,8 +115,17 @@ static int create_locked(struct store *s, struct node *dir, const char *name, si
 	if (err < 0)
 		return err;
 	commit_begin(s);
-	err = commit_add_plain(s, dir, name, name_bytes, NULL, 0,
-			       0); /* only to see that the path fits */
+	return commit_add_plain(s, dir, name, name_bytes, NULL, 0, 0);
+}
+
+static int create_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+			 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret)
+	REQUIRES(s->commit_lock)
+{
+	struct dentry *d = NULL;
+	int err;
+
+	err = check_new_file(s, dir, name, name_bytes);
 	if (err == 0)
 		err = prepare(s, dir, name, name_bytes, S_IFREG | (mode & META_MODE_BITS), uid, gid,
 			      ret, &d);
@@ -143,6 +151,75 @@ int store_create(struct store *s, struct node *dir, const char *name, size_t nam
 	if (ret_attr != NULL)
 		keydir_getattr(s->keydir, n, ret_attr);
 	return 0;
+}
+
+/* --- files without a name --- */
+
+static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode, uint32_t uid,
+				 uint32_t gid, struct node **ret) REQUIRES(s->commit_lock)
+{
+	struct node *n;
+	int err = is_poisoned(s) ? -EIO : check_dir(s, dir, 0);
+
+	if (err < 0)
+		return err;
+	n = keydir_node_new(s->keydir, S_IFREG);
+	if (n == NULL)
+		return -ENOMEM;
+	n->mode = S_IFREG | (mode & META_MODE_BITS);
+	n->uid = uid;
+	n->gid = gid;
+	keydir_touch(n, (int64_t)s->io->ops->now_ns(s->io));
+	atomic_store(&n->pins, 1);
+	err = keydir_give_ino(s->keydir, n, dir);
+	if (err < 0) {
+		keydir_node_free(s->keydir, n);
+		return err;
+	}
+	*ret = n;
+	return 0;
+}
+
+int store_create_unnamed(struct store *s, struct node *dir, mode_t mode, uint32_t uid, uint32_t gid,
+			 struct node **ret)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = create_unnamed_locked(s, dir, mode, uid, gid, ret);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+static int give_name_locked(struct store *s, struct node *n, struct node *dir, const char *name,
+			    size_t name_bytes) REQUIRES(s->commit_lock)
+{
+	struct dentry *d;
+	int err;
+
+	if (!node_is_file(n) || n->committed || !keydir_is_gone(s->keydir, n))
+		return -EINVAL;
+	err = check_new_file(s, dir, name, name_bytes);
+	if (err < 0)
+		return err;
+	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	if (d == NULL)
+		return -ENOMEM;
+	keydir_write_lock(s->keydir);
+	keydir_link(s->keydir, d, n, (int64_t)s->io->ops->now_ns(s->io));
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+int store_give_name(struct store *s, struct node *n, struct node *dir, const char *name,
+		    size_t name_bytes)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = give_name_locked(s, n, dir, name, name_bytes);
+	mutex_unlock(&s->commit_lock);
+	return err;
 }
 
 /* Gives a node that is not linked yet what makes it special. */

@@ -191,7 +191,7 @@ def removals():
     for use, call in (("write", lambda: os.write(fd, b"text")), ("read", lambda: os.pread(fd, 10, 0)),
                       ("truncate", lambda: os.ftruncate(fd, 100)), ("chmod", lambda: os.fchmod(fd, 0o601)),
                       ("chown", lambda: os.fchown(fd, 1, 2)), ("utimens", lambda: os.utime(fd, ns=(10**18, 10**18))),
-                      ("link", lambda: os.link(f"/proc/self/fd/{fd}", "again", follow_symlinks=True)),
+                      ("link", lambda: lab.link(f"/proc/self/fd/{fd}", "again")),
                       ("reopen", lambda: opened(f"/proc/self/fd/{fd}", os.O_RDWR)),
                       ("setxattr", lambda: os.setxattr(fd, "user.a", b"b"))):
         tell(f"a removed file {use}", call, look=(fd, "again"), times=(fd, "."))
@@ -290,18 +290,17 @@ def unnamed():
             print(f"{who} {bits:o}: {fd}")
             continue
         tell(f"{who} {bits:o}", os.write, fd, b"without a name", look=(fd, "in"), times=(fd, "in"))
-        tell("link", os.link, f"/proc/self/fd/{fd}", "in/named", look=(fd, "in/named", "in"), times=(fd, "in"),
-             follow_symlinks=True)
+        tell("link", lab.link, f"/proc/self/fd/{fd}", "in/named", look=(fd, "in/named", "in"), times=(fd, "in"))
         tell("read", lambda: os.pread(fd, 100, 0))
         tell("unlink", os.unlink, "in/named", look=(fd, "in"))
-        tell("link again", os.link, f"/proc/self/fd/{fd}", "in/named", look=(fd, "in"), follow_symlinks=True)
+        tell("link again", lab.link, f"/proc/self/fd/{fd}", "in/named", look=(fd, "in"))
         os.close(fd)
     fd = lab.outcome(lambda: os.open("in", os.O_RDWR | os.O_EXCL | TEMPORARY, 0o640))
     if not lab.failed(fd):
-        tell("exclusive", os.link, f"/proc/self/fd/{fd}", "in/named", look=(fd, "in"), follow_symlinks=True)
+        tell("exclusive", lab.link, f"/proc/self/fd/{fd}", "in/named", look=(fd, "in"))
         os.close(fd)
     remove("in", "file")
 
 
 SECTIONS = (renames, renames_odd, renamed_open, sticky, directories_moved, links, removals, mount_points,
-            made)
+            made, unnamed)

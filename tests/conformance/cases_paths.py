@@ -46,7 +46,7 @@ USES = {
     "mkreg": lambda p: os.mknod(p, stat.S_IFREG | 0o640),
     "symlink": lambda p: os.symlink("target.file", p),
     "link from": lambda p: os.link(p, "new.name", follow_symlinks=False),
-    "link follow": lambda p: os.link(p, "new.name"),
+    "link follow": lambda p: lab.link(p, "new.name"),
     "link to": lambda p: os.link("old.name", p),
     "rename from": lambda p: os.rename(p, "new.name"),
     "rename to": lambda p: os.rename("old.name", p),

@@ -189,6 +189,11 @@ def opened(path, flags, mode=0o666):
     os.close(os.open(path, flags | os.O_NONBLOCK, mode))
 
 
+def link(old, new, follow=True):
+    """linkat(2).  (Python's own does not follow when it says so.)"""
+    checked(LIBC.linkat(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), 0x400 if follow else 0))
+
+
 def renameat2(old, new, flags):
     checked(LIBC.renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags))
 

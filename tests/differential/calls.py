@@ -12,6 +12,7 @@ import hashlib
 import mmap
 import os
 import random
+import re
 import socket
 import stat
 import struct
@@ -410,7 +411,8 @@ class Side:
 
     def op_fd_path(self, number):
         root = os.readlink(f"/proc/self/fd/{self.root_fd}")
-        return os.path.relpath(os.readlink(f"/proc/self/fd/{self.fd(number)}"), root)
+        path = os.path.relpath(os.readlink(f"/proc/self/fd/{self.fd(number)}"), root)
+        return re.sub(r"(^|/)(#\d+)? \(deleted\)$", r"\1unnamed", path)  # O_TMPFILE
 
     # --- attributes ---
 

@@ -181,6 +181,10 @@ class Generator:
                                   (os.O_NOFOLLOW, 0.1), (os.O_DIRECTORY, 0.03)):
             if self.chance(probability):
                 flags |= flag
+        if self.chance(0.05):
+            return (self.rng.randrange(SLOTS), self.based(worker, self.path("dddf", 0.95)),
+                    self.rng.choice([os.O_RDWR, os.O_RDWR, os.O_WRONLY, os.O_RDONLY]) | os.O_TMPFILE
+                    | (os.O_EXCL if self.chance(0.2) else 0), self.mode())
         if not create and self.chance(0.25):
             path, flags = self.path("d"), os.O_RDONLY | os.O_DIRECTORY
         else:

@@ -424,6 +424,84 @@ static void test_directory_time_by_hand(void **state)
 	assert_true(ops_attr_ok(f->s, "d").mtime.tv_sec > 1234);
 }
 
+/* --- files without a name --- */
+
+static int give_name(struct store_fixture *f, struct node *n, const char *name)
+{
+	return store_give_name(f->s, n, store_root(f->s), name, strlen(name));
+}
+
+static void test_unnamed(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_stats before, after;
+	struct store_attr attr;
+	struct node *n, *other;
+	uint64_t end, ino, other_ino;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "taken", "1");
+	store_stats(f->s, &before);
+	assert_int_equal(store_create_unnamed(f->s, store_root(f->s), 02640, 7, 8, &n), 0);
+	assert_int_equal(store_create_unnamed(f->s, store_root(f->s), 0600, 7, 8, &other), 0);
+	store_getattr(f->s, n, &attr);
+	assert_int_equal(attr.link_count, 0);
+	assert_int_equal(attr.mode, S_IFREG | 02640);
+	assert_false(attr.committed);
+	ino = attr.ino;
+	store_getattr(f->s, other, &attr);
+	other_ino = attr.ino;
+	assert_true(ino != 0 && other_ino != 0 && other_ino != ino);
+	/* A commit goes nowhere, and no name is taken or odd. */
+	assert_int_equal(ops_commit(f->s, n, "value", NULL), 0);
+	assert_int_equal(store_link(f->s, n, store_root(f->s), "x", 1, &end), -ENOENT);
+	assert_int_equal(give_name(f, n, "taken"), -EEXIST);
+	store_stats(f->s, &after);
+	assert_int_equal(after.log.end_offset, before.log.end_offset);
+	assert_int_equal(after.files, before.files);
+	/* A name that is taken back leaves it as it was. */
+	assert_int_equal(give_name(f, n, "named"), 0);
+	assert_int_equal(give_name(f, n, "again"), -EINVAL);
+	assert_int_equal(ops_unlink(f->s, "named"), 0);
+	assert_int_equal(give_name(f, n, "named"), 0);
+	assert_int_equal(ops_commit(f->s, n, "value", NULL), 0);
+	attr = ops_attr_ok(f->s, "named");
+	assert_true(attr.ino == ino && attr.committed && attr.link_count == 1);
+	assert_int_equal(give_name(f, n, "more"), -EINVAL);
+	assert_int_equal(give_name(f, other, "other"), 0);
+	assert_int_equal(ops_commit(f->s, other, "", NULL), 0);
+	store_unpin(f->s, n, 1);
+	store_unpin(f->s, other, 1);
+	reopen_and_compare(f);
+	assert_tree(f->s, "d d, f named=value, f other=, f taken=1");
+	assert_true(ops_attr_ok(f->s, "other").ino == other_ino);
+	attr = ops_attr_ok(f->s, "named");
+	assert_true(attr.ino == ino);
+	assert_int_equal(attr.mode, S_IFREG | 02640);
+	assert_int_equal(attr.uid, 7);
+}
+
+static void test_unnamed_in_a_removed_directory(void **state)
+{
+	struct store_fixture *f = *state;
+	struct node *dir, *n;
+
+	fixture_open_store(f);
+	ops_mkdir_ok(f->s, "d");
+	ops_write_ok(f->s, "a", "1");
+	dir = ops_find_ok(f->s, "d");
+	assert_int_equal(store_create_unnamed(f->s, dir, 0600, 0, 0, &n), 0);
+	assert_int_equal(ops_rmdir(f->s, "d"), 0);
+	assert_int_equal(store_give_name(f->s, n, dir, "x", 1), -ENOENT);
+	store_unpin(f->s, n, 1);
+	assert_int_equal(store_create_unnamed(f->s, dir, 0600, 0, 0, &n), -ENOENT);
+	store_unpin(f->s, dir, 1);
+	dir = ops_find_ok(f->s, "a");
+	assert_int_equal(store_create_unnamed(f->s, dir, 0600, 0, 0, &n), -ENOTDIR);
+	store_unpin(f->s, dir, 1);
+}
+
 #define TEST(name, fn)                                                      \
 	{                                                                   \
 		name, fn, store_fixture_setup, store_fixture_teardown, NULL \
@@ -443,8 +521,11 @@ int main(void)
 		TEST("xattrs: limits", test_xattr_limits),
 		TEST("inode numbers stay over a reopen", test_inode_numbers_stay),
 		TEST("time of a directory, set by hand", test_directory_time_by_hand),
+		TEST("a file without a name", test_unnamed),
+		TEST("a file without a name and a directory that goes",
+		     test_unnamed_in_a_removed_directory),
 	};
-	size_t count = 11;
+	size_t count = 13;
 
 	for (size_t i = 0; i < ARRAY_SIZE(special_cases); i++)
 		tests[count++] = (struct CMUnitTest){ special_cases[i].name, test_special,
