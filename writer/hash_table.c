@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing, with the entries sorted by hash.  An entry belongs in the
  * slot that its hash is to all hashes as the slot is to all slots (its home), or as near behind it
- * as it gets.  So the whole array is in the order of the hashes, for any size of it, and can be
- * stretched in place: no power of two, no second table beside it.  Those at the end have nobody to
+ * as it gets.  So the whole array is in the order of the hashes, for any size of it: it need not be
+ * a power of two, and is moved to a larger one from front to back.  Those at the end have nobody to
  * wrap around to: there is a tail for them, whose last slot is always free.
  *
- * The table is in parts, so that stretching it is a matter of a part only. */
+ * The table is in parts, so that only one of them is there twice while it is moved, and nobody
+ * waits for all of it. */
 #include "writer/hash_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "writer/pages.h"
 
 #define ROOM_FIRST 16
 #define TAIL_FIRST 16
@@ -19,16 +22,14 @@
 #define LOAD_DEN 6
 #define GROW_DEN 5
 
+#define PAGE_BYTES_MAX	  ((size_t)64 * 1024) /* of any architecture */
+#define MAP_BYTES_MIN	  ((size_t)1024 * 1024)
+#define HUGE_BYTES_MIN	  (2 * PAGES_HUGE_BYTES)
+#define ROUND_UP(n, unit) (((n) + (unit)-1) / (unit) * (unit))
+
 void hash_table_init(struct hash_table *t)
 {
 	*t = (struct hash_table){ 0 };
-}
-
-void hash_table_destroy(struct hash_table *t)
-{
-	for (size_t i = 0; i < HASH_TABLE_PARTS; i++)
-		free(t->parts[i].slots);
-	hash_table_init(t);
 }
 
 static struct hash_part *part_of(const struct hash_table *t, uint32_t hash)
@@ -49,80 +50,70 @@ static size_t home(uint32_t room, uint32_t hash)
 
 /* --- growing --- */
 
-/* Moves all entries to the end of the array, which has become longer: 'old' slots were in use.
- * Returns where they begin. */
-static size_t push_back(struct hash_part *p, size_t old)
+static struct hash_slot *slots_new(size_t count)
 {
-	size_t to = slot_count(p);
+	size_t bytes = count * sizeof(struct hash_slot);
 
-	for (size_t from = old; from > 0; from--)
-		if (p->slots[from - 1].ref != 0)
-			p->slots[--to] = p->slots[from - 1];
-	memset(p->slots, 0, to * sizeof(p->slots[0]));
-	return to;
+	if (bytes < MAP_BYTES_MIN)
+		return calloc(count, sizeof(struct hash_slot));
+	return pages_map(ROUND_UP(bytes, PAGE_BYTES_MAX),
+			 bytes < HUGE_BYTES_MIN ? PAGE_BYTES_MAX : PAGES_HUGE_BYTES);
 }
 
-/* Says whether the entries, which begin at 'begin', find a place, and one more does, with a free
- * slot behind them. */
-static bool fits(const struct hash_part *p, size_t begin)
+static void slots_free(struct hash_slot *slots, size_t count)
 {
-	size_t next = 0;
+	size_t bytes = count * sizeof(struct hash_slot);
 
-	for (size_t i = begin; i < slot_count(p); i++) {
-		size_t at = home(p->room, p->slots[i].hash);
-
-		next = (at > next ? at : next) + 1;
-	}
-	return next + 1 < slot_count(p);
+	if (bytes < MAP_BYTES_MIN)
+		free(slots);
+	else
+		pages_unmap(slots, ROUND_UP(bytes, PAGE_BYTES_MAX));
 }
 
-/* Moves each entry to its place: never to behind where it is, since all of them fit. */
-static void spread(struct hash_part *p, size_t begin)
+void hash_table_destroy(struct hash_table *t)
 {
-	size_t next = 0;
-
-	for (size_t i = begin; i < slot_count(p); i++) {
-		struct hash_slot s = p->slots[i];
-		size_t at = home(p->room, s.hash);
-
-		at = at > next ? at : next;
-		p->slots[i] = (struct hash_slot){ 0 };
-		p->slots[at] = s;
-		next = at + 1;
-	}
+	for (size_t i = 0; i < HASH_TABLE_PARTS; i++)
+		slots_free(t->parts[i].slots, slot_count(&t->parts[i]));
+	hash_table_init(t);
 }
 
+/* Moves the entries of a part to more slots.  All of them fit: none is nearer to the end of the
+ * room than it was in a smaller one. */
 static int stretch(struct hash_part *p, uint32_t room, uint32_t tail)
 {
-	size_t old = slot_count(p), begin;
-	struct hash_slot *slots;
+	struct hash_slot *slots = slots_new((size_t)room + tail);
+	size_t next = 0;
 
-	do {
-		slots = reallocarray(p->slots, (size_t)room + tail, sizeof(slots[0]));
-		if (slots == NULL)
-			return -ENOMEM;
-		p->slots = slots;
-		p->room = room;
-		p->tail = tail;
-		begin = push_back(p, old);
-		old = slot_count(p);
-		tail *= 2; /* many hashes close to the last one: nothing that chance does */
-	} while (!fits(p, begin));
-	spread(p, begin);
+	if (slots == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < slot_count(p); i++) {
+		size_t at = home(room, p->slots[i].hash);
+
+		if (p->slots[i].ref == 0)
+			continue;
+		at = at > next ? at : next;
+		slots[at] = p->slots[i];
+		next = at + 1;
+	}
+	slots_free(p->slots, slot_count(p));
+	p->slots = slots;
+	p->room = room;
+	p->tail = tail;
 	return 0;
 }
 
 int hash_table_reserve(struct hash_table *t, uint32_t hash)
 {
 	struct hash_part *p = part_of(t, hash);
+	uint32_t room = p->room, tail = p->tail;
 
-	if (p->room == 0)
+	if (room == 0)
 		return stretch(p, ROOM_FIRST, TAIL_FIRST);
-	if (((uint64_t)p->count + 1) * LOAD_DEN > (uint64_t)p->room * LOAD_NUM)
-		return stretch(p, p->room + p->room / GROW_DEN + ROOM_FIRST, p->tail);
-	if (p->slots[slot_count(p) - 2].ref != 0) /* and the last slot stays free */
-		return stretch(p, p->room, p->tail * 2);
-	return 0;
+	if (((uint64_t)p->count + 1) * LOAD_DEN > (uint64_t)room * LOAD_NUM)
+		room += room / GROW_DEN + ROOM_FIRST;
+	if (p->slots[slot_count(p) - 2].ref != 0) /* the last slot has to stay free */
+		tail *= 2;
+	return room == p->room && tail == p->tail ? 0 : stretch(p, room, tail);
 }
 
 /* --- entries --- */

@@ -24,14 +24,15 @@
 #include "writer/number_set.h"
 #include "writer/thread.h"
 
-#define SLOT_ROOM_MIN	  4
-#define SLOT_HOLES_MIN	  16
-#define SLOT_HOLES_SHARE  8  /* one in so many is squeezed out rather than grown around */
-#define COOKIE_FIRST	  16 /* smaller ones are for the callers' "." and ".." */
-#define INO_FIRST	  16 /* smaller ones are for what a mount shows beside the tree */
-#define NSEC_PER_SEC	  INT64_C(1000000000)
-#define FILE_MODE_DEFAULT 0666
-#define DIR_MODE_DEFAULT  0777
+#define SLOT_ROOM_MIN	    4
+#define SLOT_HOLES_MIN	    16
+#define SLOT_HOLES_SHARE    8  /* one in so many is squeezed out rather than grown around */
+#define COOKIE_FIRST	    16 /* smaller ones are for the callers' "." and ".." */
+#define INO_FIRST	    16 /* smaller ones are for what a mount shows beside the tree */
+#define NSEC_PER_SEC	    INT64_C(1000000000)
+#define FILE_MODE_DEFAULT   0666
+#define DIR_MODE_DEFAULT    0777
+#define FOUND_DIR_BYTES_MAX 256
 
 /* Kinds of objects in the slab. */
 enum {
@@ -44,6 +45,13 @@ _Static_assert(offsetof(struct dentry, name) == 13, "there are millions of them"
 _Static_assert(PATH_BYTES_MAX <= UINT16_MAX, "node.key_bytes: the value of a node has a path");
 _Static_assert(PATH_NAME_BYTES_MAX <= UINT8_MAX, "dentry.name_bytes");
 _Static_assert(sizeof(struct dentry) + PATH_NAME_BYTES_MAX <= SLAB_OBJECT_BYTES_MAX, "it fits");
+
+/* The directory that was found last by a path. */
+struct found_dir {
+	struct node *node; /* NULL: none */
+	size_t bytes;
+	char path[FOUND_DIR_BYTES_MAX];
+};
 
 struct keydir {
 	struct keydir_defaults defaults; /* constant */
@@ -60,6 +68,8 @@ struct keydir {
 	void *unnamed; /* tsearch() tree of struct unnamed */
 	void *staged;  /* tsearch() tree of struct staged */
 	struct keydir_stats stats;
+
+	struct found_dir last_dir; /* of the one thread that changes the keydir */
 };
 
 /* --- locks --- */
@@ -140,20 +150,52 @@ struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char 
 	return NULL;
 }
 
-struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes)
+void keydir_prefetch(const struct keydir *k, const struct node *dir, const char *name,
+		     size_t name_bytes)
 {
+	hash_table_prefetch(&k->table, hash_name(dir, name, name_bytes));
+}
+
+size_t keydir_dir_bytes(const char *path, size_t path_bytes)
+{
+	const char *slash = memrchr(path, '/', path_bytes);
+
+	return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+struct node *keydir_find_dir(struct keydir *k, const char *path, size_t dir_bytes)
+{
+	struct found_dir *last = &k->last_dir;
 	struct node *n = k->root;
-	struct dentry *d = NULL;
 	const char *name;
 	size_t pos = 0, name_bytes;
 
-	while ((name_bytes = path_next(path, path_bytes, &pos, &name)) > 0) {
-		d = node_is_dir(n) ? keydir_find(k, n, name, name_bytes) : NULL;
-		if (d == NULL)
+	if (dir_bytes == 0)
+		return n;
+	if (last->node != NULL && last->bytes == dir_bytes &&
+	    memcmp(last->path, path, dir_bytes) == 0)
+		return last->node;
+	while ((name_bytes = path_next(path, dir_bytes, &pos, &name)) > 0) {
+		struct dentry *d = keydir_find(k, n, name, name_bytes);
+
+		if (d == NULL || !node_is_dir(dentry_node(d)))
 			return NULL;
 		n = dentry_node(d);
 	}
-	return d;
+	if (dir_bytes <= sizeof(last->path)) {
+		memcpy(last->path, path, dir_bytes);
+		last->bytes = dir_bytes;
+		last->node = n;
+	}
+	return n;
+}
+
+struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes)
+{
+	size_t dir_bytes = keydir_dir_bytes(path, path_bytes);
+	struct node *dir = keydir_find_dir(k, path, dir_bytes);
+
+	return dir == NULL ? NULL : keydir_find(k, dir, path + dir_bytes, path_bytes - dir_bytes);
 }
 
 /* --- the slots of a directory --- */
@@ -748,8 +790,10 @@ static void name_remove(struct keydir *k, struct dentry *d)
 	uint32_t i = 0;
 
 	d->node = 0;
-	if (node_is_dir(n))
+	if (node_is_dir(n)) {
 		dentry_dir(d)->dir->subdir_count--;
+		k->last_dir.node = NULL; /* its path, or one below it, is another now */
+	}
 	if (more == NULL || more->count == 0) {
 		n->name = 0;
 		count_node(k, n, -1);

@@ -226,6 +226,14 @@ struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char 
 			   size_t name_bytes);
 /* Follows a path_ok() path.  NULL if there is no such entry. */
 struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes);
+/* How much of a path names its directory: all up to the last slash, and with it. */
+size_t keydir_dir_bytes(const char *path, size_t path_bytes);
+/* Follows the front of a path, keydir_dir_bytes() of it; 0 is the root.  Quick for the one it has
+ * followed last.  NULL: there is no such directory. */
+struct node *keydir_find_dir(struct keydir *k, const char *path, size_t dir_bytes);
+/* Fetches into the cache what keydir_find() needs. */
+void keydir_prefetch(const struct keydir *k, const struct node *dir, const char *name,
+		     size_t name_bytes);
 uint64_t keydir_dir_count(const struct node *dir);
 bool keydir_is_inside(const struct node *n, const struct node *dir);  /* 'n' is 'dir' or below it */
 bool keydir_is_gone(const struct keydir *k, const struct node *n);    /* it has no name any more */

@@ -124,6 +124,14 @@ static int check_missing(struct log_writer *w, const char *dir, struct log_recov
 			dir, name, rec->segments_missing > 1 ? " (and others)" : "");
 }
 
+/* Whoever watches the replay watches that of 't'. */
+static void observe(const struct log_writer *w, struct log_tail *t)
+{
+	t->ahead = w->ahead;
+	t->progress = w->progress;
+	t->all_bytes = w->replay_bytes;
+}
+
 /* Replays one sealed segment. */
 static int replay_sealed(struct log_writer *w, const struct segment *seg, const char *dir,
 			 log_replay_fn fn, void *arg, struct log_recovery *rec,
@@ -157,6 +165,7 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
 		return err; /* cannot be */
+	observe(w, &t);
 	if (!w->ignores_hints)
 		t.hint = hint_reader_open(w->io, w->dir_fd, &about);
 	if (t.hint == NULL && !w->read_only)
@@ -240,6 +249,7 @@ static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_f
 	bool zeros_cut = false;
 	int err;
 
+	observe(w, t);
 	use_active_hint(w, t);
 	err = log_tail_replay(t, fn, arg, diag);
 	rec->hints += t->hint != NULL;
@@ -288,6 +298,7 @@ static uint64_t take_mark(struct log_writer *w, const struct synced *mark, bool 
 			  const struct io_stat *st, struct log_recovery *rec) NO_THREAD_SAFETY
 {
 	rec->durable_mark_missing = !valid && st->size_bytes > 0;
+	w->replay_bytes = segments_end(&w->segments) + st->size_bytes;
 	w->active_number = segments_next_number(&w->segments);
 	if (mark->segment > w->active_number)
 		w->active_number = mark->segment;
@@ -358,6 +369,7 @@ static int replay_active(struct log_writer *w, struct log_tail *t, log_replay_fn
 	rec->file_bytes = t->file_bytes;
 	rec->durable_bytes = t->durable_bytes;
 	if (!w->reached_until) {
+		observe(w, t);
 		use_active_hint(w, t);
 		err = log_tail_replay(t, fn, arg, diag);
 		rec->hints += t->hint != NULL;
@@ -436,6 +448,8 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->read_only = config->read_only;
 	w->ignores_hints = config->read_only && config->ignore_hints;
 	w->until_ns = config->read_only ? config->until_ns : 0;
+	w->progress = config->progress;
+	w->ahead = config->ahead;
 	w->active_number = SEGMENT_FIRST_NUMBER;
 	w->requests_tail = &w->requests;
 	segments_init(&w->segments, w->io, -1);

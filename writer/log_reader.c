@@ -180,6 +180,18 @@ static int next_large(struct log_reader *r, struct record_scan_result *res, stru
 	return 1;
 }
 
+bool log_reader_next_held(struct log_reader *r, struct log_entry *ret)
+{
+	size_t used = (size_t)(r->offset - r->window_offset);
+	struct record_scan_result res;
+
+	if (record_scan(r->window + used, r->window_bytes - used, r->file_bytes - r->offset,
+			&res) != RECORD_WHOLE)
+		return false;
+	fill_entry(r, &res.rec, ret);
+	return true;
+}
+
 static int next(struct log_reader *r, struct log_entry *ret)
 {
 	struct record_scan_result res;

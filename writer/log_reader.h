@@ -44,6 +44,10 @@ void log_reader_allow_shrinking(struct log_reader *r);
  * again after 0 or a failure. */
 int log_reader_next(struct log_reader *r, struct log_entry *ret) WARN_UNUSED;
 
+/* The same for a record that is in memory already, whole: then the pointers of the one before live
+ * on as well.  False: log_reader_next() says what comes. */
+bool log_reader_next_held(struct log_reader *r, struct log_entry *ret) WARN_UNUSED;
+
 /* After log_reader_next() returned 0. */
 struct log_stop log_reader_stop(const struct log_reader *r);
 

@@ -15,6 +15,7 @@
 #define QUARANTINE	 "quarantine"
 #define COPY_CHUNK_BYTES ((size_t)256 * 1024)
 #define REPORT_BYTES_MAX 2048
+#define BATCH_RECORDS	 16 /* that are announced before the first one of them is replayed */
 
 /* The records of a group that has begun and not ended.  Each owns one buffer for its key and value.
  */
@@ -102,25 +103,52 @@ static int take(struct log_tail *t, struct group *g, const struct log_entry *ent
 	return err;
 }
 
-static int next_entry(struct log_tail *t, struct log_reader *r, struct log_entry *ret)
+/* Reads up to BATCH_RECORDS records that are in memory at the same time. */
+static int next_batch(struct log_tail *t, struct log_reader *r, struct log_entry *ret)
 {
-	return t->hint != NULL ? hint_reader_next(t->hint, ret) : log_reader_next(r, ret);
+	int count = t->hint != NULL ? hint_reader_next(t->hint, ret) : log_reader_next(r, ret);
+
+	if (count <= 0)
+		return count;
+	while (count < BATCH_RECORDS &&
+	       (t->hint != NULL ? hint_reader_next(t->hint, &ret[count]) > 0
+				: log_reader_next_held(r, &ret[count])))
+		count++;
+	return count;
+}
+
+/* Hands on the records of a batch. */
+static int take_batch(struct log_tail *t, struct group *g, struct log_entry *entries, size_t count,
+		      log_replay_fn fn, void *arg, struct diag *diag)
+{
+	int err = 0;
+
+	for (size_t i = 0; t->ahead != NULL && i < count; i++)
+		t->ahead(arg, &entries[i].rec);
+	for (size_t i = 0; err == 0 && !t->reached_until && i < count; i++) {
+		struct log_entry *entry = &entries[i];
+
+		hint_writer_add(t->add_to, entry);
+		if (entry->rec.timestamp_ns > t->last_timestamp_ns)
+			t->last_timestamp_ns = entry->rec.timestamp_ns;
+		entry->segment = t->number;
+		entry->file_offset = entry->offset;
+		entry->offset += t->start;
+		err = take(t, g, entry, fn, arg, diag);
+	}
+	return err;
 }
 
 static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, log_replay_fn fn,
 		    void *arg, struct diag *diag)
 {
-	struct log_entry entry;
-	int err;
+	struct log_entry batch[BATCH_RECORDS];
+	int count, err = 0;
 
-	while ((err = next_entry(t, r, &entry)) > 0) {
-		hint_writer_add(t->add_to, &entry);
-		if (entry.rec.timestamp_ns > t->last_timestamp_ns)
-			t->last_timestamp_ns = entry.rec.timestamp_ns;
-		entry.segment = t->number;
-		entry.file_offset = entry.offset;
-		entry.offset += t->start;
-		err = take(t, g, &entry, fn, arg, diag);
+	while ((count = next_batch(t, r, batch)) > 0) {
+		if (t->progress != NULL)
+			t->progress(arg, t->start + batch[0].offset, t->all_bytes);
+		err = take_batch(t, g, batch, (size_t)count, fn, arg, diag);
 		if (err < 0)
 			return err;
 		if (t->reached_until) {
@@ -128,11 +156,11 @@ static int read_all(struct log_tail *t, struct log_reader *r, struct group *g, l
 			return 0;
 		}
 	}
-	if (err < 0)
-		return diag_set(diag, err,
+	if (count < 0)
+		return diag_set(diag, count,
 				"%s: reading failed after offset %" PRIu64
 				": %s; nothing was changed",
-				t->path, t->kept_bytes, strerror(-err));
+				t->path, t->kept_bytes, strerror(-count));
 	t->stop = t->hint != NULL ? (struct log_stop){ .offset = t->file_bytes, .scan = RECORD_END }
 				  : log_reader_stop(r);
 	if (g->count > 0) {

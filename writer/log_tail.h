@@ -25,6 +25,9 @@ struct log_tail {
 	bool may_shrink;	    /* its writer may cut zeros from its end */
 	struct hint_reader *hint;   /* borrowed; read instead of the segment; may be NULL */
 	struct hint_writer *add_to; /* borrowed; gets every record of the segment; may be NULL */
+	log_ahead_fn ahead;	    /* as in log_writer_config */
+	log_progress_fn progress;
+	uint64_t all_bytes; /* of all segments */
 
 	/* Found by log_tail_replay(). */
 	uint64_t kept_bytes;

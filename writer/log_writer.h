@@ -33,6 +33,13 @@
 
 struct log_writer; /* opaque, see log_writer.c */
 
+/* Called while a log is replayed, often, with the argument of the replay: so many bytes of all are
+ * done. */
+typedef void (*log_progress_fn)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
+/* Called with a record, whose pointers live until it returns, that is about to be replayed, before
+ * some others are: what it will need can be fetched into the cache. */
+typedef void (*log_ahead_fn)(void *arg, const struct record *rec);
+
 struct log_writer_config {
 	/* The log; created with mode 0600, its parent directory with 0700 (one level), both synced.
 	 */
@@ -67,6 +74,9 @@ struct log_writer_config {
 	 */
 	bool no_background;
 	struct io *io; /* NULL: the operating system */
+	/* For log_writer_open_replay(); may be NULL. */
+	log_progress_fn progress;
+	log_ahead_fn ahead;
 };
 
 /* Called by log_writer_open_replay() for each commit in the log, in order: the records of a group,

@@ -32,7 +32,10 @@ struct log_writer {
 	bool keeps_going;	    /* a missing segment does not keep the log from opening */
 	bool read_only;		    /* no thread runs, nothing is ever appended */
 	bool ignores_hints;
-	uint64_t until_ns; /* read-only: 0, or where the log ends for us */
+	log_progress_fn progress; /* while it is opened; may be NULL */
+	log_ahead_fn ahead;	  /* the same */
+	uint64_t replay_bytes;	  /* of all segments, when it is opened */
+	uint64_t until_ns;	  /* read-only: 0, or where the log ends for us */
 	bool reached_until;
 	int64_t fsync_interval_ns;
 	size_t buffer_room; /* 0: no buffer */

@@ -137,10 +137,14 @@ struct place {
 
 static int walk(struct replay *r, const char *path, size_t path_bytes, struct place *ret)
 {
-	struct place at = { .dir = keydir_root(r->k) };
-	size_t pos = 0;
+	size_t pos = keydir_dir_bytes(path, path_bytes);
+	struct place at = { .dir = keydir_find_dir(r->k, path, pos) };
 	int err;
 
+	if (at.dir == NULL) { /* or something else is there */
+		at.dir = keydir_root(r->k);
+		pos = 0;
+	}
 	for (;;) {
 		at.name_bytes = path_next(path, path_bytes, &pos, &at.name);
 		if (pos >= path_bytes)
@@ -777,6 +781,22 @@ void replay_supersede(struct keydir *k, const struct node *n, const char *path, 
 	struct replay r = { .k = k };
 
 	supersede(&r, n, path, path_bytes);
+}
+
+void replay_ahead(struct keydir *k, const struct record *rec)
+{
+	size_t skip = meta_is_key(rec->key, rec->key_bytes) ? META_KEY_PREFIX_BYTES : 0;
+	const char *path = (const char *)rec->key + skip;
+	struct node *dir;
+	size_t dir_bytes, bytes;
+
+	if (rec->key_bytes <= skip)
+		return;
+	bytes = rec->key_bytes - skip;
+	dir_bytes = keydir_dir_bytes(path, bytes);
+	dir = keydir_find_dir(k, path, dir_bytes);
+	if (dir != NULL)
+		keydir_prefetch(k, dir, path + dir_bytes, bytes - dir_bytes);
 }
 
 int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)

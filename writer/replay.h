@@ -13,6 +13,9 @@
 int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
 		  size_t entry_count, struct diag *diag) WARN_UNUSED;
 
+/* Fetches into the cache what applying the record will need; changes nothing. */
+void replay_ahead(struct keydir *k, const struct record *rec);
+
 /* To be called when node 'n' has come to 'path': if it is a file, it supersedes a key that a
  * directory hid there. */
 void replay_supersede(struct keydir *k, const struct node *n, const char *path, size_t path_bytes);

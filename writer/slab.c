@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "writer/pages.h"
 
 #define REGION_BYTES	 ((size_t)8 * 1024 * 1024)
 #define HEAD_BYTES	 ((size_t)64)
@@ -61,23 +62,14 @@ static size_t object_bytes(const struct slab_chunk *c)
 
 /* --- chunks --- */
 
-/* Takes address space that begins at a multiple of the size of a chunk. */
+/* Takes address space for more chunks.  A store that is small enough for one region does without
+ * huge pages. */
 static int region_new(struct slab *s)
 {
-	size_t bytes = REGION_BYTES + SLAB_CHUNK_BYTES;
-	uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t front;
-
-	if (p == MAP_FAILED)
-		return -1;
-	front = (SLAB_CHUNK_BYTES - ((uintptr_t)p & (SLAB_CHUNK_BYTES - 1))) &
-		(SLAB_CHUNK_BYTES - 1);
-	if (front > 0)
-		(void)munmap(p, front);
-	(void)munmap(p + front + REGION_BYTES, SLAB_CHUNK_BYTES - front);
-	s->region = p + front;
-	s->region_end = s->region + REGION_BYTES;
-	return 0;
+	s->region =
+		pages_map(REGION_BYTES, s->chunk_end == 0 ? SLAB_CHUNK_BYTES : PAGES_HUGE_BYTES);
+	s->region_end = s->region == NULL ? NULL : s->region + REGION_BYTES;
+	return s->region == NULL ? -1 : 0;
 }
 
 /* Finds a number for a chunk. */
@@ -160,7 +152,7 @@ static void chunk_free(struct slab_chunk *c)
 	s->chunks[c->number] = NULL;
 	s->chunk_count--;
 	allow(c, SLAB_CHUNK_BYTES);
-	(void)munmap(c, SLAB_CHUNK_BYTES);
+	pages_unmap(c, SLAB_CHUNK_BYTES);
 }
 
 void slab_destroy(struct slab *s)
@@ -168,8 +160,7 @@ void slab_destroy(struct slab *s)
 	for (size_t i = 0; i < s->chunk_end; i++)
 		if (s->chunks[i] != NULL)
 			chunk_free(s->chunks[i]);
-	if (s->region != s->region_end)
-		(void)munmap(s->region, (size_t)(s->region_end - s->region));
+	pages_unmap(s->region, (size_t)(s->region_end - s->region));
 	free(s->chunks);
 	slab_init(s);
 }

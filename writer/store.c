@@ -27,6 +27,20 @@ static int replay(void *arg, const struct log_entry *entries, size_t entry_count
 	return 0;
 }
 
+static void replay_soon(void *arg, const struct record *rec)
+{
+	const struct store *s = arg;
+
+	replay_ahead(s->keydir, rec);
+}
+
+static void tell_progress(void *arg, uint64_t done_bytes, uint64_t all_bytes)
+{
+	const struct store *s = arg;
+
+	s->progress(s->progress_arg, done_bytes, all_bytes);
+}
+
 /* Opens DATADIR, making it if it is missing. */
 static int open_dir(struct store *s, struct diag *diag)
 {
@@ -111,6 +125,8 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 		.read_only = config->read_only,
 		.until_ns = config->until_ns,
 		.io = s->io,
+		.progress = s->progress != NULL ? tell_progress : NULL,
+		.ahead = replay_soon,
 	};
 	char *path;
 	int err;
@@ -156,6 +172,8 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->dir_fd = s->lock_fd = s->reserve.fd = -1;
 	s->reserve.io = s->io;
 	s->keeps_going = config->accept_missing_segments;
+	s->progress = config->progress;
+	s->progress_arg = config->progress_arg;
 	s->read_only = config->read_only;
 	s->synchronous = config->fsync_interval_ns == 0;
 	mutex_init(&s->commit_lock);

@@ -34,6 +34,9 @@ struct node;  /* opaque, see keydir.c */
 #define STORE_VALUE_BYTES_MAX	   UINT32_MAX /* one record */
 #define STORE_SEGMENT_SIZE_DEFAULT (INT64_C(1) << 30)
 
+/* Called while a store is being opened, often: so many bytes of all of the log are done. */
+typedef void (*store_progress_fn)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
+
 struct store_config {
 	const char
 		*dir_path; /* DATADIR; created with mode 0700 if missing (its parent must exist) */
@@ -56,6 +59,8 @@ struct store_config {
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the
 			       process id alone */
 	struct io *io;	    /* NULL: the operating system */
+	store_progress_fn progress; /* may be NULL */
+	void *progress_arg;
 };
 
 /* Opens the store: lock, replay of all segments into the keydir, recovery of active.data.  Stores a

@@ -39,6 +39,8 @@ struct store {
 	int lock_fd; /* holds the flock */
 	bool read_only;
 	bool synchronous;
+	store_progress_fn progress; /* while it is opened; may be NULL */
+	void *progress_arg;
 	bool keeps_going;	  /* missing segments are accepted */
 	uint64_t dropped_commits; /* that they made impossible to apply */
 	struct log_writer *log;
