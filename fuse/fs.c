@@ -5,12 +5,15 @@
 #include <sys/sysmacros.h>
 
 #include "fuse/ops.h"
+#include "fuse/ops_history.h"
 
 #define BACKGROUND_MAX 64 /* readahead requests on their way at a time */
 
 void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count)
 {
-	if (!fs_is_virtual(ino) && fs_node(ino) != store_root(fs->store))
+	if (fs_is_history(ino))
+		history_forget(fs, ino, count);
+	else if (!fs_is_virtual(ino) && fs_node(ino) != store_root(fs->store))
 		store_unpin(fs->store, fs_node(ino), count);
 }
 

@@ -5,10 +5,14 @@
  * Node numbers.  The root of the mount and the files beside keys/ have small fixed numbers.  All
  * else is a node of the store, and its number is its address: the kernel names only nodes that a
  * reply has given it, each such reply keeps one pin, and forget gives pins back.  So there is no
- * table of inodes.  The number of keys/ is that of the store's root, which needs no pin. */
+ * table of inodes.  The number of keys/ is that of the store's root, which needs no pin.
+ *
+ * What is below history/ has numbers of its own: the address of its node (history_nodes.h) and a
+ * bit that no address has. */
 #ifndef FREYJAFS_FUSE_FS_H
 #define FREYJAFS_FUSE_FS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -25,8 +29,11 @@ enum {
 	FS_INO_ROOT = FUSE_ROOT_ID,
 	FS_INO_STATUS = 2,
 	FS_INO_CONTROL = 3,
+	FS_INO_HISTORY = 4,
 	FS_INO_VIRTUAL_END = 16, /* from here on: addresses */
 };
+
+#define FS_HISTORY_BIT (UINT64_C(1) << 62)
 
 /* Nobody but the kernel changes anything, so what it knows stays true. */
 #define FS_CACHE_SECONDS (365 * 24 * 3600.0)
@@ -34,6 +41,7 @@ enum {
 struct fs {
 	struct store *store;
 	struct open_files files;
+	struct history_nodes *history; /* of /history; see ops_history.h */
 	const struct options *options;
 	const struct transport *transport;
 	struct fuse_session *session;
@@ -53,7 +61,19 @@ static inline struct fs *fs_of(fuse_req_t req)
 
 static inline bool fs_is_virtual(fuse_ino_t ino)
 {
-	return ino < FS_INO_VIRTUAL_END;
+	return ino < FS_INO_VIRTUAL_END || (ino & FS_HISTORY_BIT) != 0;
+}
+
+/* Of the virtual ones: /history, or something below it. */
+static inline bool fs_is_history(fuse_ino_t ino)
+{
+	return ino == FS_INO_HISTORY || (ino & FS_HISTORY_BIT) != 0;
+}
+
+/* Why a virtual directory cannot be changed. */
+static inline int fs_refusal(fuse_ino_t ino)
+{
+	return fs_is_history(ino) ? -EROFS : -EPERM;
 }
 
 static inline struct node *fs_node(fuse_ino_t ino)

@@ -16,6 +16,7 @@
 #include "fuse/fs.h"
 #include "fuse/log.h"
 #include "fuse/mountpoint.h"
+#include "fuse/ops_history.h"
 #include "fuse/options.h"
 #include "fuse/session.h"
 #include "fuse/signals.h"
@@ -265,7 +266,11 @@ static int mount_and_serve(struct daemon *d)
 		transport_uring_discard();
 		return code;
 	}
-	err = session_start(fs, &diag);
+	err = ops_history_start(fs);
+	if (err < 0)
+		(void)diag_set(&diag, err, "out of memory");
+	else
+		err = session_start(fs, &diag);
 	if (err == 0) {
 		init_files(fs);
 		workers_init(&fs->workers);
@@ -279,6 +284,7 @@ static int mount_and_serve(struct daemon *d)
 	close_code = close_store(d);
 	if (fs->session != NULL)
 		session_end(fs);
+	ops_history_end(fs);
 	return close_code != EXIT_CODE_OK ? close_code : code;
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/ops_history.h"
 #include "fuse/reply.h"
 #include "fuse/virtual.h"
 
@@ -201,13 +202,18 @@ static int list_store(struct fs *fs, struct dir_reply *r, struct node *dir, off_
 }
 
 /* Replies: buf, err. */
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi,
+		 bool plus)
 {
 	struct fs *fs = fs_of(req);
 	struct dir_reply r = { .req = req, .size = size, .plus = plus };
 	struct listing l = { 0 };
 	int err = 0;
 
+	if (fs_is_history(ino)) {
+		history_readdir(req, size, off, fi, plus);
+		return;
+	}
 	r.buf = malloc(size);
 	if (r.buf == NULL)
 		err = -ENOMEM;
@@ -227,19 +233,23 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 /* Replies: buf, err. */
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	list(req, ino, size, off, false);
+	list(req, ino, size, off, fi, false);
 }
 
 /* Replies: buf, err. */
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
-	list(req, ino, size, off, true);
+	list(req, ino, size, off, fi, true);
 }
 
 /* Replies: open, err. */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	if (fs_is_history(ino)) {
+		history_opendir(req, ino, fi);
+		return;
+	}
 	/* The kernel drops its copy of a listing when it changes the directory, and nobody else
 	 * does. */
 	fi->cache_readdir = 1;
@@ -256,5 +266,8 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 /* Replies: err. */
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	reply_err(req, 0);
+	if (fs_is_history(ino))
+		history_releasedir(req, fi);
+	else
+		reply_err(req, 0);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fuse/log.h"
+#include "fuse/ops_history.h"
 #include "fuse/privileges.h"
 #include "fuse/reply.h"
 #include "fuse/request.h"
@@ -94,6 +95,10 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct fs *fs = fs_of(req);
 	int err;
 
+	if (fs_is_history(ino)) {
+		history_open_file(req, ino, fi);
+		return;
+	}
 	if (fs_is_virtual(ino)) {
 		virtual_open(req, ino, fi);
 		return;
@@ -116,6 +121,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	ssize_t n;
 	void *buf;
 
+	if (fs_is_history(ino)) {
+		history_read(req, size, off, fi);
+		return;
+	}
 	if (fs_is_virtual(ino)) {
 		virtual_read(req, ino, size, off, fi);
 		return;
@@ -181,6 +190,10 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 {
 	int64_t found = -EINVAL;
 
+	if (fs_is_history(ino)) {
+		history_lseek(req, off, whence, fi);
+		return;
+	}
 	if (!fs_is_virtual(ino) && (whence == SEEK_DATA || whence == SEEK_HOLE))
 		found = off < 0 ? -ENXIO
 				: open_file_seek(ops_handle(fi), whence == SEEK_DATA,
@@ -253,6 +266,10 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	bool dropped;
 	int err;
 
+	if (fs_is_history(ino)) {
+		history_release(req, fi);
+		return;
+	}
 	if (fs_is_virtual(ino)) {
 		virtual_release(req, fi);
 		return;

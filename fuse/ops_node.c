@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "fuse/ops_history.h"
 #include "fuse/privileges.h"
 #include "fuse/reply.h"
 #include "fuse/virtual.h"
@@ -21,6 +22,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct node *n;
 	int err;
 
+	if (fs_is_history(parent)) {
+		history_lookup(req, parent, name);
+		return;
+	}
 	if (fs_is_virtual(parent)) {
 		virtual_lookup(req, name);
 		return;
@@ -57,7 +62,9 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stat st;
 
-	if (fs_is_virtual(ino))
+	if (fs_is_history(ino))
+		history_stat_of(fs_of(req), ino, &st);
+	else if (fs_is_virtual(ino))
 		virtual_stat(fs_of(req), ino, &st);
 	else
 		fs_stat(fs_of(req), fs_node(ino), &st);
@@ -135,6 +142,10 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	uint64_t end = 0;
 	int err = 0;
 
+	if (fs_is_history(ino)) {
+		reply_err(req, -EROFS);
+		return;
+	}
 	if (fs_is_virtual(ino)) {
 		virtual_setattr(req, ino, attr, to_set);
 		return;
@@ -169,7 +180,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	uint64_t end = 0;
-	int err = -EPERM;
+	int err = fs_refusal(parent);
 
 	if (!fs_is_virtual(parent))
 		err = store_unlink(fs_of(req)->store, fs_node(parent), name, strlen(name), &end);
@@ -183,7 +194,7 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	uint64_t end = 0;
-	int err = -EPERM;
+	int err = fs_refusal(parent);
 
 	if (!fs_is_virtual(parent))
 		err = store_rmdir(fs_of(req)->store, fs_node(parent), name, strlen(name), &end);
@@ -216,7 +227,7 @@ static int do_rename(struct fs *fs, fuse_ino_t parent, const char *name, fuse_in
 	int err;
 
 	if (fs_is_virtual(parent) || fs_is_virtual(new_parent))
-		return -EPERM;
+		return fs_refusal(fs_is_history(parent) ? parent : new_parent);
 	err = commit_before_rename(fs, parent, name);
 	if (err == 0 && (flags & RENAME_EXCHANGE))
 		err = commit_before_rename(fs, new_parent, new_name);
@@ -248,6 +259,10 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	char target[PATH_MAX];
 	ssize_t n = -EINVAL;
 
+	if (fs_is_history(ino)) {
+		history_readlink(req, ino);
+		return;
+	}
 	if (!fs_is_virtual(ino))
 		n = store_readlink(fs_of(req)->store, fs_node(ino), target, sizeof(target) - 1);
 	if (n < 0) {

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/ops_history.h"
 #include "fuse/reply.h"
 #include "fuse/status.h"
 
 #define NAME_KEYS    "keys"
 #define NAME_STATUS  "status"
 #define NAME_CONTROL "control"
+#define NAME_HISTORY "history"
 
 /* The text of /status as it was when it was opened. */
 struct snapshot {
@@ -39,7 +41,7 @@ void virtual_stat(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 	switch (ino) {
 	case FS_INO_ROOT:
 		ret->st_mode = S_IFDIR | 0555;
-		ret->st_nlink = 3;
+		ret->st_nlink = 4;
 		break;
 	case FS_INO_STATUS:
 		ret->st_mode = S_IFREG | 0444;
@@ -72,6 +74,10 @@ bool virtual_entry(struct fs *fs, size_t i, const char **ret_name, struct fuse_e
 	case 2:
 		*ret_name = NAME_CONTROL;
 		virtual_file(fs, FS_INO_CONTROL, ret);
+		return true;
+	case 3:
+		*ret_name = NAME_HISTORY;
+		history_entry_of_root(fs, ret);
 		return true;
 	default:
 		return false;
