@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/* fsck.freyjafs [OPTION...] DATADIR: checks a store, and salvages a damaged one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mount-helpers/fsck_replay.h"
+#include "writer/hint_file.h"
+#include "writer/salvage.h"
+#include "writer/segments.h"
+#include "writer/synced_mark.h"
+
+#define ACTIVE_NAME "active.data"
+#define MARK_NAME   "active.synced"
+
+/* X(name, number, meaning): as fsck(8) has them */
+#define FSCK_EXITS(X)                                                               \
+	X(FSCK_OK, 0, "nothing is wrong")                                           \
+	X(FSCK_CORRECTED, 1, "damage was found and salvaged")                       \
+	X(FSCK_UNCORRECTED, 4, "damage was found and is still there")               \
+	X(FSCK_FAILED, 8, "it could not be checked: in use, or the system refused") \
+	X(FSCK_USAGE, 16, "wrong arguments")
+
+enum fsck_exit {
+#define FSCK_ENUM(name, number, meaning) name = (number),
+	FSCK_EXITS(FSCK_ENUM)
+#undef FSCK_ENUM
+};
+
+struct options {
+	const char *datadir;
+	bool salvage, take_inside, help, version;
+};
+
+/* One file of the log. */
+struct file {
+	char name[SEGMENT_NAME_BYTES];
+	uint64_t number; /* of the active one: that it will have */
+	bool active;
+	int fd; /* owned */
+	uint64_t bytes;
+	uint64_t durable_bytes; /* all of a sealed one */
+	struct salvage lost;
+};
+
+struct fsck {
+	struct options options;
+	struct io *io;
+	int dir_fd, lock_fd;
+	struct file *files; /* owned; in the order of the log */
+	size_t count, room;
+	struct synced mark;
+	bool has_mark;
+	uint64_t found, corrected; /* damages */
+	struct fsck_gap *gaps;	   /* owned */
+	size_t gap_count;
+};
+
+/* --- messages --- */
+
+static void complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
+static void complain(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "fsck.freyjafs: ");
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+}
+
+static int failed(const struct fsck *f, const char *what, int err)
+{
+	complain("%s/%s: %s", f->options.datadir, what, strerror(-err));
+	return err;
+}
+
+static void print_help(FILE *out)
+{
+	fprintf(out,
+		"usage: fsck.freyjafs [-n | -y] [--take-inside] DATADIR\n"
+		"Reads all of the store in DATADIR and says what is damaged.\n\n"
+		"  -n             check only, change nothing (the default); also beside a mount\n"
+		"  -y, --salvage  take out what is damaged, so that the store can be mounted; "
+		"what\n"
+		"                 is taken out is in DATADIR/quarantine/ first, with a report\n"
+		"  --take-inside  with -y: keep records also where they may be part of a damaged\n"
+		"                 value (see the manual)\n"
+		"  -a, -p, -f     as fsck(8) calls it: -a and -p mean -n, -f nothing\n"
+		"  -h, --help     print this\n"
+		"  -V, --version  print the version\n\nExit status:\n");
+#define PRINT_EXIT(name, number, meaning) fprintf(out, "  %-2d %s\n", number, meaning);
+	FSCK_EXITS(PRINT_EXIT)
+#undef PRINT_EXIT
+}
+
+/* --- the files --- */
+
+static int add_file(struct fsck *f, const char *name, uint64_t number, bool active)
+{
+	struct io_stat st = { 0 };
+	struct file *file;
+	int fd, err;
+
+	if (f->count == f->room) {
+		size_t room = f->room == 0 ? 16 : 2 * f->room;
+		void *files = reallocarray(f->files, room, sizeof(f->files[0]));
+
+		if (files == NULL)
+			return -ENOMEM;
+		f->files = files;
+		f->room = room;
+	}
+	fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
+	if (fd == -ENOENT && active)
+		return 0; /* between two steps of sealing one */
+	if (fd < 0)
+		return failed(f, name, fd);
+	err = io_stat(f->io, fd, &st);
+	if (err < 0) {
+		(void)io_close(f->io, &fd);
+		return failed(f, name, err);
+	}
+	file = &f->files[f->count++];
+	*file = (struct file){
+		.number = number, .active = active, .fd = fd, .bytes = st.size_bytes
+	};
+	file->durable_bytes = st.size_bytes;
+	(void)snprintf(file->name, sizeof(file->name), "%s", name);
+	return 0;
+}
+
+static int add_sealed(void *arg, const char *name)
+{
+	struct fsck *f = arg;
+	uint64_t number = segment_number(name);
+
+	for (size_t i = 0; i < f->count; i++)
+		if (f->files[i].number == number)
+			return 0; /* io_list() may repeat */
+	return number == 0 ? 0 : add_file(f, name, number, false);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	const struct file *x = a, *y = b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int open_files(struct fsck *f)
+{
+	uint64_t next = SEGMENT_FIRST_NUMBER;
+	int err;
+
+	/* The mark first: what it says is then within the file. */
+	err = synced_mark_read(f->io, f->dir_fd, MARK_NAME, &f->mark, &f->has_mark);
+	if (err < 0)
+		return failed(f, MARK_NAME, err);
+	err = io_list(f->io, f->dir_fd, add_sealed, f);
+	if (err < 0)
+		return err;
+	if (f->count > 0) {
+		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
+		next = f->files[f->count - 1].number + 1;
+	}
+	if (f->has_mark && f->mark.segment > next)
+		next = f->mark.segment;
+	err = add_file(f, ACTIVE_NAME, next, true);
+	if (err < 0)
+		return err;
+	if (f->count == 0) {
+		complain("%s: there is no log in it", f->options.datadir);
+		return -ENOENT;
+	}
+	if (f->files[f->count - 1].active)
+		f->files[f->count - 1].durable_bytes =
+			f->has_mark && f->mark.segment == next ? f->mark.durable_offset : 0;
+	return 0;
+}
+
+static void report_missing(struct fsck *f)
+{
+	uint64_t next = SEGMENT_FIRST_NUMBER;
+	char name[SEGMENT_NAME_BYTES];
+
+	for (size_t i = 0; i < f->count; i++) {
+		for (; next < f->files[i].number; next++) {
+			segment_name(next, name);
+			printf("%s: is missing, and with it all that was written while it was the "
+			       "active segment; put it back from a copy, or mount with -o "
+			       "missing_segments=accept\n",
+			       name);
+			f->found++;
+		}
+		next = f->files[i].number + 1;
+	}
+}
+
+/* --- damage --- */
+
+/* What stands behind the durable mark was never promised: the next mount cuts it, in the order of
+ * the log, so nothing behind it is damage. */
+static void split_torn_tail(struct file *file)
+{
+	struct salvage *s = &file->lost;
+
+	for (size_t i = 0; file->active && i < s->count; i++) {
+		struct salvage_lost *l = &s->lost[i];
+
+		if (l->offset < file->durable_bytes)
+			continue;
+		printf("%s: offset %" PRIu64 ", %" PRIu64
+		       " bytes: the end of an append that did not finish (%s); the next mount cuts "
+		       "it, and saves it before\n",
+		       file->name, l->offset, file->bytes - l->offset, l->reason);
+		s->count = i;
+	}
+}
+
+static void print_lost(const struct file *file, const struct salvage_lost *l)
+{
+	printf("%s: offset %" PRIu64 ", %" PRIu64 " bytes: %s\n", file->name, l->offset, l->bytes,
+	       l->reason);
+	if (l->inside > 0)
+		printf("%s: offset %" PRIu64 ": %" PRIu64
+		       " records in there look whole; they may be part of a damaged value and are "
+		       "not taken without --take-inside\n",
+		       file->name, l->inside_from, l->inside);
+}
+
+static int scan_files(struct fsck *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct file *file = &f->files[i];
+		int err = salvage_scan(f->io, file->fd, file->bytes, f->options.take_inside,
+				       &file->lost);
+
+		if (err < 0)
+			return failed(f, file->name, err);
+		split_torn_tail(file);
+		for (size_t n = 0; n < file->lost.count; n++)
+			print_lost(file, &file->lost.lost[n]);
+		f->found += file->lost.count;
+		if (file->active && file->bytes < file->durable_bytes) {
+			printf("%s: ends at offset %" PRIu64
+			       ", though it was durable up to %" PRIu64 ": its end is missing\n",
+			       file->name, file->bytes, file->durable_bytes);
+			f->found++;
+		}
+	}
+	return 0;
+}
+
+/* Counts what is lost as gaps of the new files. */
+static int note_gaps(struct fsck *f, const struct file *file)
+{
+	size_t count = file->lost.count + (file->active && file->bytes < file->durable_bytes);
+	void *gaps = reallocarray(f->gaps, f->gap_count + count + 1, sizeof(f->gaps[0]));
+
+	if (gaps == NULL)
+		return -ENOMEM;
+	f->gaps = gaps;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t offset = i < file->lost.count ? file->lost.lost[i].offset : file->bytes;
+
+		f->gaps[f->gap_count++] =
+			(struct fsck_gap){ file->number, salvage_new_offset(&file->lost, offset) };
+	}
+	return 0;
+}
+
+/* The mark of a file that was cut: what is left was durable.  None at all until that is true. */
+static int write_mark(struct fsck *f, const struct file *file, uint64_t durable_bytes)
+{
+	struct synced ignored;
+	bool valid;
+	int fd, err = synced_mark_open(f->io, f->dir_fd, MARK_NAME, &fd, &ignored, &valid);
+
+	if (err < 0)
+		return failed(f, MARK_NAME, err);
+	synced_mark_write(f->io, fd, file->number, durable_bytes);
+	err = io_fsync(f->io, fd);
+	(void)io_close(f->io, &fd);
+	return err < 0 ? failed(f, MARK_NAME, err) : 0;
+}
+
+/* Puts the new file in the place of the old one, which stays open no longer. */
+static int salvage_file(struct fsck *f, struct file *file)
+{
+	bool too_short = file->active && file->bytes < file->durable_bytes;
+	char hint[SEGMENT_NAME_BYTES];
+	uint64_t durable, bytes;
+	int err;
+
+	if (file->lost.count == 0 && !too_short)
+		return 0;
+	durable = too_short ? file->bytes : file->durable_bytes;
+	durable = salvage_new_offset(&file->lost, durable);
+	if (file->active)
+		(void)!io_unlink(f->io, f->dir_fd, MARK_NAME); /* of the old file */
+	if (hint_file_name(file->name, hint, sizeof(hint)) == 0)
+		(void)!io_unlink(f->io, f->dir_fd, hint); /* it would not fit */
+	err = file->lost.count == 0 ? 0
+				    : salvage_write(f->io, f->dir_fd, file->name, file->fd,
+						    file->bytes, &file->lost, &bytes);
+	if (err < 0)
+		return failed(f, file->name, err);
+	for (size_t i = 0; i < file->lost.count; i++)
+		printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n", file->name,
+		       file->lost.lost[i].offset, file->lost.lost[i].saved_as);
+	f->corrected += file->lost.count + too_short;
+	return file->active ? write_mark(f, file, durable) : 0;
+}
+
+/* --- what does not fit --- */
+
+/* Takes the misfits of one file out of it. */
+static int take_out(struct fsck *f, struct file *file, const struct fsck_misfits *m)
+{
+	struct io_stat st = { 0 };
+	int err = 0;
+
+	salvage_free(&file->lost);
+	(void)io_close(f->io, &file->fd);
+	file->fd = io_open(f->io, f->dir_fd, file->name, O_RDONLY, 0); /* as it is now */
+	if (file->fd < 0)
+		return failed(f, file->name, file->fd);
+	err = io_stat(f->io, file->fd, &st);
+	file->bytes = file->durable_bytes = st.size_bytes;
+	if (err == 0 && file->active) {
+		err = synced_mark_read(f->io, f->dir_fd, MARK_NAME, &f->mark, &f->has_mark);
+		file->durable_bytes =
+			f->has_mark && f->mark.segment == file->number ? f->mark.durable_offset : 0;
+	}
+	for (size_t i = 0; err == 0 && i < m->count; i++)
+		if (m->list[i].segment == file->number)
+			err = salvage_add(&file->lost, m->list[i].offset, m->list[i].bytes,
+					  m->list[i].reason);
+	return err < 0 ? failed(f, file->name, err) : salvage_file(f, file);
+}
+
+static int check_fit(struct fsck *f)
+{
+	struct fsck_misfits m = { 0 };
+	struct diag diag = { "" };
+	int err = fsck_replay(f->options.datadir, f->gaps, f->gap_count, &m, &diag);
+
+	if (err < 0)
+		complain("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+	for (size_t i = 0; err == 0 && i < m.count; i++)
+		printf("segment %06" PRIu64 ": offset %" PRIu64 ", %" PRIu64
+		       " bytes: a whole record that does not fit: %s: %s\n",
+		       m.list[i].segment, m.list[i].offset, m.list[i].bytes, m.list[i].key,
+		       m.list[i].reason);
+	f->found += m.count;
+	for (size_t i = 0; err == 0 && m.count > 0 && f->options.salvage && i < f->count; i++)
+		err = take_out(f, &f->files[i], &m);
+	fsck_misfits_free(&m);
+	return err;
+}
+
+/* --- all of it --- */
+
+static int take_lock(struct fsck *f)
+{
+	int err;
+
+	f->lock_fd = io_open(f->io, f->dir_fd, "lock", O_RDWR | O_CREAT, 0600);
+	err = f->lock_fd < 0 ? f->lock_fd : io_lock(f->io, f->lock_fd);
+	if (err == -EWOULDBLOCK) {
+		complain("%s: in use; unmount it first", f->options.datadir);
+		return err;
+	}
+	return err < 0 ? failed(f, "lock", err) : 0;
+}
+
+static int check_all(struct fsck *f)
+{
+	uint64_t missing;
+	int err;
+
+	f->dir_fd = io_open(f->io, AT_FDCWD, f->options.datadir, O_RDONLY | O_DIRECTORY, 0);
+	if (f->dir_fd < 0) {
+		complain("%s: %s", f->options.datadir, strerror(-f->dir_fd));
+		return f->dir_fd;
+	}
+	err = f->options.salvage ? take_lock(f) : 0;
+	if (err == 0)
+		err = open_files(f);
+	if (err < 0)
+		return err;
+	report_missing(f);
+	missing = f->found;
+	err = scan_files(f);
+	for (size_t i = 0; err == 0 && i < f->count; i++)
+		err = note_gaps(f, &f->files[i]);
+	for (size_t i = 0; err == 0 && f->options.salvage && i < f->count; i++)
+		err = salvage_file(f, &f->files[i]);
+	/* Without what is missing nothing can be expected to fit: a mount leaves that out. */
+	if (err == 0 && missing == 0 && (f->found == 0 || f->options.salvage))
+		err = check_fit(f);
+	return err;
+}
+
+static void close_all(struct fsck *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		salvage_free(&f->files[i].lost);
+		(void)io_close(f->io, &f->files[i].fd);
+	}
+	free(f->files);
+	free(f->gaps);
+	(void)io_close(f->io, &f->lock_fd);
+	(void)io_close(f->io, &f->dir_fd);
+}
+
+static enum fsck_exit summary(const struct fsck *f)
+{
+	if (f->found == 0) {
+		printf("%s: nothing is wrong\n", f->options.datadir);
+		return FSCK_OK;
+	}
+	printf("%s: %" PRIu64 " damages, %" PRIu64 " salvaged\n", f->options.datadir, f->found,
+	       f->corrected);
+	if (f->corrected == f->found)
+		return FSCK_CORRECTED;
+	if (!f->options.salvage)
+		printf("%s: nothing was changed; -y salvages what is left\n", f->options.datadir);
+	return FSCK_UNCORRECTED;
+}
+
+static int take_option(struct options *o, const char *arg)
+{
+	if (strcmp(arg, "-y") == 0 || strcmp(arg, "--salvage") == 0)
+		o->salvage = true;
+	else if (strcmp(arg, "--take-inside") == 0)
+		o->take_inside = true;
+	else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0)
+		o->help = true;
+	else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0)
+		o->version = true;
+	else if (strcmp(arg, "-n") != 0 && strcmp(arg, "-a") != 0 && strcmp(arg, "-p") != 0 &&
+		 strcmp(arg, "-f") != 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int parse(int argc, char *const argv[], struct options *ret)
+{
+	for (int i = 1; i < argc; i++) {
+		if (argv[i][0] == '-' && argv[i][1] != '\0') {
+			if (take_option(ret, argv[i]) < 0) {
+				complain("unknown option '%s': see --help", argv[i]);
+				return -EINVAL;
+			}
+		} else if (ret->datadir != NULL) {
+			complain("one DATADIR at a time");
+			return -EINVAL;
+		} else {
+			ret->datadir = argv[i];
+		}
+	}
+	if (ret->datadir == NULL && !ret->help && !ret->version) {
+		complain("DATADIR is missing: see --help");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int main(int argc, char *argv[])
+{
+	struct fsck f = { .io = &io_posix, .dir_fd = -1, .lock_fd = -1 };
+	enum fsck_exit status = FSCK_OK;
+
+	if (parse(argc, argv, &f.options) < 0)
+		return FSCK_USAGE;
+	if (f.options.help) {
+		print_help(stdout);
+	} else if (f.options.version) {
+		printf("fsck.freyjafs %s\n", FREYJAFS_VERSION);
+	} else {
+		status = check_all(&f) < 0 ? FSCK_FAILED : summary(&f);
+		close_all(&f);
+	}
+	if (fflush(stdout) != 0)
+		return FSCK_FAILED;
+	return status;
+}

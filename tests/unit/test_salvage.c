@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* Salvage: every byte of a log flipped, every length of it, images of logs inside of values. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/record.h"
+#include "tests/unit/store_fixture.h"
+#include "tests/unit/unit.h"
+#include "writer/salvage.h"
+
+#define WORDS                                                                            \
+	"p:a=first p:b=second D:d p:d/c=third t:b m:a>e +D:f p:f/g=fourth e:1@0=staged " \
+	"P:h=1,6 p:i=fifth"
+#define RECORDS_MAX 64
+
+/* A log, and where its records and its groups begin; the end is one more. */
+struct sample {
+	struct unit_file log;
+	uint64_t starts[RECORDS_MAX];
+	size_t count;
+};
+
+static struct sample make_sample(const struct unit_file *log)
+{
+	struct sample s = { .log = *log };
+	struct record_scan_result got;
+	uint64_t at = 0;
+
+	while (at < log->bytes) {
+		assert_int_equal(
+			record_scan(log->data + at, log->bytes - at, log->bytes - at, &got),
+			RECORD_WHOLE);
+		s.starts[s.count++] = at;
+		at += got.bytes;
+	}
+	s.starts[s.count] = at;
+	return s;
+}
+
+/* The record that a byte belongs to. */
+static size_t record_of(const struct sample *s, uint64_t offset)
+{
+	size_t i = 0;
+
+	while (i + 1 < s->count && s->starts[i + 1] <= offset)
+		i++;
+	return i;
+}
+
+static struct salvage scan(const char *dir, const void *data, size_t bytes, bool take_inside)
+{
+	const char *path = unit_path("%s/log", dir);
+	struct salvage got = { 0 };
+	int fd;
+
+	unit_write_file(path, data, bytes);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(salvage_scan(&io_posix, fd, bytes, take_inside, &got), 0);
+	(void)close(fd);
+	return got;
+}
+
+/* What is kept are records of the sample, at their places, from one group to another. */
+static void assert_only_originals(const struct sample *s, const struct salvage *got, size_t bytes)
+{
+	uint64_t at = 0;
+
+	for (size_t i = 0; i <= got->count; i++) {
+		uint64_t end = i < got->count ? got->lost[i].offset : bytes;
+		size_t n = record_of(s, at);
+
+		assert_true(end >= at);
+		if (end > at) {
+			assert_int_equal(s->starts[n], at);
+			n = record_of(s, end - 1) + 1;
+			assert_int_equal(s->starts[n], end);
+		}
+		at = i < got->count ? end + got->lost[i].bytes : end;
+	}
+	assert_int_equal(at, bytes);
+}
+
+/* The group of records 6 and 7 of WORDS goes together. */
+static void group_of(const struct sample *s, size_t record, uint64_t *ret_from, uint64_t *ret_to)
+{
+	*ret_from = s->starts[record == 7 ? 6 : record];
+	*ret_to = s->starts[record + 1];
+}
+
+static void test_every_byte(void **state)
+{
+	static const uint8_t flips[] = { 0x01, 0x80, 0xff };
+	struct unit_file log = make_log(WORDS);
+	struct sample s = make_sample(&log);
+
+	for (size_t f = 0; f < ARRAY_SIZE(flips); f++) {
+		for (uint64_t at = 0; at < log.bytes; at++) {
+			size_t record = record_of(&s, at);
+			uint64_t in_record = at - s.starts[record], from, to;
+			struct salvage got;
+
+			log.data[at] ^= flips[f];
+			group_of(&s, record, &from, &to);
+			got = scan(*state, log.data, log.bytes, true);
+			assert_only_originals(&s, &got, log.bytes);
+			assert_int_equal(got.count, 1);
+			assert_int_equal(got.lost[0].offset, from);
+			assert_int_equal(got.lost[0].bytes, to - from);
+			salvage_free(&got);
+
+			got = scan(*state, log.data, log.bytes, false);
+			assert_only_originals(&s, &got, log.bytes);
+			assert_int_equal(got.lost[0].offset, from);
+			assert_true(got.lost[0].offset + got.lost[0].bytes >= to);
+			/* Its length is right: so it costs that record alone. */
+			if (in_record < RECORD_KEY_SIZE_OFFSET ||
+			    in_record >= RECORD_TIMESTAMP_OFFSET)
+				assert_int_equal(got.lost[0].bytes, to - from);
+			else if (got.lost[0].offset + got.lost[0].bytes > to)
+				assert_true(got.lost[0].inside > 0);
+			salvage_free(&got);
+			log.data[at] ^= flips[f];
+		}
+	}
+	free(log.data);
+}
+
+static void test_every_length(void **state)
+{
+	struct unit_file log = make_log(WORDS);
+	struct sample s = make_sample(&log);
+
+	for (size_t bytes = 0; bytes <= log.bytes; bytes++) {
+		struct salvage got = scan(*state, log.data, bytes, false);
+		size_t record = record_of(&s, bytes);
+		uint64_t from = s.starts[record];
+
+		if (bytes == log.bytes)
+			from = bytes;
+		else if (record == 7)
+			from = s.starts[6]; /* the first of the group alone is nothing */
+		assert_int_equal(got.count, from < bytes);
+		if (from < bytes) {
+			assert_int_equal(got.lost[0].offset, from);
+			assert_int_equal(got.lost[0].bytes, bytes - from);
+			assert_int_equal(got.lost[0].inside, record == 7 && bytes > s.starts[7]
+								     ? 0
+								     : got.lost[0].inside);
+		}
+		salvage_free(&got);
+	}
+	free(log.data);
+}
+
+/* Two records of three are damaged, one beside the other, and zeros stand in between. */
+static void test_several(void **state)
+{
+	struct unit_file log = make_log("p:a=first p:b=second p:c=third p:d=fourth p:e=fifth");
+	struct sample s = make_sample(&log);
+	struct salvage got;
+
+	log.data[s.starts[1] + 21] ^= 1;
+	log.data[s.starts[3] + 21] ^= 1;
+	got = scan(*state, log.data, log.bytes, false);
+	assert_int_equal(got.count, 2);
+	assert_int_equal(got.records, 3);
+	assert_int_equal(got.lost[1].offset, s.starts[3]);
+	assert_int_equal(salvage_new_offset(&got, s.starts[2]), s.starts[1]);
+	salvage_free(&got);
+
+	memset(log.data + s.starts[1] + 10, 0, s.starts[3] - s.starts[1]);
+	got = scan(*state, log.data, log.bytes, false);
+	assert_only_originals(&s, &got, log.bytes);
+	assert_int_equal(got.lost[0].offset, s.starts[1]);
+	salvage_free(&got);
+
+	free(log.data);
+	log = make_log("p:a=first p:b=second p:c=third p:d=fourth p:e=fifth");
+	memset(log.data + s.starts[1], 0, s.starts[3] - s.starts[1]);
+	got = scan(*state, log.data, log.bytes, false);
+	assert_int_equal(got.count, 1);
+	assert_int_equal(got.lost[0].bytes, s.starts[3] - s.starts[1]);
+	salvage_free(&got);
+	free(log.data);
+}
+
+/* A value that is the image of a log: whatever byte of its record is wrong, none of its records is
+ * taken for one of the log. */
+static void test_image(void **state)
+{
+	struct unit_file image = make_log("p:evil=1 t:a p:worse=2"), before = make_log("p:a=first"),
+			 after = make_log("p:b=second p:c=third");
+	struct record rec = { .timestamp_ns = 1001,
+			      .key = "image",
+			      .key_bytes = 5,
+			      .value = image.data,
+			      .value_bytes = (uint32_t)image.bytes };
+	struct unit_file log = { malloc(4096), 0 };
+	uint64_t begin = before.bytes;
+	uint64_t end = begin + record_bytes(rec.key_bytes, rec.value_bytes);
+	struct sample s;
+
+	assert_non_null(log.data);
+	memcpy(log.data, before.data, before.bytes);
+	record_encode(&rec, log.data + begin);
+	memcpy(log.data + end, after.data, after.bytes);
+	log.bytes = end + after.bytes;
+	s = make_sample(&log);
+	for (uint64_t at = begin; at < end; at++) {
+		for (unsigned int bit = 0; bit < 8; bit++) {
+			struct salvage got;
+			bool in_sizes = at - begin >= RECORD_KEY_SIZE_OFFSET &&
+					at - begin < RECORD_TIMESTAMP_OFFSET;
+
+			log.data[at] ^= (uint8_t)(1u << bit);
+			got = scan(*state, log.data, log.bytes, false);
+			assert_int_equal(got.lost[0].offset, begin);
+			assert_true(got.lost[0].inside > 0); /* they are told of */
+			if (!in_sizes) {
+				assert_only_originals(&s, &got, log.bytes);
+				assert_int_equal(got.lost[0].bytes, end - begin);
+			}
+			salvage_free(&got);
+			log.data[at] ^= (uint8_t)(1u << bit);
+		}
+	}
+	free(image.data);
+	free(before.data);
+	free(after.data);
+	free(log.data);
+}
+
+/* --- writing --- */
+
+static void test_write(void **state)
+{
+	struct unit_file log = make_log("p:a=first p:b=second p:c=third"), got_file;
+	struct sample s = make_sample(&log);
+	const char *path = unit_path("%s/log", (const char *)*state);
+	struct salvage got;
+	uint64_t bytes = 0;
+	int dir_fd, fd;
+
+	log.data[s.starts[1] + 21] ^= 1;
+	got = scan(*state, log.data, log.bytes, false);
+	dir_fd = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(salvage_write(&io_posix, dir_fd, "log", fd, log.bytes, &got, &bytes), 0);
+	assert_int_equal(bytes, log.bytes - (s.starts[2] - s.starts[1]));
+	got_file = unit_read_file(path);
+	assert_int_equal(got_file.bytes, bytes);
+	assert_memory_equal(got_file.data, log.data, s.starts[1]);
+	assert_memory_equal(got_file.data + s.starts[1], log.data + s.starts[2],
+			    log.bytes - s.starts[2]);
+	free(got_file.data);
+	got_file = unit_read_file(
+		unit_path("%s/quarantine/%s", (const char *)*state, got.lost[0].saved_as));
+	assert_int_equal(got_file.bytes, s.starts[2] - s.starts[1]);
+	assert_memory_equal(got_file.data, log.data + s.starts[1], got_file.bytes);
+	free(got_file.data);
+	(void)close(fd);
+	(void)close(dir_fd);
+	salvage_free(&got);
+	free(log.data);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, unit_setup_tmpdir, unit_teardown_tmpdir)
+	static const struct CMUnitTest tests[] = {
+		TEST(test_every_byte), TEST(test_every_length), TEST(test_several),
+		TEST(test_image),      TEST(test_write),
+	};
+
+	return unit_run("salvage", tests, ARRAY_SIZE(tests));
+}
