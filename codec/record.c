@@ -34,7 +34,8 @@ void record_encode_header(const struct record *rec, uint8_t out[RECORD_HEADER_BY
 	crc = crc32_extend(0, out + RECORD_CRC_COVERS_FROM,
 			   RECORD_HEADER_BYTES - RECORD_CRC_COVERS_FROM);
 	crc = crc32_extend(crc, rec->key, rec->key_bytes);
-	crc = crc32_extend(crc, rec->value, rec->value_bytes);
+	crc = crc32_extend(crc, rec->head, rec->head_bytes);
+	crc = crc32_extend(crc, rec->value, rec->value_bytes - rec->head_bytes);
 	le32_store(out + RECORD_CRC_OFFSET, crc);
 }
 
@@ -46,8 +47,11 @@ void record_encode(const struct record *rec, uint8_t *out)
 	encode_fields(rec, out);
 	if (rec->key_bytes > 0)
 		memcpy(body, rec->key, rec->key_bytes);
-	if (rec->value_bytes > 0)
-		memcpy(body + rec->key_bytes, rec->value, rec->value_bytes);
+	if (rec->head_bytes > 0)
+		memcpy(body + rec->key_bytes, rec->head, rec->head_bytes);
+	if (rec->value_bytes > rec->head_bytes)
+		memcpy(body + rec->key_bytes + rec->head_bytes, rec->value,
+		       rec->value_bytes - rec->head_bytes);
 	/* Over the copy, in one piece: it is in the cache, and one long CRC is faster than three
 	 * short ones. */
 	le32_store(out + RECORD_CRC_OFFSET,

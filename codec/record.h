@@ -26,6 +26,10 @@ struct record {
 	const void *value;
 	uint32_t key_bytes;
 	uint32_t value_bytes; /* 0: a tombstone */
+	/* To be encoded only: the first bytes of the value where they are not in 'value', which has
+	 * the rest.  They count in 'value_bytes'. */
+	uint32_t head_bytes;
+	const void *head;
 };
 
 /* Returns the encoded size of a record; cannot overflow. */

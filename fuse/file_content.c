@@ -150,12 +150,28 @@ bool file_content_next_data(const struct file_content *c, uint64_t offset, uint6
 	return false;
 }
 
+/* Says whether the whole content is to be written as one record. */
+static bool is_plain(const struct file_content *c)
+{
+	const struct pending *p = c->p;
+	uint64_t changed = p->ranges.data_bytes + store_staged_bytes(p->staging);
+	uint64_t records = p->ranges.count + p->staged_ranges + 1;
+
+	if (p->size_bytes > FILE_CONTENT_INLINE_BYTES)
+		return false;
+	if (p->size_bytes <= FILE_CONTENT_TINY_BYTES)
+		return true;
+	return 2 * (changed + records * RECORD_COST_BYTES) > p->size_bytes;
+}
+
 uint64_t file_content_data_bytes(const struct file_content *c)
 {
 	uint64_t begin, end = 0, sum = 0;
 	struct store_attr attr;
 	int steps = 0;
 
+	if (is_plain(c))
+		return c->p->size_bytes; /* the record will have no holes */
 	for (; file_content_next_data(c, end, &begin, &end); steps++) {
 		sum += end - begin;
 		if (steps == COUNT_STEPS_MAX)
@@ -342,20 +358,6 @@ int file_content_stage_write(const struct file_content *c, const void *buf, size
 }
 
 /* --- commit --- */
-
-/* Says whether the whole content is to be written as one record. */
-static bool is_plain(const struct file_content *c)
-{
-	const struct pending *p = c->p;
-	uint64_t changed = p->ranges.data_bytes + store_staged_bytes(p->staging);
-	uint64_t records = p->ranges.count + p->staged_ranges + 1;
-
-	if (p->size_bytes > FILE_CONTENT_INLINE_BYTES)
-		return false;
-	if (p->size_bytes <= FILE_CONTENT_TINY_BYTES)
-		return true;
-	return 2 * (changed + records * RECORD_COST_BYTES) > p->size_bytes;
-}
 
 static int commit_plain(const struct file_content *c, const struct store_set *set,
 			uint64_t *ret_end)

@@ -39,7 +39,8 @@ ssize_t file_content_read(const struct file_content *c, void *buf, size_t n,
 /* As store_next_data(), and 'p' may be inactive. */
 bool file_content_next_data(const struct file_content *c, uint64_t offset, uint64_t *ret_begin,
 			    uint64_t *ret_end);
-/* How many bytes are no hole; an estimate where there are very many pieces. */
+/* How many bytes will be no hole once it is committed: attributes stay in the kernel's cache over
+ * the commit.  An estimate where there are very many pieces. */
 uint64_t file_content_data_bytes(const struct file_content *c);
 
 /* Says whether a write is best staged from the buffer that it comes in: it goes on at the end of a

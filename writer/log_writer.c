@@ -19,6 +19,7 @@
 #include "writer/log_writer_private.h"
 #include "writer/synced_mark.h"
 
+#define RECORD_PARTS 4 /* header, key, head and rest of the value */
 #define GATHER_SHARE 4 /* at most a fourth of the last sync is spent on waiting for company */
 
 /* --- writing --- */
@@ -124,17 +125,20 @@ static int write_records_locked(struct log_writer *w, const struct record *recor
 				size_t record_count, uint64_t bytes) REQUIRES(w->lock)
 {
 	uint8_t headers[LOG_WRITER_GROUP_MAX][RECORD_HEADER_BYTES];
-	struct iovec iov[3 * LOG_WRITER_GROUP_MAX];
+	struct iovec iov[RECORD_PARTS * LOG_WRITER_GROUP_MAX], *part = iov;
 
 	for (size_t i = 0; i < record_count; i++) {
 		const struct record *rec = &records[i];
 
 		record_encode_header(rec, headers[i]);
-		iov[3 * i] = (struct iovec){ headers[i], RECORD_HEADER_BYTES };
-		iov[3 * i + 1] = (struct iovec){ (void *)(uintptr_t)rec->key, rec->key_bytes };
-		iov[3 * i + 2] = (struct iovec){ (void *)(uintptr_t)rec->value, rec->value_bytes };
+		*part++ = (struct iovec){ headers[i], RECORD_HEADER_BYTES };
+		*part++ = (struct iovec){ (void *)(uintptr_t)rec->key, rec->key_bytes };
+		if (rec->head_bytes > 0)
+			*part++ = (struct iovec){ (void *)(uintptr_t)rec->head, rec->head_bytes };
+		*part++ = (struct iovec){ (void *)(uintptr_t)rec->value,
+					  rec->value_bytes - rec->head_bytes };
 	}
-	return write_locked(w, iov, (int)(3 * record_count), bytes);
+	return write_locked(w, iov, (int)(part - iov), bytes);
 }
 
 /* Starts the clock of promise "at most an interval", unless an older record has started it. */

@@ -150,7 +150,6 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	keydir_free(s->keydir);
 	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
 		free(s->commit.parts[i].large);
-	free(s->stage_buffer);
 	reserve_close(&s->reserve);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);

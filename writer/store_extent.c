@@ -7,10 +7,7 @@
 #include <string.h>
 
 #define PIECE_BYTES  ((uint64_t)256 * 1024) /* of one extent */
-#define VALUE_BYTES  (META_HOLE_BYTES + PIECE_BYTES)
-#define BATCH_PIECES 4 /* extents that are appended in one go */
-
-_Static_assert(BATCH_PIECES <= LOG_WRITER_GROUP_MAX, "one append");
+#define BATCH_PIECES LOG_WRITER_GROUP_MAX   /* extents that are appended in one go */
 
 struct store_staging {
 	uint64_t id; /* 0: nothing is in the log yet */
@@ -44,16 +41,16 @@ void store_staging_free(struct store_staging *staging)
 /* Extents that are appended in one go. */
 struct batch {
 	uint8_t key[META_EXTENT_KEY_BYTES];
+	uint8_t heads[BATCH_PIECES][META_HOLE_BYTES]; /* of their values */
 	struct record records[BATCH_PIECES];
 	struct content_piece pieces[BATCH_PIECES];
 	size_t count;
 };
 
 /* Adds the front of 'range' to the batch and takes it away from 'range'. */
-static void add_piece(struct store *s, struct batch *b, struct store_range *range)
-	REQUIRES(s->commit_lock)
+static void add_piece(struct batch *b, struct store_range *range)
 {
-	uint8_t *value = s->stage_buffer + b->count * VALUE_BYTES;
+	uint8_t *head = b->heads[b->count];
 	struct content_piece *piece = &b->pieces[b->count];
 	struct record *rec = &b->records[b->count++];
 	struct meta_extent extent = {
@@ -65,20 +62,19 @@ static void add_piece(struct store *s, struct batch *b, struct store_range *rang
 
 	if (range->data != NULL && extent.bytes > PIECE_BYTES)
 		extent.bytes = PIECE_BYTES;
-	bytes = meta_extent_encode_fixed(&extent, value);
-	if (range->data != NULL) {
-		memcpy(value + bytes, range->data, extent.bytes);
-		bytes += extent.bytes;
-		range->data = (const uint8_t *)range->data + extent.bytes;
-	}
-	range->offset += extent.bytes;
-	range->bytes -= extent.bytes;
+	bytes = meta_extent_encode_fixed(&extent, head);
 	*rec = (struct record){
 		.key = b->key,
 		.key_bytes = sizeof(b->key),
-		.value = value,
-		.value_bytes = (uint32_t)bytes,
+		.head = head,
+		.head_bytes = (uint32_t)bytes,
+		.value = range->data,
+		.value_bytes = (uint32_t)(bytes + (range->data != NULL ? extent.bytes : 0)),
 	};
+	if (range->data != NULL)
+		range->data = (const uint8_t *)range->data + extent.bytes;
+	range->offset += extent.bytes;
+	range->bytes -= extent.bytes;
 	*piece = (struct content_piece){
 		.offset = extent.offset,
 		.bytes = extent.bytes,
@@ -122,15 +118,11 @@ static int stage_locked(struct store *s, struct store_staging *st, const struct 
 	struct batch b = { .count = 0 };
 	int err = 0;
 
-	if (s->stage_buffer == NULL)
-		s->stage_buffer = malloc(BATCH_PIECES * VALUE_BYTES);
-	if (s->stage_buffer == NULL)
-		return -ENOMEM;
 	for (size_t i = 0; err == 0 && i < range_count; i++) {
 		struct store_range rest = ranges[i];
 
 		while (err == 0 && rest.bytes > 0) {
-			add_piece(s, &b, &rest);
+			add_piece(&b, &rest);
 			if (b.count == BATCH_PIECES)
 				err = append_batch(s, st, &b);
 		}

@@ -52,7 +52,6 @@ struct store {
 	struct mutex commit_lock;
 	struct commit commit GUARDED;	/* by commit_lock */
 	struct reserve reserve GUARDED; /* by commit_lock */
-	uint8_t *stage_buffer GUARDED;	/* by commit_lock; values of extents; NULL: none yet */
 };
 
 /* --- putting a commit together; all with commit_lock --- */

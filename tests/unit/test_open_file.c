@@ -77,16 +77,18 @@ static void close_handle(struct store_fixture *f, struct handle *h, int want)
 	store_unpin(f->s, h->node, 1);
 }
 
-/* Bytes that differ from their neighbours. */
+/* Bytes that differ from their neighbours; made by main(). */
+static uint8_t all_bytes[FILE_MAX + 256];
+
+static void make_bytes(void)
+{
+	for (size_t i = 0; i < sizeof(all_bytes); i++)
+		all_bytes[i] = (uint8_t)(1 + (i * 31 + (i >> 8) * 7 + (i >> 16)) % 255);
+}
+
 static const uint8_t *some_bytes(uint64_t seed)
 {
-	static uint8_t bytes[FILE_MAX + 256];
-	static bool made;
-
-	for (size_t i = 0; !made && i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)(1 + (i * 31 + (i >> 8) * 7 + (i >> 16)) % 255);
-	made = true;
-	return bytes + seed % 256;
+	return all_bytes + seed % 256;
 }
 
 static void write_ok(struct handle *h, const void *buf, size_t n, uint64_t offset)
@@ -678,6 +680,7 @@ int main(void)
 	};
 	size_t n = 0;
 
+	make_bytes();
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
 		tests[n++] =
 			(struct CMUnitTest){ unit_name("shape: %s", shapes[i].name), test_shape,

@@ -93,6 +93,17 @@ static void test_encode_layout(void **state)
 	record_encode_header(&rec, header);
 	assert_memory_equal(header, buf, RECORD_HEADER_BYTES);
 	assert_int_equal(record_bytes(c->key_bytes, c->value_bytes), n);
+	for (uint32_t head = 0; head <= c->value_bytes; head++) { /* the value in two parts */
+		uint8_t again[64];
+
+		rec.head = c->value;
+		rec.head_bytes = head;
+		rec.value = c->value + head;
+		record_encode(&rec, again);
+		assert_memory_equal(again, buf, n);
+		record_encode_header(&rec, header);
+		assert_memory_equal(header, buf, RECORD_HEADER_BYTES);
+	}
 }
 
 static void test_encode_scan(void **state)
