@@ -40,6 +40,10 @@ struct workload {
 	{                                                                                        \
 		.kind = TREE_PUT_SET, .path = p, .value_bytes = n, .mode = m, .uid = 9, .gid = 1 \
 	}
+#define PIECES(p, n)                                             \
+	{                                                        \
+		.kind = TREE_PIECES, .path = p, .value_bytes = n \
+	}
 #define EMPTY(p)                              \
 	{                                     \
 		.kind = TREE_EMPTY, .path = p \
@@ -118,6 +122,10 @@ static const struct workload by_hand[] = {
 	  { PUT("a", 5), PUT("a", 900), PUT("b", 1), SYNC, PUT("a", 3000), EMPTY("a"), PUT("a", 12),
 	    UNLINK("b"), EMPTY("e"), PUT("e", 30), SYNC, PUT("a", 700), UNLINK("a"), PUT("a", 9),
 	    UNLINK("e") } },
+	{ "pieces",
+	  { PIECES("a", 900), PUT("b", 300), PIECES("b", 40), SYNC, PIECES("b", 2500), ROTATE,
+	    PIECES("a", 20), RENAME("a", "b"), PIECES("b", 30), SYNC, PUT("b", 10), EMPTY("b"),
+	    PIECES("b", 1500), UNLINK("b"), PIECES("b", 5), PIECES("c", 1) } },
 	{ "directories",
 	  { MKDIR("d"), PUT("d/x", 50), MKDIR_AS("d/e", 0700), PUT("d/e/y", 600), SYNC,
 	    UNLINK("d/x"), RMDIR("d/e"), UNLINK("d/e/y"), RMDIR("d/e"), RMDIR("d"), MKDIR("d"),

@@ -42,6 +42,10 @@ struct scenario {
 	{                                                                    \
 		.kind = TREE_PUT_SET, .path = p, .value_bytes = n, .mode = m \
 	}
+#define PIECES(p, n)                                             \
+	{                                                        \
+		.kind = TREE_PIECES, .path = p, .value_bytes = n \
+	}
 #define EMPTY(p)                              \
 	{                                     \
 		.kind = TREE_EMPTY, .path = p \
@@ -126,6 +130,12 @@ static const struct scenario scenarios[] = {
 	{ "put and create, durable", .existing = true,
 	  .ops = { PUT("old", 300), PUT_AS("new", 50, 0640), EMPTY("d/a"),
 		   PUT_SET("d/b", 4, 0700) } },
+	{ "pieces, durable", .existing = true, .open_too = true,
+	  .ops = { PIECES("old", 300), PIECES("new", 50), SYNC, PIECES("d/a", 20),
+		   PUT("new", 5) } },
+	{ "pieces, buffer, segments", .existing = true, .interval_ns = NEVER, .buffer_bytes = 600,
+	  .segment_bytes = 1024,
+	  .ops = { PIECES("old", 2000), PIECES("new", 50), PIECES("d/a", 900), UNLINK("old") } },
 	{ "put and create", .existing = true, .interval_ns = NEVER,
 	  .ops = { PUT("old", 300), PUT_AS("new", 50, 0640), EMPTY("d/a"),
 		   PUT_SET("d/b", 4, 0700) } },

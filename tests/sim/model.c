@@ -399,6 +399,7 @@ int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 	case TREE_PUT:
 	case TREE_PUT_SET:
 	case TREE_EMPTY:
+	case TREE_PIECES:
 		return put(m, op, tag);
 	case TREE_MKDIR:
 		return make_dir(m, op);
@@ -515,6 +516,7 @@ struct tree_op model_random_op(const struct model *m, struct rng *rng)
 		TREE_UNLINK,  TREE_UNLINK,   TREE_RMDIR,      TREE_RENAME,  TREE_RENAME,
 		TREE_RENAME,  TREE_EXCHANGE, TREE_BIRTH,      TREE_SETATTR, TREE_SETATTR,
 		TREE_KEY_PUT, TREE_KEY_PUT,  TREE_KEY_DELETE, TREE_SYNC,    TREE_ROTATE,
+		TREE_PIECES,  TREE_PIECES,
 	};
 	struct tree_op op = { .kind = kinds[rng_below(rng, ARRAY_SIZE(kinds))] };
 

@@ -29,6 +29,7 @@ void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes)
 		[TREE_PUT] = "put",
 		[TREE_PUT_SET] = "put+set",
 		[TREE_EMPTY] = "empty",
+		[TREE_PIECES] = "pieces",
 		[TREE_MKDIR] = "mkdir",
 		[TREE_UNLINK] = "unlink",
 		[TREE_RMDIR] = "rmdir",
@@ -117,7 +118,31 @@ static bool has_mtime(struct store *s, struct node *n, struct timespec want)
 	return attr.mtime.tv_sec == want.tv_sec && attr.mtime.tv_nsec == want.tv_nsec;
 }
 
-/* TREE_PUT, TREE_PUT_SET, TREE_EMPTY. */
+/* Two extents, a hole between them that the second fills, and a publish. */
+static int put_pieces(struct store *s, struct node *n, const uint8_t *value, uint32_t value_bytes,
+		      struct timespec written_at, bool shown, uint64_t *ret_end)
+{
+	uint32_t half = value_bytes / 2;
+	const struct store_range ranges[] = {
+		{ 0, half, value },
+		{ half, value_bytes, NULL },
+		{ half, value_bytes - half, value + half },
+	};
+	struct store_staging *st = NULL;
+	struct store_attr attr;
+	int err = 0;
+
+	store_getattr(s, n, &attr);
+	for (size_t i = 0; err == 0 && i < ARRAY_SIZE(ranges); i++)
+		err = store_stage(s, &st, &ranges[i], 1);
+	if (err == 0)
+		err = store_publish(s, n, &st, attr.committed, value_bytes, written_at, shown, NULL,
+				    ret_end);
+	store_staging_free(st);
+	return err;
+}
+
+/* TREE_PUT, TREE_PUT_SET, TREE_EMPTY, TREE_PIECES. */
 static int do_put(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
 		  uint64_t tag, uint64_t *ret_end)
 {
@@ -142,8 +167,11 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 		return err;
 	}
 	tree_fill(value, value_bytes, tag);
-	err = store_commit(s, n, value, value_bytes, written_at, shown,
-			   op->kind == TREE_PUT_SET ? &set : NULL, ret_end);
+	if (op->kind == TREE_PIECES)
+		err = put_pieces(s, n, value, value_bytes, written_at, shown, ret_end);
+	else
+		err = store_commit(s, n, value, value_bytes, written_at, shown,
+				   op->kind == TREE_PUT_SET ? &set : NULL, ret_end);
 	if (err == 0 && shown && !has_mtime(s, n, written_at))
 		err = -EPROTO; /* somebody saw that time, and now it is another */
 	/* As a program that creates a file and cannot write it: takes it away again. */

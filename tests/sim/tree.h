@@ -25,6 +25,7 @@ enum tree_op_kind {
 	TREE_PUT_SET, /* the same, and sets the attributes in the same commit, also of an old file
 		       */
 	TREE_EMPTY,   /* as TREE_PUT, of no bytes */
+	TREE_PIECES,  /* as TREE_PUT, staged and published; laid over what an old file has */
 	TREE_MKDIR,
 	TREE_UNLINK,
 	TREE_RMDIR,
