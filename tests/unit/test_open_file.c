@@ -515,6 +515,11 @@ static void model_step(struct store_fixture *f, struct model *m, struct rng *rng
 		assert_int_equal(open_file_commit(m->h.of, &end), 0);
 		model_commit(m);
 		break;
+	case 5: /* all that is pending goes to the log, and not into the files */
+		assert_int_equal(budget_take(&files.budget, OPEN_FILES_PENDING_MIN), 0);
+		budget_give(&files.budget, OPEN_FILES_PENDING_MIN);
+		assert_int_equal(open_files_pending_bytes(&files), 0);
+		break;
 	default:
 		model_write(m, rng);
 		break;
