@@ -131,6 +131,7 @@ static const struct shape_case {
 	{ "not inline any more", FILE_CONTENT_INLINE_BYTES + 1, 128 * KIB, 5 },
 	{ "large, in large writes", FILE_MAX, MIB, 12 },
 	{ "large, in small writes", FILE_MAX, 4096, 12 },
+	{ "large, in odd large writes", FILE_MAX, 200 * KIB, 12 },
 };
 
 static void test_shape(void **state)
@@ -264,23 +265,29 @@ static void test_sparse(void **state)
 /* --- many small changes --- */
 
 /* Lines that are appended one by one, each with an open and a close. */
-static void test_appends_cost_what_they_are(void **state)
+static void append_lines(struct store_fixture *f, const char *path, uint64_t line_bytes)
 {
-	const int lines = UNIT_SANITIZED ? 2500 : 10000;
-	struct store_fixture *f = *state;
-	uint64_t size = FILE_MAX - 100 * (uint64_t)lines, before;
+	const uint64_t lines = UNIT_SANITIZED ? 2500 : 10000;
+	uint64_t size = FILE_MAX - line_bytes * lines, before;
 	struct handle h;
 
-	write_path(f, "a", size, MIB);
+	write_path(f, path, size, MIB);
 	before = store_end(f->s);
-	for (int i = 0; i < lines; i++, size += 100) {
-		h = open_path(f, "a", false);
-		assert_int_equal(open_file_write(h.of, some_bytes(0) + size, 100, size, true), 0);
+	for (uint64_t i = 0; i < lines; i++, size += line_bytes) {
+		h = open_path(f, path, false);
+		assert_int_equal(
+			open_file_write(h.of, some_bytes(0) + size, line_bytes, size, true), 0);
 		close_handle(f, &h, 0);
 	}
-	assert_true(store_end(f->s) - before < 1000 * (uint64_t)lines);
-	assert_true(ops_attr_ok(f->s, "a").pieces < 12 + 64 + (uint64_t)lines * 100 / (4 * KIB));
-	assert_path(f, "a", some_bytes(0), size);
+	assert_true(store_end(f->s) - before < 1000 * lines);
+	assert_true(ops_attr_ok(f->s, path).pieces < 12 + 64 + lines * line_bytes / (4 * KIB));
+	assert_path(f, path, some_bytes(0), size);
+}
+
+static void test_appends_cost_what_they_are(void **state)
+{
+	append_lines(*state, "a", 100);
+	append_lines(*state, "b", 90); /* of these a block is not full when it is gathered */
 }
 
 /* However small the writes, the pieces do not become more and more. */
