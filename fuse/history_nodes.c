@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#define HASH_NONFATAL_OOM 1 /* uthash leaves the element out, and its hh.tbl NULL */
 #include "fuse/history_nodes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <uthash.h>
 
 #include "codec/path.h"
 #include "codec/timestamp.h"
 #include "writer/thread.h"
+#include "writer/uthash_config.h"
 
 #define IDLE_NS UINT64_C(60000000000) /* without a look, after which the history is given up */
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define HASH_NONFATAL_OOM 1 /* uthash leaves the element out, and its hh.tbl NULL */
 #include "mount-helpers/fsck_replay.h"
 
 #include <errno.h>
@@ -7,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "codec/meta.h"
 #include "codec/path.h"
@@ -15,6 +13,7 @@
 #include "writer/keydir.h"
 #include "writer/log_writer.h"
 #include "writer/replay.h"
+#include "writer/uthash_config.h"
 
 /* A file whose whole content was given behind the last gap. */
 struct fresh {

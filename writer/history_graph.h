@@ -8,12 +8,10 @@
 #ifndef FREYJAFS_WRITER_HISTORY_GRAPH_H
 #define FREYJAFS_WRITER_HISTORY_GRAPH_H
 
-#define HASH_NONFATAL_OOM 1 /* uthash leaves the element out, and its hh.tbl NULL */
-#include <uthash.h>
-
 #include "codec/meta.h"
 #include "writer/content_map.h"
 #include "writer/log_reader.h"
+#include "writer/uthash_config.h"
 
 #define HISTORY_STILL UINT64_MAX /* the end of what goes on */
 

@@ -118,7 +118,7 @@ static void test_format(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(cases) + 1];
+	static struct CMUnitTest tests[ARRAY_SIZE(cases) + 1];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		tests[i] = (struct CMUnitTest){ unit_name("parse '%s'", cases[i].text), test_parse,
