@@ -29,6 +29,7 @@ static const struct command commands[] = {
 	{ "put", "KEY [FILE]", 1, 2, "put a value: all of FILE, or of standard input", ctl_put },
 	{ "rm", "KEY", 1, 1, "delete a key", ctl_rm },
 	{ "stat", "KEY", 1, 1, "print what is known of a key", ctl_stat },
+	{ "verify", "", 0, 0, "read every record and check every CRC", ctl_verify },
 };
 
 static void print_help(FILE *f)
