@@ -20,6 +20,7 @@
 #define CHUNK_GRANULES	 (SLAB_CHUNK_BYTES / SLAB_GRANULE_BYTES)
 #define FREE_BYTES	 SLAB_GRANULE_BYTES /* of a free object that are used */
 #define CHUNK_ROOM_FIRST 16
+#define HUGE_FROM_CHUNKS ((size_t)64 * 1024 * 1024 / SLAB_CHUNK_BYTES)
 
 _Static_assert(sizeof(struct slab_chunk) <= HEAD_BYTES, "the head fits");
 
@@ -62,12 +63,12 @@ static size_t object_bytes(const struct slab_chunk *c)
 
 /* --- chunks --- */
 
-/* Takes address space for more chunks.  A store that is small enough for one region does without
- * huge pages. */
+/* Takes address space for more chunks: in huge pages where what is left over of the last one is
+ * little beside all the others. */
 static int region_new(struct slab *s)
 {
-	s->region =
-		pages_map(REGION_BYTES, s->chunk_end == 0 ? SLAB_CHUNK_BYTES : PAGES_HUGE_BYTES);
+	s->region = pages_map(REGION_BYTES, s->chunk_count < HUGE_FROM_CHUNKS ? SLAB_CHUNK_BYTES
+									      : PAGES_HUGE_BYTES);
 	s->region_end = s->region == NULL ? NULL : s->region + REGION_BYTES;
 	return s->region == NULL ? -1 : 0;
 }
