@@ -18,6 +18,7 @@
 #include "fuse/mountpoint.h"
 #include "fuse/ops_history.h"
 #include "fuse/options.h"
+#include "fuse/progress.h"
 #include "fuse/session.h"
 #include "fuse/signals.h"
 
@@ -104,10 +105,15 @@ static int open_store(struct daemon *d)
 		.umask = (mode_t)o->umask,
 	};
 	struct diag diag = { "" };
+	struct progress progress;
 	int err;
 
 	raise_file_limit();
+	progress_begin(&progress, STDERR_FILENO, d->datadir);
+	config.progress = progress_show;
+	config.progress_arg = &progress;
 	err = datadir_open(&config, d->mountpoint, &d->fs.store, &diag);
+	progress_end(&progress);
 	if (err < 0) {
 		if (diag.text[0] != '\0')
 			log_error("%s", diag.text);
