@@ -11,8 +11,10 @@
 #include "codec/crc32.h"
 #include "codec/le.h"
 #include "codec/record.h"
+#include "writer/pages.h"
 
 #define BUFFER_BYTES ((size_t)256 * 1024)
+#define DROP_BYTES   PAGES_HUGE_BYTES /* of a hint that are given back at a time */
 #define TEMP_SUFFIX  ".new"
 
 int hint_file_name(const char *log_name, char *ret, size_t ret_size)
@@ -41,7 +43,9 @@ static bool read_last_crc(struct io *io, int fd, uint64_t offset, uint32_t *ret)
 /* --- reading --- */
 
 struct hint_reader {
-	uint8_t *bytes; /* owned; the whole file, checked */
+	uint8_t *bytes;	      /* owned, pages_map(); the whole file, checked */
+	size_t mapped_bytes;  /* of memory */
+	size_t dropped_bytes; /* of it that have been given back, from the front */
 	size_t byte_count, pos;
 	uint64_t offset; /* of the next record in the segment */
 };
@@ -58,25 +62,24 @@ static bool is_about(struct io *io, const struct hint_header *h, const struct hi
 }
 
 /* Reads a whole file of at most 'bytes_max'. */
-static uint8_t *read_file(struct io *io, int dir_fd, const char *name, uint64_t bytes_max,
-			  size_t *ret_bytes)
+static bool read_file(struct hint_reader *r, struct io *io, int dir_fd, const char *name,
+		      uint64_t bytes_max)
 {
 	int fd = io_open(io, dir_fd, name, O_RDONLY, 0);
 	struct io_stat st = { 0 };
-	uint8_t *bytes = NULL;
+	bool whole = false;
 
 	if (fd < 0)
-		return NULL;
-	if (io_stat(io, fd, &st) == 0 && st.size_bytes > 0 && st.size_bytes <= bytes_max)
-		bytes = malloc((size_t)st.size_bytes);
-	if (bytes != NULL &&
-	    io_pread_all(io, fd, bytes, (size_t)st.size_bytes, 0) != (ssize_t)st.size_bytes) {
-		free(bytes);
-		bytes = NULL;
+		return false;
+	if (io_stat(io, fd, &st) == 0 && st.size_bytes > 0 && st.size_bytes <= bytes_max) {
+		r->byte_count = (size_t)st.size_bytes;
+		r->mapped_bytes = (r->byte_count + DROP_BYTES - 1) / DROP_BYTES * DROP_BYTES;
+		r->bytes = pages_map(r->mapped_bytes, PAGES_HUGE_BYTES);
 	}
+	if (r->bytes != NULL)
+		whole = io_pread_all(io, fd, r->bytes, r->byte_count, 0) == (ssize_t)r->byte_count;
 	(void)io_close(io, &fd);
-	*ret_bytes = (size_t)st.size_bytes;
-	return bytes;
+	return whole;
 }
 
 struct hint_reader *hint_reader_open(struct io *io, int dir_fd, const struct hint_about *about)
@@ -88,15 +91,21 @@ struct hint_reader *hint_reader_open(struct io *io, int dir_fd, const struct hin
 	r = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return NULL;
-	r->bytes = read_file(io, dir_fd, about->name, about->segment_bytes + HINT_HEADER_BYTES,
-			     &r->byte_count);
-	if (r->bytes == NULL || !hint_check(r->bytes, r->byte_count, &h) ||
-	    !is_about(io, &h, about)) {
+	if (!read_file(r, io, dir_fd, about->name, about->segment_bytes + HINT_HEADER_BYTES) ||
+	    !hint_check(r->bytes, r->byte_count, &h) || !is_about(io, &h, about)) {
 		hint_reader_close(r);
 		return NULL;
 	}
 	r->pos = HINT_HEADER_BYTES;
 	return r;
+}
+
+void hint_reader_drop(struct hint_reader *r)
+{
+	size_t drop = r->pos / DROP_BYTES * DROP_BYTES;
+
+	pages_unmap(r->bytes + r->dropped_bytes, drop - r->dropped_bytes);
+	r->dropped_bytes = drop;
 }
 
 int hint_reader_next(struct hint_reader *r, struct log_entry *ret)
@@ -118,7 +127,8 @@ void hint_reader_close(struct hint_reader *r)
 {
 	if (r == NULL)
 		return;
-	free(r->bytes);
+	if (r->bytes != NULL)
+		pages_unmap(r->bytes + r->dropped_bytes, r->mapped_bytes - r->dropped_bytes);
 	free(r);
 }
 

@@ -30,6 +30,8 @@ struct hint_reader; /* opaque, see hint_file.c */
 struct hint_reader *hint_reader_open(struct io *io, int dir_fd, const struct hint_about *about);
 /* As log_reader_next(): 1, or 0 at the end; cannot fail. */
 int hint_reader_next(struct hint_reader *r, struct log_entry *ret);
+/* What has been read so far is not needed any more: its memory is given back. */
+void hint_reader_drop(struct hint_reader *r);
 void hint_reader_close(struct hint_reader *r); /* NULL is a no-op */
 
 /* --- writing --- */

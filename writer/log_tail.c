@@ -106,8 +106,11 @@ static int take(struct log_tail *t, struct group *g, const struct log_entry *ent
 /* Reads up to BATCH_RECORDS records that are in memory at the same time. */
 static int next_batch(struct log_tail *t, struct log_reader *r, struct log_entry *ret)
 {
-	int count = t->hint != NULL ? hint_reader_next(t->hint, ret) : log_reader_next(r, ret);
+	int count;
 
+	if (t->hint != NULL)
+		hint_reader_drop(t->hint);
+	count = t->hint != NULL ? hint_reader_next(t->hint, ret) : log_reader_next(r, ret);
 	if (count <= 0)
 		return count;
 	while (count < BATCH_RECORDS &&
