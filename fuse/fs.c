@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/fs.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -59,6 +60,15 @@ void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
 		.entry_timeout = FS_CACHE_SECONDS,
 	};
 	fs_stat(fs, n, &ret->attr);
+}
+
+void *fs_reply_buffer(fuse_req_t req, size_t bytes, void **ret_own)
+{
+	const struct transport *t = fs_of(req)->transport;
+	void *buf = t->buffer != NULL ? t->buffer(bytes) : NULL;
+
+	*ret_own = buf == NULL ? malloc(bytes) : NULL;
+	return buf != NULL ? buf : *ret_own;
 }
 
 /* Called by libfuse when the kernel has opened the connection.  No reply. */

@@ -96,6 +96,11 @@ void fs_stat_of(const struct store_attr *attr, struct stat *ret);
 /* The entry of a node whose pin goes to the kernel. */
 void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret);
 
+/* Memory for a reply of 'bytes'.  Stores what is to be freed after the reply, or NULL if the memory
+ * is the transport's: then nothing has to be freed or copied, and other requests wait for this
+ * thread.  NULL: no memory. */
+void *fs_reply_buffer(fuse_req_t req, size_t bytes, void **ret_own);
+
 /* The operations, for fuse_session_new(). */
 extern const struct fuse_lowlevel_ops fs_ops;
 

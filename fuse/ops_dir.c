@@ -22,7 +22,7 @@ enum {
 /* A reply to readdir (without attributes) or readdirplus (with). */
 struct dir_reply {
 	fuse_req_t req;
-	char *buf; /* owned */
+	char *buf;
 	size_t size, used;
 	bool plus;
 };
@@ -208,13 +208,14 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 	struct fs *fs = fs_of(req);
 	struct dir_reply r = { .req = req, .size = size, .plus = plus };
 	struct listing l = { 0 };
+	void *own;
 	int err = 0;
 
 	if (fs_is_history(ino)) {
 		history_readdir(req, size, off, fi, plus);
 		return;
 	}
-	r.buf = malloc(size);
+	r.buf = fs_reply_buffer(req, size, &own);
 	if (r.buf == NULL)
 		err = -ENOMEM;
 	else if (fs_is_virtual(ino))
@@ -227,7 +228,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 		unpin_listed(fs, &l);
 	free(l.names);
 	free(l.entries);
-	free(r.buf);
+	free(own);
 }
 
 /* Replies: buf, err. */

@@ -115,11 +115,54 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		forget_handle(fs, fi);
 }
 
+/* --- reading --- */
+
+struct read_job {
+	fuse_req_t req;
+	struct open_file *of; /* the kernel releases it after the reply */
+	void *buf;
+	void *own; /* to be freed: 'buf', or NULL */
+	size_t size;
+	uint64_t offset;
+};
+
+/* Replies: buf, err. */
+static void finish_read(const struct read_job *job, ssize_t n)
+{
+	if (n < 0)
+		reply_err(job->req, (int)n);
+	else
+		(void)fuse_reply_buf(job->req, job->buf, (size_t)n);
+	free(job->own);
+}
+
+static void read_and_wait(void *arg)
+{
+	struct read_job *job = arg;
+
+	finish_read(job, open_file_read(job->of, job->buf, job->size, job->offset));
+	free(job);
+}
+
+/* Lets another thread wait for the disk.  False: nobody can. */
+static bool read_elsewhere(const struct read_job *job)
+{
+	struct read_job *copy = malloc(sizeof(*copy));
+
+	if (copy == NULL)
+		return false;
+	*copy = *job;
+	if (workers_run(&fs_of(job->req)->workers, read_and_wait, copy))
+		return true;
+	free(copy);
+	return false;
+}
+
 /* Replies: buf, err. */
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
+	struct read_job job = { .req = req, .size = size, .offset = (uint64_t)off };
 	ssize_t n;
-	void *buf;
 
 	if (fs_is_history(ino)) {
 		history_read(req, size, off, fi);
@@ -129,18 +172,23 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		virtual_read(req, ino, size, off, fi);
 		return;
 	}
-	buf = malloc(size);
-	if (buf == NULL) {
+	job.of = ops_handle(fi);
+	job.buf = fs_reply_buffer(req, size, &job.own);
+	if (job.buf == NULL) {
 		reply_err(req, -ENOMEM);
 		return;
 	}
-	n = open_file_read(ops_handle(fi), buf, size, (uint64_t)off);
-	if (n < 0)
-		reply_err(req, (int)n);
-	else
-		(void)fuse_reply_buf(req, buf, (size_t)n);
-	free(buf);
+	io_set_nowait(job.own == NULL); /* others wait for this thread */
+	n = open_file_read(job.of, job.buf, size, job.offset);
+	io_set_nowait(false);
+	if (n == -EAGAIN && read_elsewhere(&job))
+		return;
+	if (n == -EAGAIN)
+		n = open_file_read(job.of, job.buf, size, job.offset);
+	finish_read(&job, n);
 }
+
+/* --- writing --- */
 
 /* Replies: write, err.  The offset is right for O_APPEND, too: the kernel knows the size. */
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,

@@ -36,6 +36,10 @@ struct transport {
 	int (*answered)(struct fuse_session *se);
 	/* Takes a reply, as writev() would.  False: it is for /dev/fuse. */
 	bool (*reply)(const struct iovec *iov, int count);
+	/* Memory for the reply to the request that the calling thread works on, from where it is
+	 * not copied any more; good until that reply.  NULL: there is none, or not so many bytes.
+	 * If there is, others wait for this thread. */
+	void *(*buffer)(size_t bytes);
 };
 
 /* /dev/fuse, read and written by the thread pool of libfuse. */

@@ -160,6 +160,7 @@ static void *ring_main(void *arg)
 	struct ring *r = &((struct ring_thread *)arg)->ring;
 	enum phase phase;
 
+	(void)pthread_setname_np(pthread_self(), r->cpu < 0 ? "ring" : "ring-cpu"); /* for ps(1) */
 	pin(r->cpu);
 	report(ring_open(r, PAYLOAD_PAGES * (size_t)sysconf(_SC_PAGESIZE)));
 	phase = wait_for_phase(PHASE_PREPARE);
@@ -454,4 +455,5 @@ const struct transport transport_uring = {
 	.offer = uring_offer,
 	.answered = uring_answered,
 	.reply = uring_reply,
+	.buffer = ring_buffer,
 };

@@ -254,6 +254,13 @@ bool ring_reply(struct ring_slot *slots, _Atomic uint64_t *unanswered, size_t sl
 	return false;
 }
 
+void *ring_buffer(size_t bytes)
+{
+	struct ring_slot *s = current.slot;
+
+	return s != NULL && bytes <= s->entry.payload_capacity ? s->entry.payload : NULL;
+}
+
 /* --- requests --- */
 
 static void serve_request(struct ring *r, struct fuse_session *se, struct ring_slot *s)

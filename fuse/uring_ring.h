@@ -74,4 +74,7 @@ void ring_stop(struct ring *r);
 bool ring_reply(struct ring_slot *slots, _Atomic uint64_t *unanswered, size_t slot_count,
 		const struct iovec *iov, int count);
 
+/* The payload of the request that the calling thread works on; NULL: none, or smaller. */
+void *ring_buffer(size_t bytes);
+
 #endif

@@ -32,6 +32,7 @@ static void *work(void *arg)
 	struct workers *w = arg;
 	struct job *job;
 
+	(void)pthread_setname_np(pthread_self(), "worker"); /* for ps(1) */
 	mutex_lock(&w->lock);
 	for (;;) {
 		while (w->first == NULL && !w->ends) {

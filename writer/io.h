@@ -67,6 +67,12 @@ struct io {
 	const struct io_ops *ops;
 };
 
+/* While it is set, a pread of the calling thread fails with -EAGAIN instead of waiting for the
+ * disk, where the filesystem below can tell (preadv2(2), RWF_NOWAIT).  For one read, by a thread
+ * that others wait for; the read is then done again by another.  A flag of the thread, because a
+ * read goes through many hands. */
+void io_set_nowait(bool nowait);
+
 /* The operating system itself. */
 extern struct io io_posix;
 

@@ -5,11 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,8 +35,23 @@ static int posix_close(struct io *io, int fd)
 	return result(close(fd));
 }
 
+static _Thread_local bool nowait;
+
+void io_set_nowait(bool set)
+{
+	nowait = set;
+}
+
 static ssize_t posix_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
 {
+	struct iovec iov = { .iov_base = buf, .iov_len = n };
+	ssize_t got;
+
+	if (nowait) {
+		got = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
+		if (got >= 0 || errno != EOPNOTSUPP)
+			return result_bytes(got);
+	}
 	return result_bytes(pread(fd, buf, n, (off_t)offset));
 }
 

@@ -263,7 +263,7 @@ static int check_crc(struct store *s, const struct value_place *place)
 	}
 	free(chunk);
 	if (err < 0)
-		return err == -ENOMEM ? err : -EIO;
+		return err == -ENOMEM || err == -EAGAIN ? err : -EIO;
 	if (crc != stored || rec.key_bytes != place->key_bytes ||
 	    rec.value_bytes != place->value_bytes)
 		return -EIO;

@@ -204,7 +204,8 @@ static void test_list(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(requests) + ARRAY_SIZE(replies) + ARRAY_SIZE(lists) + 3];
+	static struct CMUnitTest
+		tests[ARRAY_SIZE(requests) + ARRAY_SIZE(replies) + ARRAY_SIZE(lists) + 3];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
