@@ -18,7 +18,7 @@ AXIS_TEXTS = {"threads": "threads", "file size": "bytes of a file", "keys": "key
 
 
 def quoted(text):
-    return "'" + text.replace("'", "''") + "'"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def file_name(*words):
@@ -26,9 +26,10 @@ def file_name(*words):
 
 
 def header(path, title, machine):
+    text = quoted(f"{title}\n{machine}")
     return [f"set terminal svg size {SIZE} font 'sans,12' background '#ffffff'",
             f"set output {quoted(path)}",
-            f"set title {quoted(title + chr(10) + machine)} noenhanced", "set grid",
+            f"set title {text} noenhanced", "set grid",
             "set key outside below noenhanced", ""]
 
 
@@ -37,8 +38,9 @@ def curve(path, rows, machine):
     script = header(path, title_of(rows[0]), machine)
     script += ["set logscale xy", f"set xlabel {quoted(AXIS_TEXTS[rows[0]['axis']])}",
                f"set ylabel {quoted(rows[0]['unit'])}"]
+    ats = sorted({row["at"] for row in rows})
+    script.append(f"set xrange [{ats[0] / 1.3}:{ats[-1] * 1.3}]")
     if rows[0]["axis"] in ("threads", "call", "file size"):
-        ats = sorted({row["at"] for row in rows})
         ticks = ", ".join(f"{quoted(at_text(row))} {row['at']}" for row in
                           (next(r for r in rows if r["at"] == at) for at in ats))
         script.append(f"set xtics ({ticks})")

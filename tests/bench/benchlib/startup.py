@@ -12,12 +12,11 @@ from .targets import Place
 from .works import NOTHING
 
 KEYS_OF_A_DIRECTORY = 1000
-VALUE_BYTES = 100
 
 
 def make_store(bench, folder, keys):
     call(bench.program("startbench"), "make", folder, str(keys),
-         str(max(1, keys // KEYS_OF_A_DIRECTORY)), str(VALUE_BYTES))
+         str(max(1, keys // KEYS_OF_A_DIRECTORY)), str(bench.args.value_size))
 
 
 class Startup(Contestant):
@@ -47,6 +46,9 @@ class Startup(Contestant):
             found = place.status("files")
             if found != self.keys:
                 raise SystemExit(f"run: {found} keys were found, not {self.keys}")
+            if (place.status("recovered_from_hints") > 0) != self.hints:
+                raise SystemExit(f"run: {self.label}: hints were " +
+                                 ("not used" if self.hints else "used"))
             memory = (place.resident_bytes() - empty_bytes) / self.keys
         return {"rate": self.keys / place.mount_seconds, "unit": "keys/s", "class": NOTHING,
                 "beside": {"seconds": place.mount_seconds, "bytes of memory a key": memory}}

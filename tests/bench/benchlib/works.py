@@ -39,13 +39,13 @@ class Files(Work):
 
     WARM = {"stat": "stat warm", "read": "read warm", "readdir": "readdir warm"}
 
-    def __init__(self, bench, threads, steps, size=None, names=None, seconds=None):
+    def __init__(self, bench, threads, steps, size=None, names=None, leave_out=()):
         args = bench.args
         self.program, self.steps = bench.program("filebench"), steps
-        self.names = names or self.WARM
+        self.names, self.leave_out = names or self.WARM, leave_out
         self.size = size or args.file_size
         self.options = [f"--files={args.files}", f"--size={self.size}", f"--threads={threads}",
-                        f"--seconds={seconds or args.seconds}", "--passes=0", "--warm"]
+                        f"--seconds={args.seconds}", "--passes=0", "--warm"]
 
     def steps_at(self, target, disk):
         """The do-nothing daemon lists nothing, and its files have one size; see also Disk."""
@@ -62,7 +62,8 @@ class Files(Work):
         steps = self.steps_at(place.target, disk)
         results = results_of(self.program, *self.options, "--steps=" + ",".join(steps),
                              place.path, unit="files/s")
-        return {self.names.get(step, step): result for step, result in results.items()}
+        return {self.names.get(step, step): result for step, result in results.items()
+                if step not in self.leave_out}
 
 
 class FileBytes(Files):
