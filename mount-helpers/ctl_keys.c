@@ -135,10 +135,12 @@ enum ctl_exit ctl_ls(const char *datadir, char *const args[], int count)
 {
 	struct key below = { NULL, 0 };
 	struct listing *l = calloc(1, sizeof(*l));
-	enum ctl_exit status = l == NULL ? ctl_failed(-ENOMEM, datadir, NULL) : CTL_OK;
+	enum ctl_exit status = CTL_OK;
 	int err;
 
-	if (status == CTL_OK && count > 0)
+	if (l == NULL)
+		return ctl_failed(-ENOMEM, datadir, NULL);
+	if (count > 0)
 		status = parse_key(args[0], &below);
 	if (status == CTL_OK)
 		status = ctl_open(datadir, true, &l->s);
@@ -330,7 +332,7 @@ static void print_attr(const struct store_attr *attr)
 /* Follows a path.  -ENOENT. */
 static int find_path(struct store *s, const struct key *key, struct store_attr *ret)
 {
-	struct node *n = store_root(s), *next;
+	struct node *n = store_root(s), *next = n;
 	size_t pos = 0;
 	int err = 0;
 
@@ -355,7 +357,7 @@ enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
 	struct key key = { NULL, 0 };
 	struct store *s = NULL;
 	enum ctl_exit status = parse_key(args[0], &key);
-	struct store_attr attr;
+	struct store_attr attr = { 0 };
 	void *value = NULL;
 	size_t bytes = 0;
 	int err;

@@ -108,6 +108,8 @@ static void end(struct change *c, struct graph_node *dir, struct graph_name *nam
 {
 	struct graph_node *n = means(name);
 
+	if (n == NULL || dir == NULL)
+		return;
 	name->spans[name->span_count - 1].until_ns = c->now_ns;
 	dir->live--;
 	if (is_dir(n)) {
@@ -119,7 +121,7 @@ static void end(struct change *c, struct graph_node *dir, struct graph_name *nam
 /* A directory that existed only through its keys goes with the last one. */
 static void prune(struct change *c, struct graph_node *dir)
 {
-	while (dir->live == 0 && !dir->explicit && dir->dir != NULL) {
+	while (dir->live == 0 && !dir->explicit && dir->dir != NULL && dir->own_name != NULL) {
 		struct graph_node *above = dir->dir;
 
 		end(c, above, dir->own_name);
@@ -143,15 +145,15 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct pl
 	size_t pos = 0;
 	int err;
 
-	while (pos < path_bytes) {
+	do {
 		const char *text;
 		size_t bytes = path_next(path, path_bytes, &pos, &text);
 
-		if (at.node != NULL && !is_dir(at.node)) {
+		if (at.name != NULL && at.node != NULL && !is_dir(at.node)) {
 			end(c, at.dir, at.name); /* a key that makes way for a directory */
 			at.node = NULL;
 		}
-		if (at.node == NULL) {
+		if (at.name != NULL && at.node == NULL) {
 			at.node = node_new(c->g, META_TYPE_DIRECTORY);
 			err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
 			if (err < 0)
@@ -162,7 +164,7 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct pl
 		if (at.name == NULL)
 			return -ENOMEM;
 		at.node = means(at.name);
-	}
+	} while (pos < path_bytes);
 	*ret = at;
 	return 0;
 }
@@ -175,7 +177,7 @@ static bool look_up(struct change *c, const char *path, size_t path_bytes, struc
 
 	if (!path_ok(path, path_bytes))
 		return false;
-	while (pos < path_bytes) {
+	do {
 		const char *text;
 		size_t bytes = path_next(path, path_bytes, &pos, &text);
 
@@ -186,7 +188,7 @@ static bool look_up(struct change *c, const char *path, size_t path_bytes, struc
 		at.node = means(at.name);
 		if (at.node == NULL)
 			return false;
-	}
+	} while (pos < path_bytes);
 	*ret = at;
 	return true;
 }
@@ -392,11 +394,13 @@ static int apply_move(struct change *c, const char *path, size_t path_bytes,
 	if (!path_ok(move->new_path, move->new_path_bytes) || !look_up(c, path, path_bytes, &from))
 		return 0;
 	err = walk(c, move->new_path, move->new_path_bytes, &to);
+	if (err < 0)
+		return err;
 	/* Entering it cannot have taken the old name away, but for what no store writes. */
 	moved = means(from.name);
 	other = to.node;
-	if (err < 0 || moved == NULL || moved == other)
-		return err;
+	if (moved == NULL || moved == other)
+		return 0;
 	if (other != NULL)
 		end(c, to.dir, to.name);
 	end(c, from.dir, from.name);
@@ -433,6 +437,7 @@ static struct graph_staged *staged_find(struct graph *g, uint64_t id)
 
 static void staged_drop(struct graph *g, struct graph_staged *s)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
 	HASH_DEL(g->staged, s);
 	content_map_free(s->content);
 	free(s);
@@ -604,6 +609,7 @@ static void node_free(struct graph_node *n)
 	struct graph_name *name, *next;
 
 	HASH_ITER (hh, n->names, name, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
 		HASH_DEL(n->names, name);
 		free(name->spans);
 		free(name);

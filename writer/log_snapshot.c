@@ -22,7 +22,7 @@
  * -errno. */
 static int is_same(struct log_writer *w, const char *name, int fd)
 {
-	struct io_stat now, then;
+	struct io_stat now = { 0 }, then = { 0 };
 	int now_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
 	int err;
 
