@@ -202,6 +202,22 @@ static void test_change(void **state)
 	free(want);
 }
 
+/* What is committed takes no memory, though the file stays open. */
+static void test_commit_gives_back(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle h = open_path(f, "a", true);
+	uint64_t end;
+
+	for (uint64_t bytes = 100; bytes <= 2 * MIB; bytes *= 27) {
+		write_ok(&h, some_bytes(0), bytes, 0);
+		assert_true(open_files_pending_bytes(&files) >= bytes || bytes > MIB);
+		assert_int_equal(open_file_commit(h.of, &end), 0);
+		assert_int_equal(open_files_pending_bytes(&files), 0);
+	}
+	close_handle(f, &h, 0);
+}
+
 /* truncate(2) and ftruncate(2) cost a record, not the value. */
 static void test_truncate_costs_a_record(void **state)
 {
@@ -325,6 +341,7 @@ static void test_disk_full(void **state)
 {
 	struct store_fixture *f = *state;
 	struct store_set set = { 0 };
+	struct store_attr attr;
 	struct handle h;
 	uint64_t at = 0, end;
 	int err = 0;
@@ -349,6 +366,8 @@ static void test_disk_full(void **state)
 	h = open_path(f, "a", false);
 	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
 	assert_int_equal(open_file_truncate_commit(h.of, 4000, &set, &end), -ENOSPC);
+	open_file_getattr(h.of, &attr);
+	assert_int_equal(attr.size_bytes, FILE_MAX);
 	write_ok(&h, "abc", 3, 7);
 	close_handle(f, &h, -ENOSPC);
 	probe_heal(f->probe);
@@ -679,6 +698,7 @@ int main(void)
 {
 	static struct CMUnitTest tests[ARRAY_SIZE(shapes) + ARRAY_SIZE(changes) + 16];
 	static const struct CMUnitTest fixed[] = {
+		cmocka_unit_test(test_commit_gives_back),
 		cmocka_unit_test(test_truncate_costs_a_record),
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_appends_cost_what_they_are),
