@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory for each key, and how long a store takes to open.
  *
- *	startbench make DATADIR KEYS DIRS VALUE_BYTES	puts KEYS keys, DIRS (0: none) directories
- *of them startbench open DATADIR				opens and closes it, and prints
- *figures startbench find DATADIR LOOKUPS THREADS		opens it and looks names up at
- *random
- *
- * "open" prints one line: keys, bytes of their names, seconds to open (and user + system time),
- * memory of the process per key beyond the key's name, and seconds to close. */
+ * "startbench make DATADIR KEYS DIRS VALUE_BYTES" puts so many keys into so many directories (0:
+ * all into the root).  "startbench open DATADIR" opens and closes it, and prints one line: keys,
+ * hints that were read, seconds to open (and processor time), memory of the process for each key,
+ * the same without the names, the most there was of it, and seconds to close.  "startbench find
+ * DATADIR LOOKUPS THREADS" opens it and looks names up at random. */
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
