@@ -35,11 +35,11 @@ static int posix_close(struct io *io, int fd)
 	return result(close(fd));
 }
 
-static _Thread_local bool nowait;
+static _Thread_local bool must_not_wait;
 
-void io_set_nowait(bool set)
+void io_set_nowait(bool nowait)
 {
-	nowait = set;
+	must_not_wait = nowait;
 }
 
 static ssize_t posix_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
@@ -47,7 +47,7 @@ static ssize_t posix_pread(struct io *io, int fd, void *buf, size_t n, uint64_t 
 	struct iovec iov = { .iov_base = buf, .iov_len = n };
 	ssize_t got;
 
-	if (nowait) {
+	if (must_not_wait) {
 		got = preadv2(fd, &iov, 1, (off_t)offset, RWF_NOWAIT);
 		if (got >= 0 || errno != EOPNOTSUPP)
 			return result_bytes(got);

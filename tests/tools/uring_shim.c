@@ -40,7 +40,7 @@ int io_uring_submit(struct io_uring *ring)
 	const char *nth = getenv("FREYJAFS_SHIM_SUBMIT");
 	int (*next)(struct io_uring *);
 
-	if (nth != NULL && atomic_fetch_add(&calls, 1) + 1 == atoi(nth))
+	if (nth != NULL && atomic_fetch_add(&calls, 1) + 1 == strtol(nth, NULL, 10))
 		return -ENOMEM;
 	*(void **)&next = dlsym(RTLD_NEXT, "io_uring_submit");
 	return next(ring);
