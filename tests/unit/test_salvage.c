@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Salvage: every byte of a log flipped, every length of it, images of logs inside of values. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "codec/record.h"
+#include "tests/sim/faultio.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/unit.h"
 #include "writer/salvage.h"
@@ -268,12 +270,98 @@ static void test_write(void **state)
 	free(log.data);
 }
 
+/* Each call fails, alone or with all that follow, as if the program was killed: the old file or the
+ * new one is there, and what the new one lacks was saved before. */
+static void fail_at(const char *dir, uint64_t at, uint64_t times, const struct unit_file *log,
+		    const struct sample *s, bool *ret_hit)
+{
+	const struct fault_plan plan = {
+		.at = at, .times = times, .kinds = IOCALL_ALL, .action = FAULT_ERROR, .err = -EIO
+	};
+	uint64_t lost_bytes = s->starts[2] - s->starts[1], bytes = 0;
+	struct salvage got = scan(dir, log->data, log->bytes, false);
+	struct faultio *f = faultio_new(&io_posix);
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(unit_path("%s/log", dir), O_RDONLY | O_CLOEXEC);
+	struct unit_file now, saved;
+	int err;
+
+	faultio_set_plan(f, &plan);
+	err = salvage_write(faultio_io(f), dir_fd, "log", fd, log->bytes, &got, &bytes);
+	*ret_hit = faultio_hits(f) > 0;
+	now = unit_read_file(unit_path("%s/log", dir));
+	assert_true(now.bytes == log->bytes || now.bytes == log->bytes - lost_bytes);
+	if (err == 0)
+		assert_int_equal(now.bytes, bytes);
+	if (now.bytes != log->bytes) {
+		saved = unit_read_file(unit_path("%s/quarantine/%s", dir, got.lost[0].saved_as));
+		assert_int_equal(saved.bytes, lost_bytes);
+		assert_memory_equal(saved.data, log->data + s->starts[1], lost_bytes);
+		free(saved.data);
+	}
+	free(now.data);
+	faultio_free(f);
+	salvage_free(&got);
+	(void)close(fd);
+	(void)close(dir_fd);
+}
+
+static void test_every_call_fails(void **state)
+{
+	struct unit_file log = make_log("p:a=first p:b=second p:c=third");
+	struct sample s = make_sample(&log);
+	bool hit = true;
+	uint64_t at;
+
+	log.data[s.starts[1] + 21] ^= 1;
+	for (at = 1; hit; at++)
+		fail_at(*state, at, 1, &log, &s, &hit);
+	assert_true(at > 15);
+	for (at = 1, hit = true; hit; at++)
+		fail_at(*state, at, FAULT_FOR_EVER, &log, &s, &hit);
+	free(log.data);
+}
+
+/* What is renamed was synced before, and so was what it lacks; the new name is synced behind. */
+static void test_order(void **state)
+{
+	struct unit_file log = make_log("p:a=first p:b=second p:c=third");
+	struct sample s = make_sample(&log);
+	struct probe *p = probe_new();
+	struct salvage got;
+	uint64_t bytes;
+	int dir_fd, fd, bad, temp, renamed;
+
+	log.data[s.starts[1] + 21] ^= 1;
+	got = scan(*state, log.data, log.bytes, false);
+	dir_fd = io_open(probe_io(p), AT_FDCWD, *state, O_RDONLY | O_DIRECTORY, 0);
+	fd = open(unit_path("%s/log", (const char *)*state), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(salvage_write(probe_io(p), dir_fd, "log", fd, log.bytes, &got, &bytes), 0);
+	bad = probe_find_event(p, unit_path("fsync:%s", got.lost[0].saved_as), 0);
+	assert_true(bad >= 0);
+	assert_true(probe_find_event(p, "fsync:quarantine", bad) > bad);
+	temp = probe_find_event(p, "fsync:log.salvage", bad);
+	renamed = probe_find_event(p, "rename:log", 0);
+	if (renamed < 0)
+		renamed = probe_find_event(p, "rename:log.salvage", 0);
+	assert_true(temp > bad && renamed > temp);
+	assert_true(renamed > probe_find_event(p, "fsync:quarantine", bad));
+	assert_true(probe_find_event(p, unit_path("fsync:%s", strrchr(*state, '/') + 1), renamed) >
+		    renamed);
+	salvage_free(&got);
+	(void)close(fd);
+	(void)io_close(probe_io(p), &dir_fd);
+	probe_free(p);
+	free(log.data);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, unit_setup_tmpdir, unit_teardown_tmpdir)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_every_byte), TEST(test_every_length), TEST(test_several),
-		TEST(test_image),      TEST(test_write),
+		TEST(test_image),      TEST(test_write),	TEST(test_every_call_fails),
+		TEST(test_order),
 	};
 
 	return unit_run("salvage", tests, ARRAY_SIZE(tests));

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/sim/faultio.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
@@ -309,6 +310,39 @@ static void test_begins_again(void **state)
 	assert_true(m.opens > undisturbed + 4);
 }
 
+/* Each call fails: an error, or the store as it is. */
+static void test_every_call_fails(void **state)
+{
+	struct store_fixture *f = *state;
+	struct fault_plan plan = {
+		.times = 1, .kinds = IOCALL_ALL, .action = FAULT_ERROR, .err = -EIO
+	};
+	struct faultio *faults = faultio_new(&io_posix);
+	uint64_t hits = 1, failed = 0;
+	struct store *s;
+	char *tree;
+
+	open_writer(f);
+	for (int i = 0; i < STEPS; i++)
+		change(f->s, i);
+	tree = dump_tree(f->s);
+	for (plan.at = 1; hits > 0; plan.at++) {
+		faultio_set_plan(faults, &plan);
+		if (open_reader(f, 0, faultio_io(faults), &s, NULL) == 0) {
+			faultio_pause(faults, true);
+			assert_tree(s, tree);
+			faultio_pause(faults, false);
+			assert_int_equal(store_close(s), 0);
+		} else {
+			failed++;
+		}
+		hits = faultio_hits(faults);
+	}
+	assert_true(failed > 10);
+	free(tree);
+	faultio_free(faults);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -317,7 +351,7 @@ int main(void)
 		TEST(test_refuses_changes),	  TEST(test_leaves_a_torn_tail),
 		TEST(test_damage_is_refused),	  TEST(test_until),
 		TEST(test_until_splits_no_group), TEST(test_beside_a_writer),
-		TEST(test_begins_again),
+		TEST(test_begins_again),	  TEST(test_every_call_fails),
 	};
 
 	return unit_run("snapshot", tests, ARRAY_SIZE(tests));
