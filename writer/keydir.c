@@ -1046,7 +1046,7 @@ int keydir_lookup(struct keydir *k, struct node *dir, const char *name, size_t n
 	if (d == NULL) {
 		err = -ENOENT;
 	} else {
-		*ret = dentry_node(d);
+		*ret = slab_at(&k->slab, d->node);
 		node_pin(*ret);
 		if (ret_attr != NULL)
 			fill_attr(k, *ret, ret_attr);
@@ -1093,7 +1093,7 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 		entry = (struct store_dirent){
 			.name = d->name,
 			.name_bytes = d->name_bytes,
-			.node = dentry_node(d),
+			.node = slab_at(&k->slab, d->node),
 			.cookie = dir->dir->cookie_base + d->cookie,
 		};
 		fill_attr(k, entry.node, &entry.attr);
