@@ -38,7 +38,7 @@ class Overwriting(Contestant):
         beside = os.path.join(place.path, "beside")
         os.mkdir(beside)
         creating = subprocess.Popen(
-            [self.program, f"--files={self.args.files}", "--latency", seconds, "--steps=create",
+            [self.program, "--files=200000", "--latency", seconds, "--steps=create",
              beside], stdout=subprocess.PIPE, text=True)
         results = results_of(self.program, *self.options, "--existing", seconds,
                              "--steps=overwrite-random", place.path, unit="files/s")

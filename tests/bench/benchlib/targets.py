@@ -149,7 +149,7 @@ class Targets:
                 with Place(self.freyjafs("uring"), folder):
                     return None
             except SystemExit as error:
-                return str(error)
+                return " ".join(str(error).removeprefix("run: ").split())
 
     def find_peers(self):
         peers = {
