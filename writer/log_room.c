@@ -22,10 +22,12 @@ static uint64_t room_goal_locked(const struct log_writer *w) REQUIRES(w->lock)
 
 bool log_writer_wants_room_locked(const struct log_writer *w)
 {
+	uint64_t goal = room_goal_locked(w);
+
 	return w->room_bytes > 0 && w->poison == 0 && !w->stopping && !w->tail_dirty &&
 	       w->written_offset >= w->room_from &&
-	       w->room_end < w->written_offset + w->room_bytes / 2 &&
-	       w->room_end < room_goal_locked(w);
+	       w->room_end < w->written_offset + w->room_bytes / 2 && w->room_end < goal &&
+	       w->written_offset < goal; /* a record may be larger than its segment */
 }
 
 /* Takes back what is not used, so that others can have it, and does not try again soon. */

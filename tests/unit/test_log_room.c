@@ -198,6 +198,27 @@ static void test_sealed_segment_has_none(void **state)
 	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES - 1 + sizeof(value));
 }
 
+/* One record may be larger than a segment.  There is no room to be made behind it, and nobody tries
+ * to for ever. */
+static void test_record_past_the_segment(void **state)
+{
+	struct log_fixture *f = *state;
+	static uint8_t value[5000] = { 1 };
+	uint64_t syncs;
+
+	open_room(f, 4096);
+	fixture_put(f, "k", "v");
+	assert_int_equal(log_writer_rotate(f->w), 0);
+	assert_int_equal(log_writer_put(f->w, "k", 1, value, sizeof(value), NULL), 0);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	syncs = probe_calls(f->probe, IOCALL_FDATASYNC);
+	sleep_ms(100);
+	assert_in_range(probe_calls(f->probe, IOCALL_FDATASYNC), syncs, syncs + 2);
+	fixture_put(f, "k", "v"); /* in a new one */
+	assert_int_equal(unit_file_bytes(fixture_beside(f, "000002.data")),
+			 RECORD_BYTES - 1 + sizeof(value));
+}
+
 static void test_no_space_for_it(void **state)
 {
 	struct log_fixture *f = *state;
@@ -253,6 +274,7 @@ int main(void)
 		TEST(test_zeros_without_the_option_are_reported),
 		TEST(test_torn_record_in_the_room),
 		TEST(test_sealed_segment_has_none),
+		TEST(test_record_past_the_segment),
 		TEST(test_no_space_for_it),
 		TEST(test_failed_put_in_the_room),
 		TEST(test_nonsense),
