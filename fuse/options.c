@@ -91,6 +91,7 @@ static struct words words_of(enum option_kind kind)
 	case OPTION_SIZE:
 	case OPTION_ID:
 	case OPTION_MODE:
+	case OPTION_PERCENT:
 	case OPTION_TIME:
 		break;
 	}
@@ -110,6 +111,12 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 		break;
 	case OPTION_SIZE:
 		unit_text(size_units, ARRAY_SIZE(size_units), value, buf);
+		break;
+	case OPTION_PERCENT:
+		if (value == LOG_WRITER_NEVER)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "never");
+		else
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64, value);
 		break;
 	case OPTION_ID:
 		if (value == OPTION_OWN_ID)
@@ -139,6 +146,7 @@ const char *options_range_text(const struct option_row *row, char buf[OPTION_RAN
 	char min[OPTION_TEXT_BYTES], max[OPTION_TEXT_BYTES];
 	struct words words = words_of(row->kind);
 	bool duration = row->kind == OPTION_DURATION;
+	bool never = duration || row->kind == OPTION_PERCENT;
 	size_t n = 0;
 
 	if (words.count > 0) {
@@ -153,7 +161,7 @@ const char *options_range_text(const struct option_row *row, char buf[OPTION_RAN
 	}
 	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s", duration ? "0, " : "",
 		       options_value_text(row->kind, row->min, min),
-		       options_value_text(row->kind, row->max, max), duration ? ", never" : "");
+		       options_value_text(row->kind, row->max, max), never ? ", never" : "");
 	return buf;
 }
 
@@ -239,6 +247,12 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 	case OPTION_SIZE:
 		ok = parse_with_unit(text, size_units, ARRAY_SIZE(size_units), &value);
 		break;
+	case OPTION_PERCENT:
+		if (strcmp(text, "never") == 0) {
+			*ret = LOG_WRITER_NEVER;
+			return true;
+		}
+		__attribute__((fallthrough));
 	case OPTION_ID:
 		ok = parse_digits(text, 10, &value, &end) && *end == '\0';
 		break;
@@ -269,6 +283,8 @@ static const char *unit_hint(enum option_kind kind)
 		return " (bytes, or units K M G)";
 	case OPTION_MODE:
 		return " (octal)";
+	case OPTION_PERCENT:
+		return " (percent)";
 	case OPTION_ID:
 	case OPTION_LOSS:
 	case OPTION_TIME:

@@ -21,6 +21,7 @@ enum option_kind {
 	OPTION_SIZE,	 /* bytes; a number, which a K M G may follow */
 	OPTION_ID,	 /* uid or gid */
 	OPTION_MODE,	 /* permission bits, octal */
+	OPTION_PERCENT,	 /* a number, or "never" */
 	OPTION_LOSS,	 /* what a loss is met with: "refuse" (0) or "accept" (1) */
 	OPTION_TIME,	 /* ns since the epoch, as timestamp_parse_human() reads it; 0: "off" */
 	OPTION_WANTED,	 /* enum option_wanted: "auto", "on" or "off" */
@@ -32,10 +33,11 @@ enum option_wanted {
 	OPTION_OFF,
 };
 
-#define OPTION_OWN_ID (-1) /* uid, gid: those of the daemon */
+#define OPTION_RETAIN_MAX_NS INT64_C(315360000000000000) /* ten years */
+#define OPTION_OWN_ID	     (-1)			 /* uid, gid: those of the daemon */
 
-/* X(name = field, kind, default, min, max, help).  For OPTION_DURATION 0 and "never"
- * (LOG_WRITER_NEVER) are legal beside 'min' ... 'max'. */
+/* X(name = field, kind, default, min, max, help).  Beside 'min' ... 'max' "never"
+ * (LOG_WRITER_NEVER) is legal for OPTION_DURATION and OPTION_PERCENT, and 0 for OPTION_DURATION. */
 #define OPTIONS_TABLE(X)                                                                           \
 	X(fsync_interval, OPTION_DURATION, INT64_C(1000000000), INT64_C(10000000),                 \
 	  LOG_WRITER_INTERVAL_MAX_NS,                                                              \
@@ -49,6 +51,10 @@ enum option_wanted {
 	  "zeros kept ready behind the end of active.data, so that a sync commits no metadata")    \
 	X(pending_max, OPTION_SIZE, INT64_C(64) << 20, INT64_C(4) << 20, INT64_C(1) << 40,         \
 	  "at most so many bytes that no close has committed yet are kept in memory")              \
+	X(compact_at, OPTION_PERCENT, 50, 10, 90,                                                  \
+	  "a sealed file of the log is compacted when so many percent of it can be gained")        \
+	X(retain, OPTION_DURATION, 0, INT64_C(1000000000), OPTION_RETAIN_MAX_NS,                   \
+	  "files of the log with anything younger than this are not compacted; never: none are")   \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
 	  "accept: mount also when files of the log are missing, without what was in them")        \
 	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \

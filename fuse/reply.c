@@ -116,3 +116,20 @@ void reply_entry(fuse_req_t req, const struct fuse_entry_param *entry, enum repl
 
 	reply(&r, when, end);
 }
+
+void reply_compacted(fuse_req_t req, size_t n)
+{
+	struct reply *late = malloc(sizeof(*late));
+	int err = -ENOMEM;
+
+	if (late != NULL) {
+		*late = (struct reply){
+			.req = req, .fs = fs_of(req), .kind = KIND_WRITTEN, .written_bytes = n
+		};
+		err = store_compact_async(late->fs->store, on_durable, late);
+	}
+	if (err < 0) {
+		free(late);
+		reply_err(req, err);
+	}
+}

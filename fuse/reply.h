@@ -22,6 +22,9 @@ void reply_attr(fuse_req_t req, const struct stat *attr, enum reply_when when, u
 void reply_entry(fuse_req_t req, const struct fuse_entry_param *entry, enum reply_when when,
 		 uint64_t end);
 
+/* A write of 'n' bytes, when compaction by hand is done. */
+void reply_compacted(fuse_req_t req, size_t n);
+
 /* At once.  'err' is 0 or -errno. */
 void reply_err(fuse_req_t req, int err);
 

@@ -57,6 +57,36 @@ static void print_log(FILE *f, const struct log_writer_stats *log)
 	fprintf(f, "slowest_sync_us: %" PRIu64 "\n", log->sync_ns_max / 1000);
 }
 
+static void print_compaction(FILE *f, const struct store_stats *stats)
+{
+	const struct store_compaction *c = &stats->compaction;
+
+	fprintf(f, "log_bytes: %" PRIu64 "\n", stats->log.active_bytes + stats->log.sealed_bytes);
+	switch (c->state) {
+	case STORE_COMPACTION_IDLE:
+		fprintf(f, "compaction: idle\n");
+		break;
+	case STORE_COMPACTION_RUNNING:
+		fprintf(f, "compaction: running\n");
+		break;
+	case STORE_COMPACTION_NO_SPACE:
+		fprintf(f,
+			"compaction: waiting (the disk has no room for the %" PRIu64
+			" bytes that it takes to free more)\n",
+			c->needed_bytes);
+		break;
+	case STORE_COMPACTION_FAILED:
+		fprintf(f, "compaction: failed (%s; it is tried again)\n", strerror(-c->err));
+		break;
+	case STORE_COMPACTION_NOT_SAFE:
+		fprintf(f, "compaction: off (files of the log are missing)\n");
+		break;
+	}
+	fprintf(f, "compacted_segments: %" PRIu64 "\n", c->segments);
+	fprintf(f, "compacted_bytes: %" PRIu64 "\n", c->gained_bytes);
+	fprintf(f, "unreadable_segments: %" PRIu64 "\n", c->unreadable_segments);
+}
+
 static void print_recovery(FILE *f, const struct log_recovery *r)
 {
 	fprintf(f, "recovered_tail: %s\n", scan_text(r->stop.scan));
@@ -95,6 +125,7 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "live_bytes: %" PRIu64 "\n", stats.live_bytes);
 	fprintf(f, "pending_bytes: %" PRIu64 "\n", open_files_pending_bytes(&fs->files));
 	fprintf(f, "reserve_missing: %s\n", stats.reserve_missing ? "yes" : "no");
+	print_compaction(f, &stats);
 	print_recovery(f, &stats.recovery);
 	print_options(f, fs);
 	if (fclose(f) != 0) {

@@ -208,6 +208,8 @@ void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 			reply_err(req, err);
 		else
 			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+	} else if (is_word(buf, n, "compact")) {
+		reply_compacted(req, size);
 	} else {
 		reply_err(req, -EINVAL);
 	}

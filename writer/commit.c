@@ -135,6 +135,7 @@ int commit_append(struct store *s, bool removes)
 	c->now_ns = (int64_t)c->where.timestamp_ns[c->count - 1];
 	if (!removes)
 		reserve_refill(&s->reserve);
+	compact_note(&s->compactor, c->where.end_offset);
 	return 0;
 }
 

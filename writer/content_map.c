@@ -249,6 +249,17 @@ void content_map_set_verified(struct content_map *c, uint64_t offset,
 		e->piece.verified = true;
 }
 
+void content_map_each(struct content_map *c, content_piece_fn fn, void *arg)
+{
+	struct extent *e;
+
+	RB_FOREACH(e, extents, &c->extents)
+	{
+		if (!e->piece.hole && !e->piece.dropped)
+			(void)fn(arg, &e->piece);
+	}
+}
+
 /* --- looking --- */
 
 bool content_map_find(const struct content_map *c, uint64_t offset, struct content_piece *ret)

@@ -55,6 +55,11 @@ bool content_map_find(const struct content_map *c, uint64_t offset, struct conte
 void content_map_set_verified(struct content_map *c, uint64_t offset,
 			      const struct value_place *place);
 
+/* Calls 'fn' with each piece that is read from a record.  It may change the place of the record, of
+ * the same key, and where in its value the bytes begin; nothing else. */
+typedef bool (*content_piece_fn)(void *arg, struct content_piece *piece);
+void content_map_each(struct content_map *c, content_piece_fn fn, void *arg);
+
 uint64_t content_map_size(const struct content_map *c);
 uint64_t content_map_pieces(const struct content_map *c);
 uint64_t content_map_data_bytes(const struct content_map *c); /* without holes and dropped ones */

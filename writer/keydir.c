@@ -1385,6 +1385,59 @@ void keydir_drop_all_staged(struct keydir *k)
 	k->staged = NULL;
 }
 
+/* --- places --- */
+
+struct each_place {
+	content_piece_fn fn;
+	void *arg;
+};
+
+static void node_places(struct node *n, const struct each_place *each)
+{
+	struct content_piece piece;
+
+	if (node_content(n) != NULL) {
+		content_map_each(node_content(n), each->fn, each->arg);
+	} else if (n->value_bytes > 0) {
+		piece = whole_piece(n);
+		if (each->fn(each->arg, &piece))
+			n->record_offset = piece.place.record_offset;
+	}
+}
+
+static void unnamed_places(const void *item, VISIT visit, void *arg)
+{
+	struct unnamed *u = *(struct unnamed *const *)item;
+	const struct each_place *each = arg;
+	struct content_piece piece = { .bytes = u->place.value_bytes, .place = u->place };
+
+	if (visit != postorder && visit != leaf)
+		return;
+	if (u->content != NULL)
+		content_map_each(u->content, each->fn, each->arg);
+	else if (u->place.value_bytes > 0 && each->fn(each->arg, &piece))
+		u->place = piece.place;
+}
+
+bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+		       content_piece_fn fn, void *arg)
+{
+	struct each_place each = { .fn = fn, .arg = arg };
+	struct node *n = NULL;
+
+	if (changes)
+		keydir_write_lock(k);
+	else
+		read_lock(k);
+	for (; nodes > 0 && (n = keydir_each_node(k, cursor)) != NULL; nodes--)
+		if (node_is_file(n))
+			node_places(n, &each);
+	if (n == NULL)
+		twalk_r(k->unnamed, unnamed_places, &each);
+	keydir_write_unlock(k);
+	return n != NULL;
+}
+
 /* --- life --- */
 
 int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret)

@@ -349,6 +349,16 @@ struct content_map *keydir_staged(struct keydir *k, uint64_t id, bool make);
 void keydir_drop_staged(struct keydir *k, uint64_t id);
 void keydir_drop_all_staged(struct keydir *k);
 
+/* --- all places of the log that something is read from --- */
+
+/* Calls 'fn' with each of them, as a piece of content: those of at most 'nodes' nodes from
+ * '*cursor' (0: from the start) on, named or pinned only, and with the last also those of unnamed
+ * keys.  False: those were the last.  With the commit lock; where that is released between two
+ * calls, some may be missed, or come twice.  'fn' returns true if it has changed where the bytes
+ * are; it may only with 'changes'.  Takes the keydir lock. */
+bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+		       content_piece_fn fn, void *arg);
+
 /* --- times --- */
 
 int64_t keydir_ns(int64_t sec, uint32_t nsec);

@@ -179,6 +179,7 @@ static int replay_sealed(struct log_writer *w, const struct segment *seg, const 
 	w->reached_until = t.reached_until;
 	rec->records += t.records;
 	rec->segments++;
+	segments_set_timestamp(&w->segments, seg->number, t.last_timestamp_ns);
 	if (t.last_timestamp_ns > w->last_timestamp_ns)
 		w->last_timestamp_ns = t.last_timestamp_ns;
 	return 0;
@@ -351,7 +352,10 @@ static int open_and_recover(struct log_writer *w, const char *dir, log_replay_fn
 	tail.number = w->active_number;
 	tail.start = segments_end(&w->segments);
 	tail.file_bytes = st.size_bytes;
-	return recover_active(w, &tail, fn, arg, rec, diag);
+	err = recover_active(w, &tail, fn, arg, rec, diag);
+	if (err == 0)
+		segments_remove_leftovers(&w->segments);
+	return err;
 }
 
 /* Replays the active segment of a log that is only read: nothing is cut. */
@@ -443,7 +447,7 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
 	w->no_background = config->no_background;
 	w->room_bytes = (uint64_t)config->preallocate_bytes;
-	w->segment_bytes_max = (uint64_t)config->segment_size_bytes;
+	w->segment_bytes_max = w->segment_bytes_now = (uint64_t)config->segment_size_bytes;
 	w->keeps_going = config->accept_missing_segments;
 	w->read_only = config->read_only;
 	w->ignores_hints = config->read_only && config->ignore_hints;

@@ -103,8 +103,11 @@ static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 		err = rename_and_make_locked(w, &fd);
 	if (err < 0)
 		return w->poison < 0 ? -EIO : err;
-	segments_add(&w->segments, w->active_number, w->active_start,
-		     w->end_offset - w->active_start, w->fd);
+	segments_add(&w->segments, &(struct segment){ .number = w->active_number,
+						      .start = w->active_start,
+						      .bytes = w->end_offset - w->active_start,
+						      .fd = w->fd,
+						      .last_timestamp_ns = w->last_timestamp_ns });
 	w->fd = fd;
 	w->active_start = w->end_offset;
 	w->active_number++;
@@ -117,7 +120,7 @@ static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(
 {
 	uint64_t in_file = w->end_offset - w->active_start;
 
-	return w->segment_bytes_max > 0 && in_file > 0 && in_file + bytes > w->segment_bytes_max &&
+	return w->segment_bytes_max > 0 && in_file > 0 && in_file + bytes > w->segment_bytes_now &&
 	       w->end_offset >= w->rotate_from;
 }
 
@@ -154,10 +157,63 @@ int log_writer_rotate(struct log_writer *w)
 	return err;
 }
 
+void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
+{
+	mutex_lock(&w->lock);
+	w->segment_bytes_now =
+		bytes > 0 && bytes < w->segment_bytes_max ? bytes : w->segment_bytes_max;
+	mutex_unlock(&w->lock);
+}
+
+/* --- replacing --- */
+
+bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
+{
+	return segments_get(&w->segments, index, ret);
+}
+
+int log_writer_remove_hint(struct log_writer *w, uint64_t number)
+{
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	int err;
+
+	segment_name(number, name);
+	err = hint_file_name(name, hint_name, sizeof(hint_name));
+	if (err == 0)
+		err = io_unlink(w->io, w->dir_fd, hint_name);
+	return err == -ENOENT ? 0 : err;
+}
+
+int log_writer_replace(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
+		       uint64_t *ret_start)
+{
+	char name[SEGMENT_NAME_BYTES], temp[SEGMENT_TEMP_NAME_BYTES];
+	int err = segments_reserve(&w->segments);
+
+	segment_name(number, name);
+	segment_temp_name(number, temp);
+	if (err == 0)
+		err = io_rename(w->io, w->dir_fd, temp, name);
+	if (err < 0)
+		return err;
+	*ret_start = segments_replace(&w->segments, number, bytes, fd);
+	return 0;
+}
+
+int log_writer_sync_names(struct log_writer *w)
+{
+	return io_fsync(w->io, w->dir_fd);
+}
+
+void log_writer_retire(struct log_writer *w, uint64_t start)
+{
+	segments_retire(&w->segments, start);
+}
+
 /* --- hints --- */
 
-/* Writes the hint of a sealed segment, through a descriptor of its own. */
-static void make_hint(struct log_writer *w, const struct segment *seg)
+/* Through a descriptor of its own. */
+void log_writer_make_hint(struct log_writer *w, const struct segment *seg, const atomic_bool *stop)
 {
 	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
 	struct hint_about about = {
@@ -168,9 +224,13 @@ static void make_hint(struct log_writer *w, const struct segment *seg)
 
 	segment_name(seg->number, name);
 	about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
-	if (about.segment_fd < 0 || hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
+	if (about.segment_fd < 0)
 		return;
-	hint_file_make(w->io, w->dir_fd, &about, &w->stop_hinter);
+	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0) {
+		(void)io_close(w->io, &about.segment_fd); /* cannot be */
+		return;
+	}
+	hint_file_make(w->io, w->dir_fd, &about, stop);
 	(void)io_close(w->io, &about.segment_fd);
 }
 
@@ -190,7 +250,7 @@ void *log_writer_hinter_main(void *arg)
 		}
 		mutex_unlock(&w->lock);
 		if (segments_by_number(&w->segments, number, &seg))
-			make_hint(w, &seg);
+			log_writer_make_hint(w, &seg, &w->stop_hinter);
 		number++;
 		mutex_lock(&w->lock);
 	}

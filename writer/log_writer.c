@@ -513,15 +513,13 @@ ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offs
 
 uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
 {
-	struct segment seg;
-	uint64_t end;
+	uint64_t room = 0;
 
 	mutex_lock(&w->lock);
-	end = offset >= w->active_start ? w->end_offset : 0;
+	if (offset >= w->active_start && offset < w->end_offset)
+		room = w->end_offset - offset;
 	mutex_unlock(&w->lock);
-	if (end == 0 && segments_find(&w->segments, offset, &seg))
-		end = seg.start + seg.bytes;
-	return end > offset ? end - offset : 0;
+	return room > 0 ? room : segments_room(&w->segments, offset);
 }
 
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
@@ -537,8 +535,10 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 		.sync_ns_max = w->sync_ns_max,
 		.poison = w->poison,
 		.segments = w->active_number,
+		.active_bytes = w->end_offset - w->active_start,
 	};
 	mutex_unlock(&w->lock);
+	ret->sealed_bytes = segments_bytes(&w->segments);
 }
 
 uint64_t log_writer_size(struct log_writer *w)

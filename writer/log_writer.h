@@ -15,6 +15,7 @@
 #ifndef FREYJAFS_WRITER_LOG_WRITER_H
 #define FREYJAFS_WRITER_LOG_WRITER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@
 #include "codec/record.h"
 #include "writer/diag.h"
 #include "writer/log_reader.h"
+#include "writer/segments.h"
 
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
 #define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: left to the kernel */
@@ -163,6 +165,30 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 /* Seals the active segment, however small, unless it is empty.  Everything is durable then. */
 int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
 
+/* From here on the active segment is sealed before it grows larger than this, which is at most what
+ * the config says; 0: as the config says. */
+void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes);
+
+/* Copies sealed segment 'index' (0 ...).  False: there are not so many.  Its 'fd' is good until
+ * somebody replaces it. */
+bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret);
+
+/* Removes the hint of a segment that is to be replaced: it must not be taken for one of the new
+ * file. Durable with log_writer_sync_names(). */
+int log_writer_remove_hint(struct log_writer *w, uint64_t number) WARN_UNUSED;
+/* Puts a file of 'bytes' in the place of sealed segment 'number': the one with the name of
+ * segment_temp_name(), complete and synced, whose descriptor is taken over if this succeeds. Stores
+ * the position of its first byte.  Until log_writer_sync_names() a power cut may bring the old file
+ * back.  The old one can be read from until log_writer_retire().  One thread at a time. */
+int log_writer_replace(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
+		       uint64_t *ret_start) WARN_UNUSED;
+/* Makes the names in the directory of the log durable. */
+int log_writer_sync_names(struct log_writer *w) WARN_UNUSED;
+/* Closes the file that was replaced and began at 'start'. */
+void log_writer_retire(struct log_writer *w, uint64_t start);
+/* Writes the hint of a segment, unless '*stop' becomes true meanwhile. */
+void log_writer_make_hint(struct log_writer *w, const struct segment *seg, const atomic_bool *stop);
+
 /* Reads bytes below the end offset, also those still in the buffer, but none past the end of the
  * segment that holds 'offset'.  Returns how many were read, or -errno. */
 ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
@@ -181,6 +207,8 @@ struct log_writer_stats {
 	uint64_t sync_ns_max;	    /* the slowest of them */
 	int poison;		    /* 0, or the -errno of the sync that failed */
 	uint64_t segments;	    /* number of the active one: those before it are sealed */
+	uint64_t active_bytes;	    /* of the active one */
+	uint64_t sealed_bytes;	    /* of the others together */
 };
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 

@@ -63,6 +63,7 @@ struct log_writer {
 	uint64_t active_start GUARDED;	/* position of its first byte */
 	uint64_t rotate_from
 		GUARDED; /* no rotation before the log ends here: the last one failed */
+	uint64_t segment_bytes_now GUARDED; /* when the active one is full; at most the maximum */
 	uint64_t end_offset GUARDED;
 	uint64_t written_offset GUARDED;
 	uint64_t durable_offset GUARDED; /* moves after fdatasync(), not when it is queued */

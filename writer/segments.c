@@ -21,6 +21,12 @@ void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES])
 	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 SUFFIX, NUMBER_DIGITS, number);
 }
 
+void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES])
+{
+	(void)snprintf(ret, SEGMENT_TEMP_NAME_BYTES, "%0*" PRIu64 SUFFIX SEGMENT_TEMP_SUFFIX,
+		       NUMBER_DIGITS, number);
+}
+
 /* Only what segment_name() writes is such a name. */
 uint64_t segment_number(const char *name)
 {
@@ -39,17 +45,23 @@ uint64_t segment_number(const char *name)
 
 void segments_init(struct segments *s, struct io *io, int dir_fd)
 {
-	*s = (struct segments){ .io = io, .dir_fd = dir_fd };
+	*s = (struct segments){
+		.io = io,
+		.dir_fd = dir_fd,
+		.next_start = SEGMENTS_REPLACED_START,
+	};
 	thread_check(pthread_rwlock_init(&s->lock, NULL));
 }
 
 void segments_clear(struct segments *s)
 {
-	for (size_t i = 0; i < s->count; i++)
-		(void)io_close(s->io, &s->list[i].fd); /* only read from */
+	for (size_t i = 0; i < s->range_count; i++)
+		(void)io_close(s->io, &s->ranges[i].fd); /* only read from */
 	free(s->list);
+	free(s->ranges);
 	s->list = NULL;
-	s->count = s->room = 0;
+	s->ranges = NULL;
+	s->count = s->room = s->range_count = s->range_room = 0;
 }
 
 void segments_close(struct segments *s)
@@ -58,32 +70,103 @@ void segments_close(struct segments *s)
 	thread_check(pthread_rwlock_destroy(&s->lock));
 }
 
+/* Makes room for 'more' than 'count' items. */
+static int reserve(void **items, size_t item_bytes, size_t count, size_t more, size_t *room)
+{
+	size_t bigger = *room == 0 ? 8 : *room * 2;
+	void *p;
+
+	if (count + more <= *room)
+		return 0;
+	p = reallocarray(*items, bigger, item_bytes);
+	if (p == NULL)
+		return -ENOMEM;
+	*items = p;
+	*room = bigger;
+	return 0;
+}
+
 int segments_reserve(struct segments *s)
 {
-	size_t room = s->room == 0 ? 8 : s->room * 2;
-	struct segment *list;
-	int err = 0;
+	void *list, *ranges;
+	int err;
 
 	thread_check(pthread_rwlock_wrlock(&s->lock));
-	if (s->count == s->room) {
-		list = reallocarray(s->list, room, sizeof(list[0]));
-		if (list == NULL) {
-			err = -ENOMEM;
-		} else {
-			s->list = list;
-			s->room = room;
-		}
-	}
+	list = s->list;
+	ranges = s->ranges;
+	err = reserve(&list, sizeof(s->list[0]), s->count, 1, &s->room);
+	s->list = list;
+	/* For one who adds and one who replaces. */
+	if (err == 0)
+		err = reserve(&ranges, sizeof(s->ranges[0]), s->range_count, 2, &s->range_room);
+	s->ranges = ranges;
 	thread_check(pthread_rwlock_unlock(&s->lock));
 	return err;
 }
 
-void segments_add(struct segments *s, uint64_t number, uint64_t start, uint64_t bytes, int fd)
+static void add_range_locked(struct segments *s, uint64_t start, uint64_t bytes, int fd)
+{
+	size_t i = s->range_count++;
+
+	for (; i > 0 && s->ranges[i - 1].start > start; i--)
+		s->ranges[i] = s->ranges[i - 1];
+	s->ranges[i] = (struct segment_range){ .start = start, .bytes = bytes, .fd = fd };
+}
+
+void segments_add(struct segments *s, const struct segment *seg)
 {
 	thread_check(pthread_rwlock_wrlock(&s->lock));
-	s->list[s->count++] =
-		(struct segment){ .number = number, .start = start, .bytes = bytes, .fd = fd };
+	s->list[s->count++] = *seg;
+	add_range_locked(s, seg->start, seg->bytes, seg->fd);
 	thread_check(pthread_rwlock_unlock(&s->lock));
+}
+
+static struct segment *by_number_locked(struct segments *s, uint64_t number)
+{
+	for (size_t i = s->count; i > 0; i--) /* mostly the last */
+		if (s->list[i - 1].number == number)
+			return &s->list[i - 1];
+	return NULL;
+}
+
+void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns)
+{
+	thread_check(pthread_rwlock_wrlock(&s->lock));
+	by_number_locked(s, number)->last_timestamp_ns = last_timestamp_ns;
+	thread_check(pthread_rwlock_unlock(&s->lock));
+}
+
+uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd)
+{
+	struct segment *seg;
+	uint64_t start;
+
+	thread_check(pthread_rwlock_wrlock(&s->lock));
+	start = s->next_start;
+	s->next_start += bytes;
+	seg = by_number_locked(s, number);
+	seg->start = start;
+	seg->bytes = bytes;
+	seg->fd = fd;
+	add_range_locked(s, start, bytes, fd);
+	thread_check(pthread_rwlock_unlock(&s->lock));
+	return start;
+}
+
+void segments_retire(struct segments *s, uint64_t start)
+{
+	int fd = -1;
+
+	thread_check(pthread_rwlock_wrlock(&s->lock));
+	for (size_t i = 0; i < s->range_count; i++) {
+		if (fd >= 0)
+			s->ranges[i - 1] = s->ranges[i];
+		else if (s->ranges[i].start == start)
+			fd = s->ranges[i].fd;
+	}
+	s->range_count -= fd >= 0;
+	thread_check(pthread_rwlock_unlock(&s->lock));
+	(void)io_close(s->io, &fd); /* outside: this may be what frees its blocks */
 }
 
 /* --- opening --- */
@@ -94,14 +177,11 @@ struct found {
 	size_t count, room;
 };
 
-static int find_one(void *arg, const char *name)
+static int add_found(struct found *f, uint64_t number)
 {
-	struct found *f = arg;
-	uint64_t number = segment_number(name), *numbers;
 	size_t room = f->room == 0 ? 64 : f->room * 2;
+	uint64_t *numbers;
 
-	if (number == 0)
-		return 0;
 	if (f->count == f->room) {
 		numbers = reallocarray(f->numbers, room, sizeof(numbers[0]));
 		if (numbers == NULL)
@@ -111,6 +191,28 @@ static int find_one(void *arg, const char *name)
 	}
 	f->numbers[f->count++] = number;
 	return 0;
+}
+
+/* The segments of a directory, and the files that were to take the place of one. */
+struct listing {
+	struct found segments, leftovers;
+};
+
+static int find_one(void *arg, const char *name)
+{
+	struct listing *l = arg;
+	size_t bytes = strlen(name), suffix_bytes = strlen(SEGMENT_TEMP_SUFFIX);
+	uint64_t number = segment_number(name);
+	char without[SEGMENT_NAME_BYTES];
+
+	if (number != 0)
+		return add_found(&l->segments, number);
+	if (bytes <= suffix_bytes || bytes - suffix_bytes >= sizeof(without) ||
+	    strcmp(name + bytes - suffix_bytes, SEGMENT_TEMP_SUFFIX) != 0)
+		return 0;
+	(void)snprintf(without, sizeof(without), "%.*s", (int)(bytes - suffix_bytes), name);
+	number = segment_number(without);
+	return number != 0 ? add_found(&l->leftovers, number) : 0;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -141,24 +243,46 @@ static int open_one(struct segments *s, uint64_t number, const char *dir, struct
 		return diag_set(diag, err, "%s/%s: %s", dir, name,
 				err == -EINVAL ? "not a regular file" : strerror(-err));
 	}
-	segments_add(s, number, segments_end(s), st.size_bytes, fd);
+	segments_add(s, &(struct segment){ .number = number,
+					   .start = segments_end(s),
+					   .bytes = st.size_bytes,
+					   .fd = fd });
 	return 0;
 }
 
 int segments_open(struct segments *s, const char *dir, struct diag *diag)
 {
-	struct found found = { 0 };
-	int err = io_list(s->io, s->dir_fd, find_one, &found);
+	struct listing listing = { 0 };
+	struct found *f = &listing.segments;
+	int err = io_list(s->io, s->dir_fd, find_one, &listing);
 
 	if (err < 0)
 		err = diag_set(diag, err, "%s: cannot list it: %s", dir, strerror(-err));
-	if (found.count > 0)
-		qsort(found.numbers, found.count, sizeof(found.numbers[0]), compare_numbers);
-	for (size_t i = 0; err == 0 && i < found.count; i++)
-		if (i == 0 || found.numbers[i] != found.numbers[i - 1]) /* io_list() may repeat */
-			err = open_one(s, found.numbers[i], dir, diag);
-	free(found.numbers);
+	if (f->count > 0)
+		qsort(f->numbers, f->count, sizeof(f->numbers[0]), compare_numbers);
+	for (size_t i = 0; err == 0 && i < f->count; i++)
+		if (i == 0 || f->numbers[i] != f->numbers[i - 1]) /* io_list() may repeat */
+			err = open_one(s, f->numbers[i], dir, diag);
+	s->has_leftovers = listing.leftovers.count > 0;
+	free(listing.segments.numbers);
+	free(listing.leftovers.numbers);
 	return err;
+}
+
+/* What cannot be removed is in nobody's way. */
+void segments_remove_leftovers(struct segments *s)
+{
+	struct listing listing = { 0 };
+	char name[SEGMENT_TEMP_NAME_BYTES];
+
+	if (s->has_leftovers && io_list(s->io, s->dir_fd, find_one, &listing) == 0) {
+		for (size_t i = 0; i < listing.leftovers.count; i++) {
+			segment_temp_name(listing.leftovers.numbers[i], name);
+			(void)!io_unlink(s->io, s->dir_fd, name);
+		}
+	}
+	free(listing.segments.numbers);
+	free(listing.leftovers.numbers);
 }
 
 /* --- looking --- */
@@ -198,44 +322,54 @@ bool segments_get(struct segments *s, size_t index, struct segment *ret)
 
 bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret)
 {
-	bool there = false;
-
-	thread_check(pthread_rwlock_rdlock(&s->lock));
-	for (size_t i = s->count; i > 0 && !there; i--) { /* mostly the last */
-		there = s->list[i - 1].number == number;
-		if (there)
-			*ret = s->list[i - 1];
-	}
-	thread_check(pthread_rwlock_unlock(&s->lock));
-	return there;
-}
-
-/* Returns the segment that holds 'position', or NULL. */
-static const struct segment *find_locked(const struct segments *s, uint64_t position)
-{
-	size_t low = 0, high = s->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (s->list[mid].start + s->list[mid].bytes > position)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low < s->count && s->list[low].start <= position ? &s->list[low] : NULL;
-}
-
-bool segments_find(struct segments *s, uint64_t position, struct segment *ret)
-{
 	const struct segment *seg;
 
 	thread_check(pthread_rwlock_rdlock(&s->lock));
-	seg = find_locked(s, position);
+	seg = by_number_locked(s, number);
 	if (seg != NULL)
 		*ret = *seg;
 	thread_check(pthread_rwlock_unlock(&s->lock));
 	return seg != NULL;
+}
+
+/* Returns the file that holds 'position', or NULL. */
+static const struct segment_range *find_locked(const struct segments *s, uint64_t position)
+{
+	size_t low = 0, high = s->range_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->ranges[mid].start + s->ranges[mid].bytes > position)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low < s->range_count && s->ranges[low].start <= position ? &s->ranges[low] : NULL;
+}
+
+uint64_t segments_room(struct segments *s, uint64_t position)
+{
+	const struct segment_range *range;
+	uint64_t room = 0;
+
+	thread_check(pthread_rwlock_rdlock(&s->lock));
+	range = find_locked(s, position);
+	if (range != NULL)
+		room = range->start + range->bytes - position;
+	thread_check(pthread_rwlock_unlock(&s->lock));
+	return room;
+}
+
+uint64_t segments_bytes(struct segments *s)
+{
+	uint64_t bytes = 0;
+
+	thread_check(pthread_rwlock_rdlock(&s->lock));
+	for (size_t i = 0; i < s->count; i++)
+		bytes += s->list[i].bytes;
+	thread_check(pthread_rwlock_unlock(&s->lock));
+	return bytes;
 }
 
 void segments_hold(struct segments *s)
@@ -250,17 +384,17 @@ void segments_release(struct segments *s)
 
 ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position)
 {
-	const struct segment *seg;
+	const struct segment_range *range;
 	ssize_t got = 0;
 
 	/* Held across the read, so that nobody closes the file meanwhile. */
 	thread_check(pthread_rwlock_rdlock(&s->lock));
-	seg = find_locked(s, position);
-	if (seg != NULL) {
-		uint64_t left = seg->start + seg->bytes - position;
+	range = find_locked(s, position);
+	if (range != NULL) {
+		uint64_t left = range->start + range->bytes - position;
 
-		got = io_pread_all(s->io, seg->fd, buf, left < n ? (size_t)left : n,
-				   position - seg->start);
+		got = io_pread_all(s->io, range->fd, buf, left < n ? (size_t)left : n,
+				   position - range->start);
 	}
 	thread_check(pthread_rwlock_unlock(&s->lock));
 	return got;

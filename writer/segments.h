@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Sealed segments: the files NNNNNN.data that were the active segment once and never change again.
+/* Sealed segments: the files NNNNNN.data that were the active segment once.  They change no more,
+ * but for compaction, which puts another file in the place of one.
  *
  * Log positions.  All segments in number order, and the active one behind them, are one sequence of
- * bytes while a log is open: a position is an offset in it.  Each segment keeps its positions until
- * it is closed, whatever becomes of its neighbours.  Positions mean nothing beyond one open: on
- * disk there are file offsets only.
+ * bytes when a log is opened: a position is an offset in it.  Each file keeps its positions until
+ * it is closed, whatever becomes of its neighbours; one that takes the place of another gets new
+ * ones, far behind all others.  Positions mean nothing beyond one open: on disk there are file
+ * offsets only.
  *
- * Threads: any number may read while one adds. */
+ * Threads: any number may read while one adds and one replaces. */
 #ifndef FREYJAFS_WRITER_SEGMENTS_H
 #define FREYJAFS_WRITER_SEGMENTS_H
 
@@ -17,28 +19,47 @@
 #include "writer/diag.h"
 #include "writer/io.h"
 
-#define SEGMENT_NAME_BYTES   32 /* "NNNNNN.data" and a NUL; more digits when a million is reached */
-#define SEGMENT_FIRST_NUMBER 1
+#define SEGMENT_NAME_BYTES	32 /* "NNNNNN.data" and a NUL; more digits from a million on */
+#define SEGMENT_FIRST_NUMBER	1
+#define SEGMENT_TEMP_SUFFIX	".new" /* behind the name of a file that is to take its place */
+#define SEGMENT_TEMP_NAME_BYTES (SEGMENT_NAME_BYTES + 4)
+
+/* First position of files that take the place of others. */
+#define SEGMENTS_REPLACED_START (UINT64_C(1) << 62)
 
 struct segment {
 	uint64_t number;
 	uint64_t start; /* position of its first byte */
 	uint64_t bytes;
+	int fd;			    /* borrowed from its range */
+	uint64_t last_timestamp_ns; /* of its newest record */
+};
+
+/* A file that can be read from: of a segment, or of one that was replaced while somebody may still
+ * read from it. */
+struct segment_range {
+	uint64_t start, bytes;
 	int fd; /* owned */
 };
 
 struct segments {
 	struct io *io;
-	int dir_fd; /* borrowed */
+	int dir_fd;	    /* borrowed */
+	bool has_leftovers; /* there were files that were to take the place of a segment */
 
 	pthread_rwlock_t lock;
 	/* By lock: */
-	struct segment *list; /* by number, so by start, too */
+	struct segment *list; /* by number */
 	size_t count, room;
+	struct segment_range *ranges; /* by start */
+	size_t range_count, range_room;
+	uint64_t next_start; /* of the next file that takes the place of another */
 };
 
 /* Writes the name of sealed segment 'number'. */
 void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES]);
+/* Writes the name of the file that is to take the place of segment 'number'. */
+void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES]);
 /* Returns the number of a sealed segment by its name; 0: that is no such name. */
 uint64_t segment_number(const char *name);
 
@@ -49,10 +70,20 @@ void segments_close(struct segments *s); /* the same, for good */
 /* Opens every sealed segment in the directory.  'dir' is for messages. */
 int segments_open(struct segments *s, const char *dir, struct diag *diag) WARN_UNUSED;
 
-/* Makes sure that segments_add() cannot fail once.  -ENOMEM. */
+/* Removes what a compaction that was cut off has left; after segments_open(). */
+void segments_remove_leftovers(struct segments *s);
+
+/* Makes sure that segments_add() and segments_replace() cannot fail once.  -ENOMEM. */
 int segments_reserve(struct segments *s) WARN_UNUSED;
-/* Takes over 'fd', the file of a segment whose number and start are behind all others. */
-void segments_add(struct segments *s, uint64_t number, uint64_t start, uint64_t bytes, int fd);
+/* Takes over 'seg->fd', the file of a segment whose number is behind all others. */
+void segments_add(struct segments *s, const struct segment *seg);
+/* The newest record of a segment is known now. */
+void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns);
+/* Takes over 'fd': the file of segment 'number' from here on.  Returns the position of its first
+ * byte.  The old file can be read from until segments_retire(). */
+uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd);
+/* Closes the file whose first byte is at 'start', which is no segment's any more. */
+void segments_retire(struct segments *s, uint64_t start);
 
 /* The number that follows the last one. */
 uint64_t segments_next_number(struct segments *s);
@@ -62,8 +93,10 @@ uint64_t segments_end(struct segments *s);
 bool segments_get(struct segments *s, size_t index, struct segment *ret);
 /* Copies the segment of that number. */
 bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret);
-/* Copies the segment that holds 'position'. */
-bool segments_find(struct segments *s, uint64_t position, struct segment *ret);
+/* How many bytes there are from 'position' to the end of its file; 0: no file has it. */
+uint64_t segments_room(struct segments *s, uint64_t position);
+/* The size of all of them. */
+uint64_t segments_bytes(struct segments *s);
 
 /* Between these no file is closed, the active one included once it is sealed. */
 void segments_hold(struct segments *s);

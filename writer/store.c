@@ -153,6 +153,7 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	reserve_close(&s->reserve);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);
+	compact_destroy(&s->compactor);
 	mutex_destroy(&s->commit_lock);
 	free(s->path);
 	free(s);
@@ -176,6 +177,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->read_only = config->read_only;
 	s->synchronous = config->fsync_interval_ns == 0;
 	mutex_init(&s->commit_lock);
+	compact_init(&s->compactor, config);
 	s->path = strdup(config->dir_path);
 	if (s->path == NULL || keydir_create(&defaults, &s->keydir) < 0) {
 		destroy(s);
@@ -210,6 +212,13 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), (int64_t)s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
+	err = config->no_background || s->read_only ? 0 : compact_start(s);
+	if (err < 0) {
+		(void)diag_set(diag, err, "%s: cannot start the compaction thread: %s", s->path,
+			       strerror(-err));
+		(void)!store_close(s); /* the first error is told */
+		return err;
+	}
 	*ret = s;
 	return 0;
 }
@@ -220,6 +229,7 @@ int store_close(struct store *s)
 
 	if (s == NULL)
 		return 0;
+	compact_stop(s);
 	err = log_writer_close(s->log);
 	destroy(s);
 	return err;
@@ -397,7 +407,7 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 	return err < 0 ? err : wait_if_synchronous(s, end);
 }
 
-int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **ret_buffer)
+static int get_at(struct store *s, uint64_t offset, struct record *ret, void **ret_buffer)
 {
 	uint64_t room = log_writer_room(s->log, offset);
 	uint8_t header[RECORD_HEADER_BYTES];
@@ -427,6 +437,15 @@ int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **re
 	*ret = res.rec;
 	*ret_buffer = buf;
 	return 0;
+}
+
+int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **ret_buffer)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	int err = get_at(s, offset, ret, ret_buffer);
+
+	read_gate_leave(&s->gate, side);
+	return err;
 }
 
 static void ignore_verified(void *arg, const struct content_piece *piece)
@@ -476,8 +495,8 @@ static int get_pieces(struct store *s, const struct key_value *found, void **ret
 	return 0;
 }
 
-int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
-	      size_t *ret_value_bytes)
+static int get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
+	       size_t *ret_value_bytes)
 {
 	struct key_value found;
 	struct record rec;
@@ -498,7 +517,7 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 		if (buf == NULL)
 			return -ENOMEM;
 	} else {
-		err = store_get_at(s, found.place.record_offset, &rec, &buf);
+		err = get_at(s, found.place.record_offset, &rec, &buf);
 		if (err < 0)
 			return err == -EBADMSG ? -EIO : err;
 		memmove(buf, rec.value, rec.value_bytes);
@@ -506,6 +525,16 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 	*ret_value = buf;
 	*ret_value_bytes = found.place.value_bytes;
 	return 0;
+}
+
+int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
+	      size_t *ret_value_bytes)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	int err = get(s, key, key_bytes, ret_value, ret_value_bytes);
+
+	read_gate_leave(&s->gate, side);
+	return err;
 }
 
 /* --- keys that no path can name --- */
@@ -549,6 +578,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->dropped_commits = s->dropped_commits;
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
+	compact_figures(s, &ret->compaction);
 	mutex_lock(&s->commit_lock);
 	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);
 	mutex_unlock(&s->commit_lock);

@@ -46,13 +46,18 @@ struct store_config {
 	int64_t preallocate_bytes;  /* as log_writer_config */
 	/* As log_writer_config.  Commits about what is missing are then left out, and counted. */
 	bool accept_missing_segments;
-	bool no_background; /* as log_writer_config */
 	/* Opens what is there without the lock and without changing anything, also beside a process
 	 * that has it open: the store as it was at one moment.  Every change is -EROFS. */
 	bool read_only;
 	/* With 'read_only': 0, or the store as it was at this time, ns since the epoch: with the
 	 * commits up to it.  What compaction has dropped since cannot be read (-EIO). */
 	uint64_t until_ns;
+	bool no_background; /* as log_writer_config; and no compaction that was not asked for */
+	/* A sealed segment is compacted when so many percent of it (1 ... 100) can be gained; 0:
+	 * only by store_compact(). */
+	unsigned int compact_at_percent;
+	/* What was written less long ago than this is left as it is.  LOG_WRITER_NEVER: all. */
+	int64_t retain_ns;
 	uint32_t uid, gid; /* of nodes whose log record names none */
 	mode_t umask; /* files are 0666 less this, directories 0777 less this, where no record says
 			 else */
@@ -259,7 +264,7 @@ struct store_range {
  * a failure it may have some of them.  -EFBIG past STORE_CONTENT_BYTES_MAX. */
 int store_stage(struct store *s, struct store_staging **staging, const struct store_range *ranges,
 		size_t range_count) WARN_UNUSED;
-/* Frees it (NULL is a no-op).  What it has in the log is dead. */
+/* Frees it (NULL is a no-op), before the store is closed.  What it has in the log is dead. */
 void store_staging_free(struct store_staging *staging);
 
 /* What a staging has at 'offset', and where that ends (UINT64_MAX: nothing comes behind it). */
@@ -292,6 +297,22 @@ int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg)
 uint64_t store_end(struct store *s);
 /* Seals the active segment, unless it is empty. */
 int store_rotate(struct store *s) WARN_UNUSED;
+
+/* --- compaction --- */
+
+/* Called now and then: so many bytes of the log have been looked at, of so many.  Not 0 stops it.
+ */
+typedef int (*store_compact_progress_fn)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
+/* Seals the active segment if there is anything to gain in it, and compacts until nothing more can
+ * be gained.  Returns when that is done; others go on meanwhile.  'progress' may be NULL.  -ENOSPC:
+ * some of it needs more space than there is.  -EBADMSG: a segment is damaged, and was left as it
+ * is; so was nothing else.  -ECANCELED: 'progress' or store_close() stopped it.  -EPERM: segments
+ * are missing, and what seems dead may not be. */
+int store_compact(struct store *s, store_compact_progress_fn progress, void *arg) WARN_UNUSED;
+/* The same by the store's own thread; 'done' is called once, as by log_writer_sync_async().  Where
+ * there is no such thread it is done before this returns. */
+int store_compact_async(struct store *s, log_sync_fn done, void *arg) WARN_UNUSED;
+
 /* The sync interval is 0: a commit is to be durable before it is acknowledged. */
 bool store_is_synchronous(const struct store *s);
 
@@ -312,12 +333,29 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
  * stops the listing, which returns it. */
 typedef int (*store_unnamed_fn)(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes);
 int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg);
-/* Reads the record at log position 'offset': its key and value in new buffers that the caller
- * frees.  -EBADMSG. */
+/* Reads the record at log position 'offset', which compaction may make void: its key and value in
+ * new buffers that the caller frees.  -EBADMSG. */
 int store_get_at(struct store *s, uint64_t offset, struct record *ret,
 		 void **ret_buffer) WARN_UNUSED;
 
 /* --- figures --- */
+
+enum store_compaction_state {
+	STORE_COMPACTION_IDLE,
+	STORE_COMPACTION_RUNNING,
+	STORE_COMPACTION_NO_SPACE, /* until there is more of it */
+	STORE_COMPACTION_FAILED,   /* by 'err'; tried again later */
+	STORE_COMPACTION_NOT_SAFE, /* segments are missing */
+};
+
+struct store_compaction {
+	enum store_compaction_state state;
+	int err;
+	uint64_t needed_bytes;	      /* of space on the disk, STORE_COMPACTION_NO_SPACE */
+	uint64_t segments;	      /* written anew since open */
+	uint64_t gained_bytes;	      /* by that */
+	uint64_t unreadable_segments; /* left as they are */
+};
 
 struct store_stats {
 	struct log_writer_stats log;
@@ -327,6 +365,7 @@ struct store_stats {
 	uint64_t unnamed_keys;	      /* keys that no path can name */
 	uint64_t dropped_commits;     /* at open, because of missing segments */
 	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
+	struct store_compaction compaction;
 	bool reserve_missing; /* the reserve for deleting on a full disk could not be made */
 };
 void store_stats(struct store *s, struct store_stats *ret);

@@ -10,13 +10,15 @@
 #define BATCH_PIECES LOG_WRITER_GROUP_MAX   /* extents that are appended in one go */
 
 struct store_staging {
-	uint64_t id; /* 0: nothing is in the log yet */
-	struct content_map *content;
+	struct store *store;
+	struct store_staging *next, **prev; /* by the commit lock: among the store's */
+	uint64_t id;			    /* 0: nothing is in the log yet */
+	struct content_map *content;	    /* changed with the commit lock */
 };
 
 /* --- staging --- */
 
-static struct store_staging *staging_new(void)
+static struct store_staging *staging_new(struct store *s)
 {
 	struct store_staging *st = calloc(1, sizeof(*st));
 
@@ -27,15 +29,37 @@ static struct store_staging *staging_new(void)
 		free(st);
 		return NULL;
 	}
+	st->store = s;
+	mutex_lock(&s->commit_lock);
+	st->next = s->stagings;
+	st->prev = &s->stagings;
+	if (st->next != NULL)
+		st->next->prev = &st->next;
+	s->stagings = st;
+	mutex_unlock(&s->commit_lock);
 	return st;
 }
 
 void store_staging_free(struct store_staging *staging)
 {
+	struct store *s;
+
 	if (staging == NULL)
 		return;
+	s = staging->store;
+	mutex_lock(&s->commit_lock);
+	*staging->prev = staging->next;
+	if (staging->next != NULL)
+		staging->next->prev = staging->prev;
+	mutex_unlock(&s->commit_lock);
 	content_map_free(staging->content);
 	free(staging);
+}
+
+void store_each_staged(struct store *s, content_piece_fn fn, void *arg)
+{
+	for (struct store_staging *st = s->stagings; st != NULL; st = st->next)
+		content_map_each(st->content, fn, arg);
 }
 
 /* Extents that are appended in one go. */
@@ -109,6 +133,7 @@ static int append_batch(struct store *s, struct store_staging *st, struct batch 
 		content_map_lay(st->content, &b->pieces[i]);
 	}
 	b->count = 0;
+	compact_note(&s->compactor, where.end_offset);
 	return 0;
 }
 
@@ -142,7 +167,7 @@ int store_stage(struct store *s, struct store_staging **staging, const struct st
 		    ranges[i].offset > STORE_CONTENT_BYTES_MAX - ranges[i].bytes)
 			return -EFBIG;
 	if (*staging == NULL)
-		*staging = staging_new();
+		*staging = staging_new(s);
 	if (*staging == NULL)
 		return -ENOMEM;
 	mutex_lock(&s->commit_lock);

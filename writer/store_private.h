@@ -6,7 +6,9 @@
 
 #include "codec/meta.h"
 #include "codec/path.h"
+#include "writer/compact.h"
 #include "writer/keydir.h"
+#include "writer/read_gate.h"
 #include "writer/reserve.h"
 #include "writer/store.h"
 #include "writer/thread.h"
@@ -47,11 +49,15 @@ struct store {
 	struct keydir *keydir;
 	struct log_recovery recovery;
 
+	struct read_gate gate; /* those inside may read from where the keydir has said */
+	struct compactor compactor;
+
 	/* Outermost lock of the store: held while the tree is changed, the append included.  Log
 	 * order is tree order. */
 	struct mutex commit_lock;
-	struct commit commit GUARDED;	/* by commit_lock */
-	struct reserve reserve GUARDED; /* by commit_lock */
+	struct commit commit GUARDED;		/* by commit_lock */
+	struct reserve reserve GUARDED;		/* by commit_lock */
+	struct store_staging *stagings GUARDED; /* by commit_lock; all that there are */
 };
 
 /* --- putting a commit together; all with commit_lock --- */
@@ -100,6 +106,9 @@ typedef void (*set_verified_fn)(void *arg, const struct content_piece *piece);
 int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
 		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
 		      void *arg) WARN_UNUSED;
+
+/* Calls 'fn' with all that is staged; it must change nothing. */
+void store_each_staged(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);
 
 /* What store_commit() and store_publish() have in common: a commit of the content of one file. */
 struct content_commit {

@@ -329,7 +329,7 @@ static void set_verified(void *arg, const struct content_piece *piece)
 	keydir_set_verified(r->s->keydir, r->n, piece);
 }
 
-int store_verify(struct store *s, struct node *n)
+static int verify(struct store *s, struct node *n)
 {
 	struct reader reader = { s, n };
 	struct content_piece piece;
@@ -343,7 +343,8 @@ int store_verify(struct store *s, struct node *n)
 	return err;
 }
 
-ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes, uint64_t offset)
+static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf_bytes,
+			  uint64_t offset)
 {
 	struct content_piece pieces[PIECES_AT_ONCE];
 	struct reader reader = { s, n };
@@ -372,6 +373,24 @@ ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 		offset = stop;
 	}
 	return err < 0 ? err : (ssize_t)done;
+}
+
+int store_verify(struct store *s, struct node *n)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	int err = verify(s, n);
+
+	read_gate_leave(&s->gate, side);
+	return err;
+}
+
+ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes, uint64_t offset)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	ssize_t got = read_value(s, n, buf, buf_bytes, offset);
+
+	read_gate_leave(&s->gate, side);
+	return got;
 }
 
 bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,

@@ -112,6 +112,22 @@ struct workload {
 	{                           \
 		.kind = TREE_ROTATE \
 	}
+#define COMPACT                      \
+	{                            \
+		.kind = TREE_COMPACT \
+	}
+#define REWRITE(p, n)                                             \
+	{                                                         \
+		.kind = TREE_REWRITE, .path = p, .value_bytes = n \
+	}
+#define PATCH(p, at, n)                                                       \
+	{                                                                     \
+		.kind = TREE_PATCH, .path = p, .offset = at, .value_bytes = n \
+	}
+#define TRUNCATE(p, n)                                             \
+	{                                                          \
+		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
+	}
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -177,6 +193,52 @@ static const struct workload by_hand[] = {
 	    UNLINK("p"),
 	    EMPTY("d/c"),
 	    BIRTH("t", "s") } },
+	{ "compaction",
+	  { PUT("a", 900),
+	    PUT("b", 700),
+	    PUT_AS("a", 30, 0600),
+	    ROTATE,
+	    PUT("a", 800),
+	    COMPACT,
+	    MKDIR("d"),
+	    RENAME("b", "d/b"),
+	    PUT("b", 40),
+	    UNLINK("a"),
+	    COMPACT,
+	    PUT("d/b", 500),
+	    RENAME("d", "e"),
+	    PUT("a", 60),
+	    COMPACT,
+	    KEY_PUT("k/l", 300),
+	    KEY_PUT("k/l", 20),
+	    LINK("a", "c"),
+	    PUT("c", 2000),
+	    UNLINK("e/b"),
+	    COMPACT,
+	    UNLINK("a"),
+	    COMPACT,
+	    COMPACT } },
+	{ "compaction of pieces",
+	  { PUT("a", 3000),
+	    PATCH("a", 500, 700),
+	    ROTATE,
+	    PATCH("a", 600, 100),
+	    COMPACT,
+	    MKDIR("d"),
+	    PUT("d/b", 10),
+	    REWRITE("d/b", 2000),
+	    PATCH("d/b", 1900, 400),
+	    TRUNCATE("d/b", 1500),
+	    COMPACT,
+	    RENAME("d/b", "a"),
+	    TRUNCATE("a", 4000),
+	    PATCH("a", 100, 1200),
+	    COMPACT,
+	    PUT("a", 70),
+	    COMPACT,
+	    PATCH("a", 60, 90),
+	    UNLINK("a"),
+	    COMPACT } },
 	{ "full disk",
 	  { PUT("a", 1500), PUT_AS("b", 1500, 0600), PUT("c", 1500), PUT_AS("d", 1500, 0600),
 	    PUT("e", 40), SYNC, PUT_AS("f", 1500, 0600), PUT("a", 3000), UNLINK("a"), MKDIR("g"),

@@ -24,6 +24,7 @@ struct scenario {
 	bool torn;     /* and its log ends in half a record */
 	bool open_too; /* opening can fail, too; otherwise only what comes after */
 	bool close_too;
+	bool compacts; /* not every sync is one of the log */
 	int64_t interval_ns, buffer_bytes;
 	int64_t segment_bytes; /* 0: one that is never full */
 	int64_t room_bytes;    /* of head room */
@@ -110,6 +111,22 @@ struct scenario {
 	{                           \
 		.kind = TREE_ROTATE \
 	}
+#define COMPACT                      \
+	{                            \
+		.kind = TREE_COMPACT \
+	}
+#define REWRITE(p, n)                                             \
+	{                                                         \
+		.kind = TREE_REWRITE, .path = p, .value_bytes = n \
+	}
+#define PATCH(p, at, n)                                                       \
+	{                                                                     \
+		.kind = TREE_PATCH, .path = p, .offset = at, .value_bytes = n \
+	}
+#define TRUNCATE(p, n)                                             \
+	{                                                          \
+		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
+	}
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -170,6 +187,10 @@ static const struct scenario scenarios[] = {
 	{ "head room, segments", .existing = true, .interval_ns = NEVER, .segment_bytes = 1024,
 	  .room_bytes = 2000,
 	  .ops = { PUT("old", 700), SYNC, PUT("d/a", 800), SYNC, PUT("n", 20), SYNC } },
+	{ "compact", .existing = true, .compacts = true, .interval_ns = NEVER,
+	  .ops = { PUT("old", 700), PATCH("d/a", 200, 300), PUT("d/b", 800), RENAME("old", "n"),
+		   ROTATE, PUT("d/b", 5), PATCH("d/a", 100, 300), COMPACT, UNLINK("n"), COMPACT,
+		   SYNC } },
 	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
 	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };
@@ -495,6 +516,14 @@ static bool breaks_promises(struct faultio *io)
 	       (new_segments > 0 && faultio_failures(io, IOCALL_RENAME) > 0);
 }
 
+static bool is_poisoned(const struct world *w)
+{
+	struct store_stats stats;
+
+	store_stats(w->store, &stats);
+	return stats.log.poison < 0;
+}
+
 static bool run_once(struct fault_run *run, const void *scenario)
 {
 	struct world w = { .run = run, .scenario = scenario };
@@ -504,6 +533,8 @@ static bool run_once(struct fault_run *run, const void *scenario)
 	run_ops(&w);
 	hits = faultio_hits(run->io);
 	w.sync_failed = w.opened && !fault_is_invisible(run->fault) && breaks_promises(run->io);
+	if (w.scenario->compacts)
+		w.sync_failed = is_poisoned(&w);
 	check_visible(&w, hits);
 	fault_disarm(run);
 	check_later(&w);

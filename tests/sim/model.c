@@ -20,8 +20,7 @@ struct model_node {
 	bool explicit; /* a directory with a record of its own */
 	mode_t mode;
 	uint32_t uid, gid;
-	uint32_t value_bytes;
-	uint64_t tag; /* of the value */
+	struct content *value; /* a reference; of files */
 	char target[TREE_PATH_BYTES];
 	uint64_t xattr;
 };
@@ -37,8 +36,20 @@ struct model *model_new(void)
 	return sim_alloc(sizeof(struct model));
 }
 
+struct model *model_copy(const struct model *m)
+{
+	struct model *copy = model_new();
+
+	*copy = *m;
+	for (size_t i = 0; i < copy->count; i++)
+		(void)content_ref(copy->nodes[i].value);
+	return copy;
+}
+
 void model_free(struct model *m)
 {
+	for (size_t i = 0; m != NULL && i < m->count; i++)
+		content_unref(m->nodes[i].value);
 	free(m);
 }
 
@@ -112,6 +123,7 @@ static struct model_node *add(struct model *m, const char *path, bool is_dir)
 		.mode = (is_dir ? 0777 : 0666) & ~TREE_UMASK,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
+		.value = content_new(0),
 	};
 	(void)snprintf(n->path, sizeof(n->path), "%s", path);
 	return n;
@@ -126,6 +138,8 @@ static void spread(struct model *m, const struct model_node *n)
 		if (m->nodes[i].id != n->id || &m->nodes[i] == n)
 			continue;
 		memcpy(copy.path, m->nodes[i].path, sizeof(copy.path));
+		(void)content_ref(copy.value);
+		content_unref(m->nodes[i].value);
 		m->nodes[i] = copy;
 	}
 }
@@ -141,7 +155,30 @@ static uint32_t link_count(const struct model *m, const struct model_node *n)
 
 static void drop(struct model *m, struct model_node *n)
 {
+	content_unref(n->value);
 	*n = m->nodes[--m->count];
+}
+
+/* The value becomes 'value_bytes' of 'tag' at 'offset' of 'old', which may be its own. */
+static void set_value(struct model_node *n, struct content *old, uint32_t value_bytes, uint64_t tag,
+		      uint64_t offset)
+{
+	uint8_t *bytes = sim_alloc(value_bytes + 1);
+	struct content *value;
+
+	tree_fill(bytes, value_bytes, tag);
+	value = content_write(old, bytes, value_bytes, offset);
+	free(bytes);
+	content_unref(n->value);
+	n->value = value;
+}
+
+static void new_value(struct model_node *n, uint32_t value_bytes, uint64_t tag)
+{
+	struct content *empty = content_new(0);
+
+	set_value(n, empty, value_bytes, tag, 0);
+	content_unref(empty);
 }
 
 static void set_attributes(struct model_node *n, const struct tree_op *op)
@@ -167,8 +204,34 @@ static int put(struct model *m, const struct tree_op *op, uint64_t tag)
 			n = add(m, op->path, false);
 		set_attributes(n, op);
 	}
-	n->value_bytes = op->kind == TREE_EMPTY ? 0 : op->value_bytes;
-	n->tag = tag;
+	new_value(n, op->kind == TREE_EMPTY ? 0 : op->value_bytes, tag);
+	spread(m, n);
+	return 0;
+}
+
+/* TREE_REWRITE, TREE_PATCH, TREE_TRUNCATE. */
+static int change_value(struct model *m, const struct tree_op *op, uint64_t tag)
+{
+	struct model_node *n = find(m, op->path);
+	int err = check_parent(m, op->path);
+	struct content *value;
+
+	if (err < 0)
+		return err;
+	if (n == NULL)
+		return -ENOENT;
+	if (n->type != 'f')
+		return n->is_dir ? -EISDIR : -EINVAL;
+	if (op->kind == TREE_PATCH) {
+		set_value(n, n->value, op->value_bytes, tag, op->offset);
+	} else if (op->kind == TREE_REWRITE) {
+		new_value(n, 0, tag);
+		set_value(n, n->value, op->value_bytes, tag, op->offset);
+	} else {
+		value = content_resize(n->value, op->value_bytes);
+		content_unref(n->value);
+		n->value = value;
+	}
 	spread(m, n);
 	return 0;
 }
@@ -364,8 +427,7 @@ static int key_put(struct model *m, const struct tree_op *op, uint64_t tag)
 	n = find(m, op->path);
 	if (n == NULL)
 		n = add(m, op->path, false);
-	n->value_bytes = op->value_bytes;
-	n->tag = tag;
+	new_value(n, op->value_bytes, tag);
 	spread(m, n);
 	return 0;
 }
@@ -395,6 +457,7 @@ int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 	case TREE_END:
 	case TREE_SYNC:
 	case TREE_ROTATE:
+	case TREE_COMPACT:
 		return 0;
 	case TREE_PUT:
 	case TREE_PUT_SET:
@@ -424,6 +487,10 @@ int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 		return key_put(m, op, tag);
 	case TREE_KEY_DELETE:
 		return key_delete(m, op);
+	case TREE_REWRITE:
+	case TREE_PATCH:
+	case TREE_TRUNCATE:
+		return change_value(m, op, tag);
 	}
 	return -EINVAL;
 }
@@ -447,12 +514,12 @@ char *model_text(const struct model *m)
 			.uid = n->uid,
 			.gid = n->gid,
 			.link_count = link_count(m, n),
-			.value_bytes = n->value_bytes,
+			.value_bytes = n->value->size_bytes,
 			.xattr = n->xattr,
 		};
-		uint8_t *value = sim_alloc(n->value_bytes + 1);
+		uint8_t *value = sim_alloc(n->value->size_bytes + 1);
 
-		tree_fill(value, n->value_bytes, n->tag);
+		(void)content_read(n->value, value, n->value->size_bytes, 0);
 		line.value = value;
 		if (n->type == 'l') {
 			line.value = (const uint8_t *)n->target;
@@ -508,6 +575,12 @@ static bool goes_through_file(const struct model *m, const char *path)
 	return false;
 }
 
+bool model_knows(const struct model *m, const struct tree_op *op)
+{
+	return (op->kind != TREE_KEY_PUT && op->kind != TREE_KEY_DELETE) ||
+	       !goes_through_file(m, op->path);
+}
+
 struct tree_op model_random_op(const struct model *m, struct rng *rng)
 {
 	static const enum tree_op_kind kinds[] = {
@@ -516,7 +589,8 @@ struct tree_op model_random_op(const struct model *m, struct rng *rng)
 		TREE_UNLINK,  TREE_UNLINK,   TREE_RMDIR,      TREE_RENAME,  TREE_RENAME,
 		TREE_RENAME,  TREE_EXCHANGE, TREE_BIRTH,      TREE_SETATTR, TREE_SETATTR,
 		TREE_KEY_PUT, TREE_KEY_PUT,  TREE_KEY_DELETE, TREE_SYNC,    TREE_ROTATE,
-		TREE_PIECES,  TREE_PIECES,
+		TREE_PIECES,  TREE_PIECES,   TREE_REWRITE,    TREE_PATCH,   TREE_PATCH,
+		TREE_PATCH,   TREE_TRUNCATE, TREE_COMPACT,    TREE_COMPACT,
 	};
 	struct tree_op op = { .kind = kinds[rng_below(rng, ARRAY_SIZE(kinds))] };
 
@@ -525,6 +599,7 @@ struct tree_op model_random_op(const struct model *m, struct rng *rng)
 	    op.kind == TREE_LINK || op.kind == TREE_SYMLINK)
 		pick_path(m, rng, op.to);
 	op.value_bytes = pick_bytes(rng);
+	op.offset = op.kind == TREE_PATCH ? (uint32_t)rng_below(rng, 4000) : 0;
 	if (rng_chance(rng, 40)) {
 		op.mode = (mode_t)(0400 + rng_below(rng, 0400));
 		op.uid = (uint32_t)(1 + rng_below(rng, 3));

@@ -10,7 +10,7 @@
 #include "tests/sim/simdisk.h"
 
 #define SIMDISK_ROOT   0 /* inode number */
-#define SIMDISK_FD_MAX 64
+#define SIMDISK_FD_MAX 512
 
 /* One moment of an inode: 'content' for a file, 'names' for a directory. */
 struct version {

@@ -44,6 +44,10 @@ void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes)
 		[TREE_FIFO] = "fifo",
 		[TREE_SETXATTR] = "setxattr",
 		[TREE_REMOVEXATTR] = "removexattr",
+		[TREE_REWRITE] = "rewrite",
+		[TREE_PATCH] = "patch",
+		[TREE_TRUNCATE] = "truncate",
+		[TREE_COMPACT] = "compact",
 	};
 
 	(void)snprintf(out, out_bytes, "%s %s%s%s", names[op->kind], op->path,
@@ -98,6 +102,19 @@ static void give_back(struct store *s, struct node *n)
 {
 	if (n != store_root(s))
 		store_unpin(s, n, 1);
+}
+
+int tree_find(struct store *s, const char *path, struct node **ret)
+{
+	struct node *dir;
+	const char *name;
+	int err = find_parent(s, path, &dir, &name);
+
+	if (err < 0)
+		return err;
+	err = store_lookup(s, dir, name, strlen(name), ret, NULL);
+	give_back(s, dir);
+	return err;
 }
 
 static struct store_set set_of(const struct tree_op *op)
@@ -178,6 +195,53 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	if (err < 0 && made && store_unlink(s, dir, name, strlen(name), &ignored) < 0)
 		abort();
 	store_unpin(s, n, 1);
+	free(value);
+	return err;
+}
+
+/* Stages 'value', in two pieces, and publishes it; or ('value' NULL) publishes a size. */
+static int do_publish(struct store *s, struct node *n, const struct tree_op *op,
+		      const uint8_t *value, uint64_t tag, uint64_t *ret_end)
+{
+	const struct timespec written_at = { .tv_sec = 1700000000, .tv_nsec = (long)tag };
+	uint32_t first = op->value_bytes / 3 + 1;
+	struct store_range ranges[2] = {
+		{ .offset = op->offset, .bytes = first, .data = value },
+		{ .offset = op->offset + first, .bytes = op->value_bytes - first },
+	};
+	struct store_staging *staging = NULL;
+	struct store_attr attr;
+	uint64_t size = op->value_bytes;
+	int err = 0;
+
+	store_getattr(s, n, &attr);
+	if (value != NULL) {
+		size += op->offset;
+		if (op->kind == TREE_PATCH && size < attr.size_bytes)
+			size = attr.size_bytes;
+		ranges[1].data = value + first;
+		err = store_stage(s, &staging, ranges, ranges[1].bytes > 0 ? 2 : 1);
+	}
+	if (err == 0)
+		err = store_publish(s, n, &staging, op->kind != TREE_REWRITE, size, written_at,
+				    false, NULL, ret_end);
+	store_staging_free(staging);
+	return err;
+}
+
+/* TREE_REWRITE, TREE_PATCH, TREE_TRUNCATE. */
+static int do_change(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
+		     uint64_t tag, uint64_t *ret_end)
+{
+	uint8_t *value = sim_alloc(op->value_bytes + 1);
+	struct node *n;
+	int err = store_lookup(s, dir, name, strlen(name), &n, NULL);
+
+	if (err == 0) {
+		tree_fill(value, op->value_bytes, tag);
+		err = do_publish(s, n, op, op->kind == TREE_TRUNCATE ? NULL : value, tag, ret_end);
+		store_unpin(s, n, 1);
+	}
 	free(value);
 	return err;
 }
@@ -290,6 +354,8 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 		return store_sync(s);
 	if (op->kind == TREE_ROTATE)
 		return store_rotate(s);
+	if (op->kind == TREE_COMPACT)
+		return store_compact(s, NULL, NULL);
 	if (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE)
 		return do_key(s, op, tag); /* waits by itself */
 	err = find_parent(s, op->path, &dir, &name);
@@ -306,6 +372,8 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 	else if (op->kind == TREE_SETATTR || op->kind == TREE_SETXATTR ||
 		 op->kind == TREE_REMOVEXATTR || op->kind == TREE_LINK)
 		err = do_node(s, dir, name, op, tag, ret_end);
+	else if (op->kind == TREE_REWRITE || op->kind == TREE_PATCH || op->kind == TREE_TRUNCATE)
+		err = do_change(s, dir, name, op, tag, ret_end);
 	else if (op->kind == TREE_RENAME || op->kind == TREE_EXCHANGE || op->kind == TREE_BIRTH)
 		err = do_rename(s, dir, name, op, ret_end);
 	else

@@ -40,6 +40,10 @@ enum tree_op_kind {
 	TREE_FIFO,
 	TREE_SETXATTR, /* "user.a"; the value follows from the tag */
 	TREE_REMOVEXATTR,
+	TREE_REWRITE,  /* as TREE_PUT of an old file, but staged in pieces and published */
+	TREE_PATCH,    /* lays a value over that of an old file, at 'offset' */
+	TREE_TRUNCATE, /* gives an old file the size 'value_bytes' */
+	TREE_COMPACT,  /* until nothing more can be gained */
 };
 
 /* The default attributes: TREE_UID, TREE_GID, mode 0644. */
@@ -50,6 +54,7 @@ struct tree_op {
 	uint32_t value_bytes;
 	mode_t mode; /* 0: the default */
 	uint32_t uid, gid;
+	uint32_t offset;
 };
 
 /* Writes what 'op' is into 'out'. */
@@ -60,6 +65,9 @@ void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes);
 int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag,
 	       uint64_t *ret_end) WARN_UNUSED;
 
+/* Looks up a path.  The node is pinned for the caller, unless it is the root. */
+int tree_find(struct store *s, const char *path, struct node **ret) WARN_UNUSED;
+
 /* Returns a tree as text, one line for each node in the order of the paths, with 'times' also
  * those; NULL after a failure to read, stored in 'ret_err'.  The caller frees it. */
 char *tree_text(struct store *s, bool times, int *ret_err);
@@ -69,9 +77,12 @@ char *tree_text(struct store *s, bool times, int *ret_err);
 struct model; /* opaque, see model.c */
 
 struct model *model_new(void);
+struct model *model_copy(const struct model *m);
 void model_free(struct model *m); /* NULL is a no-op */
 /* Does what tree_op_do() should: 0, or -errno and nothing has changed. */
 int model_do(struct model *m, const struct tree_op *op, uint64_t tag) WARN_UNUSED;
+/* Says whether the model knows what 'op' does: not so of keys that no path can name. */
+bool model_knows(const struct model *m, const struct tree_op *op);
 /* As tree_text() without times. */
 char *model_text(const struct model *m);
 /* Makes up an operation that is likely to succeed. */

@@ -30,6 +30,7 @@ struct probe {
 	bool gate_closed;
 	int at_gate;
 	uint64_t now_ns;
+	uint64_t free_bytes; /* what space() says at most */
 	struct event events[EVENTS_MAX];
 	int event_count;
 	char names[FDS_MAX][NAME_BYTES]; /* of open descriptors, by number */
@@ -213,8 +214,16 @@ static int probe_op_lock(struct io *io, int fd)
 static int probe_op_space(struct io *io, int dir_fd, struct io_space *ret)
 {
 	struct io *inner = note_fd(io, IOCALL_SPACE, dir_fd);
+	struct probe *p = probe_of(io);
+	int err = inner->ops->space(inner, dir_fd, ret);
 
-	return inner->ops->space(inner, dir_fd, ret);
+	pthread_mutex_lock(&p->lock);
+	if (err == 0 && ret->blocks_available > p->free_bytes / ret->block_bytes) {
+		ret->block_bytes = 1;
+		ret->blocks_available = p->free_bytes;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return err;
 }
 
 static uint64_t probe_op_now_ns(struct io *io)
@@ -259,6 +268,7 @@ struct probe *probe_new(void)
 	p->inner = faultio_io(p->faults);
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->gate_changed, NULL);
+	p->free_bytes = UINT64_MAX;
 	return p;
 }
 
@@ -355,6 +365,13 @@ void probe_set_clock(struct probe *p, uint64_t now_ns)
 {
 	pthread_mutex_lock(&p->lock);
 	p->now_ns = now_ns;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void probe_set_free_bytes(struct probe *p, uint64_t free_bytes)
+{
+	pthread_mutex_lock(&p->lock);
+	p->free_bytes = free_bytes;
 	pthread_mutex_unlock(&p->lock);
 }
 

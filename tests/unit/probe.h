@@ -38,6 +38,9 @@ bool probe_someone_at_gate(struct probe *p);
 /* Makes the clock stand still at 'now_ns'; 0: the real clock. */
 void probe_set_clock(struct probe *p, uint64_t now_ns);
 
+/* The filesystem says that so many bytes are free, if it has them. */
+void probe_set_free_bytes(struct probe *p, uint64_t free_bytes);
+
 /* The calls in order, one word each: "fsync:DIR", "open:active.data" ...; the path is the last
  * component.  Says at which position 'event' is found for the first time at or behind 'from', or
  * -1. */

@@ -108,9 +108,9 @@ static void test_discard(void **state)
 	stage(f->s, &b, 0, "seen");
 	store_staging_free(a);
 	a = NULL;
-	fixture_close_store(f); /* the pin is void */
 	store_staging_free(b);
 	b = NULL;
+	fixture_close_store(f); /* the pin is void */
 	fixture_open_store(f);
 	assert_tree(f->s, "f a=old");
 	n = ops_find_ok(f->s, "a");

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/compact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "codec/record.h"
+#include "writer/compact_live.h"
+#include "writer/compact_private.h"
+#include "writer/compact_rewrite.h"
+#include "writer/store_private.h"
+
+#define NSEC_PER_SEC	  UINT64_C(1000000000)
+#define LOOK_NODES	  4096 /* of the keydir, with the locks */
+#define BATCH_SHARE	  16   /* of what is live: that much is written anew in one round */
+#define VICTIMS_MAX	  16
+#define BATCH_BYTES_MIN	  ((uint64_t)64 * 1024 * 1024)
+#define SPACE_SPARE_BYTES ((uint64_t)256 * 1024) /* left to others */
+#define SPACE_EXTRA_SHARE 64 /* of a segment: what a new one may need beside what is live */
+#define NAP_NS_MAX	  (NSEC_PER_SEC / 20)
+#define GENTLE_PERCENT	  180 /* the log, of what is live: up to here it takes its time, */
+#define URGENT_PERCENT	  200 /* and from here on all of it */
+
+/* --- how much of each segment is live --- */
+
+static int compare_views(const void *a, const void *b)
+{
+	const struct compact_view *x = a, *y = b;
+
+	return x->seg.start < y->seg.start ? -1 : x->seg.start > y->seg.start;
+}
+
+static struct compact_view *view_at(struct compact_look *l, uint64_t position)
+{
+	size_t low = 0, high = l->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (l->views[mid].seg.start <= position)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == 0 || position >= l->views[low - 1].seg.start + l->views[low - 1].seg.bytes)
+		return NULL;
+	return &l->views[low - 1];
+}
+
+/* The bytes of the log that a piece keeps.  Only the first of the pieces of one put counts what the
+ * record has around them; those of an extent each may become one of their own. */
+static uint64_t kept_bytes(const struct content_piece *piece)
+{
+	uint64_t around = RECORD_HEADER_BYTES + piece->place.key_bytes;
+
+	if (piece->value_offset == 0)
+		return around + piece->bytes;
+	if (piece->place.key_bytes == META_EXTENT_KEY_BYTES)
+		return around + META_EXTENT_FIXED_BYTES + piece->bytes;
+	return piece->bytes;
+}
+
+static bool count_piece(void *arg, struct content_piece *piece)
+{
+	struct compact_look *l = arg;
+	struct compact_view *v = view_at(l, piece->place.record_offset);
+
+	if (v != NULL)
+		v->live_bytes += kept_bytes(piece);
+	else if (piece->place.record_offset < SEGMENTS_REPLACED_START)
+		l->active_live_bytes += kept_bytes(piece);
+	return false;
+}
+
+static bool mark_staged(void *arg, struct content_piece *piece)
+{
+	struct compact_view *v = view_at(arg, piece->place.record_offset);
+
+	if (v != NULL)
+		v->staged = true;
+	return false;
+}
+
+static struct compact_known *known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock)
+{
+	struct compact_known *known;
+
+	for (size_t i = 0; i < c->known_count; i++)
+		if (c->known[i].number == number)
+			return &c->known[i];
+	known = reallocarray(c->known, c->known_count + 1, sizeof(known[0]));
+	if (known == NULL)
+		return NULL;
+	c->known = known;
+	known[c->known_count] = (struct compact_known){ .number = number };
+	return &known[c->known_count++];
+}
+
+static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
+{
+	size_t room = 64;
+
+	l->views = calloc(room, sizeof(l->views[0]));
+	if (l->views == NULL)
+		return -ENOMEM;
+	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
+		struct compact_known *known =
+			known_of(&s->compactor, l->views[l->count].seg.number);
+		struct compact_view *views = l->views;
+
+		if (known == NULL)
+			return -ENOMEM;
+		views[l->count].known = *known;
+		if (++l->count == room) {
+			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
+			if (views == NULL)
+				return -ENOMEM;
+			l->views = views;
+			room *= 2;
+		}
+		views[l->count] = (struct compact_view){ .live_bytes = 0 };
+	}
+	if (l->count > 0)
+		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
+	return 0;
+}
+
+/* Looks at all of the keydir.  Others may change it meanwhile: the figures are good for choosing.
+ */
+static int look(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
+{
+	struct log_writer_stats log;
+	uint32_t cursor = 0;
+	bool more = true;
+	int err = list_segments(s, l);
+
+	if (err < 0)
+		return err;
+	while (more) {
+		mutex_lock(&s->commit_lock);
+		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, count_piece, l);
+		if (!more)
+			store_each_staged(s, mark_staged, l);
+		mutex_unlock(&s->commit_lock);
+		if (atomic_load(&s->compactor.stop))
+			return -ECANCELED;
+	}
+	log_writer_stats(s->log, &log);
+	l->active_bytes = log.active_bytes;
+	return 0;
+}
+
+/* --- choosing --- */
+
+static uint64_t gain_of(const struct compact_view *v)
+{
+	uint64_t used = v->live_bytes + v->known.floor_bytes;
+
+	return used < v->seg.bytes ? v->seg.bytes - used : 0;
+}
+
+static bool is_retained(const struct store *s, const struct compact_view *v)
+{
+	int64_t retain_ns = s->compactor.retain_ns;
+	uint64_t now_ns = s->io->ops->now_ns(s->io);
+
+	return retain_ns == LOG_WRITER_NEVER ||
+	       (retain_ns > 0 && v->seg.last_timestamp_ns + (uint64_t)retain_ns > now_ns);
+}
+
+static bool may_be_victim(const struct store *s, const struct compact_view *v,
+			  const struct compact_mode *mode)
+{
+	uint64_t gain = gain_of(v);
+
+	return gain > 0 && gain >= v->seg.bytes / 100 * mode->dead_percent && !v->staged &&
+	       !v->known.unreadable && !is_retained(s, v) &&
+	       (mode->run == 0 || (v->known.run != mode->run && v->seg.number < mode->below));
+}
+
+/* The one with the larger dead share first; of equal ones the older. */
+static int compare_gain(const void *a, const void *b)
+{
+	const struct compact_view *x = a, *y = b;
+	double share_x = (double)gain_of(x) / (double)x->seg.bytes;
+	double share_y = (double)gain_of(y) / (double)y->seg.bytes;
+
+	if (share_x != share_y)
+		return share_x > share_y ? -1 : 1;
+	return x->seg.number < y->seg.number ? -1 : x->seg.number > y->seg.number;
+}
+
+/* What the new file can have at most. */
+static uint64_t needed_bytes(const struct compact_view *v)
+{
+	uint64_t bytes = v->live_bytes + v->known.floor_bytes + v->seg.bytes / SPACE_EXTRA_SHARE;
+
+	return bytes < v->seg.bytes ? bytes : v->seg.bytes;
+}
+
+/* Moves the victims of this round to the front; returns how many.  'l->views' is in no order then.
+ */
+static size_t choose(struct store *s, struct compact_look *l, const struct compact_mode *mode,
+		     uint64_t batch_bytes, uint64_t *ret_lacking)
+{
+	uint64_t bytes = 0, space = UINT64_MAX;
+	struct io_space disk;
+	size_t chosen = 0;
+
+	if (store_space(s, &disk) == 0)
+		space = disk.blocks_available * disk.block_bytes;
+	space = space > SPACE_SPARE_BYTES ? space - SPACE_SPARE_BYTES : 0;
+	if (l->count > 0)
+		qsort(l->views, l->count, sizeof(l->views[0]), compare_gain);
+	for (size_t i = 0; i < l->count && chosen < VICTIMS_MAX; i++) {
+		struct compact_view v = l->views[i];
+		uint64_t needed = needed_bytes(&v);
+
+		if (!may_be_victim(s, &v, mode))
+			continue;
+		if (needed > space - bytes) {
+			if (*ret_lacking == 0 || needed < *ret_lacking)
+				*ret_lacking = needed;
+			continue;
+		}
+		if (chosen > 0 && bytes + needed > batch_bytes)
+			break;
+		bytes += needed;
+		l->views[i] = l->views[chosen];
+		l->views[chosen++] = v;
+	}
+	return chosen;
+}
+
+/* --- one round --- */
+
+static bool collect_piece(void *arg, struct content_piece *piece)
+{
+	struct compact_batch *b = arg;
+
+	for (size_t i = 0; i < b->count; i++)
+		live_add(&b->victims[i].live, piece);
+	return false;
+}
+
+static bool notice_staged(void *arg, struct content_piece *piece)
+{
+	struct compact_batch *b = arg;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct compact_victim *v = &b->victims[i];
+
+		if (piece->place.record_offset >= v->live.start &&
+		    piece->place.record_offset < v->live.end)
+			v->skipped = true; /* begun since it was chosen */
+	}
+	return false;
+}
+
+/* Collects what is live in the victims at one moment, and where the log ends then. */
+static int collect(struct store *s, struct compact_batch *b)
+{
+	uint32_t cursor = 0;
+	bool more = true;
+	int err = 0;
+
+	mutex_lock(&s->commit_lock);
+	while (more)
+		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, collect_piece, b);
+	store_each_staged(s, notice_staged, b);
+	b->judged_end = log_writer_size(s->log);
+	mutex_unlock(&s->commit_lock);
+	for (size_t i = 0; err == 0 && i < b->count; i++)
+		err = live_sort(&b->victims[i].live, REWRITE_GAP_BYTES);
+	return err;
+}
+
+/* Lets the others work: the more, the less urgent it is. */
+static void give_way(struct store *s) REQUIRES(s->compactor.run_lock)
+{
+	struct compactor *c = &s->compactor;
+	struct log_writer_stats log;
+	struct keydir_stats keydir;
+	uint64_t now_ns = monotonic_ns(), took_ns = now_ns - c->paced_ns, percent;
+	struct timespec nap;
+
+	log_writer_stats(s->log, &log);
+	keydir_stats(s->keydir, &keydir);
+	percent = (log.active_bytes + log.sealed_bytes) / (keydir.live_bytes / 100 + 1);
+	if (log.end_offset != c->paced_end && percent < URGENT_PERCENT) {
+		if (percent >= GENTLE_PERCENT)
+			took_ns /= 4;
+		if (took_ns > NAP_NS_MAX)
+			took_ns = NAP_NS_MAX;
+		nap.tv_sec = (time_t)(took_ns / NSEC_PER_SEC);
+		nap.tv_nsec = (long)(took_ns % NSEC_PER_SEC);
+		(void)nanosleep(&nap, NULL);
+	}
+	c->paced_end = log.end_offset;
+	c->paced_ns = monotonic_ns();
+}
+
+int compact_pace(void *arg, uint64_t bytes) NO_THREAD_SAFETY
+{
+	struct compact_pace *p = arg;
+
+	if (atomic_load(&p->s->compactor.stop))
+		return -ECANCELED;
+	give_way(p->s); /* run_lock is held by whoever writes */
+	p->done_bytes += bytes;
+	if (p->mode->progress == NULL)
+		return 0;
+	return p->mode->progress(p->mode->arg, p->done_bytes, p->all_bytes) != 0 ? -ECANCELED : 0;
+}
+
+static void drop_temp(struct store *s, struct compact_victim *v)
+{
+	char temp[SEGMENT_TEMP_NAME_BYTES];
+
+	if (v->fd < 0)
+		return;
+	segment_temp_name(v->seg.number, temp);
+	(void)!io_unlink(s->io, s->dir_fd, temp);
+	(void)io_close(s->io, &v->fd);
+}
+
+/* Writes the new file of a victim.  'v->fd' stays -1 if it is not worth it. */
+static int rewrite(struct store *s, struct compact_victim *v, struct compact_pace *pace)
+{
+	char temp[SEGMENT_TEMP_NAME_BYTES];
+	struct rewrite r = {
+		.io = s->io,
+		.from_fd = v->seg.fd,
+		.from_bytes = v->seg.bytes,
+		.live = &v->live,
+		.pace = compact_pace,
+		.arg = pace,
+	};
+	int err;
+
+	segment_temp_name(v->seg.number, temp);
+	v->fd = io_open(s->io, s->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (v->fd < 0)
+		return v->fd;
+	r.to_fd = v->fd;
+	err = rewrite_segment(&r);
+	v->to_bytes = r.to_bytes;
+	v->unreadable = r.unreadable;
+	if (err == 0 && v->to_bytes < v->seg.bytes)
+		return 0;
+	drop_temp(s, v);
+	v->to_bytes = v->seg.bytes;
+	return err;
+}
+
+static bool move_piece(void *arg, struct content_piece *piece)
+{
+	const struct compact_batch *b = arg;
+
+	for (size_t i = 0; i < b->count; i++)
+		if (b->victims[i].replaced && live_move(&b->victims[i].live, piece))
+			return true;
+	return false;
+}
+
+/* Tells the keydir where everything is now, and closes the old files. */
+static void move_places(struct store *s, struct compact_batch *b)
+{
+	uint32_t cursor = 0;
+	bool more = true;
+
+	mutex_lock(&s->commit_lock);
+	while (more)
+		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, true, move_piece, b);
+	mutex_unlock(&s->commit_lock);
+	read_gate_wait(&s->gate);
+	for (size_t i = 0; i < b->count; i++)
+		if (b->victims[i].replaced)
+			log_writer_retire(s->log, b->victims[i].seg.start);
+}
+
+/* What is known of a segment after it was looked through. */
+static void learn(struct store *s, const struct compact_victim *v, const struct compact_mode *mode,
+		  int err) REQUIRES(s->compactor.run_lock)
+{
+	struct compactor *c = &s->compactor;
+	struct compact_known *known = known_of(&s->compactor, v->seg.number);
+
+	if (known == NULL)
+		return; /* it is tried again */
+	known->run = mode->run;
+	if (err == 0)
+		known->floor_bytes = v->to_bytes > v->live_bytes ? v->to_bytes - v->live_bytes : 0;
+	if (!v->unreadable)
+		return;
+	known->unreadable = true;
+	mutex_lock(&c->lock);
+	c->figures.unreadable_segments++;
+	mutex_unlock(&c->lock);
+}
+
+/* Puts the new files in the place of the old ones. */
+static int replace_all(struct store *s, struct compact_batch *b)
+{
+	int err = 0, sync_err = 0;
+	bool any = false;
+
+	for (size_t i = 0; err == 0 && i < b->count; i++)
+		if (b->victims[i].fd >= 0)
+			err = log_writer_remove_hint(s->log, b->victims[i].seg.number);
+	if (err == 0)
+		err = log_writer_sync_names(s->log);
+	for (size_t i = 0; err == 0 && i < b->count; i++) {
+		struct compact_victim *v = &b->victims[i];
+
+		if (v->fd < 0)
+			continue;
+		err = log_writer_replace(s->log, v->seg.number, v->to_bytes, v->fd,
+					 &v->live.to_start);
+		if (err < 0)
+			break;
+		v->fd = -1; /* the log's */
+		v->replaced = any = true;
+		b->gained_bytes += v->seg.bytes - v->to_bytes;
+	}
+	if (any) {
+		/* If it fails, a power cut may bring the old file back, which is as good. */
+		sync_err = log_writer_sync_names(s->log);
+		move_places(s, b);
+	}
+	return err < 0 ? err : sync_err;
+}
+
+static void make_hints(struct store *s, const struct compact_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		const struct compact_victim *v = &b->victims[i];
+		struct segment seg = { .number = v->seg.number, .bytes = v->to_bytes };
+
+		if (v->replaced)
+			log_writer_make_hint(s->log, &seg, &s->compactor.stop);
+	}
+}
+
+static void begin_batch(struct compact_batch *b, const struct compact_look *l, size_t count)
+{
+	b->count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct compact_victim *v = &b->victims[i];
+
+		*v = (struct compact_victim){ .seg = l->views[i].seg, .fd = -1 };
+		v->live_bytes = l->views[i].live_bytes;
+		live_init(&v->live, v->seg.start, v->seg.start + v->seg.bytes);
+	}
+}
+
+/* Compacts the first 'count' segments of 'l'. */
+static int compact_batch(struct store *s, const struct compact_look *l, size_t count,
+			 struct compact_pace *pace, struct compact_batch *b)
+	REQUIRES(s->compactor.run_lock)
+{
+	size_t complete = 0;
+	int err, first = 0;
+
+	begin_batch(b, l, count);
+	err = collect(s, b);
+	s->compactor.paced_ns = monotonic_ns();
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		struct compact_victim *v = &b->victims[i];
+
+		if (v->skipped)
+			continue;
+		err = rewrite(s, v, pace);
+		learn(s, v, pace->mode, err);
+		if (v->unreadable) {
+			first = first < 0 ? first : err;
+			err = 0; /* the others may be whole */
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		complete += b->victims[i].fd >= 0;
+	/* Those that are complete are put in place even if there is no room for the next. */
+	if (complete > 0 && (err == 0 || err == -ENOSPC || err == -EDQUOT)) {
+		int replace_err = log_writer_sync_to(s->log, b->judged_end);
+
+		if (replace_err == 0)
+			replace_err = replace_all(s, b);
+		err = err < 0 ? err : replace_err;
+	}
+	for (size_t i = 0; i < count; i++) {
+		drop_temp(s, &b->victims[i]);
+		live_free(&b->victims[i].live);
+	}
+	make_hints(s, b);
+	return err < 0 ? err : first;
+}
+
+/* Says whether the active segment is to be sealed, so that it can be compacted. */
+static bool wants_active(const struct store *s, const struct compact_look *l,
+			 const struct compact_mode *mode)
+{
+	uint64_t live = l->active_live_bytes;
+	uint64_t dead = live < l->active_bytes ? l->active_bytes - live : 0;
+
+	if (s->compactor.retain_ns > 0 || dead == 0 || l->active_bytes < mode->bytes_min)
+		return false;
+	return mode->seals_active && dead >= l->active_bytes / 100 * mode->dead_percent;
+}
+
+static void count_round(struct compactor *c, const struct compact_batch *b)
+{
+	mutex_lock(&c->lock);
+	for (size_t i = 0; i < b->count; i++)
+		c->figures.segments += b->victims[i].replaced;
+	c->figures.gained_bytes += b->gained_bytes;
+	mutex_unlock(&c->lock);
+}
+
+int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
+{
+	struct compact_look l = { 0 };
+	struct compact_batch *b = calloc(1, sizeof(*b) + VICTIMS_MAX * sizeof(b->victims[0]));
+	struct compact_pace pace = { .s = s, .mode = mode };
+	struct keydir_stats keydir;
+	uint64_t batch_bytes;
+	size_t count;
+	int err = b == NULL ? -ENOMEM : look(s, &l);
+
+	*ret_more = false;
+	mode->lacking_bytes = 0;
+	keydir_stats(s->keydir, &keydir);
+	batch_bytes = keydir.live_bytes / BATCH_SHARE;
+	if (batch_bytes < BATCH_BYTES_MIN)
+		batch_bytes = BATCH_BYTES_MIN;
+	if (err == 0 && wants_active(s, &l, mode)) {
+		/* What can be synced before is not waited for with the log held. */
+		err = log_writer_sync_to(s->log, log_writer_size(s->log));
+		if (err == 0)
+			err = log_writer_rotate(s->log);
+		mode->seals_active = mode->run == 0; /* by hand once */
+		*ret_more = err == 0;
+	} else if (err == 0) {
+		count = choose(s, &l, mode, batch_bytes, &mode->lacking_bytes);
+		for (size_t i = 0; i < count; i++)
+			pace.all_bytes += l.views[i].seg.bytes;
+		if (count > 0)
+			err = compact_batch(s, &l, count, &pace, b);
+		count_round(&s->compactor, b);
+		*ret_more = count > 0;
+	}
+	free(l.views);
+	free(b);
+	return err;
+}

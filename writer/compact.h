@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Compaction: dead space of sealed segments comes back while the store is in use.
+ *
+ * A round looks at how much of each segment is still read (with the commit lock, in pieces),
+ * chooses victims, collects exactly what is live in them (with the commit lock, in one go), writes
+ * them anew beside the old ones (with no lock), makes the log durable up to where it was when that
+ * was collected, and puts the new files in the place of the old ones.  Then the keydir learns where
+ * everything went, and the old files are closed when the last reader has left.
+ *
+ * What was dead then stays dead: only what the keydir refers to can be read later on.  And whatever
+ * superseded it is durable before it goes, so no power cut can bring back a tree that needs it.
+ *
+ * Threads: any. */
+#ifndef FREYJAFS_WRITER_COMPACT_H
+#define FREYJAFS_WRITER_COMPACT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "writer/store.h"
+#include "writer/thread.h"
+
+/* What is known of a sealed segment beyond its file. */
+struct compact_known {
+	uint64_t number;
+	uint64_t floor_bytes; /* neither live nor to be gained: names, attributes, what was dropped
+			       */
+	uint64_t run;	      /* the last run by hand that has looked at it */
+	bool unreadable;      /* left alone */
+};
+
+struct compact_request {
+	struct compact_request *next;
+	log_sync_fn done;
+	void *arg;
+};
+
+struct compactor {
+	/* Constant after open. */
+	unsigned int dead_percent; /* 0: not by itself */
+	int64_t retain_ns;
+	uint64_t bytes_min; /* smaller amounts are not worth it */
+	bool has_thread;
+	pthread_t thread;
+	atomic_bool stop; /* in the middle of everything */
+
+	/* Log end from which on an append wakes the thread. */
+	atomic_uint_least64_t wake_at;
+
+	/* One round at a time.  Outside the commit lock. */
+	struct mutex run_lock;
+	struct compact_known *known GUARDED; /* by run_lock */
+	size_t known_count GUARDED;	     /* by run_lock */
+	uint64_t runs GUARDED;		     /* by run_lock: by hand */
+	uint64_t dead_seen GUARDED;	     /* by run_lock: when last looked at */
+	uint64_t paced_ns GUARDED;	     /* by run_lock: when the last piece was done */
+	uint64_t paced_end GUARDED;	     /* by run_lock: of the log then */
+
+	/* Innermost. */
+	struct mutex lock;
+	pthread_cond_t wake;			  /* with lock: something is to be done */
+	bool woken GUARDED;			  /* by lock */
+	bool stopping GUARDED;			  /* by lock */
+	struct compact_request *requests GUARDED; /* by lock */
+	struct store_compaction figures GUARDED;  /* by lock */
+};
+
+void compact_init(struct compactor *c, const struct store_config *config);
+/* Starts the thread, if there is to be one.  -errno. */
+int compact_start(struct store *s) WARN_UNUSED;
+/* Stops it; requests are answered with -ECANCELED. */
+void compact_stop(struct store *s);
+void compact_destroy(struct compactor *c);
+
+/* Something was appended, up to 'end'. */
+void compact_note(struct compactor *c, uint64_t end);
+void compact_figures(struct store *s, struct store_compaction *ret);
+
+#endif

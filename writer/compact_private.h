@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared by compact.c (rounds) and compact_thread.c (when there is one). */
+#ifndef FREYJAFS_WRITER_COMPACT_PRIVATE_H
+#define FREYJAFS_WRITER_COMPACT_PRIVATE_H
+
+#include "writer/compact.h"
+#include "writer/compact_live.h"
+#include "writer/segments.h"
+#include "writer/store_private.h"
+
+/* What a round is to do. */
+struct compact_mode {
+	unsigned int dead_percent; /* of a segment that can be gained */
+	bool seals_active;	   /* if so much of it is dead */
+	uint64_t bytes_min;	   /* that the active segment has then */
+	uint64_t run;		   /* not 0: by hand; each segment once, */
+	uint64_t below;		   /* and only those with a smaller number */
+	store_compact_progress_fn progress;
+	void *arg;
+	uint64_t lacking_bytes; /* set: of disk space, for the smallest of those there was no room
+				   for */
+};
+
+/* A sealed segment as it was when looked at. */
+struct compact_view {
+	struct segment seg;
+	uint64_t live_bytes;
+	bool staged; /* something is staged in it that belongs to no file yet */
+	struct compact_known known;
+};
+
+struct compact_look {
+	struct compact_view *views; /* by start */
+	size_t count;
+	uint64_t active_bytes, active_live_bytes;
+};
+
+struct compact_victim {
+	struct segment seg;
+	uint64_t live_bytes;
+	struct live live;
+	int fd; /* of the new file; -1: there is none */
+	uint64_t to_bytes;
+	bool skipped, unreadable, replaced;
+};
+
+struct compact_batch {
+	uint64_t judged_end; /* of the log, when what is live was collected */
+	uint64_t gained_bytes;
+	size_t count;
+	struct compact_victim victims[];
+};
+
+struct compact_pace {
+	struct store *s;
+	const struct compact_mode *mode;
+	uint64_t done_bytes, all_bytes;
+};
+
+/* Called for each piece of work: gives way to others, tells of progress.  -ECANCELED. */
+int compact_pace(void *arg, uint64_t bytes);
+
+/* One round.  Stores whether another one is worth it. */
+int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
+	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+
+#endif

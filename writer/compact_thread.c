@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* When there is compaction: by itself, in a thread that looks as the log grows, or by hand. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "writer/compact_private.h"
+
+#define NSEC_PER_SEC	  UINT64_C(1000000000)
+#define LOOK_EVERY_NS	  NSEC_PER_SEC		      /* while something is appended */
+#define RETRY_AFTER_NS	  (10 * NSEC_PER_SEC)	      /* where there was no space, or it failed */
+#define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* worth a look */
+#define LOOK_SHARE	  32 /* of what is live: so much more has to be dead for the next look */
+#define SEGMENT_SHARE	  16 /* of what is live: the size of a segment */
+#define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
+
+/* --- figures --- */
+
+static void set_state(struct compactor *c, enum store_compaction_state state, int err,
+		      uint64_t needed_bytes)
+{
+	mutex_lock(&c->lock);
+	c->figures.state = state;
+	c->figures.err = err;
+	c->figures.needed_bytes = needed_bytes;
+	mutex_unlock(&c->lock);
+}
+
+static void set_result(struct compactor *c, int err, const struct compact_mode *mode)
+{
+	if (err == -ENOSPC || err == -EDQUOT || (err == 0 && mode->lacking_bytes > 0))
+		set_state(c, STORE_COMPACTION_NO_SPACE, err, mode->lacking_bytes);
+	else if (err < 0 && err != -ECANCELED)
+		set_state(c, STORE_COMPACTION_FAILED, err, 0);
+	else
+		set_state(c, STORE_COMPACTION_IDLE, 0, 0);
+}
+
+void compact_figures(struct store *s, struct store_compaction *ret)
+{
+	struct compactor *c = &s->compactor;
+
+	mutex_lock(&c->lock);
+	*ret = c->figures;
+	mutex_unlock(&c->lock);
+	if (s->recovery.segments_missing > 0)
+		ret->state = STORE_COMPACTION_NOT_SAFE;
+}
+
+/* --- by itself --- */
+
+/* Half of what is dead is in few large segments or in many small ones: with small ones the new
+ * files, and what is waiting in the active one, are a small share of the whole. */
+static void set_segment_size(struct store *s, uint64_t live_bytes)
+{
+	uint64_t bytes = live_bytes / SEGMENT_SHARE;
+
+	log_writer_set_segment_size(s->log, bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN);
+}
+
+/* Says whether so much has died since the last look that there may be something to gain. */
+static bool is_worth_a_look(struct store *s) REQUIRES(s->compactor.run_lock)
+{
+	struct compactor *c = &s->compactor;
+	struct keydir_stats keydir;
+	struct log_writer_stats log;
+	uint64_t all, dead, step;
+
+	log_writer_stats(s->log, &log);
+	keydir_stats(s->keydir, &keydir);
+	set_segment_size(s, keydir.live_bytes);
+	all = log.active_bytes + log.sealed_bytes;
+	dead = keydir.live_bytes < all ? all - keydir.live_bytes : 0;
+	step = keydir.live_bytes / LOOK_SHARE;
+	if (step < s->compactor.bytes_min)
+		step = s->compactor.bytes_min;
+	if (dead < c->dead_seen)
+		c->dead_seen = dead;
+	return dead - c->dead_seen >= step;
+}
+
+static void note_dead(struct store *s) REQUIRES(s->compactor.run_lock)
+{
+	struct keydir_stats keydir;
+	struct log_writer_stats log;
+	uint64_t all;
+
+	log_writer_stats(s->log, &log);
+	keydir_stats(s->keydir, &keydir);
+	all = log.active_bytes + log.sealed_bytes;
+	s->compactor.dead_seen = keydir.live_bytes < all ? all - keydir.live_bytes : 0;
+}
+
+/* Does what is worth doing.  Returns whether it should be tried again although nothing is appended.
+ */
+static bool tick(struct store *s)
+{
+	struct compactor *c = &s->compactor;
+	struct compact_mode mode = { .dead_percent = c->dead_percent,
+				     .seals_active = true,
+				     .bytes_min = c->bytes_min };
+	bool more, again = false;
+	int err = 0;
+
+	if (c->dead_percent == 0 || s->recovery.segments_missing > 0)
+		return false;
+	mutex_lock(&s->compactor.run_lock);
+	if (is_worth_a_look(s)) {
+		set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
+		do
+			err = compact_round(s, &mode, &more);
+		while (err == 0 && more && !atomic_load(&c->stop));
+		set_result(c, err, &mode);
+		again = err < 0 || mode.lacking_bytes > 0;
+		if (!again)
+			note_dead(s);
+	}
+	mutex_unlock(&s->compactor.run_lock);
+	return again;
+}
+
+/* --- by hand --- */
+
+int store_compact(struct store *s, store_compact_progress_fn progress, void *arg)
+{
+	struct compactor *c = &s->compactor;
+	struct compact_mode mode = { .seals_active = true, .progress = progress, .arg = arg };
+	struct log_writer_stats log;
+	bool more = true;
+	int err = 0;
+
+	if (s->read_only)
+		return -EROFS;
+	if (s->recovery.segments_missing > 0)
+		return -EPERM;
+	mutex_lock(&s->compactor.run_lock);
+	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
+	mode.run = ++c->runs;
+	log_writer_stats(s->log, &log);
+	mode.below = log.segments + 1; /* the active one, when it has been sealed, too */
+	while (err == 0 && more)
+		err = atomic_load(&c->stop) ? -ECANCELED : compact_round(s, &mode, &more);
+	if (err == 0 && mode.lacking_bytes > 0)
+		err = -ENOSPC;
+	set_result(c, err, &mode);
+	mutex_unlock(&s->compactor.run_lock);
+	return err;
+}
+
+int store_compact_async(struct store *s, log_sync_fn done, void *arg)
+{
+	struct compactor *c = &s->compactor;
+	struct compact_request *r, **p;
+
+	if (!c->has_thread) {
+		done(arg, store_compact(s, NULL, NULL));
+		return 0;
+	}
+	r = malloc(sizeof(*r));
+	if (r == NULL)
+		return -ENOMEM;
+	*r = (struct compact_request){ .done = done, .arg = arg };
+	mutex_lock(&c->lock);
+	for (p = &c->requests; *p != NULL; p = &(*p)->next)
+		;
+	*p = r;
+	c->woken = true;
+	thread_check(pthread_cond_signal(&c->wake));
+	mutex_unlock(&c->lock);
+	return 0;
+}
+
+/* One run for all who have asked so far. */
+static void serve_locked(struct store *s) REQUIRES(s->compactor.lock)
+{
+	struct compactor *c = &s->compactor;
+	struct compact_request *r = c->requests, *next;
+	int err;
+
+	c->requests = NULL;
+	mutex_unlock(&s->compactor.lock);
+	err = store_compact(s, NULL, NULL);
+	for (; r != NULL; r = next) {
+		next = r->next;
+		r->done(r->arg, err);
+		free(r);
+	}
+	mutex_lock(&s->compactor.lock);
+}
+
+/* --- the thread --- */
+
+void compact_note(struct compactor *c, uint64_t end)
+{
+	if (end < atomic_load(&c->wake_at))
+		return;
+	atomic_store(&c->wake_at, UINT64_MAX);
+	mutex_lock(&c->lock);
+	c->woken = true;
+	thread_check(pthread_cond_signal(&c->wake));
+	mutex_unlock(&c->lock);
+}
+
+/* Waits until the log has grown by a piece, or for a while if it has grown at all; for ever while
+ * nothing happens. */
+static void sleep_locked(struct store *s, uint64_t *seen_end, bool again)
+	REQUIRES(s->compactor.lock)
+{
+	struct compactor *c = &s->compactor;
+	uint64_t end = log_writer_size(s->log);
+	bool quiet = end == *seen_end;
+
+	*seen_end = end;
+	atomic_store(&c->wake_at, quiet ? end + 1 : end + c->bytes_min);
+	if (log_writer_size(s->log) > end && quiet)
+		return; /* just now */
+	if (again)
+		cond_wait_until(&c->wake, &s->compactor.lock, monotonic_ns() + RETRY_AFTER_NS);
+	else if (quiet)
+		cond_wait(&c->wake, &s->compactor.lock);
+	else
+		cond_wait_until(&c->wake, &s->compactor.lock, monotonic_ns() + LOOK_EVERY_NS);
+}
+
+static void *thread_main(void *arg)
+{
+	struct store *s = arg;
+	struct compactor *c = &s->compactor;
+	uint64_t seen_end = UINT64_MAX;
+	bool again;
+
+	mutex_lock(&s->compactor.lock);
+	while (!c->stopping) {
+		if (c->requests != NULL) {
+			serve_locked(s);
+			continue;
+		}
+		mutex_unlock(&s->compactor.lock);
+		again = tick(s);
+		mutex_lock(&s->compactor.lock);
+		if (!c->woken && !c->stopping && c->requests == NULL)
+			sleep_locked(s, &seen_end, again);
+		c->woken = false;
+	}
+	mutex_unlock(&s->compactor.lock);
+	return NULL;
+}
+
+/* --- life --- */
+
+void compact_init(struct compactor *c, const struct store_config *config)
+{
+	uint64_t segment_bytes = (uint64_t)config->segment_size_bytes;
+
+	c->dead_percent = config->compact_at_percent;
+	c->retain_ns = config->retain_ns;
+	c->bytes_min = segment_bytes > 0 && segment_bytes < DEAD_BYTES_MIN ? segment_bytes
+									   : DEAD_BYTES_MIN;
+	atomic_store(&c->wake_at, UINT64_MAX);
+	mutex_init(&c->run_lock);
+	mutex_init(&c->lock);
+	cond_init(&c->wake);
+}
+
+int compact_start(struct store *s)
+{
+	int err = -pthread_create(&s->compactor.thread, NULL, thread_main, s);
+
+	s->compactor.has_thread = err == 0;
+	return err;
+}
+
+static void cancel_requests(struct compactor *c) NO_THREAD_SAFETY
+{
+	struct compact_request *r, *next;
+
+	for (r = c->requests; r != NULL; r = next) {
+		next = r->next;
+		r->done(r->arg, -ECANCELED);
+		free(r);
+	}
+	c->requests = NULL;
+}
+
+void compact_stop(struct store *s)
+{
+	struct compactor *c = &s->compactor;
+
+	atomic_store(&c->stop, true);
+	if (!c->has_thread)
+		return;
+	mutex_lock(&c->lock);
+	c->stopping = true;
+	thread_check(pthread_cond_signal(&c->wake));
+	mutex_unlock(&c->lock);
+	thread_check(pthread_join(c->thread, NULL));
+	c->has_thread = false;
+	cancel_requests(c);
+}
+
+void compact_destroy(struct compactor *c) NO_THREAD_SAFETY
+{
+	free(c->known);
+	thread_check(pthread_cond_destroy(&c->wake));
+	mutex_destroy(&c->lock);
+	mutex_destroy(&c->run_lock);
+}
