@@ -47,7 +47,7 @@ class Turns(unittest.TestCase):
             Known("nullfs classic", "ceiling", [1, 1, 1], self.order, "classic"),
             Known("freyjafs uring", "ours", [5, 80, 900], self.order, "uring"),
             Known("native", "peer", [10, 40, 300], self.order)]
-        group = Group("files", Disk("a disk", folder.name), "4 KiB files", "threads", 4,
+        group = Group("files", Disk("ext4 somewhere", folder.name), "4 KiB files", "threads", 4,
                       contestants)
         self.rows = {row["key"]: row for row in group.run(3, 0)}
         self.assertEqual(os.listdir(folder.name), [])
@@ -82,13 +82,18 @@ class Turns(unittest.TestCase):
             found = required.verdicts([dict(row, at=threads) for row in rows], ["uring"])
             self.assertEqual(len(list(found)), count, threads)
 
+    def test_required_against_ext4_is_not_against_xfs(self):
+        rows = [dict(row, disk="xfs, loop device") for row in self.result()["rows"]]
+        keys = [need.theirs for need, _, _ in required.verdicts(rows, ["uring"])]
+        self.assertEqual(keys, ["nullfs uring"])
+
     def test_markdown(self):
         text = report.markdown(self.result())
         self.assertIn("| 1.2 | 2.00 (0.50-3.00) | reached |", text)
         self.assertIn("| 0.85 | 0.80 (0.50-0.90) | **not reached** |", text)
         self.assertIn("| 4 | **label of freyjafs uring** | 80 | 5-900 | 0.80 (0.50-0.90) "
                       "| 2.00 (0.50-3.00) label of native | seconds: 2 (2-2) |", text)
-        self.assertIn("### create, 4 KiB files, class page cache, a disk\n", text)
+        self.assertIn("### create, 4 KiB files, class page cache, ext4 somewhere\n", text)
 
     def test_render_is_what_was_written(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:

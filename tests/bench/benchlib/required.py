@@ -79,10 +79,12 @@ def groups(bench, disk):
 
 
 def verdicts(rows, transports):
-    """For each need that was measured, once for each disk: (need, row, ratio)."""
+    """For each need that was measured, once for each disk: (need, row, ratio).  What is against the
+    disk itself is against ext4."""
     for need in REQUIRED:
         wanted = (PARTS.get(need.work, need.work), need.step, our_key(need.ours, transports))
         for row in rows:
             if ((row["work"], row["step"], row["key"]) == wanted
-                    and row["at"] in need.at and need.theirs in row["ratios"]):
+                    and row["at"] in need.at and need.theirs in row["ratios"]
+                    and (need.theirs != "native" or row["disk"].startswith("ext4"))):
                 yield need, row, row["ratios"][need.theirs]
