@@ -32,5 +32,6 @@ enum ctl_exit ctl_put(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_rm(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_verify(const char *datadir, char *const args[], int count);
+enum ctl_exit ctl_compact(const char *datadir, char *const args[], int count);
 
 #endif

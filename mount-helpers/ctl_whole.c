@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* freyjactl verify: a command about the whole log. */
+/* freyjactl verify and compact: commands about the whole log. */
 #include "mount-helpers/ctl.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "writer/log_writer.h"
 
@@ -58,4 +59,42 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 		       "or what a crash has left; the next mount cuts them\n",
 		       found.file_bytes - found.kept_bytes, record_reason_text(found.stop.reason));
 	return ctl_flush(CTL_OK);
+}
+
+/* --- compact --- */
+
+static int print_progress(void *arg, uint64_t done_bytes, uint64_t all_bytes)
+{
+	if (isatty(STDERR_FILENO) && all_bytes > 0)
+		fprintf(stderr, "\r%3u %%", (unsigned int)(done_bytes * 100 / all_bytes));
+	return 0;
+}
+
+enum ctl_exit ctl_compact(const char *datadir, char *const args[], int arg_count)
+{
+	struct store *s = NULL;
+	enum ctl_exit status = ctl_open(datadir, false, &s);
+	struct store_stats stats;
+	int err;
+
+	if (status != CTL_OK)
+		return status;
+	err = store_compact(s, print_progress, NULL);
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r     \r");
+	if (err < 0)
+		status = ctl_failed(err, datadir, NULL);
+	store_stats(s, &stats);
+	printf("%" PRIu64 " segments written anew, %" PRIu64 " bytes gained\n",
+	       stats.compaction.segments, stats.compaction.gained_bytes);
+	if (stats.compaction.unreadable_segments > 0)
+		ctl_say("%" PRIu64 " segments are damaged and were left as they are: see "
+			"fsck.freyjafs",
+			stats.compaction.unreadable_segments);
+	err = store_close(s);
+	if (err < 0 && status == CTL_OK) {
+		(void)ctl_failed(err, datadir, NULL);
+		status = CTL_NOT_DURABLE;
+	}
+	return ctl_flush(status);
 }

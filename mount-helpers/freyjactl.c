@@ -30,6 +30,7 @@ static const struct command commands[] = {
 	{ "rm", "KEY", 1, 1, "delete a key", ctl_rm },
 	{ "stat", "KEY", 1, 1, "print what is known of a key", ctl_stat },
 	{ "verify", "", 0, 0, "read every record and check every CRC", ctl_verify },
+	{ "compact", "", 0, 0, "give the space of old values back", ctl_compact },
 };
 
 static void print_help(FILE *f)
