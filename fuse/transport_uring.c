@@ -203,7 +203,7 @@ static int read_line(const char *path, char *buf, size_t buf_bytes)
 
 static int check_switch(struct diag *why)
 {
-	char line[16];
+	char line[16] = "";
 	int err = read_line(SWITCH_PATH, line, sizeof(line));
 
 	if (err == -ENOENT)
