@@ -696,7 +696,6 @@ static void test_appends_at_the_end(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[ARRAY_SIZE(shapes) + ARRAY_SIZE(changes) + 16];
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_commit_gives_back),
 		cmocka_unit_test(test_truncate_costs_a_record),
@@ -710,6 +709,8 @@ int main(void)
 		cmocka_unit_test(test_appends_are_committed),
 		cmocka_unit_test(test_appends_at_the_end),
 	};
+	static struct CMUnitTest
+		tests[ARRAY_SIZE(shapes) + ARRAY_SIZE(changes) + ARRAY_SIZE(fixed)];
 	size_t n = 0;
 
 	make_bytes();

@@ -451,8 +451,6 @@ static void test_exit_codes_are_told(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest
-		tests[ARRAY_SIZE(values) + ARRAY_SIZE(lists) + ARRAY_SIZE(lines) + 16];
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_list_sets),
 		cmocka_unit_test(test_time_ago),
@@ -461,7 +459,14 @@ int main(void)
 		cmocka_unit_test(test_man_page_has_the_rest),
 		cmocka_unit_test(test_exit_codes_are_told),
 	};
+	static struct CMUnitTest *tests; /* with the names, until the program ends */
 	size_t n = 0;
+
+	tests = calloc(ARRAY_SIZE(values) + ARRAY_SIZE(lists) + ARRAY_SIZE(lines) +
+			       options_row_count + ARRAY_SIZE(fixed),
+		       sizeof(*tests));
+	if (tests == NULL)
+		return 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
 		tests[n++] = (struct CMUnitTest){ values[i].item, test_value, NULL, NULL,

@@ -258,7 +258,6 @@ static void test_atime_set_before_stays(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[ARRAY_SIZE(writes) + 16];
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_holes_over_the_committed),
 		cmocka_unit_test(test_no_holes_over_nothing),
@@ -269,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_ctime_of_a_chmod_while_dirty),
 		cmocka_unit_test(test_atime_set_before_stays),
 	};
+	static struct CMUnitTest tests[ARRAY_SIZE(writes) + ARRAY_SIZE(fixed)];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(writes); i++)
