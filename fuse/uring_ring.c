@@ -20,6 +20,19 @@ struct current {
 };
 static _Thread_local struct current current;
 
+/* What came before a reply came before each request that is made after it: the kernel orders them.
+ * The thread sanitizer knows that of read(2) and write(2), and is told of rings here. */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+
+static char replies;
+#define BEFORE_REPLY()	__tsan_release(&replies)
+#define AFTER_REQUEST() __tsan_acquire(&replies)
+#else
+#define BEFORE_REPLY()	((void)0)
+#define AFTER_REQUEST() ((void)0)
+#endif
+
 /* In a completion: of a command that was taken back. */
 static char nothing;
 
@@ -105,6 +118,7 @@ static void commit(struct ring *r, struct ring_slot *s)
 	struct io_uring_sqe *sqe = fuse_command(r, URING_COMMIT, s->entry.commit_id, s->qid);
 
 	io_uring_sqe_set_data(sqe, s);
+	BEFORE_REPLY();
 	r->busy--;
 }
 
@@ -267,6 +281,7 @@ static void serve_request(struct ring *r, struct fuse_session *se, struct ring_s
 {
 	struct fuse_buf buf = { .fd = -1 };
 
+	AFTER_REQUEST();
 	r->busy++;
 	if (ring_entry_request(&s->entry, &buf.mem, &buf.size) < 0) {
 		ring_entry_fail(&s->entry, -EIO);
