@@ -11,7 +11,7 @@
 #define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* worth a look */
 #define LOOK_SHARE	  32 /* of what is live: so much more has to be dead for the next look */
 #define SEGMENT_SHARE	  16 /* of what is live: the size of a segment */
-#define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
+#define SEGMENT_BYTES_MIN ((uint64_t)32 * 1024 * 1024)
 
 /* --- figures --- */
 

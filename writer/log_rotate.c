@@ -14,6 +14,10 @@
 
 #define RETRY_SHARE \
 	16 /* of a segment: that much is appended before a failed rotation is tried again */
+#define EARLY_SHARE	4 /* of a segment: from so much before its end on it may be sealed */
+#define EARLY_BYTES_MIN ((uint64_t)16 * 1024 * 1024) /* of a segment for which that is worth it */
+#define EARLY_BYTES_MAX ((uint64_t)512 * 1024)	     /* that are not durable then */
+#define AHEAD_BYTES	((uint64_t)16 * 1024 * 1024) /* that are not durable: do not wait longer */
 
 /* Makes all of the active segment durable.  It is held back from appends for as long as that takes:
  * what the interval has not synced yet. */
@@ -116,10 +120,42 @@ static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	return 0;
 }
 
+/* Says whether the active segment may be sealed although it is not full.  A rotation keeps appends
+ * waiting for as long as it syncs, so the last quarter of a segment is there to find a moment at
+ * which little is to be synced, and much that is not durable is not left until then. */
+static bool may_rotate_early_locked(const struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t bytes = w->segment_bytes_now;
+
+	return w->segment_bytes_max > 0 && bytes >= EARLY_BYTES_MIN &&
+	       w->end_offset - w->active_start >= bytes - bytes / EARLY_SHARE &&
+	       w->end_offset >= w->rotate_from;
+}
+
+void log_writer_rotate_later_locked(struct log_writer *w)
+{
+	w->rotate_from = w->end_offset + w->segment_bytes_max / RETRY_SHARE;
+}
+
+bool log_writer_syncs_to_rotate_locked(const struct log_writer *w)
+{
+	uint64_t unsynced = w->end_offset - w->durable_offset;
+
+	if (w->poison < 0 || w->segment_bytes_now < EARLY_BYTES_MIN || w->segment_bytes_max == 0 ||
+	    w->end_offset < w->rotate_from)
+		return false;
+	if (may_rotate_early_locked(w))
+		return unsynced > EARLY_BYTES_MAX;
+	return w->fsync_interval_ns != LOG_WRITER_NEVER && unsynced > AHEAD_BYTES;
+}
+
 static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
 {
 	uint64_t in_file = w->end_offset - w->active_start;
 
+	if (may_rotate_early_locked(w) && !w->syncing &&
+	    w->end_offset - w->durable_offset <= EARLY_BYTES_MAX)
+		return true;
 	return w->segment_bytes_max > 0 && in_file > 0 && in_file + bytes > w->segment_bytes_now &&
 	       w->end_offset >= w->rotate_from;
 }
@@ -135,7 +171,7 @@ int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 		}
 		err = rotate_locked(w);
 		if (err < 0)
-			w->rotate_from = w->end_offset + w->segment_bytes_max / RETRY_SHARE;
+			log_writer_rotate_later_locked(w);
 	}
 	return w->poison < 0 ? -EIO : 0;
 }

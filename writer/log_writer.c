@@ -67,7 +67,8 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 		err = io_writev_all(w->io, w->fd, iov, iov_count);
 	if (err == 0) {
 		w->written_offset += bytes;
-		if (!w->no_background && log_writer_wants_room_locked(w))
+		if (!w->no_background &&
+		    (log_writer_wants_room_locked(w) || log_writer_syncs_to_rotate_locked(w)))
 			thread_check(pthread_cond_signal(&w->wake));
 		return 0;
 	}
@@ -418,7 +419,8 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 /* Says when the next sync is due: 0 now, UINT64_MAX when nobody needs one. */
 static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 {
-	if (w->requests != NULL || (!w->no_background && log_writer_wants_room_locked(w)))
+	if (w->requests != NULL || (!w->no_background && (log_writer_wants_room_locked(w) ||
+							  log_writer_syncs_to_rotate_locked(w))))
 		return 0;
 	if (w->poison < 0 || w->oldest_unsynced_ns == 0)
 		return UINT64_MAX;
@@ -438,16 +440,19 @@ static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (made_room)
 		log_writer_make_room_locked(w);
 	/* The first sync of new head room is a slow one: rather here than in somebody's way. */
-	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room)
+	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room &&
+	    !log_writer_syncs_to_rotate_locked(w))
 		return;
 	if (w->syncing) {
 		cond_wait(&w->synced, &w->lock);
 		return;
 	}
 	err = sync_once_locked(w);
-	if (err < 0 && w->poison == 0 && w->oldest_unsynced_ns != 0)
-		w->oldest_unsynced_ns =
-			monotonic_ns(); /* the disk is full: again after an interval */
+	if (err < 0 && w->poison == 0) { /* the disk is full: not again at once */
+		log_writer_rotate_later_locked(w);
+		if (w->oldest_unsynced_ns != 0)
+			w->oldest_unsynced_ns = monotonic_ns();
+	}
 	answer_locked(w, err);
 }
 
@@ -543,26 +548,32 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 
 uint64_t log_writer_size(struct log_writer *w)
 {
-	struct log_writer_stats stats;
+	uint64_t end_offset;
 
-	log_writer_stats(w, &stats);
-	return stats.end_offset;
+	mutex_lock(&w->lock);
+	end_offset = w->end_offset;
+	mutex_unlock(&w->lock);
+	return end_offset;
 }
 
 uint64_t log_writer_durable_offset(struct log_writer *w)
 {
-	struct log_writer_stats stats;
+	uint64_t durable_offset;
 
-	log_writer_stats(w, &stats);
-	return stats.durable_offset;
+	mutex_lock(&w->lock);
+	durable_offset = w->durable_offset;
+	mutex_unlock(&w->lock);
+	return durable_offset;
 }
 
 uint64_t log_writer_last_timestamp(struct log_writer *w)
 {
-	struct log_writer_stats stats;
+	uint64_t timestamp_ns;
 
-	log_writer_stats(w, &stats);
-	return stats.last_timestamp_ns;
+	mutex_lock(&w->lock);
+	timestamp_ns = w->last_timestamp_ns;
+	mutex_unlock(&w->lock);
+	return timestamp_ns;
 }
 
 const char *log_writer_path(const struct log_writer *w)

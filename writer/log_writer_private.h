@@ -122,5 +122,10 @@ void *log_writer_hinter_main(void *arg);
  * poisoned. */
 int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 	REQUIRES(w->lock) WARN_UNUSED;
+/* It failed, or the sync that goes ahead of it did: not again at once. */
+void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock);
+/* Says whether a sync is to go ahead of the rotation that will come, so that it finds little to do.
+ */
+bool log_writer_syncs_to_rotate_locked(const struct log_writer *w) REQUIRES(w->lock);
 
 #endif

@@ -174,6 +174,64 @@ static void test_large_commits(void **state)
 	assert_int_equal(ops_read(f->s, "c", "2"), 0);
 }
 
+/* Makes the active segment longer by 'bytes' (of records of 1 MiB each), all of it durable. */
+static void grow_durably(struct store_fixture *f, unsigned int records)
+{
+	static char value[1024 * 1024 + 1];
+
+	memset(value, 'v', sizeof(value) - 1);
+	for (unsigned int i = 0; i < records; i++) {
+		ops_write_ok(f->s, "large", value);
+		assert_int_equal(store_sync(f->s), 0);
+	}
+}
+
+/* A large segment is sealed in its last quarter, at a moment when there is nothing to sync. */
+static void test_rotation_before_the_end(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_config config = {
+		.dir_path = f->data_dir,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = 16 * 1024 * 1024,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+
+	assert_int_equal(store_open(&config, &f->s, NULL), 0);
+	grow_durably(f, 11);
+	ops_write_ok(f->s, "a", "1");
+	assert_int_equal(stats_of(f).log.segments, 1);
+	grow_durably(f, 1); /* 12 MiB */
+	assert_int_equal(stats_of(f).log.segments, 1);
+	ops_write_ok(f->s, "a", "2"); /* the append after that is in the next one */
+	assert_int_equal(stats_of(f).log.segments, 2);
+	assert_int_equal(unit_file_bytes(f->log_path), RECORD_OF(1, 1));
+	assert_int_equal(stats_of(f).log.durable_offset, store_end(f->s) - RECORD_OF(1, 1));
+}
+
+/* With more to sync than a moment's worth it waits for its end. */
+static void test_no_rotation_before_the_end(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_config config = {
+		.dir_path = f->data_dir,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = 16 * 1024 * 1024,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+	static char value[1024 * 1024 + 1];
+
+	memset(value, 'v', sizeof(value) - 1);
+	assert_int_equal(store_open(&config, &f->s, NULL), 0);
+	for (unsigned int i = 0; i < 15; i++)
+		ops_write_ok(f->s, "large", value);
+	assert_int_equal(stats_of(f).log.segments, 1);
+	ops_write_ok(f->s, "large", value);
+	assert_int_equal(stats_of(f).log.segments, 2);
+}
+
 static void test_rotate_by_hand(void **state)
 {
 	struct store_fixture *f = *state;
@@ -521,6 +579,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		{ "names", test_names, NULL, NULL, NULL },
 		TEST("rotation by size", test_rotation_by_size),
+		TEST("rotation before the end", test_rotation_before_the_end),
+		TEST("no rotation before the end", test_no_rotation_before_the_end),
 		TEST("a commit larger than a segment", test_large_commits),
 		TEST("rotate by hand", test_rotate_by_hand),
 		TEST("no active segment", test_no_active_segment),
