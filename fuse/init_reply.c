@@ -18,7 +18,10 @@ static struct {
 	void *on_ready_arg;
 	uint32_t offered, offered2; /* flags of INIT */
 	_Atomic uint64_t unique;    /* of INIT; 0: it has not come, or was answered */
+	atomic_bool allows_bypass;
 } init;
+
+#define FLAGS2_DIRECT_IO_ALLOW_MMAP (UINT32_C(1) << 4) /* bit 36 of all flags; since Linux 6.6 */
 
 #define FIELD_END(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
 
@@ -50,6 +53,16 @@ static bool accepts_uring(size_t reply_bytes)
 	return init.transport->offer != NULL && init.transport->offer(offered) && offered;
 }
 
+/* Asks for what is in the second word of flags; false: the kernel has not offered it. */
+static bool set_flags2(struct fuse_init_out *body, size_t reply_bytes, uint32_t flags2)
+{
+	if ((init.offered2 & flags2) == 0 || reply_bytes < FIELD_END(struct fuse_init_out, flags2))
+		return false;
+	body->flags |= URING_INIT_EXT;
+	body->flags2 |= flags2;
+	return true;
+}
+
 /* libfuse sends header and body as two pieces.  Returns whether this is a reply that mounts. */
 static bool extend(const struct iovec *iov, int count)
 {
@@ -63,10 +76,10 @@ static bool extend(const struct iovec *iov, int count)
 		return false;
 	body = iov[1].iov_base;
 	body->flags |= init.offered & (FUSE_HANDLE_KILLPRIV_V2 | FUSE_PARALLEL_DIROPS);
-	if (accepts_uring(iov[1].iov_len)) {
-		body->flags |= URING_INIT_EXT;
-		body->flags2 |= URING_INIT_FLAGS2;
-	}
+	atomic_store(&init.allows_bypass,
+		     set_flags2(body, iov[1].iov_len, FLAGS2_DIRECT_IO_ALLOW_MMAP));
+	if (accepts_uring(iov[1].iov_len))
+		(void)set_flags2(body, iov[1].iov_len, URING_INIT_FLAGS2);
 	return true;
 }
 
@@ -91,6 +104,11 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 	if (init.transport->reply != NULL && init.transport->reply(iov, count))
 		return (ssize_t)((const struct fuse_out_header *)iov[0].iov_base)->len;
 	return writev(fd, iov, count);
+}
+
+bool init_reply_allows_bypass(void)
+{
+	return atomic_load_explicit(&init.allows_bypass, memory_order_relaxed);
 }
 
 int init_reply_extend(struct fuse_session *se, const struct transport *transport,

@@ -276,7 +276,19 @@ int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_
 	return open_file_setattr(of, &set, &end); /* the times change all the same */
 }
 
-int open_file_open(struct open_file *of, bool truncate)
+/* The modes of handles do not mix, so the first one chooses for all. */
+static bool add_handle_locked(struct open_file *of, bool wants_bypass) REQUIRES(of->lock)
+{
+	if (of->handles++ == 0) {
+		of->bypass = wants_bypass;
+		of->shared = false;
+	} else {
+		of->shared = true;
+	}
+	return of->bypass;
+}
+
+int open_file_open(struct open_file *of, bool truncate, bool wants_bypass, bool *ret_bypass)
 {
 	int err = 0;
 
@@ -286,9 +298,19 @@ int open_file_open(struct open_file *of, bool truncate)
 	if (truncate && err == 0)
 		of->pending.awaits_content = true;
 	if (err == 0)
-		of->handles++;
+		*ret_bypass = add_handle_locked(of, wants_bypass);
 	open_file_unlock(of);
 	return err;
+}
+
+bool open_file_has_stale_pages(struct open_file *of)
+{
+	bool has;
+
+	open_file_lock(of);
+	has = of->bypass && of->shared;
+	open_file_unlock(of);
+	return has;
 }
 
 /* --- commit --- */

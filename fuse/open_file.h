@@ -72,8 +72,17 @@ int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end) W
 
 /* --- what handles do --- */
 
-/* A handle is opened; the value becomes empty if 'truncate'.  The handle keeps the reference. */
-int open_file_open(struct open_file *of, bool truncate) WARN_UNUSED;
+/* A handle is opened; the value becomes empty if 'truncate'.  The handle keeps the reference.
+ *
+ * 'wants_bypass': it would rather have the kernel send its writes as they are than keep pages of
+ * them.  Stores whether it is to: only if all other handles do, too, and then it has to, because a
+ * page that is read while another handle writes past it would stay as it was. */
+int open_file_open(struct open_file *of, bool truncate, bool wants_bypass,
+		   bool *ret_bypass) WARN_UNUSED;
+/* Says whether the kernel may have pages of the file that are no longer right: there was another
+ * handle, maybe with a mapping, while one wrote past them.  They are to be dropped before a handle
+ * is released. */
+bool open_file_has_stale_pages(struct open_file *of);
 /* It is released.  A dirty value is committed if the handle could write, or is the last one.  If
  * that fails and no handle is left, the value is dropped: what was committed before is the value
  * again, which the caller tells the kernel. */

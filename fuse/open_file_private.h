@@ -36,6 +36,8 @@ struct open_file {
 	 * a wait for durability, and never across a reply. */
 	struct mutex lock;
 	size_t handles GUARDED; /* by lock; open ones; each has a reference */
+	bool bypass GUARDED;	/* by lock; of all handles: past the pages of the kernel */
+	bool shared GUARDED;	/* by lock; with 'bypass': there was more than one */
 	bool ready GUARDED;	/* by lock; the state of the node was looked at */
 	bool unnamed GUARDED;	/* by lock; no name yet: nothing is committed, it stays dirty */
 	struct pending pending GUARDED; /* by lock */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/init_reply.h"
 #include "fuse/log.h"
 #include "fuse/ops_history.h"
 #include "fuse/privileges.h"
@@ -32,17 +33,20 @@ static int open_handle(struct fs *fs, struct node *n, struct fuse_file_info *fi)
 {
 	struct open_file *of = open_files_get(&fs->files, n);
 	bool truncate = (fi->flags & O_TRUNC) != 0;
-	bool writes = truncate || (fi->flags & O_ACCMODE) != O_RDONLY;
+	bool writes = truncate || (fi->flags & O_ACCMODE) != O_RDONLY, bypass;
 	int err;
 
 	if (of == NULL)
 		return -ENOMEM;
-	err = open_file_open(of, truncate);
+	err = open_file_open(of, truncate,
+			     (fi->flags & O_ACCMODE) == O_WRONLY && init_reply_allows_bypass(),
+			     &bypass);
 	if (err < 0) {
 		open_files_put(&fs->files, of);
 		return err;
 	}
 	fi->fh = (uint64_t)(uintptr_t)of | (writes ? HANDLE_WRITES : 0);
+	fi->direct_io = bypass;
 	fi->keep_cache = 1;    /* nobody else changes the value */
 	fi->noflush = !writes; /* closing it commits nothing */
 	return 0;
@@ -284,50 +288,63 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 struct stale {
 	struct fs *fs;
 	fuse_ino_t ino;
+	fuse_req_t req; /* RELEASE, if that waits for it */
+	struct fuse_file_info fi;
 };
+
+static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 static void drop_pages(void *arg)
 {
 	struct stale *s = arg;
 
 	(void)fuse_lowlevel_notify_inval_inode(s->fs->session, s->ino, 0, 0);
+	if (s->req != NULL)
+		release(s->req, s->ino, &s->fi);
 	free(s);
 }
 
 /* The kernel waits for pages that it is reading, and the request for those may be in the queue of
- * this thread. */
-static void drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino)
+ * this thread.  Then releases, unless 'req' is NULL.  False: it cannot, and the pages stay until
+ * memory is short. */
+static bool drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino, fuse_req_t req,
+				 const struct fuse_file_info *fi)
 {
 	struct stale *s = malloc(sizeof(*s));
 
-	if (s != NULL)
-		*s = (struct stale){ .fs = fs, .ino = ino };
-	if (s == NULL || !workers_run(&fs->workers, drop_pages, s))
-		free(s); /* they are stale until they are dropped for lack of memory */
+	if (s == NULL)
+		return false;
+	*s = (struct stale){ .fs = fs, .ino = ino, .req = req, .fi = *fi };
+	if (workers_run(&fs->workers, drop_pages, s))
+		return true;
+	free(s);
+	return false;
 }
 
-/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a
- * file that was only created or truncated. */
-void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	bool dropped;
-	int err;
+	int err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
 
-	if (fs_is_history(ino)) {
-		history_release(req, fi);
-		return;
-	}
-	if (fs_is_virtual(ino)) {
-		virtual_release(req, fi);
-		return;
-	}
-	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
 	open_files_put(&fs->files, ops_handle(fi));
 	reply_err(req, err);
 	if (!dropped)
 		return;
 	/* close(2) has reported it.  The kernel still has the lost value in its page cache. */
 	log_error("a value was not committed and is lost: %s", strerror(-err));
-	drop_pages_elsewhere(fs, ino);
+	(void)drop_pages_elsewhere(fs, ino, NULL, fi);
+}
+
+/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a
+ * file that was only created or truncated. */
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (fs_is_history(ino))
+		history_release(req, fi);
+	else if (fs_is_virtual(ino))
+		virtual_release(req, fi);
+	else if (!open_file_has_stale_pages(ops_handle(fi)) ||
+		 !drop_pages_elsewhere(fs_of(req), ino, req, fi))
+		release(req, ino, fi);
 }

@@ -56,12 +56,13 @@ struct handle {
 static struct handle open_path(struct store_fixture *f, const char *path, bool truncate)
 {
 	struct handle h;
+	bool bypass;
 
 	if (ops_find(f->s, path, &h.node) < 0)
 		assert_int_equal(ops_create(f->s, path, 0644, &h.node), 0);
 	h.of = open_files_get(&files, h.node);
 	assert_non_null(h.of);
-	assert_int_equal(open_file_open(h.of, truncate), 0);
+	assert_int_equal(open_file_open(h.of, truncate, false, &bypass), 0);
 	return h;
 }
 
@@ -694,6 +695,47 @@ static void test_appends_at_the_end(void **state)
 	close_handle(f, &log, 0);
 }
 
+static bool open_with(struct open_file *of, bool wants_bypass)
+{
+	bool bypass;
+
+	assert_int_equal(open_file_open(of, false, wants_bypass, &bypass), 0);
+	return bypass;
+}
+
+static void release(struct open_file *of)
+{
+	bool dropped;
+
+	assert_int_equal(open_file_release(of, false, &dropped), 0);
+}
+
+/* Handles with pages and handles without do not mix: a page that one of the former brings in would
+ * stay when one of the latter writes past it. */
+static void test_modes_do_not_mix(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle h = open_path(f, "a", false);
+	struct open_file *of = h.of;
+
+	assert_false(open_with(of, true)); /* the first one has pages */
+	assert_false(open_file_has_stale_pages(of));
+	release(of);
+	release(of);
+	assert_true(open_with(of, true));
+	assert_false(open_file_has_stale_pages(of)); /* nobody else could have any */
+	assert_true(open_with(of, false));
+	assert_true(open_file_has_stale_pages(of));
+	release(of);
+	assert_true(open_file_has_stale_pages(of)); /* a mapping can outlive its descriptor */
+	assert_true(open_with(of, true));
+	release(of);
+	release(of);
+	assert_false(open_with(of, false)); /* a new life */
+	assert_false(open_file_has_stale_pages(of));
+	close_handle(f, &h, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest fixed[] = {
@@ -708,6 +750,7 @@ int main(void)
 		cmocka_unit_test(test_pending_is_bounded),
 		cmocka_unit_test(test_appends_are_committed),
 		cmocka_unit_test(test_appends_at_the_end),
+		cmocka_unit_test(test_modes_do_not_mix),
 	};
 	static struct CMUnitTest
 		tests[ARRAY_SIZE(shapes) + ARRAY_SIZE(changes) + ARRAY_SIZE(fixed)];
