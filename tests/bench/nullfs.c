@@ -146,6 +146,13 @@ static void null_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode
 		(void)fuse_reply_entry(req, &e);
 }
 
+/* As the daemon does with a file that has no other handle. */
+static void set_caching(struct fuse_file_info *fi)
+{
+	fi->keep_cache = 1;
+	fi->direct_io = (fi->flags & O_ACCMODE) == O_WRONLY;
+}
+
 static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 			struct fuse_file_info *fi)
 {
@@ -153,7 +160,7 @@ static void null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mod
 
 	fill_entry(add_name(parent, name, false), &e);
 	e.attr.st_size = 0;
-	fi->keep_cache = 1;
+	set_caching(fi);
 	if (e.ino == 0)
 		(void)fuse_reply_err(req, ENOSPC);
 	else
@@ -171,7 +178,7 @@ static void null_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void null_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	fi->keep_cache = 1;
+	set_caching(fi);
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 	(void)fuse_reply_open(req, fi);
 }
