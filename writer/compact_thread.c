@@ -11,7 +11,10 @@
 #define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* worth a look */
 #define LOOK_SHARE	  32 /* of what is live: so much more has to be dead for the next look */
 #define SEGMENT_SHARE	  16 /* of what is live: the size of a segment */
-#define SEGMENT_BYTES_MIN ((uint64_t)32 * 1024 * 1024)
+#define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
+/* A smaller one is sealed more often than pays, if the disk has room for it so many times. */
+#define SEGMENT_BYTES_FEW  ((uint64_t)32 * 1024 * 1024)
+#define SEGMENT_FREE_SHARE 8
 
 /* --- figures --- */
 
@@ -52,8 +55,16 @@ void compact_figures(struct store *s, struct store_compaction *ret)
  * files, and what is waiting in the active one, are a small share of the whole. */
 static void set_segment_size(struct store *s, uint64_t live_bytes)
 {
-	uint64_t bytes = live_bytes / SEGMENT_SHARE;
+	uint64_t bytes = live_bytes / SEGMENT_SHARE, free_bytes;
+	struct io_space disk;
 
+	if (bytes < SEGMENT_BYTES_FEW)
+		bytes = SEGMENT_BYTES_FEW;
+	if (store_space(s, &disk) == 0) {
+		free_bytes = disk.blocks_available * disk.block_bytes;
+		if (bytes > free_bytes / SEGMENT_FREE_SHARE)
+			bytes = free_bytes / SEGMENT_FREE_SHARE;
+	}
 	log_writer_set_segment_size(s->log, bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN);
 }
 
