@@ -40,7 +40,8 @@ struct compactor {
 	/* Constant after open. */
 	unsigned int dead_percent; /* 0: not by itself */
 	int64_t retain_ns;
-	uint64_t bytes_min; /* smaller amounts are not worth it */
+	uint64_t bytes_min;   /* smaller amounts are not worth it */
+	uint64_t slack_bytes; /* so much may be dead, if the disk has room */
 	bool has_thread;
 	pthread_t thread;
 	atomic_bool stop; /* in the middle of everything */

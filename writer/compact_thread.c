@@ -13,8 +13,9 @@
 #define SEGMENT_SHARE	  16 /* of what is live: the size of a segment */
 #define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
 /* A smaller one is sealed more often than pays, if the disk has room for it so many times. */
-#define SEGMENT_BYTES_FEW  ((uint64_t)32 * 1024 * 1024)
-#define SEGMENT_FREE_SHARE 8
+#define SEGMENT_BYTES_FEW ((uint64_t)32 * 1024 * 1024)
+#define FREE_SHARE	  8 /* of the disk: a segment, or what may be dead, at most */
+#define SLACK_SHARE	  8 /* of the largest segment: so much may be dead before it is worth it */
 
 /* --- figures --- */
 
@@ -53,19 +54,33 @@ void compact_figures(struct store *s, struct store_compaction *ret)
 
 /* Half of what is dead is in few large segments or in many small ones: with small ones the new
  * files, and what is waiting in the active one, are a small share of the whole. */
-static void set_segment_size(struct store *s, uint64_t live_bytes)
+static void set_segment_size(struct store *s, uint64_t live_bytes, uint64_t free_bytes)
 {
-	uint64_t bytes = live_bytes / SEGMENT_SHARE, free_bytes;
-	struct io_space disk;
+	uint64_t bytes = live_bytes / SEGMENT_SHARE;
 
 	if (bytes < SEGMENT_BYTES_FEW)
 		bytes = SEGMENT_BYTES_FEW;
-	if (store_space(s, &disk) == 0) {
-		free_bytes = disk.blocks_available * disk.block_bytes;
-		if (bytes > free_bytes / SEGMENT_FREE_SHARE)
-			bytes = free_bytes / SEGMENT_FREE_SHARE;
-	}
+	if (bytes > free_bytes / FREE_SHARE)
+		bytes = free_bytes / FREE_SHARE;
 	log_writer_set_segment_size(s->log, bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN);
+}
+
+/* How much may be dead without a look.  A small store that is overwritten all the time would be
+ * written anew as often, for little space. */
+static uint64_t slack_bytes(const struct compactor *c, uint64_t free_bytes)
+{
+	uint64_t most = free_bytes / FREE_SHARE;
+
+	return c->slack_bytes < most ? c->slack_bytes : most;
+}
+
+static uint64_t free_bytes_of(struct store *s)
+{
+	struct io_space disk;
+
+	if (store_space(s, &disk) < 0)
+		return UINT64_MAX;
+	return disk.blocks_available * disk.block_bytes;
 }
 
 /* Says whether so much has died since the last look that there may be something to gain. */
@@ -74,11 +89,11 @@ static bool is_worth_a_look(struct store *s) REQUIRES(s->compactor.run_lock)
 	struct compactor *c = &s->compactor;
 	struct keydir_stats keydir;
 	struct log_writer_stats log;
-	uint64_t all, dead, step;
+	uint64_t all, dead, step, free_bytes = free_bytes_of(s);
 
 	log_writer_stats(s->log, &log);
 	keydir_stats(s->keydir, &keydir);
-	set_segment_size(s, keydir.live_bytes);
+	set_segment_size(s, keydir.live_bytes, free_bytes);
 	all = log.active_bytes + log.sealed_bytes;
 	dead = keydir.live_bytes < all ? all - keydir.live_bytes : 0;
 	step = keydir.live_bytes / LOOK_SHARE;
@@ -86,7 +101,7 @@ static bool is_worth_a_look(struct store *s) REQUIRES(s->compactor.run_lock)
 		step = s->compactor.bytes_min;
 	if (dead < c->dead_seen)
 		c->dead_seen = dead;
-	return dead - c->dead_seen >= step;
+	return dead - c->dead_seen >= step && dead >= slack_bytes(c, free_bytes);
 }
 
 static void note_dead(struct store *s) REQUIRES(s->compactor.run_lock)
@@ -264,6 +279,8 @@ void compact_init(struct compactor *c, const struct store_config *config)
 
 	c->dead_percent = config->compact_at_percent;
 	c->retain_ns = config->retain_ns;
+	c->slack_bytes =
+		(segment_bytes > 0 ? segment_bytes : STORE_SEGMENT_SIZE_DEFAULT) / SLACK_SHARE;
 	c->bytes_min = segment_bytes > 0 && segment_bytes < DEAD_BYTES_MIN ? segment_bytes
 									   : DEAD_BYTES_MIN;
 	atomic_store(&c->wake_at, UINT64_MAX);
