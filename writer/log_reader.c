@@ -35,10 +35,12 @@ int log_reader_open(struct io *io, int fd, uint64_t offset, uint64_t file_bytes,
 		    struct log_reader **ret)
 {
 	struct log_reader *r = calloc(1, sizeof(*r));
+	uint64_t left = file_bytes > offset ? file_bytes - offset : 1;
 
 	if (r == NULL)
 		return -ENOMEM;
-	r->window = malloc(WINDOW_BYTES);
+	/* A log can have very many small files. */
+	r->window = malloc(left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES);
 	if (r->window == NULL) {
 		free(r);
 		return -ENOMEM;
