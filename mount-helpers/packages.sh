@@ -16,7 +16,7 @@ packages_build=(
 packages_test=(
 	clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev python3 shellcheck
 	attr diffutils e2fsprogs git mount rsync sqlite3 tar util-linux vim-tiny
-	bonnie++ borgbackup dbench fio make nano patch perl postmark stress-ng tmux unzip zip
+	bonnie++ borgbackup dbench fio make nano openssl patch perl postmark stress-ng tmux unzip zip
 )
 
 # Prints those of the packages "$@" that are not installed, one a line.
