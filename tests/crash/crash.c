@@ -460,8 +460,8 @@ static size_t take_shard(struct CMUnitTest *tests, size_t count)
 
 int crash_run(const char *group, struct CMUnitTest *tests, size_t count, int argc, char **argv)
 {
-	/* Opening a log takes and returns large buffers, of which little is used; without this most of
-	 * the time goes into mapping them and into zeroing huge pages. */
+	/* Opening a log takes and returns large buffers, of which little is used; without this most
+	 * of the time goes into mapping them and into zeroing huge pages. */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);

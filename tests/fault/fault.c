@@ -61,14 +61,25 @@ void fault_fail(const struct fault_run *run, const char *fmt, ...)
 		 program_invocation_name, run->scenario, run->fault->name);
 }
 
+/* How far apart the calls are that fail: 1, or less often by FAULT_EVERY, where every one of them
+ * was tried in another build. */
+static uint64_t step_between_calls(void)
+{
+	const char *text = getenv("FAULT_EVERY");
+	uint64_t step = text != NULL ? strtoull(text, NULL, 10) : 1;
+
+	assert_true(step > 0);
+	return step;
+}
+
 uint64_t fault_for_every_call(const char *scenario_name, const struct fault *fault, fault_run_fn fn,
 			      const void *scenario)
 {
 	const char *only = getenv("FAULT_AT");
-	uint64_t runs = 0;
+	uint64_t runs = 0, step = step_between_calls();
 	bool again = true;
 
-	for (uint64_t at = only != NULL ? strtoull(only, NULL, 10) : 1; again; at++) {
+	for (uint64_t at = only != NULL ? strtoull(only, NULL, 10) : 1; again; at += step) {
 		struct fault_run run = { .scenario = scenario_name, .fault = fault, .at = at };
 
 		assert_true(at < AT_MAX);
