@@ -28,6 +28,8 @@ _Static_assert(META_ATTR == 'a' && META_LINK == 'l' && META_MOVE == 'm',
 _Static_assert(META_EXTENT == 'e' && META_PUBLISH == 'p', "on disk: kinds cannot change");
 _Static_assert(META_FLAG_HOLE == 4 && META_FLAG_KEEP == 4, "on disk: flags cannot change");
 _Static_assert(META_FLAG_DROPPED == 8, "on disk: flags cannot change");
+_Static_assert(META_FLAG_IMPLICIT == 16 && META_FLAG_UNNAMED == 16, "on disk: flags cannot change");
+_Static_assert(META_BASE == 'b', "on disk: kinds cannot change");
 _Static_assert(META_FLAG_MORE == 1 && META_FLAG_EXCHANGE == 2, "on disk: flags cannot change");
 _Static_assert(META_TYPE_FILE == 1 && META_TYPE_DIRECTORY == 2, "on disk: types cannot change");
 _Static_assert(META_TYPE_SYMLINK == 3 && META_TYPE_FIFO == 4 && META_TYPE_SOCKET == 5,
@@ -52,6 +54,7 @@ _Static_assert(META_EXCHANGE_FIXED_BYTES == 2 + 2 * META_INO_BYTES,
 _Static_assert(META_EXTENT_FIXED_BYTES == 2 + 8, "version, flags, offset");
 _Static_assert(META_HOLE_BYTES == META_EXTENT_FIXED_BYTES + 8, "and a length");
 _Static_assert(META_PUBLISH_BYTES == 2 + META_STAGING_ID_BYTES + 8, "version, flags, id, size");
+_Static_assert(META_BASE_BYTES == 2 + 8 + 8, "version, flags, time, bytes");
 
 bool meta_is_key(const void *key, size_t key_bytes)
 {
@@ -65,8 +68,8 @@ enum meta_error meta_parse_key(const void *key, size_t key_bytes, enum meta_kind
 
 	if (key_bytes < META_KEY_PREFIX_BYTES)
 		return META_ERROR_SHORT;
-	if (k[1] != META_ATTR && k[1] != META_EXTENT && k[1] != META_LINK && k[1] != META_MOVE &&
-	    k[1] != META_PUBLISH)
+	if (k[1] != META_ATTR && k[1] != META_BASE && k[1] != META_EXTENT && k[1] != META_LINK &&
+	    k[1] != META_MOVE && k[1] != META_PUBLISH)
 		return META_ERROR_KIND;
 	*ret_kind = (enum meta_kind)k[1];
 	*ret_operand = (const char *)k + META_KEY_PREFIX_BYTES;
@@ -284,6 +287,8 @@ static enum meta_error check_fixed(const struct meta_attr *attr)
 
 	if (attr->fields & ~META_FIELDS_KNOWN)
 		return META_ERROR_FLAGS;
+	if ((attr->flags & META_FLAG_IMPLICIT) && attr->type != META_TYPE_DIRECTORY)
+		return META_ERROR_VALUE;
 	if (attr->type < META_TYPE_FILE || attr->type > META_TYPE_BLOCK_DEVICE)
 		return META_ERROR_VALUE;
 	if (attr->content > META_CONTENT_NEW)
@@ -304,7 +309,7 @@ enum meta_error meta_attr_decode(const void *value, size_t value_bytes, struct m
 	enum meta_error err;
 	const uint8_t *v;
 
-	err = check_lead(value, value_bytes, META_FLAG_MORE);
+	err = check_lead(value, value_bytes, META_FLAG_MORE | META_FLAG_IMPLICIT);
 	if (err != META_OK)
 		return err;
 	v = take(&rest, META_ATTR_FIXED_BYTES);
@@ -434,13 +439,24 @@ void meta_publish_encode(const struct meta_publish *publish, uint8_t out[META_PU
 	le64_store(out + 2 + META_STAGING_ID_BYTES, publish->size_bytes);
 }
 
+/* It has a content of its own, or the plain record that follows is it. */
+static bool unnamed_ok(const struct meta_publish *publish)
+{
+	if (publish->flags & (META_FLAG_KEEP | META_FLAG_DROPPED))
+		return false;
+	if (publish->flags & META_FLAG_MORE)
+		return publish->staging_id == 0 && publish->size_bytes == 0;
+	return publish->staging_id != 0 && publish->size_bytes > 0;
+}
+
 enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struct meta_publish *ret)
 {
 	const uint8_t *v = value;
 	struct meta_publish publish;
 	enum meta_error err;
 
-	err = check_lead(v, value_bytes, META_FLAG_MORE | META_FLAG_KEEP | META_FLAG_DROPPED);
+	err = check_lead(v, value_bytes,
+			 META_FLAG_MORE | META_FLAG_KEEP | META_FLAG_DROPPED | META_FLAG_UNNAMED);
 	if (err != META_OK)
 		return err;
 	if (value_bytes < META_PUBLISH_BYTES)
@@ -454,7 +470,33 @@ enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struc
 	    ((publish.flags & META_FLAG_KEEP) || publish.staging_id != 0 ||
 	     publish.size_bytes == 0))
 		return META_ERROR_VALUE;
+	if ((publish.flags & META_FLAG_UNNAMED) && !unnamed_ok(&publish))
+		return META_ERROR_VALUE;
 	*ret = publish;
+	return META_OK;
+}
+
+void meta_base_encode(const struct meta_base *base, uint8_t out[META_BASE_BYTES])
+{
+	out[0] = META_VERSION;
+	out[1] = 0;
+	le64_store(out + 2, base->as_of_ns);
+	le64_store(out + 10, base->other_bytes);
+}
+
+enum meta_error meta_base_decode(const void *value, size_t value_bytes, struct meta_base *ret)
+{
+	const uint8_t *v = value;
+	enum meta_error err = check_lead(v, value_bytes, 0);
+
+	if (err != META_OK)
+		return err;
+	if (value_bytes < META_BASE_BYTES)
+		return META_ERROR_SHORT;
+	if (value_bytes > META_BASE_BYTES)
+		return META_ERROR_VALUE;
+	ret->as_of_ns = le64_load(v + 2);
+	ret->other_bytes = le64_load(v + 10);
 	return META_OK;
 }
 

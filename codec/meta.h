@@ -20,9 +20,13 @@
 #define META_FLAG_HOLE	      0x04 /* extent only: zeros, and no bytes */
 #define META_FLAG_KEEP	      0x04 /* publish only: laid over the content that is there */
 #define META_FLAG_DROPPED     0x08 /* publish, hole: content was here and compaction dropped it */
+#define META_FLAG_IMPLICIT    0x10 /* attr of a directory: it still exists only through its keys */
+#define META_FLAG_UNNAMED     0x10 /* publish: to a key that no path can name, whatever it looks like \
+				    */
 
 enum meta_kind {
 	META_ATTR = 'a',
+	META_BASE = 'b',
 	META_EXTENT = 'e',
 	META_LINK = 'l',
 	META_MOVE = 'm',
@@ -72,6 +76,7 @@ enum meta_content {
 #define META_EXTENT_FIXED_BYTES	  10	    /* version, flags, file offset; then the bytes */
 #define META_HOLE_BYTES		  18	    /* the same, and a length */
 #define META_PUBLISH_BYTES	  18	    /* version, flags, staging id, size */
+#define META_BASE_BYTES		  18	    /* version, flags, time, bytes */
 #define META_CONTENT_BYTES_MAX	  INT64_MAX /* of a file: what off_t can say */
 
 struct meta_time {
@@ -80,7 +85,7 @@ struct meta_time {
 };
 
 struct meta_attr {
-	uint8_t flags; /* META_FLAG_MORE or 0 */
+	uint8_t flags; /* META_FLAG_MORE; directories: META_FLAG_IMPLICIT */
 	enum meta_type type;
 	enum meta_content content;
 	uint16_t fields; /* META_FIELD_...: which of the times below are set */
@@ -116,11 +121,21 @@ struct meta_extent {
 
 /* The value of a publish: a staging becomes content of the file at the path in the key.  With
  * META_FLAG_DROPPED it stands for a put, or for a publish without keep, of 'size_bytes' that were
- * dropped: nothing is staged, the size is not 0, and the key need not have a path. */
+ * dropped: nothing is staged, the size is not 0, and the key need not have a path.  With
+ * META_FLAG_UNNAMED the content becomes that of the key, as one that no path can name; with
+ * META_FLAG_MORE, too, nothing is staged, the size is 0, and that is said of the plain record that
+ * follows. */
 struct meta_publish {
-	uint8_t flags;	     /* META_FLAG_MORE, META_FLAG_KEEP, META_FLAG_DROPPED */
+	uint8_t flags; /* META_FLAG_MORE, META_FLAG_KEEP, META_FLAG_DROPPED, META_FLAG_UNNAMED */
 	uint64_t staging_id; /* 0: nothing was staged */
 	uint64_t size_bytes; /* of the file from here on */
+};
+
+/* The value of a base: the tree is empty from here on, what older segments had is folded into what
+ * follows. */
+struct meta_base {
+	uint64_t as_of_ns;    /* timestamp of the newest record that is folded in */
+	uint64_t other_bytes; /* of the segment that were no live values when it was written */
 };
 
 /* Why a meta record is refused. */
@@ -181,6 +196,10 @@ enum meta_error meta_extent_decode(const void *value, uint32_t value_bytes,
 void meta_publish_encode(const struct meta_publish *publish, uint8_t out[META_PUBLISH_BYTES]);
 enum meta_error meta_publish_decode(const void *value, size_t value_bytes,
 				    struct meta_publish *ret) WARN_UNUSED;
+
+void meta_base_encode(const struct meta_base *base, uint8_t out[META_BASE_BYTES]);
+enum meta_error meta_base_decode(const void *value, size_t value_bytes,
+				 struct meta_base *ret) WARN_UNUSED;
 
 /* Returns a phrase for 'error', such as "a kind that this version does not know". */
 const char *meta_error_text(enum meta_error error);

@@ -38,6 +38,8 @@ static const char *kind_of(const struct record *rec, enum meta_kind *ret_kind)
 	switch (*ret_kind) {
 	case META_ATTR:
 		return "attr";
+	case META_BASE:
+		return "base";
 	case META_EXTENT:
 		return "extent";
 	case META_LINK:
@@ -55,7 +57,9 @@ static void print_rest(enum meta_kind kind, const struct record *rec)
 {
 	struct meta_publish publish;
 	struct meta_extent extent;
+	struct meta_base base;
 	struct meta_move move;
+	char text[TIMESTAMP_BYTES];
 
 	if ((kind == META_MOVE &&
 	     meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK) ||
@@ -71,6 +75,8 @@ static void print_rest(enum meta_kind kind, const struct record *rec)
 			printf(" of %" PRIu64, publish.staging_id);
 		if (publish.flags & META_FLAG_KEEP)
 			printf(", laid over");
+		if (publish.flags & META_FLAG_UNNAMED)
+			printf(", a key that no path can name");
 	} else if (kind == META_EXTENT &&
 		   meta_extent_decode(rec->value, rec->value_bytes, &extent) == META_OK) {
 		printf("\t%s%" PRIu64 " bytes at %" PRIu64,
@@ -78,6 +84,9 @@ static void print_rest(enum meta_kind kind, const struct record *rec)
 		       : extent.flags & META_FLAG_HOLE	? "hole, "
 							: "",
 		       extent.bytes, extent.offset);
+	} else if (kind == META_BASE &&
+		   meta_base_decode(rec->value, rec->value_bytes, &base) == META_OK) {
+		printf("\teverything up to %s", timestamp_format(base.as_of_ns, text));
 	}
 }
 

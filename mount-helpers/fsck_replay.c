@@ -183,6 +183,7 @@ static int note(struct checking *c, const struct log_entry *e)
 		    attr.content == META_CONTENT_KEPT)
 			return 0;
 		break;
+	case META_BASE:
 	case META_LINK:
 	case META_MOVE:
 		return 0;

@@ -23,27 +23,34 @@ static bool is_inside(const struct live *l, const struct content_piece *piece)
 	return piece->place.record_offset >= l->start && piece->place.record_offset < l->end;
 }
 
-void live_add(struct live *l, const struct content_piece *piece)
+int live_add_moved(struct live *l, const struct live_range *range)
 {
 	size_t room = l->room == 0 ? ROOM_MIN : l->room * 2;
 	struct live_range *ranges;
 
-	if (!is_inside(l, piece))
-		return;
 	if (l->count == l->room) {
 		ranges = reallocarray(l->ranges, room, sizeof(ranges[0]));
 		if (ranges == NULL) {
 			l->no_memory = true;
-			return;
+			return -ENOMEM;
 		}
 		l->ranges = ranges;
 		l->room = room;
 	}
-	l->ranges[l->count++] = (struct live_range){
+	l->ranges[l->count++] = *range;
+	return 0;
+}
+
+void live_add(struct live *l, const struct content_piece *piece)
+{
+	const struct live_range range = {
 		.record = piece->place.record_offset,
 		.from = piece->value_offset,
 		.bytes = (uint32_t)piece->bytes, /* at most a value */
 	};
+
+	if (is_inside(l, piece))
+		(void)!live_add_moved(l, &range); /* live_sort() will say */
 }
 
 static int compare(const void *a, const void *b)
@@ -52,7 +59,15 @@ static int compare(const void *a, const void *b)
 
 	if (x->record != y->record)
 		return x->record < y->record ? -1 : 1;
-	return x->from < y->from ? -1 : x->from > y->from;
+	if (x->from != y->from)
+		return x->from < y->from ? -1 : 1;
+	return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
+}
+
+void live_sort_moved(struct live *l)
+{
+	if (l->count > 0)
+		qsort(l->ranges, l->count, sizeof(l->ranges[0]), compare);
 }
 
 int live_sort(struct live *l, uint32_t gap)
@@ -92,27 +107,62 @@ size_t live_of(const struct live *l, uint64_t record, size_t *at, struct live_ra
 	return *at - first;
 }
 
-bool live_move(const struct live *l, struct content_piece *piece)
+/* How many ranges begin at or before byte 'from' of the value of the record. */
+static size_t count_up_to(const struct live *l, uint64_t record, uint64_t from)
 {
 	size_t low = 0, high = l->count;
-	const struct live_range *range;
 
-	if (!is_inside(l, piece))
-		return false;
-	while (low < high) { /* the last one that begins at or before it */
+	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 		const struct live_range *r = &l->ranges[mid];
 
-		if (r->record < piece->place.record_offset ||
-		    (r->record == piece->place.record_offset && r->from <= piece->value_offset))
+		if (r->record < record || (r->record == record && r->from <= from))
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	if (low == 0)
+	return low;
+}
+
+size_t live_find(const struct live *l, uint64_t record, struct live_range **ret)
+{
+	size_t from = record == 0 ? 0 : count_up_to(l, record - 1, UINT64_MAX);
+
+	*ret = l->ranges + from;
+	return count_up_to(l, record, UINT64_MAX) - from;
+}
+
+/* Returns the range that has all of these bytes, or NULL.  They may overlap, but seldom do. */
+static const struct live_range *find_range(const struct live *l, uint64_t record, uint64_t from,
+					   uint64_t bytes)
+{
+	size_t i = count_up_to(l, record, from);
+
+	for (; i > 0 && l->ranges[i - 1].record == record; i--) {
+		const struct live_range *r = &l->ranges[i - 1];
+
+		if (from + bytes <= (uint64_t)r->from + r->bytes)
+			return r;
+	}
+	return NULL;
+}
+
+bool live_has(const struct live *l, uint64_t record, uint32_t from, uint32_t bytes)
+{
+	return find_range(l, record, from, bytes) != NULL;
+}
+
+bool live_move(const struct live *l, struct content_piece *piece)
+{
+	const struct live_range *range;
+
+	if (!is_inside(l, piece))
+		return false;
+	range = find_range(l, piece->place.record_offset, piece->value_offset, piece->bytes);
+	if (range == NULL)
 		return false; /* cannot be: what is read now was read then */
-	range = &l->ranges[low - 1];
 	piece->place.record_offset = l->to_start + range->to_record;
+	piece->place.key_bytes = range->to_key_bytes;
 	piece->place.value_bytes = range->to_value_bytes;
 	piece->value_offset = range->to_from + (piece->value_offset - range->from);
 	return true;

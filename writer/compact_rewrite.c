@@ -183,19 +183,20 @@ static int add_hole(struct out *o, const struct record *rec, uint64_t offset, ui
 
 /* The bytes of a record that is kept are where they were in its value. */
 static void set_kept(struct live_range *ranges, size_t count, uint64_t to_record,
-		     uint32_t value_bytes)
+		     uint32_t key_bytes, uint32_t value_bytes)
 {
 	for (size_t i = 0; i < count; i++) {
 		ranges[i].to_record = to_record;
 		ranges[i].to_from = ranges[i].from;
 		ranges[i].to_value_bytes = value_bytes;
+		ranges[i].to_key_bytes = key_bytes;
 	}
 }
 
 static int keep_live(struct out *o, const struct log_entry *entry, struct live_range *ranges,
 		     size_t count)
 {
-	set_kept(ranges, count, position(o), entry->rec.value_bytes);
+	set_kept(ranges, count, position(o), entry->rec.key_bytes, entry->rec.value_bytes);
 	return keep(o, entry);
 }
 
@@ -244,6 +245,7 @@ static int add_part(struct out *o, const struct log_entry *entry, const struct m
 	range->to_record = position(o);
 	range->to_from = (uint32_t)fixed;
 	range->to_value_bytes = rec.value_bytes;
+	range->to_key_bytes = rec.key_bytes;
 	return add_record(o, &rec);
 }
 

@@ -255,8 +255,12 @@ void content_map_each(struct content_map *c, content_piece_fn fn, void *arg)
 
 	RB_FOREACH(e, extents, &c->extents)
 	{
-		if (!e->piece.hole && !e->piece.dropped)
-			(void)fn(arg, &e->piece);
+		struct content_piece before = e->piece;
+
+		if (!e->piece.hole && !e->piece.dropped && fn(arg, &e->piece)) {
+			count(c, &before, -1);
+			count(c, &e->piece, 1);
+		}
 	}
 }
 

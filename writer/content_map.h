@@ -55,8 +55,8 @@ bool content_map_find(const struct content_map *c, uint64_t offset, struct conte
 void content_map_set_verified(struct content_map *c, uint64_t offset,
 			      const struct value_place *place);
 
-/* Calls 'fn' with each piece that is read from a record.  It may change the place of the record, of
- * the same key, and where in its value the bytes begin; nothing else. */
+/* Calls 'fn' with each piece that is read from a record.  It may change the place of the record and
+ * where in its value the bytes begin, and returns true then; nothing else. */
 typedef bool (*content_piece_fn)(void *arg, struct content_piece *piece);
 void content_map_each(struct content_map *c, content_piece_fn fn, void *arg);
 

@@ -18,6 +18,7 @@ struct change {
 	struct graph *g;
 	uint64_t now_ns;
 	const struct log_entry *entry; /* the part at hand */
+	bool unnamed;		       /* the put that follows is of a key that no path can name */
 };
 
 /* --- nodes and names --- */
@@ -80,6 +81,12 @@ static struct graph_name *name_get(struct graph_node *dir, const char *text, siz
 	return name;
 }
 
+/* The records of a base have the times that matter for what they say, in no order. */
+static bool is_in_base(const struct change *c)
+{
+	return c->g->base_segment != 0 && c->entry->segment == c->g->base_segment;
+}
+
 /* From now on 'name' in 'dir' means 'n'. */
 static int begin(struct change *c, struct graph_node *dir, struct graph_name *name,
 		 struct graph_node *n)
@@ -93,8 +100,9 @@ static int begin(struct change *c, struct graph_node *dir, struct graph_name *na
 		name->spans = spans;
 		name->span_room = room;
 	}
-	name->spans[name->span_count++] =
-		(struct graph_span){ .node = n, .from_ns = c->now_ns, .until_ns = HISTORY_STILL };
+	name->spans[name->span_count++] = (struct graph_span){
+		.node = n, .from_ns = is_in_base(c) ? 0 : c->now_ns, .until_ns = HISTORY_STILL
+	};
 	dir->live++;
 	if (is_dir(n)) {
 		n->dir = dir;
@@ -287,7 +295,7 @@ static int apply_put(struct change *c)
 	const struct version v = { .kind = VERSION_PLAIN, .size_bytes = rec->value_bytes };
 	int err;
 
-	if (!path_ok(rec->key, rec->key_bytes))
+	if (c->unnamed || !path_ok(rec->key, rec->key_bytes))
 		return 0;
 	err = put_version(c, rec->key, rec->key_bytes, &v);
 	return err == -EEXIST ? 0 : err;
@@ -339,7 +347,7 @@ static void set_attr(struct graph_node *n, const struct meta_attr *attr)
 	n->mode = attr->mode;
 	n->uid = attr->uid;
 	n->gid = attr->gid;
-	if (is_dir(n))
+	if (is_dir(n) && (attr->flags & META_FLAG_IMPLICIT) == 0)
 		n->explicit = true;
 	if (v == NULL)
 		return;
@@ -496,7 +504,10 @@ static int apply_publish(struct change *c, const char *path, size_t path_bytes,
 	};
 	int err;
 
-	if (!path_ok(path, path_bytes))
+	c->unnamed = (publish->flags & META_FLAG_UNNAMED) != 0;
+	if (c->unnamed && s != NULL)
+		staged_drop(c->g, s);
+	if (c->unnamed || !path_ok(path, path_bytes))
 		return 0;
 	err = put_version(c, path, path_bytes, &v);
 	if (err == 0 && s != NULL)
@@ -533,6 +544,9 @@ static int apply_meta(struct change *c, const char *path, size_t path_bytes, enu
 	case META_PUBLISH:
 		if (meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK)
 			return apply_publish(c, path, path_bytes, &publish);
+		break;
+	case META_BASE:
+		c->g->base_segment = c->entry->segment;
 		break;
 	case META_ATTR:
 		break;
@@ -597,6 +611,7 @@ int graph_init(struct graph *g)
 {
 	g->nodes = NULL;
 	g->staged = NULL;
+	g->base_segment = 0;
 	g->root = node_new(g, META_TYPE_DIRECTORY);
 	if (g->root == NULL)
 		return -ENOMEM;

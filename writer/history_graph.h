@@ -79,6 +79,7 @@ struct graph_staged; /* content that is staged; see history_graph.c */
 struct graph {
 	struct graph_node *root, *nodes;
 	struct graph_staged *staged; /* uthash */
+	uint64_t base_segment; /* what it has was there from the beginning; 0: there is no base */
 	uint32_t default_uid, default_gid;
 	uint16_t default_mode; /* of files */
 };

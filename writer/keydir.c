@@ -69,7 +69,9 @@ struct keydir {
 	void *staged;  /* tsearch() tree of struct staged */
 	struct keydir_stats stats;
 
-	struct found_dir last_dir; /* of the one thread that changes the keydir */
+	/* Of the one thread that changes the keydir: */
+	struct found_dir last_dir;
+	bool begun; /* a record has been replayed */
 };
 
 /* --- locks --- */
@@ -1385,24 +1387,70 @@ void keydir_drop_all_staged(struct keydir *k)
 	k->staged = NULL;
 }
 
+struct each_staged {
+	void (*fn)(void *arg, uint64_t id, struct content_map *c);
+	void *arg;
+};
+
+static void visit_staged(const void *item, VISIT which, void *closure)
+{
+	const struct staged *s = *(const struct staged *const *)item;
+	const struct each_staged *each = closure;
+
+	if (which == postorder || which == leaf)
+		each->fn(each->arg, s->id, s->content);
+}
+
+void keydir_staged_each(struct keydir *k, void (*fn)(void *arg, uint64_t id, struct content_map *c),
+			void *arg)
+{
+	struct each_staged each = { fn, arg };
+
+	twalk_r(k->staged, visit_staged, &each);
+}
+
+bool keydir_has_begun(const struct keydir *k)
+{
+	return k->begun;
+}
+
+void keydir_begin(struct keydir *k)
+{
+	k->begun = true;
+}
+
 /* --- places --- */
 
 struct each_place {
+	struct keydir *k;
+	bool changes;
 	content_piece_fn fn;
 	void *arg;
 };
 
-static void node_places(struct node *n, const struct each_place *each)
+static uint64_t node_live_bytes(const struct node *n)
 {
+	struct value_place value = node_value(n);
+
+	return live_bytes(&value, node_content(n));
+}
+
+static void node_places(struct keydir *k, struct node *n, const struct each_place *each)
+{
+	uint64_t before = each->changes ? node_live_bytes(n) : 0;
 	struct content_piece piece;
 
 	if (node_content(n) != NULL) {
 		content_map_each(node_content(n), each->fn, each->arg);
 	} else if (n->value_bytes > 0) {
 		piece = whole_piece(n);
-		if (each->fn(each->arg, &piece))
+		if (each->fn(each->arg, &piece)) {
 			n->record_offset = piece.place.record_offset;
+			n->key_bytes = (uint16_t)piece.place.key_bytes; /* of a path */
+		}
 	}
+	if (each->changes && n->name != 0)
+		k->stats.live_bytes += node_live_bytes(n) - before;
 }
 
 static void unnamed_places(const void *item, VISIT visit, void *arg)
@@ -1410,19 +1458,23 @@ static void unnamed_places(const void *item, VISIT visit, void *arg)
 	struct unnamed *u = *(struct unnamed *const *)item;
 	const struct each_place *each = arg;
 	struct content_piece piece = { .bytes = u->place.value_bytes, .place = u->place };
+	uint64_t before;
 
 	if (visit != postorder && visit != leaf)
 		return;
+	before = each->changes ? live_bytes(&u->place, u->content) : 0;
 	if (u->content != NULL)
 		content_map_each(u->content, each->fn, each->arg);
 	else if (u->place.value_bytes > 0 && each->fn(each->arg, &piece))
 		u->place = piece.place;
+	if (each->changes)
+		each->k->stats.live_bytes += live_bytes(&u->place, u->content) - before;
 }
 
 bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
 		       content_piece_fn fn, void *arg)
 {
-	struct each_place each = { .fn = fn, .arg = arg };
+	struct each_place each = { .k = k, .changes = changes, .fn = fn, .arg = arg };
 	struct node *n = NULL;
 
 	if (changes)
@@ -1431,7 +1483,7 @@ bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool ch
 		read_lock(k);
 	for (; nodes > 0 && (n = keydir_each_node(k, cursor)) != NULL; nodes--)
 		if (node_is_file(n))
-			node_places(n, &each);
+			node_places(k, n, &each);
 	if (n == NULL)
 		twalk_r(k->unnamed, unnamed_places, &each);
 	keydir_write_unlock(k);

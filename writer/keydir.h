@@ -348,6 +348,14 @@ void keydir_unnamed_each(struct keydir *k, void (*fn)(void *arg, const struct un
 struct content_map *keydir_staged(struct keydir *k, uint64_t id, bool make);
 void keydir_drop_staged(struct keydir *k, uint64_t id);
 void keydir_drop_all_staged(struct keydir *k);
+/* Calls 'fn' for each of them, by id. */
+void keydir_staged_each(struct keydir *k, void (*fn)(void *arg, uint64_t id, struct content_map *c),
+			void *arg);
+
+/* A base can only be the first record that is replayed: says whether there was one, and that there
+ * was. */
+bool keydir_has_begun(const struct keydir *k);
+void keydir_begin(struct keydir *k);
 
 /* --- all places of the log that something is read from --- */
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "codec/timestamp.h"
 #include "writer/log_tail.h"
 #include "writer/log_writer_private.h"
 
@@ -88,13 +89,15 @@ static int open_file(struct log_writer *w, struct io_stat *ret_st,
 	return 0;
 }
 
-/* Finds the first number that is missing among the sealed segments, from the first one that ever
- * was to the one before the active segment, and counts them all. */
+/* Finds the first number that is missing among the sealed segments, from the base or the first one
+ * that ever was to the one before the active segment, and counts them all. */
 static uint64_t count_missing(struct log_writer *w, uint64_t active_number, uint64_t *ret_first)
 {
 	uint64_t next = SEGMENT_FIRST_NUMBER, missing = 0;
 	struct segment seg;
 
+	if (w->segments.base_number != 0)
+		next = w->segments.base_number;
 	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++) {
 		if (seg.number > next && missing == 0)
 			*ret_first = next;
@@ -389,6 +392,19 @@ static int replay_active(struct log_writer *w, struct log_tail *t, log_replay_fn
 	return err;
 }
 
+/* A time that is inside what was folded cannot be gone back to. */
+static int check_until(struct log_writer *w, const char *dir, struct diag *diag)
+{
+	char text[TIMESTAMP_BYTES];
+
+	if (w->until_ns == 0 || w->until_ns >= w->segments.base_as_of_ns)
+		return 0;
+	return diag_set(diag, -ERANGE,
+			"%s: compaction has folded everything up to %s into one state; earlier "
+			"states are gone",
+			dir, timestamp_format(w->segments.base_as_of_ns, text));
+}
+
 static int open_read_only(struct log_writer *w, const char *dir, log_replay_fn fn, void *arg,
 			  struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
 {
@@ -410,6 +426,8 @@ static int open_read_only(struct log_writer *w, const char *dir, log_replay_fn f
 	tail.durable_bytes = take_mark(w, &mark, valid, &st, rec);
 	tail.file_bytes = st.size_bytes;
 	err = check_missing(w, dir, rec, diag);
+	if (err == 0)
+		err = check_until(w, dir, diag);
 	if (err == 0)
 		err = replay_all_sealed(w, dir, fn, arg, rec, diag);
 	return err < 0 ? err : replay_active(w, &tail, fn, arg, rec, diag);

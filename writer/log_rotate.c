@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "writer/hint_file.h"
+#include "writer/log_tail.h"
 #include "writer/log_writer_private.h"
 #include "writer/synced_mark.h"
 
@@ -220,20 +221,79 @@ int log_writer_remove_hint(struct log_writer *w, uint64_t number)
 	return err == -ENOENT ? 0 : err;
 }
 
-int log_writer_replace(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
-		       uint64_t *ret_start)
+/* Gives the new file of segment 'number' its name. */
+static int rename_new(struct log_writer *w, uint64_t number)
 {
 	char name[SEGMENT_NAME_BYTES], temp[SEGMENT_TEMP_NAME_BYTES];
 	int err = segments_reserve(&w->segments);
 
 	segment_name(number, name);
 	segment_temp_name(number, temp);
+	return err < 0 ? err : io_rename(w->io, w->dir_fd, temp, name);
+}
+
+int log_writer_replace(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
+		       uint64_t *ret_start)
+{
+	int err = rename_new(w, number);
+
 	if (err == 0)
-		err = io_rename(w->io, w->dir_fd, temp, name);
+		*ret_start = segments_replace(&w->segments, number, bytes, fd);
+	return err;
+}
+
+int log_writer_fold(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
+		    uint64_t *ret_start)
+{
+	int err = rename_new(w, number);
+
+	if (err == 0)
+		*ret_start = segments_fold(&w->segments, number, bytes, fd);
+	return err;
+}
+
+int log_writer_remove_folded(struct log_writer *w, uint64_t number)
+{
+	char name[SEGMENT_NAME_BYTES];
+	int hint_err = log_writer_remove_hint(w, number), err;
+
+	segment_name(number, name);
+	err = io_unlink(w->io, w->dir_fd, name);
+	return err < 0 ? err : hint_err;
+}
+
+int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, log_replay_fn fn,
+			     void *arg, struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	const struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.segment_fd = seg->fd,
+		.name = hint_name,
+	};
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = seg->fd,
+		.name = name,
+		.path = name,
+		.number = seg->number,
+		.start = seg->start,
+		.file_bytes = seg->bytes,
+		.durable_bytes = seg->bytes,
+		.sealed = true,
+	};
+	int err;
+
+	segment_name(seg->number, name);
+	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
-		return err;
-	*ret_start = segments_replace(&w->segments, number, bytes, fd);
-	return 0;
+		return err; /* cannot be */
+	t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	err = log_tail_replay(&t, fn, arg, diag);
+	hint_reader_close(t.hint);
+	return err;
 }
 
 int log_writer_sync_names(struct log_writer *w)

@@ -182,6 +182,18 @@ int log_writer_remove_hint(struct log_writer *w, uint64_t number) WARN_UNUSED;
  * back.  The old one can be read from until log_writer_retire().  One thread at a time. */
 int log_writer_replace(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
 		       uint64_t *ret_start) WARN_UNUSED;
+/* The same, and all sealed segments with smaller numbers are no more: they are folded into it.
+ * Their files are there until log_writer_remove_folded(), and can be read from until
+ * log_writer_retire(). */
+int log_writer_fold(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
+		    uint64_t *ret_start) WARN_UNUSED;
+/* Removes the file and the hint of a segment that was folded, once log_writer_sync_names() has made
+ * durable what it is folded into. */
+int log_writer_remove_folded(struct log_writer *w, uint64_t number) WARN_UNUSED;
+/* Hands each commit of a sealed segment to 'fn', as log_writer_open_replay() does.  Its file must
+ * not be retired meanwhile. */
+int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, log_replay_fn fn,
+			     void *arg, struct diag *diag) WARN_UNUSED;
 /* Makes the names in the directory of the log durable. */
 int log_writer_sync_names(struct log_writer *w) WARN_UNUSED;
 /* Closes the file that was replaced and began at 'start'. */

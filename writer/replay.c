@@ -14,7 +14,9 @@ struct replay {
 	const struct log_entry *entry; /* the one being applied */
 	int64_t now_ns;		       /* when the commit happened */
 	bool grouped;		       /* the commit has more than one record */
-	const char *problem;	       /* set with -EBADMSG */
+	const struct log_entry
+		*marked;     /* says of the put behind it that no path can name its key */
+	const char *problem; /* set with -EBADMSG */
 };
 
 static int64_t clamp(uint64_t timestamp_ns)
@@ -178,6 +180,15 @@ static void remove_unnamed(struct replay *r, const void *key, size_t key_bytes)
 	keydir_write_unlock(r->k);
 }
 
+static bool is_marked(const struct replay *r, const struct record *rec)
+{
+	const struct record *mark = &r->marked->rec;
+
+	return mark->key_bytes == META_KEY_PREFIX_BYTES + (uint64_t)rec->key_bytes &&
+	       memcmp((const uint8_t *)mark->key + META_KEY_PREFIX_BYTES, rec->key,
+		      rec->key_bytes) == 0;
+}
+
 static int apply_put(struct replay *r)
 {
 	const struct record *rec = &r->entry->rec;
@@ -186,6 +197,10 @@ static int apply_put(struct replay *r)
 	struct place at;
 	int err;
 
+	if (r->marked != NULL && is_marked(r, rec)) {
+		r->marked = NULL;
+		return put_unnamed(r, &value);
+	}
 	if (!path_ok(rec->key, rec->key_bytes))
 		return put_unnamed(r, &value);
 	err = walk(r, rec->key, rec->key_bytes, &at);
@@ -343,7 +358,7 @@ static int set_attr(struct replay *r, struct node *n, const struct meta_attr *at
 	keydir_set_times(n, &t);
 	if (attr->fields & META_FIELD_INO)
 		keydir_set_ino(r->k, n, attr->ino);
-	if (node_is_dir(n))
+	if (node_is_dir(n) && (attr->flags & META_FLAG_IMPLICIT) == 0)
 		n->explicit = true;
 	keydir_write_unlock(r->k);
 	return 0;
@@ -587,7 +602,7 @@ static struct content_map *dropped_content(uint64_t size_bytes)
 	return c;
 }
 
-static int put_dropped_unnamed(struct replay *r, const char *key, size_t key_bytes,
+static int put_content_unnamed(struct replay *r, const char *key, size_t key_bytes,
 			       struct content_map *content)
 {
 	const struct value_place nowhere = { 0 };
@@ -609,12 +624,12 @@ static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
 	int err;
 
 	if (!path_ok(key, key_bytes))
-		return put_dropped_unnamed(r, key, key_bytes, content);
+		return put_content_unnamed(r, key, key_bytes, content);
 	err = walk(r, key, key_bytes, &at);
 	if (err < 0)
 		return err;
 	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
-		return put_dropped_unnamed(r, key, key_bytes, content);
+		return put_content_unnamed(r, key, key_bytes, content);
 	if (at.d != NULL)
 		n = dentry_node(at.d);
 	else
@@ -644,6 +659,38 @@ static int apply_dropped(struct replay *r, const char *key, size_t key_bytes,
 	return err;
 }
 
+/* What was staged becomes the value of a key that no path can name, or what follows is one. */
+static int apply_unnamed(struct replay *r, const char *key, size_t key_bytes,
+			 const struct meta_publish *publish)
+{
+	const struct content_map *staged;
+	struct content_map *content;
+	int err;
+
+	if (meta_is_key(key, key_bytes))
+		return refuse(r, "a publish to the key of a meta record");
+	if (publish->flags & META_FLAG_MORE) {
+		r->marked = r->entry;
+		return 0;
+	}
+	staged = keydir_staged(r->k, publish->staging_id, false);
+	if (staged == NULL)
+		return refuse(r, "a publish of what was not staged");
+	content = content_map_new(false);
+	if (content == NULL || content_map_reserve(content, content_map_pieces(staged)) < 0) {
+		content_map_free(content);
+		return -ENOMEM;
+	}
+	content_map_lay_all(content, staged);
+	content_map_set_size(content, publish->size_bytes);
+	err = put_content_unnamed(r, key, key_bytes, content);
+	if (err < 0)
+		content_map_free(content);
+	else
+		keydir_drop_staged(r->k, publish->staging_id);
+	return err;
+}
+
 static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 			 const struct meta_publish *publish)
 {
@@ -654,6 +701,8 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 
 	if (publish->flags & META_FLAG_DROPPED)
 		return apply_dropped(r, path, path_bytes, publish);
+	if (publish->flags & META_FLAG_UNNAMED)
+		return apply_unnamed(r, path, path_bytes, publish);
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "a publish to what is no path");
 	if (publish->staging_id != 0)
@@ -689,6 +738,7 @@ struct meta {
 	uint64_t staging_id;   /* META_EXTENT */
 	struct meta_extent extent;
 	struct meta_publish publish;
+	struct meta_base base;
 };
 
 static enum meta_error decode_value(const struct record *rec, struct meta *ret)
@@ -698,6 +748,8 @@ static enum meta_error decode_value(const struct record *rec, struct meta *ret)
 	switch (ret->kind) {
 	case META_ATTR:
 		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
+	case META_BASE:
+		return meta_base_decode(rec->value, rec->value_bytes, &ret->base);
 	case META_LINK:
 		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
 	case META_MOVE:
@@ -727,6 +779,16 @@ static int decode(struct replay *r, struct meta *ret)
 	if (err == META_OK && ret->kind == META_EXTENT && r->grouped)
 		return refuse(r, "an extent in a group");
 	return err == META_OK ? 0 : refuse(r, meta_error_text(err));
+}
+
+/* Everything begins here: what older segments had is in what follows. */
+static int apply_base(struct replay *r, size_t operand_bytes)
+{
+	if (operand_bytes > 0)
+		return refuse(r, "a base of something");
+	if (r->grouped || keydir_has_begun(r->k))
+		return refuse(r, "a base that is not the beginning of the log");
+	return 0;
 }
 
 /* The parts of a group may come in any order.  They are applied in this one: the directories first,
@@ -764,6 +826,8 @@ static int apply_in_phase(struct replay *r, enum phase phase)
 	switch (meta.kind) {
 	case META_ATTR:
 		return apply_attr(r, meta.path, meta.path_bytes, &meta.attr);
+	case META_BASE:
+		return apply_base(r, meta.path_bytes);
 	case META_LINK:
 		return apply_link(r, meta.path, meta.path_bytes, &meta.move);
 	case META_MOVE:
@@ -821,6 +885,9 @@ int replay_commit(struct keydir *k, const char *path, const struct log_entry *en
 			err = apply_in_phase(&r, (enum phase)phase);
 		}
 	}
+	keydir_begin(k);
+	if (err == 0 && r.marked != NULL)
+		err = refuse(&r, "a publish that no put of its key follows");
 	if (err == -EBADMSG)
 		return diag_set(diag, err,
 				"%s: record at offset %" PRIu64

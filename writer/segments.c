@@ -9,10 +9,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "codec/meta.h"
+#include "codec/record.h"
 #include "writer/thread.h"
 
 #define NUMBER_DIGITS 6 /* at least */
 #define SUFFIX	      ".data"
+#define HINT_SUFFIX   ".hint"
+#define BASE_BYTES    (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES)
 
 /* --- names --- */
 
@@ -136,19 +140,41 @@ void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_t
 	thread_check(pthread_rwlock_unlock(&s->lock));
 }
 
-uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd)
+static uint64_t replace_locked(struct segments *s, uint64_t number, uint64_t bytes, int fd)
 {
+	uint64_t start = s->next_start;
 	struct segment *seg;
-	uint64_t start;
 
-	thread_check(pthread_rwlock_wrlock(&s->lock));
-	start = s->next_start;
 	s->next_start += bytes;
 	seg = by_number_locked(s, number);
 	seg->start = start;
 	seg->bytes = bytes;
 	seg->fd = fd;
 	add_range_locked(s, start, bytes, fd);
+	return start;
+}
+
+uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd)
+{
+	uint64_t start;
+
+	thread_check(pthread_rwlock_wrlock(&s->lock));
+	start = replace_locked(s, number, bytes, fd);
+	thread_check(pthread_rwlock_unlock(&s->lock));
+	return start;
+}
+
+uint64_t segments_fold(struct segments *s, uint64_t number, uint64_t bytes, int fd)
+{
+	size_t gone = 0;
+	uint64_t start;
+
+	thread_check(pthread_rwlock_wrlock(&s->lock));
+	start = replace_locked(s, number, bytes, fd);
+	while (s->list[gone].number < number)
+		gone++;
+	s->count -= gone;
+	memmove(s->list, s->list + gone, s->count * sizeof(s->list[0]));
 	thread_check(pthread_rwlock_unlock(&s->lock));
 	return start;
 }
@@ -193,26 +219,44 @@ static int add_found(struct found *f, uint64_t number)
 	return 0;
 }
 
-/* The segments of a directory, and the files that were to take the place of one. */
+/* The segments of a directory, the files that were to take the place of one, and the hints. */
 struct listing {
-	struct found segments, leftovers;
+	struct found segments, leftovers, hints;
 };
+
+/* Returns the number of the segment whose name is 'name' with another end; 0: that is no such name.
+ */
+static uint64_t number_of(const char *name, const char *end, const char *instead)
+{
+	size_t bytes = strlen(name), end_bytes = strlen(end);
+	char segment[SEGMENT_NAME_BYTES];
+
+	if (bytes <= end_bytes || bytes - end_bytes + strlen(instead) >= sizeof(segment) ||
+	    strcmp(name + bytes - end_bytes, end) != 0)
+		return 0;
+	(void)snprintf(segment, sizeof(segment), "%.*s%s", (int)(bytes - end_bytes), name, instead);
+	return segment_number(segment);
+}
 
 static int find_one(void *arg, const char *name)
 {
 	struct listing *l = arg;
-	size_t bytes = strlen(name), suffix_bytes = strlen(SEGMENT_TEMP_SUFFIX);
 	uint64_t number = segment_number(name);
-	char without[SEGMENT_NAME_BYTES];
 
 	if (number != 0)
 		return add_found(&l->segments, number);
-	if (bytes <= suffix_bytes || bytes - suffix_bytes >= sizeof(without) ||
-	    strcmp(name + bytes - suffix_bytes, SEGMENT_TEMP_SUFFIX) != 0)
-		return 0;
-	(void)snprintf(without, sizeof(without), "%.*s", (int)(bytes - suffix_bytes), name);
-	number = segment_number(without);
-	return number != 0 ? add_found(&l->leftovers, number) : 0;
+	number = number_of(name, SEGMENT_TEMP_SUFFIX, "");
+	if (number != 0)
+		return add_found(&l->leftovers, number);
+	number = number_of(name, HINT_SUFFIX, SUFFIX);
+	return number != 0 ? add_found(&l->hints, number) : 0;
+}
+
+static void free_listing(struct listing *l)
+{
+	free(l->segments.numbers);
+	free(l->leftovers.numbers);
+	free(l->hints.numbers);
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -222,15 +266,19 @@ static int compare_numbers(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int open_one(struct segments *s, uint64_t number, const char *dir, struct diag *diag)
+/* A file of the listing. */
+struct opened {
+	uint64_t number, bytes;
+	int fd;
+};
+
+static int open_one(struct segments *s, uint64_t number, const char *dir, struct opened *ret,
+		    struct diag *diag)
 {
 	char name[SEGMENT_NAME_BYTES];
 	struct io_stat st = { 0 };
 	int fd, err;
 
-	err = segments_reserve(s);
-	if (err < 0)
-		return diag_set(diag, err, "%s: out of memory", dir);
 	segment_name(number, name);
 	fd = io_open(s->io, s->dir_fd, name, O_RDONLY, 0);
 	if (fd < 0)
@@ -243,46 +291,161 @@ static int open_one(struct segments *s, uint64_t number, const char *dir, struct
 		return diag_set(diag, err, "%s/%s: %s", dir, name,
 				err == -EINVAL ? "not a regular file" : strerror(-err));
 	}
-	segments_add(s, &(struct segment){ .number = number,
-					   .start = segments_end(s),
-					   .bytes = st.size_bytes,
-					   .fd = fd });
+	*ret = (struct opened){ .number = number, .bytes = st.size_bytes, .fd = fd };
 	return 0;
+}
+
+/* Says whether a segment begins with a base.  A record whose CRC is wrong counts, too: nothing else
+ * has that key, and the replay will say that it is damaged.  Returns 1, 0 or -errno. */
+static int is_base(struct segments *s, const struct opened *o, uint64_t *ret_as_of_ns)
+{
+	uint8_t bytes[BASE_BYTES], key[META_KEY_PREFIX_BYTES];
+	struct record_scan_result res;
+	struct meta_base base;
+	struct record rec;
+	ssize_t got = io_pread_all(s->io, o->fd, bytes, sizeof(bytes), 0);
+
+	if (got < 0)
+		return (int)got;
+	meta_key_prefix(META_BASE, key);
+	if ((size_t)got < sizeof(bytes) ||
+	    memcmp(bytes + RECORD_HEADER_BYTES, key, sizeof(key)) != 0)
+		return 0;
+	(void)record_decode_header(bytes, &rec);
+	if (rec.key_bytes != sizeof(key))
+		return 0;
+	*ret_as_of_ns = 0;
+	if (record_scan(bytes, sizeof(bytes), o->bytes, &res) == RECORD_WHOLE &&
+	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) == META_OK)
+		*ret_as_of_ns = base.as_of_ns;
+	return 1;
+}
+
+/* Opens files from the last number on, down to the newest base.  Stores how many of the list are
+ * older than that. */
+static int open_down(struct segments *s, const struct found *f, struct opened *opened,
+		     const char *dir, size_t *ret_older, struct diag *diag)
+{
+	size_t i = f->count;
+	int found = 0;
+
+	while (found == 0 && i > 0) {
+		int err = open_one(s, f->numbers[i - 1], dir, &opened[i - 1], diag);
+
+		if (err < 0)
+			return err;
+		i--;
+		found = is_base(s, &opened[i], &s->base_as_of_ns);
+		if (found > 0)
+			s->base_number = opened[i].number;
+	}
+	*ret_older = i;
+	return found < 0 ? diag_set(diag, found, "%s: reading a segment failed: %s", dir,
+				    strerror(-found))
+			 : 0;
+}
+
+/* Hands the open files over, oldest first. */
+static int add_opened(struct segments *s, struct opened *opened, size_t count, const char *dir,
+		      struct diag *diag)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (opened[i].fd < 0)
+			continue;
+		if (segments_reserve(s) < 0)
+			return diag_set(diag, -ENOMEM, "%s: out of memory", dir);
+		segments_add(s, &(struct segment){ .number = opened[i].number,
+						   .start = segments_end(s),
+						   .bytes = opened[i].bytes,
+						   .fd = opened[i].fd });
+		opened[i].fd = -1;
+	}
+	return 0;
+}
+
+static void remove_double(struct found *f)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->count; i++)
+		if (kept == 0 || f->numbers[i] != f->numbers[kept - 1])
+			f->numbers[kept++] = f->numbers[i];
+	f->count = kept;
+}
+
+static int open_all(struct segments *s, struct listing *l, const char *dir, struct diag *diag)
+{
+	struct found *f = &l->segments;
+	struct opened *opened;
+	size_t older = 0;
+	int err;
+
+	if (f->count == 0)
+		return 0;
+	qsort(f->numbers, f->count, sizeof(f->numbers[0]), compare_numbers);
+	remove_double(f); /* io_list() may repeat */
+	opened = calloc(f->count, sizeof(opened[0]));
+	if (opened == NULL)
+		return diag_set(diag, -ENOMEM, "%s: out of memory", dir);
+	for (size_t i = 0; i < f->count; i++)
+		opened[i].fd = -1;
+	err = open_down(s, f, opened, dir, &older, diag);
+	if (err == 0)
+		err = add_opened(s, opened, f->count, dir, diag);
+	for (size_t i = 0; i < f->count; i++)
+		(void)io_close(s->io, &opened[i].fd); /* only read from */
+	free(opened);
+	s->has_leftovers = l->leftovers.count > 0 || older > 0;
+	return err;
+}
+
+/* Says whether a file of that number is taken into the base. */
+static bool is_folded(const struct segments *s, uint64_t number)
+{
+	return number < s->base_number;
 }
 
 int segments_open(struct segments *s, const char *dir, struct diag *diag)
 {
 	struct listing listing = { 0 };
-	struct found *f = &listing.segments;
 	int err = io_list(s->io, s->dir_fd, find_one, &listing);
 
+	s->base_number = s->base_as_of_ns = 0;
+	s->has_leftovers = listing.leftovers.count > 0;
 	if (err < 0)
 		err = diag_set(diag, err, "%s: cannot list it: %s", dir, strerror(-err));
-	if (f->count > 0)
-		qsort(f->numbers, f->count, sizeof(f->numbers[0]), compare_numbers);
-	for (size_t i = 0; err == 0 && i < f->count; i++)
-		if (i == 0 || f->numbers[i] != f->numbers[i - 1]) /* io_list() may repeat */
-			err = open_one(s, f->numbers[i], dir, diag);
-	s->has_leftovers = listing.leftovers.count > 0;
-	free(listing.segments.numbers);
-	free(listing.leftovers.numbers);
+	if (err == 0)
+		err = open_all(s, &listing, dir, diag);
+	for (size_t i = 0; i < listing.hints.count; i++)
+		s->has_leftovers = s->has_leftovers || is_folded(s, listing.hints.numbers[i]);
+	free_listing(&listing);
 	return err;
+}
+
+static void unlink_number(struct segments *s, uint64_t number, const char *suffix)
+{
+	char name[SEGMENT_TEMP_NAME_BYTES];
+
+	(void)snprintf(name, sizeof(name), "%0*" PRIu64 "%s", NUMBER_DIGITS, number, suffix);
+	(void)!io_unlink(s->io, s->dir_fd, name);
 }
 
 /* What cannot be removed is in nobody's way. */
 void segments_remove_leftovers(struct segments *s)
 {
-	struct listing listing = { 0 };
-	char name[SEGMENT_TEMP_NAME_BYTES];
+	struct listing l = { 0 };
 
-	if (s->has_leftovers && io_list(s->io, s->dir_fd, find_one, &listing) == 0) {
-		for (size_t i = 0; i < listing.leftovers.count; i++) {
-			segment_temp_name(listing.leftovers.numbers[i], name);
-			(void)!io_unlink(s->io, s->dir_fd, name);
-		}
+	if (s->has_leftovers && io_list(s->io, s->dir_fd, find_one, &l) == 0) {
+		for (size_t i = 0; i < l.leftovers.count; i++)
+			unlink_number(s, l.leftovers.numbers[i], SUFFIX SEGMENT_TEMP_SUFFIX);
+		for (size_t i = 0; i < l.hints.count; i++)
+			if (is_folded(s, l.hints.numbers[i]))
+				unlink_number(s, l.hints.numbers[i], HINT_SUFFIX);
+		for (size_t i = 0; i < l.segments.count; i++)
+			if (is_folded(s, l.segments.numbers[i]))
+				unlink_number(s, l.segments.numbers[i], SUFFIX);
 	}
-	free(listing.segments.numbers);
-	free(listing.leftovers.numbers);
+	free_listing(&l);
 }
 
 /* --- looking --- */

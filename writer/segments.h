@@ -45,7 +45,11 @@ struct segment_range {
 struct segments {
 	struct io *io;
 	int dir_fd;	    /* borrowed */
-	bool has_leftovers; /* there were files that were to take the place of a segment */
+	bool has_leftovers; /* there were files that were to take the place of a segment, or that
+			       the base has taken in */
+	/* When opened: the number of the segment that the log begins with, since older ones are
+	 * folded into it, and as of when; 0: it begins with the first. */
+	uint64_t base_number, base_as_of_ns;
 
 	pthread_rwlock_t lock;
 	/* By lock: */
@@ -67,7 +71,7 @@ void segments_init(struct segments *s, struct io *io, int dir_fd);
 void segments_clear(struct segments *s); /* closes all files */
 void segments_close(struct segments *s); /* the same, for good */
 
-/* Opens every sealed segment in the directory.  'dir' is for messages. */
+/* Opens every sealed segment in the directory, from the newest base on.  'dir' is for messages. */
 int segments_open(struct segments *s, const char *dir, struct diag *diag) WARN_UNUSED;
 
 /* Removes what a compaction that was cut off has left; after segments_open(). */
@@ -82,6 +86,9 @@ void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_t
 /* Takes over 'fd': the file of segment 'number' from here on.  Returns the position of its first
  * byte.  The old file can be read from until segments_retire(). */
 uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd);
+/* The same, and all segments with smaller numbers are no more, at once: they are folded into it.
+ * Their files can be read from until segments_retire(), too. */
+uint64_t segments_fold(struct segments *s, uint64_t number, uint64_t bytes, int fd);
 /* Closes the file whose first byte is at 'start', which is no segment's any more. */
 void segments_retire(struct segments *s, uint64_t start);
 

@@ -35,6 +35,11 @@ def random_record(rng):
         data = make.hole(rng.randrange(20), rng.randrange(1, 10)) if rng.random() < 0.3 else \
             make.extent(rng.randrange(20), b'%d' % rng.randrange(1000))
         return make.extent_key(rng.randint(1, 3)), data
+    if kind >= 10 and rng.random() < 0.15:
+        key = rng.choice(ODD_KEYS) if rng.random() < 0.2 else path
+        if more or rng.random() < 0.5:
+            return b'\0p' + key, make.publish(0, 0, make.UNNAMED | make.MORE)
+        return b'\0p' + key, make.publish(rng.randint(1, 3), rng.randint(1, 24), make.UNNAMED)
     if kind >= 10:
         keep = make.KEEP if rng.random() < 0.7 else 0
         return b'\0p' + path, make.publish(rng.randrange(4), rng.randrange(24), keep | more)
@@ -44,7 +49,9 @@ def random_record(rng):
     if kind < 6:
         return path, b''
     if kind == 6:
-        return b'\0a' + path, make.attr(make.DIRECTORY, mode=rng.randrange(0o10000), flags=more)
+        implicit = make.IMPLICIT if rng.random() < 0.3 else 0
+        return b'\0a' + path, make.attr(make.DIRECTORY, mode=rng.randrange(0o10000),
+                                        flags=more | implicit)
     if kind == 7:
         content = rng.choice([make.EMPTY] * 6 + [make.KEPT] * 2 + [make.NEW] * 2)
         return b'\0a' + path, make.attr(make.FILE, content, rng.randrange(0o10000), flags=more)
@@ -77,12 +84,15 @@ def replay(data):
 def random_log(rng):
     """A log built record by record; a record that does not fit stays now and then, as the last one."""
     data, timestamp = b'', 1000
+    if rng.random() < 0.2:
+        data = make.record(b'\0b', make.base(900, rng.randrange(1000)), 900)
     for _ in range(rng.randint(1, 40)):
         key, value = random_record(rng)
         longer = data + make.record(key, value, timestamp)
         timestamp += 1
         if key[:1] == b'\0' and value[1] & make.MORE:
-            key, value = random_path(rng), b'end'
+            marks = key[1:2] == b'p' and value[1] & make.UNNAMED and rng.random() < 0.9
+            key, value = key[2:] if marks else random_path(rng), b'end'
             longer += make.record(key, value, timestamp)
             timestamp += 1
         if replay(longer) is not None:
@@ -130,7 +140,7 @@ def differ(print_store, work_dir, data):
 def main(argv):
     print_store, golden_dir, logs = argv[1], argv[2], int(argv[3])
     cases = [(name, [open(os.path.join(golden_dir, name), 'rb').read()])
-             for name in ('freyjadb.data', 'meta.data', 'extents.data', 'dropped.data')]
+             for name in ('freyjadb.data', 'meta.data', 'extents.data', 'dropped.data', 'base.data')]
     for seed in range(logs // LOGS_PER_CASE):
         rng = random.Random(seed)
         cases.append((f'random logs, seed {seed}', [random_log(rng) for _ in range(LOGS_PER_CASE)]))

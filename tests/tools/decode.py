@@ -4,7 +4,7 @@
 
 usage: decode.py FILE                  one line per record, tab-separated: offset, length,
                                        timestamp_ns, crc32, kind, key, value_length, value_sha256
-                                       (kind: plain, tombstone, attr, extent, link,
+                                       (kind: plain, tombstone, attr, base, extent, link,
                                        move or publish; key: escaped)
        decode.py --check-tsv TSV FILE  compare with a golden list (tests/golden/freyjadb.tsv)
        decode.py --tree FILE           replay the log; one line per node: type, mode, size,
@@ -22,7 +22,7 @@ import zlib
 HEADER = struct.Struct('<IIIQ')
 ATTR_FIXED = struct.Struct('<BBBBHHII')
 TIME = struct.Struct('<qI')
-MORE, EXCHANGE, HOLE, KEEP, DROPPED = 1, 2, 4, 4, 8
+MORE, EXCHANGE, HOLE, KEEP, DROPPED, IMPLICIT, UNNAMED = 1, 2, 4, 4, 8, 16, 16
 FILE, DIRECTORY, SYMLINK, FIFO, SOCKET, CHAR_DEVICE, BLOCK_DEVICE = range(1, 8)
 KEPT, EMPTY, NEW = 0, 1, 2
 MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS = (1 << bit for bit in range(7))
@@ -31,9 +31,9 @@ TYPE_LETTERS = {FILE: 'f', DIRECTORY: 'd', SYMLINK: 'l', FIFO: 'p', SOCKET: 's',
 TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
 NAME_MAX, PATH_MAX = 255, 65535
 SIZE_MAX = 2**63 - 1
-KINDS = {b'a': 'attr', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish'}
-FLAGS = {'attr': MORE, 'extent': HOLE | DROPPED, 'link': MORE, 'move': MORE | EXCHANGE,
-         'publish': MORE | KEEP | DROPPED}
+KINDS = {b'a': 'attr', b'b': 'base', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish'}
+FLAGS = {'attr': MORE | IMPLICIT, 'base': 0, 'extent': HOLE | DROPPED, 'link': MORE,
+         'move': MORE | EXCHANGE, 'publish': MORE | KEEP | DROPPED | UNNAMED}
 
 
 class Invalid(Exception):
@@ -76,6 +76,8 @@ class Record:
         self.check_lead(FLAGS[kind])
         if kind == 'attr':
             self.parse_attr()
+        elif kind == 'base':
+            self.parse_base()
         elif kind == 'extent':
             self.parse_extent()
         elif kind == 'publish':
@@ -110,7 +112,8 @@ class Record:
         if self.type not in TYPE_LETTERS or self.content not in (KEPT, EMPTY, NEW) or \
                 (self.type != FILE and self.content) or self.mode & ~0o7777 or \
                 bool(fields & RDEV) != (self.type in (CHAR_DEVICE, BLOCK_DEVICE)) or \
-                bool(fields & TARGET) != (self.type == SYMLINK):
+                bool(fields & TARGET) != (self.type == SYMLINK) or \
+                (self.flags & IMPLICIT and self.type != DIRECTORY):
             raise Invalid(self.offset, 'an attr field out of its range')
         for bit, name in ((MTIME, 'mtime'), (ATIME, 'atime'), (CTIME, 'ctime')):
             if fields & bit and TIME.unpack(self.take(TIME.size))[1] >= 10**9:
@@ -143,6 +146,12 @@ class Record:
         self.rest = after
         return xattrs
 
+    def parse_base(self):
+        self.rest = self.value[2:]
+        self.as_of, self.other_bytes = struct.unpack('<QQ', self.take(16))
+        if self.rest or self.path:
+            raise Invalid(self.offset, 'a base of something, or with bytes left over')
+
     def parse_move(self):
         self.rest = self.value
         self.take(2)
@@ -174,6 +183,13 @@ class Record:
             raise Invalid(self.offset, 'a publish with bytes left over, or of too large a file')
         if self.flags & DROPPED and (self.flags & KEEP or self.staging or not self.size):
             raise Invalid(self.offset, 'a dropped publish that keeps, is staged, or is of nothing')
+
+        if not self.flags & UNNAMED:
+            return
+        own = self.staging and self.size
+        if self.flags & (KEEP | DROPPED) or self.path[:1] == b'\0' or \
+                ((self.staging or self.size) if self.more else not own):
+            raise Invalid(self.offset, 'a publish to an unnameable key that is none')
 
     def columns(self):
         return (self.offset, self.length, self.timestamp, f'{self.crc:08x}', self.kind, self.key,
@@ -224,6 +240,8 @@ class Tree:
         self.root = Directory(explicit=True)
         self.unnamed = {}
         self.staged = {}
+        self.begun = False
+        self.marked = None  # the key of the put that follows, which no path can name
 
     def lookup(self, names):
         node = self.root
@@ -265,7 +283,14 @@ class Tree:
             del self.lookup(names[:n - 1]).names[names[n - 1]]
             self.reveal(names[:n])
 
+    def base(self, record):
+        if self.begun:
+            raise Invalid(record.offset, 'a base that is not the beginning of the log')
+
     def put(self, record):
+        if self.marked == record.key:
+            self.unnamed[record.key], self.marked = record.value, None
+            return
         self.put_value(record.key, record.value)
 
     def put_value(self, key, value):
@@ -287,23 +312,33 @@ class Tree:
         if record.flags & DROPPED:
             self.put_value(record.path, bytes(record.size))  # as many bytes, but nobody has them
             return
+        if record.flags & UNNAMED and record.more:
+            self.marked = record.path
+            return
         names = split(record.path)
-        if names is None:
+        if names is None and not record.flags & UNNAMED:
             raise Invalid(record.offset, 'a publish to what is no path')
         if record.staging and record.staging not in self.staged:
             raise Invalid(record.offset, 'a publish of what was not staged')
+        if record.flags & UNNAMED:
+            self.unnamed[record.path] = self.lay(record, b'')
+            return
         parent, keep = self.enter(names), bool(record.flags & KEEP)
         node = parent.names.get(names[-1])
         if node is None and keep or node is not None and node.kind != FILE:
             raise Invalid(record.offset, 'a publish where no file is')
-        value = node.value if keep else b''
+        value = self.lay(record, node.value if keep else b'')
+        if node is None:
+            node = parent.names[names[-1]] = File()
+        node.value = value
+        self.unnamed.pop(record.path, None)
+
+    def lay(self, record, value):
+        """What is staged, laid over 'value'."""
         for e in self.staged.pop(record.staging, []):
             data = bytes(min(e.hole, max(record.size - e.at, 0))) if e.flags & HOLE else e.rest
             value = value[:e.at].ljust(e.at if data else 0, b'\0') + data + value[e.at + len(data):]
-        if node is None:
-            node = parent.names[names[-1]] = File()
-        node.value = value[:record.size].ljust(record.size, b'\0')
-        self.unnamed.pop(record.path, None)
+        return value[:record.size].ljust(record.size, b'\0')
 
     def delete(self, record):
         names = split(record.key)
@@ -336,7 +371,7 @@ class Tree:
         if record.xattrs is not None:
             node.xattrs = record.xattrs
         if record.type == DIRECTORY:
-            node.explicit = True
+            node.explicit = node.explicit or not record.flags & IMPLICIT
         elif record.target is not None:
             node.value = record.target
         elif record.content:
@@ -391,9 +426,12 @@ class Tree:
                 return 1
             return 0 if record.type == DIRECTORY else 2
         for record in sorted(commit, key=phase):
-            {'plain': self.put, 'tombstone': self.delete, 'attr': self.attr,
+            {'plain': self.put, 'tombstone': self.delete, 'attr': self.attr, 'base': self.base,
              'extent': self.extent, 'link': self.link, 'move': self.move,
              'publish': self.publish}[record.kind](record)
+        self.begun = True
+        if self.marked is not None:
+            raise Invalid(commit[0].offset, 'a publish that no put of its key follows')
 
     def walk(self, node=None, path=b''):
         node = node or self.root

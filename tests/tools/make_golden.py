@@ -11,7 +11,7 @@ import struct
 import sys
 import zlib
 
-MORE, EXCHANGE, HOLE, KEEP, DROPPED = 1, 2, 4, 4, 8
+MORE, EXCHANGE, HOLE, KEEP, DROPPED, IMPLICIT, UNNAMED = 1, 2, 4, 4, 8, 16, 16
 FILE, DIRECTORY, SYMLINK, CHAR_DEVICE = 1, 2, 3, 6
 KEPT, EMPTY, NEW = 0, 1, 2
 INT64_MAX = 2**63 - 1
@@ -54,6 +54,10 @@ def hole(offset, length, flags=0):
 
 def publish(staging_id, size, flags=0):
     return struct.pack('<BBQQ', 1, flags, staging_id, size)
+
+
+def base(as_of, other):
+    return struct.pack('<BBQQ', 1, 0, as_of, other)
 
 
 def extent_key(staging_id):
@@ -121,6 +125,28 @@ def dropped_log():
     return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
 
 
+def base_log():
+    """A base: an explicit directory, one that exists through its key, keys that no path can name beside
+    what has their path, in one record and in pieces; a file that is changed behind the base."""
+    at = 1700000000000000000
+    base_parts = [
+        (b'\0b', base(at, 400)),
+        (b'\0aa', attr(DIRECTORY, mode=0o700, uid=1000, gid=100)),
+        (b'\0aa/e', attr(DIRECTORY, mode=0o755, uid=1000, gid=100, flags=IMPLICIT)),
+        (b'd/f', b'file\n'),
+        (b'\0aa/e/x', attr(FILE, EMPTY, 0o600)),
+        (b'd/g', b'old'),
+        (b'\0pd/f', publish(0, 0, UNNAMED | MORE)),
+        (b'd/f', b'hidden'),
+        (extent_key(at - 8), extent(1, b'pieces')),
+        (b'\0pa/e', publish(at - 8, 7, UNNAMED)),
+        (b'\0a', attr(DIRECTORY, mode=0o755, mtime=(1600000000, 5))),
+    ]
+    parts = [(b'd/g', b'new\n'), (b'\0aa/e/x', attr(FILE, mode=0o640))]
+    return b''.join([record(key, value, at - i) for i, (key, value) in enumerate(base_parts)] +
+                    [record(key, value, at + 1 + i) for i, (key, value) in enumerate(parts)])
+
+
 def golden_files():
     every = attr(FILE, EMPTY, 0o6741, 1000, 0xfffffffe, MORE, mtime=(1795346587, 697513122),
                  atime=(-1, 999999999), ctime=(INT64_MAX, 1), ino=0xfedcba9876543210,
@@ -143,6 +169,11 @@ def golden_files():
         'publish_more.bin': publish(0, 0, MORE),
         'publish_dropped.bin': publish(0, 5, DROPPED),
         'extent_dropped.bin': hole(4096, 256 * 1024, DROPPED),
+        'attr_implicit.bin': attr(DIRECTORY, mode=0o755, uid=1000, gid=100, flags=IMPLICIT,
+                                  mtime=(1700000000, 5)),
+        'publish_unnamed.bin': publish(7, 5, UNNAMED),
+        'base.bin': base(0x0807060504030201, 66112),
+        'base.data': base_log(),
         'synced.bin': synced(1, 70790),
         'meta.data': meta_log(),
         'extents.data': extents_log(),

@@ -191,6 +191,24 @@ class Cases:
             self.refuses(record(b'\0pa', value), 'dropped')
         self.refuses(record(b'\0e' + b'\1' + bytes(7), b'\1\x08' + bytes(8) + b'x'), 'dropped')
 
+    def case_golden_base(self):
+        status, out, _ = decode('--tree', os.path.join(os.path.dirname(self.log), 'base.data'))
+        assert status == 0
+        new = hashlib.sha256(b'new\n').hexdigest()
+        for line in ('d\t0755\t-\t-\ta/e', f'f\t0644\t4\t{new}\td/g',
+                     f'-\t-\t6\t{hashlib.sha256(b"hidden").hexdigest()}\td/f',
+                     f'-\t-\t7\t{hashlib.sha256(bytes(1) + b"pieces").hexdigest()}\ta/e'):
+            assert line in out, (line, out)
+        base = record(b'\0b', b'\1\0' + bytes(16))
+        status, _, err = decode('--tree', self.write(record(b'a', b'1') + base))
+        assert status == 1 and 'beginning' in err, err
+        self.refuses(record(b'\0b', b'\1\1' + bytes(16)), 'flags')
+        self.refuses(record(b'\0b', b'\1\0' + bytes(17)), 'base')
+        self.refuses(record(b'\0b', b'\1\0' + bytes(15)), 'too early')
+        self.refuses(record(b'\0bx', b'\1\0' + bytes(16)), 'base')
+        self.refuses(record(b'\0aa', b'\1\x10\1' + bytes(13)), 'range')
+        self.refuses(record(b'\0pa', b'\1\x10' + bytes(16)), 'unnameable')
+
     def case_publishes_that_do_not_fit(self):
         staged = record(b'\0e' + b'\1' + bytes(7), b'\1\0' + bytes(8) + b'x')
         first, keep = b'\1\0\1' + bytes(15), b'\1\4\1' + bytes(15)

@@ -314,6 +314,17 @@ static void add_publish(struct unit_file *log, uint64_t timestamp_ns, char *path
 	add_part(log, timestamp_ns, key, meta_key(META_PUBLISH, path, key), value, sizeof(value));
 }
 
+/* "900": as of then */
+static void add_base(struct unit_file *log, uint64_t timestamp_ns, const char *as_of)
+{
+	struct meta_base base = { .as_of_ns = strtoull(as_of, NULL, 10) };
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_BASE_BYTES];
+
+	meta_key_prefix(META_BASE, key);
+	meta_base_encode(&base, value);
+	add_part(log, timestamp_ns, key, sizeof(key), value, sizeof(value));
+}
+
 static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 {
 	struct meta_move move = { 0 };
@@ -333,6 +344,9 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 	case 't':
 		add_part(log, timestamp_ns, path, strlen(path), NULL, 0);
 		break;
+	case 'I':
+		attr.flags |= META_FLAG_IMPLICIT;
+		__attribute__((fallthrough));
 	case 'D':
 		attr.type = META_TYPE_DIRECTORY;
 		attr.mode = 0750;
@@ -365,6 +379,12 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 		break;
 	case 'Q':
 		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_KEEP);
+		break;
+	case 'B':
+		add_base(log, timestamp_ns, path);
+		break;
+	case 'U':
+		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_UNNAMED);
 		break;
 	case 'Z':
 		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_DROPPED);

@@ -73,6 +73,16 @@ static const struct attr_case {
 	  "attr_empty_file.bin",
 	  { .type = META_TYPE_FILE, .content = META_CONTENT_EMPTY, .mode = 0644 },
 	  16 },
+	{ "directory that exists only through its keys",
+	  "attr_implicit.bin",
+	  { .flags = META_FLAG_IMPLICIT,
+	    .type = META_TYPE_DIRECTORY,
+	    .fields = META_FIELD_MTIME,
+	    .mode = 0755,
+	    .uid = 1000,
+	    .gid = 100,
+	    .mtime = { 1700000000, 5 } },
+	  28 },
 	{ "every field",
 	  "attr_every_field.bin",
 	  { .flags = META_FLAG_MORE,
@@ -282,8 +292,9 @@ static void test_attr_flags(void **state)
 		struct meta_attr got;
 
 		buf[1] = (uint8_t)flags;
-		if ((flags & ~1u) != 0)
-			assert_attr_refused(buf, n, META_ERROR_FLAGS);
+		if ((flags & ~1u) != 0) /* a file is there by itself */
+			assert_attr_refused(buf, n,
+					    flags & ~0x11u ? META_ERROR_FLAGS : META_ERROR_VALUE);
 		else
 			assert_int_equal(meta_attr_decode(buf, n, &got), META_OK);
 	}
@@ -681,7 +692,42 @@ static const struct publish_case {
 	  S("\1\10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
 	  META_ERROR_VALUE,
 	  { 0 } },
-	{ "flag 4", NULL, S("\1\20\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), META_ERROR_FLAGS, { 0 } },
+	{ "unnamed",
+	  "publish_unnamed.bin",
+	  S("\1\20\7\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0"),
+	  META_OK,
+	  { .flags = META_FLAG_UNNAMED, .staging_id = 7, .size_bytes = 5 } },
+	{ "unnamed, by the put that follows",
+	  NULL,
+	  S("\1\21\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+	  META_OK,
+	  { .flags = META_FLAG_UNNAMED | META_FLAG_MORE } },
+	{ "unnamed, by both",
+	  NULL,
+	  S("\1\21\7\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "unnamed, not staged",
+	  NULL,
+	  S("\1\20\0\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "unnamed, of nothing",
+	  NULL,
+	  S("\1\20\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "unnamed and keep",
+	  NULL,
+	  S("\1\24\7\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "unnamed and dropped",
+	  NULL,
+	  S("\1\30\0\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0"),
+	  META_ERROR_VALUE,
+	  { 0 } },
+	{ "flag 5", NULL, S("\1\40\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), META_ERROR_FLAGS, { 0 } },
 };
 
 static void test_publish(void **state)
@@ -706,6 +752,42 @@ static void test_publish(void **state)
 	for (size_t n = 0; n < sizeof(buf); n++) {
 		value = exact_copy(c->value, n);
 		assert_int_equal(meta_publish_decode(value, n, &got), META_ERROR_SHORT);
+		free(value);
+	}
+}
+
+static const struct base_case {
+	const char *name;
+	const char *value;
+	size_t value_bytes;
+	enum meta_error want;
+} base_cases[] = {
+	{ "whole", S("\1\0\1\2\3\4\5\6\7\10\100\2\1\0\0\0\0\0"), META_OK },
+	{ "version 2", S("\2\0\1\2\3\4\5\6\7\10\100\2\1\0\0\0\0\0"), META_ERROR_VERSION },
+	{ "more", S("\1\1\1\2\3\4\5\6\7\10\100\2\1\0\0\0\0\0"), META_ERROR_FLAGS },
+	{ "flag 7", S("\1\200\1\2\3\4\5\6\7\10\100\2\1\0\0\0\0\0"), META_ERROR_FLAGS },
+	{ "byte behind it", S("\1\0\1\2\3\4\5\6\7\10\100\2\1\0\0\0\0\0x"), META_ERROR_VALUE },
+};
+
+static void test_base(void **state)
+{
+	const struct base_case *c = *state;
+	uint8_t *value = exact_copy(c->value, c->value_bytes), buf[META_BASE_BYTES];
+	struct meta_base got = { .as_of_ns = 99, .other_bytes = 99 };
+
+	assert_int_equal(meta_base_decode(value, c->value_bytes, &got), c->want);
+	free(value);
+	if (c->want != META_OK) {
+		assert_true(got.as_of_ns == 99 && got.other_bytes == 99);
+		return;
+	}
+	assert_true(got.as_of_ns == UINT64_C(0x0807060504030201) && got.other_bytes == 66112);
+	meta_base_encode(&got, buf);
+	assert_memory_equal(buf, c->value, sizeof(buf));
+	assert_golden("base.bin", buf, sizeof(buf));
+	for (size_t n = 0; n < sizeof(buf); n++) {
+		value = exact_copy(c->value, n);
+		assert_int_equal(meta_base_decode(value, n, &got), META_ERROR_SHORT);
 		free(value);
 	}
 }
@@ -781,7 +863,7 @@ static void test_every_other_kind(void **state)
 		enum meta_kind kind;
 		const char *operand;
 		size_t n;
-		bool known = k != 0 && strchr("aelmp", (int)k) != NULL;
+		bool known = k != 0 && strchr("abelmp", (int)k) != NULL;
 		enum meta_error want = known ? META_OK : META_ERROR_KIND;
 
 		assert_int_equal(meta_parse_key(key, sizeof(key), &kind, &operand, &n), want);
@@ -830,14 +912,12 @@ static void test_more(void **state)
 	free(value);
 }
 
-/* A log of what large values are made of, made by tests/tools/make_golden.py. */
-static void test_golden_extents(void **state)
+static void assert_kinds(const char *path, const char *kinds)
 {
-	struct unit_file golden = unit_read_file(GOLDEN_DIR "/extents.data");
-	static const char kinds[] = "eepheeppe";
+	struct unit_file golden = unit_read_file(path);
 	uint64_t offset = 0;
 
-	for (size_t i = 0; i < sizeof(kinds) - 1; i++) {
+	for (size_t i = 0; i < strlen(kinds); i++) {
 		struct record_scan_result got;
 		uint64_t left = golden.bytes - offset;
 		const char *key;
@@ -849,6 +929,18 @@ static void test_golden_extents(void **state)
 	}
 	assert_int_equal(offset, golden.bytes);
 	free(golden.data);
+}
+
+/* A log of what large values are made of, made by tests/tools/make_golden.py. */
+static void test_golden_extents(void **state)
+{
+	assert_kinds(GOLDEN_DIR "/extents.data", "eepheeppe");
+}
+
+/* One that begins with a base. */
+static void test_golden_base(void **state)
+{
+	assert_kinds(GOLDEN_DIR "/base.data", "baadadpdepada");
 }
 
 static void test_errors_have_texts(void **state)
@@ -934,12 +1026,15 @@ int main(void)
 	add_row("staging id", test_staging_id, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(key_cases); i++)
 		add_row(unit_name("key: %s", key_cases[i].name), test_key, &key_cases[i]);
-	add_row("key refused: every kind but a, e, l, m and p", test_every_other_kind, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(base_cases); i++)
+		add_row(unit_name("base: %s", base_cases[i].name), test_base, &base_cases[i]);
+	add_row("key refused: every kind but a, b, e, l, m and p", test_every_other_kind, NULL);
 	add_row("key prefix", test_key_prefix, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(more_cases); i++)
 		add_row(unit_name("more: %s", more_cases[i].name), test_more, &more_cases[i]);
 	add_row("every error has its own text", test_errors_have_texts, NULL);
 	add_row("golden log meta.data", test_golden_log, NULL);
 	add_row("golden log extents.data", test_golden_extents, NULL);
+	add_row("golden log base.data", test_golden_base, NULL);
 	return unit_run("meta", rows, row_count);
 }

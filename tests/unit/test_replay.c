@@ -110,6 +110,15 @@ static const struct tree_case {
 	{ "empty file gives way to a directory", "E:a p:a/b=1", "d a, f a/b=1", "" },
 	{ "put where an explicit directory is", "D:a p:a=1", "d a", "a=1" },
 
+	{ "base", "B:900 p:a=1", "f a=1", "" },
+	{ "directory that exists only through its key", "p:a/b=1 I:a t:a/b", "", "" },
+	{ "explicit, whatever is said later", "D:a I:a p:a/b=1 t:a/b", "d a", "" },
+	{ "unnameable key by a mark", "p:a=1 +U:a=0,0 p:a=2", "f a=1", "a=2" },
+	{ "unnameable key by a mark, nothing there", "+U:a/b=0,0 p:a/b=2", "", "a/b=2" },
+	{ "unnameable key by a mark, no path", "+U:a//b=0,0 p:a//b=2", "", "a//b=2" },
+	{ "unnameable key in pieces", "p:a=1 e:7@0=bc U:a=7,2", "f a=1", "a=bc" },
+	{ "unnameable key in pieces comes back", "e:7@1=bc U:a=7,3 p:a/b=1 t:a/b", "f a=.bc", "" },
+
 	{ "staged and published", "e:7@0=abc e:7@3=def P:a=7,6", "f a=abcdef", "" },
 	{ "staged and not published", "p:a=1 e:7@0=abc", "f a=1", "" },
 	{ "a staging has the order of the log", "e:7@0=abcdef e:7@2=XY e:7@5=Z P:a=7,6",
@@ -257,6 +266,11 @@ static const struct refused_case {
 	{ "publish where a directory is", "D:a e:7@0=x P:a=7,1", "no file is" },
 	{ "keep where a directory is", "D:a Q:a=0,1", "no file is" },
 	{ "keep where nothing is", "p:b=1 e:7@0=x Q:a=7,1", "no file is" },
+	{ "base behind something", "p:a=1 B:900", "not the beginning" },
+	{ "base behind a tree that is empty again", "p:a=1 t:a B:900", "not the beginning" },
+	{ "two bases", "B:900 B:900", "not the beginning" },
+	{ "mark before the put of another key", "+U:a=0,0 p:b=1", "no put" },
+	{ "publish to an unnameable key of what was not staged", "p:a=1 U:a=7,1", "not staged" },
 };
 
 /* Refused, said where, and nothing is changed, though a torn tail stands behind. */
