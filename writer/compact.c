@@ -82,7 +82,7 @@ static bool mark_staged(void *arg, struct content_piece *piece)
 	return false;
 }
 
-static struct compact_known *known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock)
+struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
 {
 	struct compact_known *known;
 
@@ -97,6 +97,22 @@ static struct compact_known *known_of(struct compactor *c, uint64_t number) REQU
 	return &known[c->known_count++];
 }
 
+/* How much of a base was no live value when it was written; 0: it is none. */
+static uint64_t base_bytes(struct store *s, const struct segment *seg)
+{
+	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
+	ssize_t got = log_writer_read(s->log, bytes, sizeof(bytes), seg->start);
+	struct record_scan_result res;
+	struct meta_base base;
+
+	if (got < (ssize_t)sizeof(bytes) || !meta_is_key(bytes + RECORD_HEADER_BYTES, 1) ||
+	    bytes[RECORD_HEADER_BYTES + 1] != META_BASE ||
+	    record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) != RECORD_WHOLE ||
+	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) != META_OK)
+		return 0;
+	return base.other_bytes;
+}
+
 static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
 {
 	size_t room = 64;
@@ -106,12 +122,16 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 		return -ENOMEM;
 	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
 		struct compact_known *known =
-			known_of(&s->compactor, l->views[l->count].seg.number);
+			compact_known_of(&s->compactor, l->views[l->count].seg.number);
 		struct compact_view *views = l->views;
 
 		if (known == NULL)
 			return -ENOMEM;
 		views[l->count].known = *known;
+		if (l->count == 0) /* no other can be a base */
+			views[l->count].base_bytes = base_bytes(s, &views[l->count].seg);
+		if (known->floor_bytes < views[l->count].base_bytes)
+			views[l->count].known.floor_bytes = views[l->count].base_bytes;
 		if (++l->count == room) {
 			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
 			if (views == NULL)
@@ -140,8 +160,10 @@ static int look(struct store *s, struct compact_look *l) REQUIRES(s->compactor.r
 	while (more) {
 		mutex_lock(&s->commit_lock);
 		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, count_piece, l);
-		if (!more)
+		if (!more) {
 			store_each_staged(s, mark_staged, l);
+			store_each_kept(s, count_piece, l);
+		}
 		mutex_unlock(&s->commit_lock);
 		if (atomic_load(&s->compactor.stop))
 			return -ECANCELED;
@@ -160,7 +182,7 @@ static uint64_t gain_of(const struct compact_view *v)
 	return used < v->seg.bytes ? v->seg.bytes - used : 0;
 }
 
-static bool is_retained(const struct store *s, const struct compact_view *v)
+bool compact_is_retained(const struct store *s, const struct compact_view *v)
 {
 	int64_t retain_ns = s->compactor.retain_ns;
 	uint64_t now_ns = s->io->ops->now_ns(s->io);
@@ -175,7 +197,7 @@ static bool may_be_victim(const struct store *s, const struct compact_view *v,
 	uint64_t gain = gain_of(v);
 
 	return gain > 0 && gain >= v->seg.bytes / 100 * mode->dead_percent && !v->staged &&
-	       !v->known.unreadable && !is_retained(s, v) &&
+	       !v->known.unreadable && !compact_is_retained(s, v) &&
 	       (mode->run == 0 || (v->known.run != mode->run && v->seg.number < mode->below));
 }
 
@@ -199,18 +221,24 @@ static uint64_t needed_bytes(const struct compact_view *v)
 	return bytes < v->seg.bytes ? bytes : v->seg.bytes;
 }
 
+uint64_t compact_space(struct store *s)
+{
+	uint64_t space = UINT64_MAX;
+	struct io_space disk;
+
+	if (store_space(s, &disk) == 0)
+		space = disk.blocks_available * disk.block_bytes;
+	return space > SPACE_SPARE_BYTES ? space - SPACE_SPARE_BYTES : 0;
+}
+
 /* Moves the victims of this round to the front; returns how many.  'l->views' is in no order then.
  */
 static size_t choose(struct store *s, struct compact_look *l, const struct compact_mode *mode,
 		     uint64_t batch_bytes, uint64_t *ret_lacking)
 {
-	uint64_t bytes = 0, space = UINT64_MAX;
-	struct io_space disk;
+	uint64_t bytes = 0, space = compact_space(s);
 	size_t chosen = 0;
 
-	if (store_space(s, &disk) == 0)
-		space = disk.blocks_available * disk.block_bytes;
-	space = space > SPACE_SPARE_BYTES ? space - SPACE_SPARE_BYTES : 0;
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_gain);
 	for (size_t i = 0; i < l->count && chosen < VICTIMS_MAX; i++) {
@@ -268,6 +296,7 @@ static int collect(struct store *s, struct compact_batch *b)
 	mutex_lock(&s->commit_lock);
 	while (more)
 		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, collect_piece, b);
+	store_each_kept(s, collect_piece, b);
 	store_each_staged(s, notice_staged, b);
 	b->judged_end = log_writer_size(s->log);
 	mutex_unlock(&s->commit_lock);
@@ -373,6 +402,7 @@ static void move_places(struct store *s, struct compact_batch *b)
 	mutex_lock(&s->commit_lock);
 	while (more)
 		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, true, move_piece, b);
+	store_each_kept(s, move_piece, b);
 	mutex_unlock(&s->commit_lock);
 	read_gate_wait(&s->gate);
 	for (size_t i = 0; i < b->count; i++)
@@ -380,24 +410,29 @@ static void move_places(struct store *s, struct compact_batch *b)
 			log_writer_retire(s->log, b->victims[i].seg.start);
 }
 
+void compact_set_unreadable(struct store *s, struct compact_known *known)
+{
+	if (known->unreadable)
+		return;
+	known->unreadable = true;
+	mutex_lock(&s->compactor.lock);
+	s->compactor.figures.unreadable_segments++;
+	mutex_unlock(&s->compactor.lock);
+}
+
 /* What is known of a segment after it was looked through. */
 static void learn(struct store *s, const struct compact_victim *v, const struct compact_mode *mode,
 		  int err) REQUIRES(s->compactor.run_lock)
 {
-	struct compactor *c = &s->compactor;
-	struct compact_known *known = known_of(&s->compactor, v->seg.number);
+	struct compact_known *known = compact_known_of(&s->compactor, v->seg.number);
 
 	if (known == NULL)
 		return; /* it is tried again */
 	known->run = mode->run;
 	if (err == 0)
 		known->floor_bytes = v->to_bytes > v->live_bytes ? v->to_bytes - v->live_bytes : 0;
-	if (!v->unreadable)
-		return;
-	known->unreadable = true;
-	mutex_lock(&c->lock);
-	c->figures.unreadable_segments++;
-	mutex_unlock(&c->lock);
+	if (v->unreadable)
+		compact_set_unreadable(s, known);
 }
 
 /* Puts the new files in the place of the old ones. */
@@ -548,6 +583,8 @@ int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
 			err = compact_batch(s, &l, count, &pace, b);
 		count_round(&s->compactor, b);
 		*ret_more = count > 0;
+		if (count == 0)
+			err = compact_fold(s, &l, mode, ret_more);
 	}
 	free(l.views);
 	free(b);

@@ -28,6 +28,7 @@ struct compact_known {
 			       */
 	uint64_t run;	      /* the last run by hand that has looked at it */
 	bool unreadable;      /* left alone */
+	bool not_foldable;    /* something in it cannot be said in a base */
 };
 
 struct compact_request {
@@ -57,6 +58,8 @@ struct compactor {
 	uint64_t dead_seen GUARDED;	     /* by run_lock: when last looked at */
 	uint64_t paced_ns GUARDED;	     /* by run_lock: when the last piece was done */
 	uint64_t paced_end GUARDED;	     /* by run_lock: of the log then */
+	uint64_t fold_from GUARDED; /* by run_lock: no fold by itself of fewer dead bytes than this:
+				       the last one was not worth it */
 
 	/* Innermost. */
 	struct mutex lock;

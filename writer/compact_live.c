@@ -47,6 +47,8 @@ void live_add(struct live *l, const struct content_piece *piece)
 		.record = piece->place.record_offset,
 		.from = piece->value_offset,
 		.bytes = (uint32_t)piece->bytes, /* at most a value */
+		.to_value_bytes = piece->place.value_bytes,
+		.to_key_bytes = piece->place.key_bytes,
 	};
 
 	if (is_inside(l, piece))
@@ -124,12 +126,14 @@ static size_t count_up_to(const struct live *l, uint64_t record, uint64_t from)
 	return low;
 }
 
-size_t live_find(const struct live *l, uint64_t record, struct live_range **ret)
+const struct live_range *live_next(const struct live *l, uint64_t record, uint64_t from)
 {
-	size_t from = record == 0 ? 0 : count_up_to(l, record - 1, UINT64_MAX);
+	size_t i = count_up_to(l, record, from);
+	const struct live_range *r = l->ranges + i;
 
-	*ret = l->ranges + from;
-	return count_up_to(l, record, UINT64_MAX) - from;
+	if (i > 0 && r[-1].record == record && (uint64_t)r[-1].from + r[-1].bytes > from)
+		return r - 1;
+	return i < l->count && r->record == record ? r : NULL;
 }
 
 /* Returns the range that has all of these bytes, or NULL.  They may overlap, but seldom do. */
@@ -147,9 +151,9 @@ static const struct live_range *find_range(const struct live *l, uint64_t record
 	return NULL;
 }
 
-bool live_has(const struct live *l, uint64_t record, uint32_t from, uint32_t bytes)
+bool live_has(const struct live *l, const struct live_range *range)
 {
-	return find_range(l, record, from, bytes) != NULL;
+	return find_range(l, range->record, range->from, range->bytes) != NULL;
 }
 
 bool live_move(const struct live *l, struct content_piece *piece)

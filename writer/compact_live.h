@@ -18,7 +18,8 @@ struct live_range {
 	uint64_t record;      /* position of the record */
 	uint32_t from, bytes; /* of its value */
 	uint64_t to_record; /* where the new record is, in the new file; set while it is written */
-	uint32_t to_from, to_value_bytes, to_key_bytes;
+	uint32_t to_from;
+	uint32_t to_value_bytes, to_key_bytes; /* of the old record before that */
 };
 
 struct live {
@@ -38,17 +39,19 @@ void live_add(struct live *l, const struct content_piece *piece);
  * them.  -ENOMEM: something could not be added. */
 int live_sort(struct live *l, uint32_t gap) WARN_UNUSED;
 
-/* Finds the ranges of the record at 'record'.  Returns how many there are. */
-size_t live_find(const struct live *l, uint64_t record, struct live_range **ret);
-/* The same: '*at' (0 at first) moves on; records have to be asked for in their order. */
+/* Returns the first range of the record at 'record' that ends behind byte 'from' of its value, or
+ * NULL. */
+const struct live_range *live_next(const struct live *l, uint64_t record, uint64_t from);
+/* Stores the ranges of the record at 'record': '*at' (0 at first) moves on; records have to be
+ * asked for in their order.  Returns how many there are. */
 size_t live_of(const struct live *l, uint64_t record, size_t *at, struct live_range **ret);
 
 /* Adds a range as it is: where bytes of a record went.  -ENOMEM. */
 int live_add_moved(struct live *l, const struct live_range *range) WARN_UNUSED;
 /* Sorts ranges that were added so, none of which is to be joined with another. */
 void live_sort_moved(struct live *l);
-/* Says whether one of them has all of 'bytes' from 'from' on of the record. */
-bool live_has(const struct live *l, uint64_t record, uint32_t from, uint32_t bytes);
+/* Says whether one of them has all of another range. */
+bool live_has(const struct live *l, const struct live_range *range);
 
 /* Moves 'piece' to where its bytes are in the new file.  False: it is not in the segment. */
 bool live_move(const struct live *l, struct content_piece *piece);

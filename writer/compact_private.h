@@ -13,7 +13,7 @@ struct compact_mode {
 	unsigned int dead_percent; /* of a segment that can be gained */
 	bool seals_active;	   /* if so much of it is dead */
 	uint64_t bytes_min;	   /* that the active segment has then */
-	uint64_t run;		   /* not 0: by hand; each segment once, */
+	uint64_t run;		   /* not 0: by hand; each segment once, one fold at the end, */
 	uint64_t below;		   /* and only those with a smaller number */
 	store_compact_progress_fn progress;
 	void *arg;
@@ -27,6 +27,7 @@ struct compact_view {
 	uint64_t live_bytes;
 	bool staged; /* something is staged in it that belongs to no file yet */
 	struct compact_known known;
+	uint64_t base_bytes; /* of a base: what is no live value, when it was written; else 0 */
 };
 
 struct compact_look {
@@ -59,6 +60,21 @@ struct compact_pace {
 
 /* Called for each piece of work: gives way to others, tells of progress.  -ECANCELED. */
 int compact_pace(void *arg, uint64_t bytes);
+
+/* What is known of a segment.  NULL: no memory. */
+struct compact_known *compact_known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock);
+/* Says whether it is too young to be touched. */
+bool compact_is_retained(const struct store *s, const struct compact_view *v);
+/* How much space there is on the disk to write to. */
+uint64_t compact_space(struct store *s);
+/* The segment cannot be read through. */
+void compact_set_unreadable(struct store *s, struct compact_known *known)
+	REQUIRES(s->compactor.run_lock);
+
+/* Folds the oldest segments into one, if that is worth it.  After 'l' was looked at, and the
+ * ordinary rounds have found nothing to do. */
+int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *mode,
+		 bool *ret_folded) REQUIRES(s->compactor.run_lock) WARN_UNUSED;
 
 /* One round.  Stores whether another one is worth it. */
 int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)

@@ -7,23 +7,18 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
+#include "writer/compact_out.h"
 #include "writer/log_reader.h"
 
-#define BUFFER_BYTES ((size_t)256 * 1024)
-#define SYNC_EVERY_BYTES                                                        \
-	((uint64_t)8 * 1024 * 1024) /* small syncs hold up others for less long \
-				     */
+#define PACE_BYTES ((size_t)256 * 1024)
 #define HOLE_RECORD_BYTES \
 	(RECORD_HEADER_BYTES + META_EXTENT_KEY_BYTES + META_HOLE_BYTES) /* a hole in the log */
 
 /* The new file while it is written.  What is to be written stands in three places, one behind the
- * other: in 'buffer', in a piece of the old file that is to be copied, in a hole. */
+ * other: in 'to', in a piece of the old file that is to be copied, in a hole. */
 struct out {
 	struct rewrite *r;
-	uint8_t *buffer;
-	size_t used;
-	uint64_t written;  /* bytes of the file */
-	uint64_t unsynced; /* of them */
+	struct compact_out to;
 	uint64_t copy_offset, copy_bytes;
 	struct record hole_rec; /* timestamp and key of the hole; the key is in 'hole_key' */
 	uint8_t hole_key[META_EXTENT_KEY_BYTES];
@@ -32,84 +27,29 @@ struct out {
 
 /* --- writing --- */
 
-static int flush(struct out *o)
-{
-	struct rewrite *r = o->r;
-	size_t n = o->used;
-	int err;
-
-	if (n == 0)
-		return 0;
-	err = io_pwrite_all(r->io, r->to_fd, o->buffer, n, o->written);
-	if (err < 0)
-		return err;
-	o->used = 0;
-	o->written += n;
-	o->unsynced += n;
-	if (o->unsynced >= SYNC_EVERY_BYTES) {
-		err = io_fdatasync(r->io, r->to_fd);
-		o->unsynced = 0;
-	}
-	return err;
-}
-
-static int add_bytes(struct out *o, const void *bytes, size_t n)
-{
-	const uint8_t *p = bytes;
-
-	while (n > 0) {
-		size_t part = n < BUFFER_BYTES - o->used ? n : BUFFER_BYTES - o->used;
-		int err;
-
-		memcpy(o->buffer + o->used, p, part);
-		o->used += part;
-		p += part;
-		n -= part;
-		err = o->used == BUFFER_BYTES ? flush(o) : 0;
-		if (err < 0)
-			return err;
-	}
-	return 0;
-}
-
 /* Copies what is to be copied, as it is: the CRC in it still tells if it rots on the way. */
 static int flush_copy(struct out *o)
 {
 	struct rewrite *r = o->r;
 
 	while (o->copy_bytes > 0) {
-		size_t room = BUFFER_BYTES - o->used;
+		size_t room = COMPACT_OUT_BYTES - o->to.used;
 		size_t n = o->copy_bytes < room ? (size_t)o->copy_bytes : room;
-		ssize_t got =
-			io_pread_all(r->io, r->from_fd, o->buffer + o->used, n, o->copy_offset);
+		ssize_t got = io_pread_all(r->io, r->from_fd, o->to.buffer + o->to.used, n,
+					   o->copy_offset);
 		int err;
 
 		if (got < 0 || (size_t)got != n) {
 			r->unreadable = true;
 			return got < 0 ? (int)got : -EIO;
 		}
-		o->used += n;
 		o->copy_offset += n;
 		o->copy_bytes -= n;
-		err = o->used == BUFFER_BYTES ? flush(o) : 0;
+		err = compact_out_added(&o->to, n);
 		if (err < 0)
 			return err;
 	}
 	return 0;
-}
-
-static int add_record_parts(struct out *o, const struct record *rec)
-{
-	uint8_t header[RECORD_HEADER_BYTES];
-	int err;
-
-	record_encode_header(rec, header);
-	err = add_bytes(o, header, sizeof(header));
-	if (err == 0)
-		err = add_bytes(o, rec->key, rec->key_bytes);
-	if (err == 0)
-		err = add_bytes(o, rec->value, rec->value_bytes);
-	return err;
 }
 
 static int flush_hole(struct out *o)
@@ -125,13 +65,14 @@ static int flush_hole(struct out *o)
 	rec.value = value;
 	rec.value_bytes = (uint32_t)meta_extent_encode_fixed(&o->hole, value);
 	o->hole.bytes = 0;
-	return err < 0 ? err : add_record_parts(o, &rec);
+	return err < 0 ? err : compact_out_record(&o->to, &rec);
 }
 
 /* Where the next record will begin. */
 static uint64_t position(const struct out *o)
 {
-	return o->written + o->used + o->copy_bytes + (o->hole.bytes > 0 ? HOLE_RECORD_BYTES : 0);
+	return compact_out_end(&o->to) + o->copy_bytes +
+	       (o->hole.bytes > 0 ? HOLE_RECORD_BYTES : 0);
 }
 
 static int add_record(struct out *o, const struct record *rec)
@@ -140,7 +81,7 @@ static int add_record(struct out *o, const struct record *rec)
 
 	if (err == 0)
 		err = flush_copy(o);
-	return err < 0 ? err : add_record_parts(o, rec);
+	return err < 0 ? err : compact_out_record(&o->to, rec);
 }
 
 /* Adds a record of the old file as it is. */
@@ -334,7 +275,7 @@ static int take_all(struct out *o, struct log_reader *reader)
 
 	while ((err = log_reader_next(reader, &entry)) > 0) {
 		err = take(o, &entry, &at);
-		if (err == 0 && entry.offset + entry.bytes - paced >= BUFFER_BYTES) {
+		if (err == 0 && entry.offset + entry.bytes - paced >= PACE_BYTES) {
 			err = r->pace(r->arg, entry.offset + entry.bytes - paced);
 			paced = entry.offset + entry.bytes;
 		}
@@ -349,9 +290,9 @@ static int take_all(struct out *o, struct log_reader *reader)
 
 int rewrite_segment(struct rewrite *r)
 {
-	struct out o = { .r = r, .buffer = malloc(BUFFER_BYTES) };
+	struct out o = { .r = r };
 	struct log_reader *reader = NULL;
-	int err = o.buffer == NULL ? -ENOMEM : 0;
+	int err = compact_out_init(&o.to, r->io, r->to_fd);
 
 	if (err == 0)
 		err = log_reader_open(r->io, r->from_fd, 0, r->from_bytes, &reader);
@@ -362,11 +303,11 @@ int rewrite_segment(struct rewrite *r)
 	if (err == 0)
 		err = flush_copy(&o);
 	if (err == 0)
-		err = flush(&o);
+		err = compact_out_flush(&o.to);
 	if (err == 0)
 		err = io_fsync(r->io, r->to_fd);
-	r->to_bytes = o.written;
+	r->to_bytes = o.to.written;
 	log_reader_close(reader);
-	free(o.buffer);
+	compact_out_free(&o.to);
 	return err;
 }

@@ -504,7 +504,7 @@ static int apply_publish(struct change *c, const char *path, size_t path_bytes,
 	};
 	int err;
 
-	c->unnamed = (publish->flags & META_FLAG_UNNAMED) != 0;
+	c->unnamed = c->unnamed || (publish->flags & META_FLAG_UNNAMED) != 0;
 	if (c->unnamed && s != NULL)
 		staged_drop(c->g, s);
 	if (c->unnamed || !path_ok(path, path_bytes))

@@ -316,6 +316,16 @@ bool keydir_ino_is_given(const struct node *n)
 	return r != NULL && r->ino != 0;
 }
 
+bool keydir_ino_is_special(const struct keydir *k, const struct node *n)
+{
+	const struct dentry *d = node_name(n);
+
+	if (keydir_ino_is_given(n))
+		return true;
+	return node_is_dir(n) && d != NULL &&
+	       keydir_ino(k, n) != ino_of_path(k, dentry_dir(d), d->name, d->name_bytes);
+}
+
 uint64_t keydir_ino(const struct keydir *k, const struct node *n)
 {
 	const struct dentry *d = node_name(n);
@@ -1512,6 +1522,11 @@ int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret)
 	thread_check(pthread_rwlock_init(&k->lock, NULL));
 	*ret = k;
 	return 0;
+}
+
+const struct keydir_defaults *keydir_defaults_of(const struct keydir *k)
+{
+	return &k->defaults;
 }
 
 void keydir_free(struct keydir *k)

@@ -181,6 +181,8 @@ struct keydir_defaults {
 
 /* -ENOMEM.  The caller owns what is stored. */
 int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret) WARN_UNUSED;
+/* What it was created with. */
+const struct keydir_defaults *keydir_defaults_of(const struct keydir *k);
 void keydir_free(struct keydir *k); /* with all nodes, pinned or not; NULL is a no-op */
 
 void keydir_write_lock(struct keydir *k);
@@ -252,6 +254,9 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 uint64_t keydir_ino(const struct keydir *k, const struct node *n);
 /* Says whether it is one that it was given. */
 bool keydir_ino_is_given(const struct node *n);
+/* Says whether it is another than a new node at the path of 'n' would get: one that it was given,
+ * or of a directory from when the one above had another number. */
+bool keydir_ino_is_special(const struct keydir *k, const struct node *n);
 /* Before 'n', which has no name yet, is linked as 'name' in 'dir': gives it another number if a
  * node has the one of that path.  Says whether it did. */
 bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, const char *name,

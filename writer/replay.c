@@ -180,13 +180,19 @@ static void remove_unnamed(struct replay *r, const void *key, size_t key_bytes)
 	keydir_write_unlock(r->k);
 }
 
-static bool is_marked(const struct replay *r, const struct record *rec)
+/* Says whether the record before has said that no path can name the key; it says so once. */
+static bool take_mark(struct replay *r, const char *key, size_t key_bytes)
 {
-	const struct record *mark = &r->marked->rec;
+	const struct record *mark;
 
-	return mark->key_bytes == META_KEY_PREFIX_BYTES + (uint64_t)rec->key_bytes &&
-	       memcmp((const uint8_t *)mark->key + META_KEY_PREFIX_BYTES, rec->key,
-		      rec->key_bytes) == 0;
+	if (r->marked == NULL)
+		return false;
+	mark = &r->marked->rec;
+	if (mark->key_bytes != META_KEY_PREFIX_BYTES + key_bytes ||
+	    memcmp((const char *)mark->key + META_KEY_PREFIX_BYTES, key, key_bytes) != 0)
+		return false;
+	r->marked = NULL;
+	return true;
 }
 
 static int apply_put(struct replay *r)
@@ -197,11 +203,7 @@ static int apply_put(struct replay *r)
 	struct place at;
 	int err;
 
-	if (r->marked != NULL && is_marked(r, rec)) {
-		r->marked = NULL;
-		return put_unnamed(r, &value);
-	}
-	if (!path_ok(rec->key, rec->key_bytes))
+	if (take_mark(r, rec->key, rec->key_bytes) || !path_ok(rec->key, rec->key_bytes))
 		return put_unnamed(r, &value);
 	err = walk(r, rec->key, rec->key_bytes, &at);
 	if (err < 0)
@@ -623,7 +625,7 @@ static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
 	struct place at;
 	int err;
 
-	if (!path_ok(key, key_bytes))
+	if (take_mark(r, key, key_bytes) || !path_ok(key, key_bytes))
 		return put_content_unnamed(r, key, key_bytes, content);
 	err = walk(r, key, key_bytes, &at);
 	if (err < 0)

@@ -112,6 +112,13 @@ static int take_lock(struct store *s, const char *holder, struct diag *diag)
 	return 0;
 }
 
+static void note_void_staging(void *arg, uint64_t id, struct content_map *c) NO_THREAD_SAFETY
+{
+	struct store *s = arg;
+
+	(void)!number_set_add(&s->void_stagings, id); /* without memory a fold keeps what is left */
+}
+
 static int open_log(struct store *s, const struct store_config *config, struct diag *diag)
 {
 	struct log_writer_config log = {
@@ -140,7 +147,9 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	keydir_set_alone(s->keydir, true);
 	err = log_writer_open_replay(&log, replay, s, &s->log, &s->recovery, diag);
 	keydir_set_alone(s->keydir, false);
-	keydir_drop_all_staged(s->keydir); /* nobody will publish it any more */
+	/* Nobody will publish it any more. */
+	keydir_staged_each(s->keydir, note_void_staging, s);
+	keydir_drop_all_staged(s->keydir);
 	*strrchr(s->path, '/') = '\0';
 	return err;
 }
@@ -151,6 +160,8 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
 		free(s->commit.parts[i].large);
 	reserve_close(&s->reserve);
+	number_set_destroy(&s->void_stagings);
+	content_map_free(s->kept);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);
 	compact_destroy(&s->compactor);

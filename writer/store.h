@@ -353,7 +353,8 @@ struct store_compaction {
 	int err;
 	uint64_t needed_bytes;	      /* of space on the disk, STORE_COMPACTION_NO_SPACE */
 	uint64_t segments;	      /* written anew since open */
-	uint64_t gained_bytes;	      /* by that */
+	uint64_t gained_bytes;	      /* by that, and by folds */
+	uint64_t folds;		      /* of the oldest ones into one, since open */
 	uint64_t unreadable_segments; /* left as they are */
 };
 

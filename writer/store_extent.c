@@ -14,6 +14,7 @@ struct store_staging {
 	struct store_staging *next, **prev; /* by the commit lock: among the store's */
 	uint64_t id;			    /* 0: nothing is in the log yet */
 	struct content_map *content;	    /* changed with the commit lock */
+	bool is_published;
 };
 
 /* --- staging --- */
@@ -51,9 +52,27 @@ void store_staging_free(struct store_staging *staging)
 	*staging->prev = staging->next;
 	if (staging->next != NULL)
 		staging->next->prev = staging->prev;
+	if (staging->id != 0 && !staging->is_published)
+		(void)!number_set_add(&s->void_stagings, staging->id); /* else a fold keeps it */
 	mutex_unlock(&s->commit_lock);
 	content_map_free(staging->content);
 	free(staging);
+}
+
+void store_each_kept(struct store *s, content_piece_fn fn, void *arg)
+{
+	if (s->kept != NULL)
+		content_map_each(s->kept, fn, arg);
+}
+
+bool store_is_void_staging(struct store *s, uint64_t id)
+{
+	bool is_void;
+
+	mutex_lock(&s->commit_lock);
+	is_void = number_set_has(&s->void_stagings, id);
+	mutex_unlock(&s->commit_lock);
+	return is_void;
 }
 
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg)
@@ -261,6 +280,8 @@ int store_publish(struct store *s, struct node *n, struct store_staging **stagin
 		err = store_commit_content(s, &cc, ret_end);
 	mutex_unlock(&s->commit_lock);
 	if (err == 0 && *ret_end != 0) {
+		if (*staging != NULL)
+			(*staging)->is_published = true;
 		store_staging_free(*staging);
 		*staging = NULL;
 	}

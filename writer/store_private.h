@@ -8,6 +8,7 @@
 #include "codec/path.h"
 #include "writer/compact.h"
 #include "writer/keydir.h"
+#include "writer/number_set.h"
 #include "writer/read_gate.h"
 #include "writer/reserve.h"
 #include "writer/store.h"
@@ -58,6 +59,13 @@ struct store {
 	struct commit commit GUARDED;		/* by commit_lock */
 	struct reserve reserve GUARDED;		/* by commit_lock */
 	struct store_staging *stagings GUARDED; /* by commit_lock; all that there are */
+	/* By commit_lock; ids under which something is staged in the log that nothing will ever
+	 * publish.  Some may be missing. */
+	struct number_set void_stagings GUARDED;
+	/* By commit_lock; owned; NULL: nothing.  Values that nothing here is read from and that a
+	 * replay of the log needs: where two files have had one record a fold has made one for
+	 * each, and here both are read from the same. */
+	struct content_map *kept GUARDED;
 };
 
 /* --- putting a commit together; all with commit_lock --- */
@@ -109,6 +117,12 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 
 /* Calls 'fn' with all that is staged; it must change nothing. */
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);
+
+/* Calls 'fn' with all that is kept, as keydir_each_place() does. */
+void store_each_kept(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);
+
+/* Says whether nothing will ever publish what is staged under the id. */
+bool store_is_void_staging(struct store *s, uint64_t id);
 
 /* What store_commit() and store_publish() have in common: a commit of the content of one file. */
 struct content_commit {

@@ -288,12 +288,12 @@ class Tree:
             raise Invalid(record.offset, 'a base that is not the beginning of the log')
 
     def put(self, record):
-        if self.marked == record.key:
-            self.unnamed[record.key], self.marked = record.value, None
-            return
         self.put_value(record.key, record.value)
 
     def put_value(self, key, value):
+        if self.marked == key:
+            self.unnamed[key], self.marked = value, None
+            return
         names = split(key)
         parent = self.enter(names) if names else None
         node = parent.names.get(names[-1]) if parent else None

@@ -1,0 +1,633 @@
+/* SPDX-License-Identifier: MIT */
+/* Folding: whatever is in the oldest segments, the tree that is in memory, the one that a folded
+ * log makes, and the one that the log would have made stay the same: contents, times, inode
+ * numbers, xattrs, links, keys that no path can name, and what is staged.  Killed and failing in
+ * the middle: tests/crash, tests/fault. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec/crc32.h"
+#include "codec/meta.h"
+#include "codec/record.h"
+#include "tests/sim/rng.h"
+#include "tests/sim/simdisk.h"
+#include "tests/sim/tree.h"
+#include "tests/unit/store_fixture.h"
+#include "tests/unit/store_ops.h"
+#include "tests/unit/unit.h"
+#include "writer/segments.h"
+
+#define V30  "123456789012345678901234567890"
+#define V100 V30 V30 V30 "1234567890"
+#define V300 V100 V100 V100
+#define ROOM 65536
+#define JUNK 110 /* times what a fold leaves nothing of */
+
+static struct store_config plain_config(const char *dir_path, struct io *io)
+{
+	return (struct store_config){
+		.dir_path = dir_path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.no_background = true,
+		.uid = OPS_UID,
+		.gid = OPS_GID,
+		.umask = 022,
+		.io = io,
+	};
+}
+
+static struct store *open_at(const char *dir_path, struct io *io, uint64_t segment_bytes)
+{
+	struct store_config config = plain_config(dir_path, io);
+	struct diag diag;
+	struct store *s;
+	int err;
+
+	config.segment_size_bytes = (int64_t)segment_bytes;
+	err = store_open(&config, &s, &diag);
+	if (err < 0)
+		fail_msg("store_open: %s: %s", strerror(-err), diag.text);
+	return s;
+}
+
+static struct store_stats stats_of(struct store *s)
+{
+	struct store_stats stats;
+
+	store_stats(s, &stats);
+	return stats;
+}
+
+/* --- all that a store shows --- */
+
+struct node_list {
+	const char *above;
+	struct {
+		char *path;
+		struct node *node;
+		struct store_attr attr;
+	} * items;
+	size_t count;
+};
+
+static int collect(void *arg, const struct store_dirent *e)
+{
+	struct node_list *l = arg;
+
+	l->items = reallocarray(l->items, l->count + 1, sizeof(l->items[0]));
+	assert_non_null(l->items);
+	l->items[l->count].node = e->node;
+	l->items[l->count].attr = e->attr;
+	store_pin_in_list(e->node);
+	assert_true(asprintf(&l->items[l->count++].path, "%s%.*s", l->above, (int)e->name_bytes,
+			     e->name) > 0);
+	return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void print_times(FILE *out, const struct store_attr *a)
+{
+	fprintf(out, " m=%lld.%09ld c=%lld.%09ld a=%lld.%09ld", (long long)a->mtime.tv_sec,
+		a->mtime.tv_nsec, (long long)a->ctime.tv_sec, a->ctime.tv_nsec,
+		(long long)a->atime.tv_sec, a->atime.tv_nsec);
+}
+
+/* The bytes of a file; what of it cannot be read is said to be so, block by block. */
+static void print_content(FILE *out, struct store *s, struct node *n, uint64_t size_bytes)
+{
+	uint32_t crc = 0;
+	uint8_t block[16];
+
+	for (uint64_t at = 0; at < size_bytes; at += sizeof(block)) {
+		ssize_t got = store_read(s, n, block, sizeof(block), at);
+
+		if (got < 0) {
+			assert_int_equal(got, -EIO);
+			fprintf(out, " lost@%" PRIu64, at);
+		} else {
+			crc = crc32_extend(crc, block, (size_t)got);
+		}
+	}
+	fprintf(out, " =%08x", crc);
+}
+
+static void print_xattrs(FILE *out, struct store *s, struct node *n)
+{
+	char names[512];
+	ssize_t bytes = store_listxattr(s, n, NULL, names, sizeof(names));
+
+	assert_true(bytes >= 0);
+	for (ssize_t at = 0; at < bytes; at += (ssize_t)strlen(names + at) + 1) {
+		char value[64];
+		ssize_t got = store_getxattr(s, n, names + at, value, sizeof(value));
+
+		assert_true(got >= 0);
+		fprintf(out, " %s=%.*s", names + at, (int)got, value);
+	}
+}
+
+static void print_node(FILE *out, struct store *s, const char *path, struct node *n,
+		       const struct store_attr *a)
+{
+	char target[64];
+
+	fprintf(out, "%s %o %u:%u ino=%" PRIx64 " links=%u rdev=%u:%u size=%" PRIu64, path, a->mode,
+		a->uid, a->gid, a->ino, a->link_count, a->rdev_major, a->rdev_minor, a->size_bytes);
+	print_times(out, a);
+	print_xattrs(out, s, n);
+	if (S_ISLNK(a->mode))
+		fprintf(out, " ->%.*s", (int)store_readlink(s, n, target, sizeof(target)), target);
+	if (S_ISREG(a->mode))
+		print_content(out, s, n, a->size_bytes);
+	fputc('\n', out);
+}
+
+static void print_dir(FILE *out, struct store *s, struct node *dir, const char *above)
+{
+	struct node_list l = { .above = above };
+
+	assert_int_equal(store_list(s, dir, 0, collect, &l), 0);
+	if (l.count > 0)
+		qsort(l.items, l.count, sizeof(l.items[0]), by_path);
+	for (size_t i = 0; i < l.count; i++) {
+		print_node(out, s, l.items[i].path, l.items[i].node, &l.items[i].attr);
+		if (S_ISDIR(l.items[i].attr.mode)) {
+			char *below;
+
+			assert_true(asprintf(&below, "%s/", l.items[i].path) > 0);
+			print_dir(out, s, l.items[i].node, below);
+			free(below);
+		}
+		store_unpin(s, l.items[i].node, 1);
+		free(l.items[i].path);
+	}
+	free(l.items);
+}
+
+struct key_list {
+	char *keys[64]; /* with the size before each */
+	size_t count;
+};
+
+static int add_key(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes)
+{
+	struct key_list *l = arg;
+
+	assert_true(l->count < ARRAY_SIZE(l->keys));
+	assert_true(asprintf(&l->keys[l->count++], "%.*s", (int)key_bytes, (const char *)key) >= 0);
+	return 0;
+}
+
+static void print_unnamed(FILE *out, struct store *s)
+{
+	struct key_list l = { .count = 0 };
+
+	assert_int_equal(store_list_unnamed(s, add_key, &l), 0);
+	if (l.count > 0)
+		qsort(l.keys, l.count, sizeof(l.keys[0]), by_path);
+	for (size_t i = 0; i < l.count; i++) {
+		void *value = NULL;
+		size_t bytes = 0;
+		int err = store_get(s, l.keys[i], strlen(l.keys[i]), &value, &bytes);
+
+		fprintf(out, "key %s %d %zu %08x\n", l.keys[i], err, bytes,
+			err < 0 ? 0 : crc32_extend(0, value, bytes));
+		free(value);
+		free(l.keys[i]);
+	}
+}
+
+/* All there is.  The root's times are those of opening where nothing has ever set them. */
+static char *dump_all(struct store *s)
+{
+	struct store_stats stats = stats_of(s);
+	struct store_attr root;
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_non_null(out);
+	store_getattr(s, store_root(s), &root);
+	fprintf(out, "%" PRIu64 " files, %" PRIu64 " directories, %" PRIu64 " keys; root %o %u:%u",
+		stats.files, stats.directories, stats.unnamed_keys, root.mode, root.uid, root.gid);
+	if (stats.files + stats.directories > 0)
+		print_times(out, &root);
+	print_xattrs(out, s, store_root(s));
+	fputc('\n', out);
+	print_dir(out, s, store_root(s), "");
+	print_unnamed(out, s);
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+/* Prints the lines from the first that differs on. */
+static void assert_same(const char *got, const char *want, const char *when)
+{
+	size_t line = 0, i = 0;
+
+	if (strcmp(got, want) == 0)
+		return;
+	for (; got[i] == want[i]; i++)
+		if (got[i] == '\n')
+			line = i + 1;
+	print_error("%s:\n%.800s\nnot:\n%.800s\n", when, got + line, want + line);
+	fail();
+}
+
+static void assert_all(struct store *s, const char *want, const char *when)
+{
+	char *got = dump_all(s);
+
+	assert_same(got, want, when);
+	free(got);
+}
+
+/* --- what each kind of record becomes --- */
+
+static const char *path_of(const struct store_fixture *f, uint64_t number, const char *suffix)
+{
+	return unit_path("%s/%06" PRIu64 "%s", f->data_dir, number, suffix);
+}
+
+/* The words of one log, so that time goes on: something to fold, and what is given, with a
+ * tombstone of "|" where a segment ends. */
+static char *all_words(const char *sealed, const char *active)
+{
+	char *out = malloc(ROOM), *copy, *state, *word;
+	size_t used = 0;
+
+	assert_non_null(out);
+	assert_true(asprintf(&copy, "%s | %s", sealed, active) > 0);
+	for (int i = 0; i < JUNK; i++)
+		used += (size_t)snprintf(out + used, ROOM - used, "p:~=x t:~ ");
+	for (word = strtok_r(copy, " ", &state); word != NULL; word = strtok_r(NULL, " ", &state))
+		used += (size_t)snprintf(out + used, ROOM - used, "%s%s ",
+					 word[0] == '|' ? "t:" : "", word);
+	free(copy);
+	return out;
+}
+
+/* Plants the segments 'sealed', with bars between them, and the active one. */
+static void plant_segments(struct store_fixture *f, const char *sealed, const char *active)
+{
+	char *words = all_words(sealed, active);
+	struct unit_file log = make_log(words);
+	size_t at = 0, from = 0;
+	uint64_t number = 1;
+
+	free(words);
+	assert_int_equal(mkdir(f->data_dir, 0700), 0);
+	while (at < log.bytes) {
+		struct record_scan_result res;
+
+		assert_int_equal(record_scan(log.data + at, log.bytes - at, log.bytes - at, &res),
+				 RECORD_WHOLE);
+		at += res.bytes;
+		if (res.rec.key_bytes != 1 || *(const char *)res.rec.key != '|')
+			continue;
+		unit_write_file(path_of(f, number++, ".data"), log.data + from, at - from);
+		from = at;
+	}
+	plant_log(f, log.data + from, at - from);
+	free(log.data);
+}
+
+static const struct fold_case {
+	const char *name;
+	const char *sealed, *active;
+} fold_cases[] = {
+	{ "nothing", "t:a", "" },
+	{ "files", "p:a=1 p:b=" V30 " p:d/c=" V300, "" },
+	{ "files that change later", "p:a=1 p:b=" V30 " p:d/c=" V300 " | p:b=2", "p:a=3 t:d/c" },
+	{ "dead puts", "p:a=" V300 " | p:a=" V30 " p:b=" V300, "p:b=x p:a=y" },
+	{ "removed", "p:a=1 p:d/b=2 t:d/b | t:a", "" },
+	{ "moved", "p:a=" V30 " m:a>b | p:a=2 m:b>d/e", "" },
+	{ "moved later", "p:a=" V30 " p:d/b=2 | p:c=3", "m:a>x m:d>y" },
+	{ "directory moved", "p:d/e/f=" V30 " D:d/g m:d>n | m:n/e>q", "p:q/f=5" },
+	{ "exchanged", "p:a=" V30 " p:d/b=" V100 " x:a>d | p:a/c=1", "x:a>d" },
+	{ "directories", "D:d D:d/e p:d/e/f=1 D:empty | t:d/e/f", "" },
+	{ "directories through their keys", "p:d/e/f=1 p:d/g=2 | t:d/g p:h/i=1", "t:d/e/f" },
+	{ "attributes of one that exists through its keys", "p:d/a=1 | I:d", "t:d/a" },
+	{ "attributes", "p:a=1 K:a E:b D:d | K:b", "p:b=2" },
+	{ "attributes of the root", "D: p:a=1", "" },
+	{ "empty file", "E:a p:b=1 E:b | E:c p:c=1", "" },
+	{ "links", "p:a=" V100 " m:a>b", "" },
+	{ "extents", "e:7@0=" V100 " e:7@100=" V30 " P:a=7,200 | p:b=1", "" },
+	{ "extents over a put", "p:a=" V300 " e:7@20=" V30 " Q:a=7,300 | e:8@25=xx Q:a=8,280",
+	  "e:9@100=" V100 " Q:a=9,300" },
+	{ "dead extents", "e:7@0=" V300 " P:a=7,300", "e:9@100=" V100 " Q:a=9,300" },
+	{ "all of them dead", "e:7@0=" V300 " P:a=7,300 p:b=1", "p:a=2" },
+	{ "dead put under a patch", "p:a=" V300 " e:7@20=" V30 " Q:a=7,300", "p:a=1" },
+	{ "part of a put that is cut", "p:a=" V300, "Q:a=0,100" },
+	{ "hole", "p:a=" V100 " h:7@20=60 Q:a=7,400 P:b=0,50", "" },
+	{ "staged, published later", "e:7@0=" V100 " e:7@50=" V30 " | p:b=1", "P:a=7,120" },
+	{ "staged with a hole, published later", "p:a=" V100 " h:7@10=30 e:7@60=xx | p:b=1",
+	  "e:7@62=yy Q:a=7,100" },
+	{ "staged, published and written over later", "e:7@0=" V100 " p:b=1", "P:a=7,100 p:a=1" },
+	{ "staged and published in the next segment", "e:7@0=" V100 " | e:7@100=" V30 " P:a=7,130",
+	  "" },
+	{ "staged for nobody", "e:7@0=" V100 " p:b=1", "" },
+	{ "key that is no path", "p:a//b=" V100 " p:/=1 p://=2 p:c//d=" V300, "p:c//d=x" },
+	{ "key beside its directory", "p:a=" V30 " p:a/b=1", "" },
+	{ "the same, that comes back", "p:a=" V30 " p:a/b=1", "t:a/b" },
+	{ "key in pieces beside its directory", "e:7@2=" V30 " P:a=7,40 p:a/b=1", "" },
+	{ "the same, that comes back", "e:7@2=" V30 " P:a=7,40 p:a/b=1", "t:a/b" },
+	{ "key of a hole beside its directory", "P:a=0,40 p:a/b=1", "" },
+	{ "key whose path is free", "p:a/b=" V30 " p:a/b/c=1 m:a>d", "" },
+	{ "the same, with a file above it", "p:a/b=" V30 " p:a/b/c=1 m:a>d p:a=2", "" },
+	{ "the same, with a file in its place", "p:a/b=" V30 " p:a/b/c=1 m:a>d E:a/b", "" },
+	{ "the same in pieces", "e:7@2=" V30 " P:a/b=7,40 p:a/b/c=1 m:a>d", "" },
+	{ "the same, dead by now", "p:a/b=" V30 " p:a/b/c=1 m:a>d", "p:a/b=x" },
+	{ "dropped before", "Z:a=0,99 z:7@0=40 e:7@40=" V30 " P:b=7,80 Z:c//d=0,9 p:f=1", "" },
+	{ "dropped, and a key hides it", "Z:a=0,99 p:a/b=1", "" },
+	{ "group", "+D:d p:d/a=" V30 " | +K:d/a p:d/a=" V100, "+D:d t:d/a" },
+	{ "everything at once",
+	  "D:d p:d/a=" V300 " p:d/b=" V30 " m:d/b>e/f | e:7@0=" V100 " E:g P:g=7,150 p:d=hid "
+	  "p:x/y=1 | m:x>z p:q=1 t:q e:9@4=" V30 " x:d>z",
+	  "p:g=1 P:h=9,40" },
+};
+
+static void check_reopened(struct store_fixture *f, const char *want, const char *when)
+{
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_all(f->s, want, when);
+}
+
+static void test_case(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct fold_case *c = f->row;
+	char *want;
+
+	plant_segments(f, c->sealed, c->active);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	want = dump_all(f->s);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	assert_int_equal(stats_of(f->s).compaction.unreadable_segments, 0);
+	assert_all(f->s, want, "after the fold");
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1); /* no more to gain */
+	assert_all(f->s, want, "after another one");
+	fixture_close_store(f);
+	assert_false(unit_exists(path_of(f, 1, ".hint")) && !unit_exists(path_of(f, 1, ".data")));
+	check_reopened(f, want, "reopened");
+	fixture_close_store(f);
+	for (uint64_t i = 1; i < 6; i++)
+		(void)unlink(path_of(f, i, ".hint"));
+	check_reopened(f, want, "reopened without hints");
+	free(want);
+}
+
+/* --- random changes --- */
+
+static uint64_t env_or(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text != NULL ? strtoull(text, NULL, 10) : otherwise;
+}
+
+#define RANDOM_STEPS 400
+#define RANDOM_RUNS  12
+
+struct random_run {
+	struct simdisk *disk;
+	struct store *s;
+	struct model *m;
+	struct rng rng;
+	struct store_staging *staging; /* goes on over many changes */
+	uint64_t tag, folds;
+	struct node *open; /* a file without a name */
+	uint8_t open_bytes[64];
+	ssize_t open_count;
+};
+
+static const char *const odd_keys[] = {
+	"a", "a/x", "a/x/y", "d", "d/a", "f/g", "d/", "//", "a//b"
+};
+
+static void stage_some(struct random_run *r)
+{
+	uint8_t data[500];
+	struct store_range range = { .offset = rng_below(&r->rng, 3000),
+				     .bytes = 1 + rng_below(&r->rng, sizeof(data)) };
+
+	memset(data, 'a' + (int)(r->tag % 26), sizeof(data));
+	range.data = rng_chance(&r->rng, 80) ? data : NULL;
+	assert_int_equal(store_stage(r->s, &r->staging, &range, 1), 0);
+}
+
+/* Publishes it to a file of its own, or forgets it. */
+static void end_staging(struct random_run *r)
+{
+	struct timespec now = { .tv_sec = 1000000 + (time_t)r->tag };
+	struct node *n;
+	uint64_t end;
+
+	if (rng_chance(&r->rng, 30)) {
+		store_staging_free(r->staging);
+		r->staging = NULL;
+		return;
+	}
+	if (ops_find(r->s, "staged", &n) < 0)
+		assert_int_equal(ops_create(r->s, "staged", 0600, &n), 0);
+	assert_int_equal(store_publish(r->s, n, &r->staging, false, 3600, now, false, NULL, &end),
+			 0);
+	store_unpin(r->s, n, 1);
+	(void)!ops_rename(r->s, "staged", unit_path("staged%u", (unsigned)rng_below(&r->rng, 3)),
+			  0);
+}
+
+static void by_odd_key(struct random_run *r)
+{
+	const char *key = odd_keys[rng_below(&r->rng, ARRAY_SIZE(odd_keys))];
+	uint8_t value[300];
+	uint64_t offset;
+
+	memset(value, 'A' + (int)(r->tag % 26), sizeof(value));
+	if (rng_chance(&r->rng, 70))
+		(void)!store_put(r->s, key, strlen(key), value,
+				 1 + rng_below(&r->rng, sizeof(value)), &offset);
+	else
+		(void)!store_delete(r->s, key, strlen(key));
+}
+
+static void hold_open(struct random_run *r, const char *path)
+{
+	struct node *n;
+	struct store_attr attr;
+
+	if (r->open != NULL) {
+		store_unpin(r->s, r->open, 1);
+		r->open = NULL;
+	}
+	if (ops_find(r->s, path, &n) < 0)
+		return;
+	store_getattr(r->s, n, &attr);
+	if (!S_ISREG(attr.mode) || attr.link_count > 1 || ops_unlink(r->s, path) < 0) {
+		store_unpin(r->s, n, 1);
+		return;
+	}
+	r->open = n;
+	r->open_count = store_read(r->s, n, r->open_bytes, sizeof(r->open_bytes), 0);
+}
+
+static void check_open(struct random_run *r)
+{
+	uint8_t bytes[sizeof(r->open_bytes)];
+
+	if (r->open == NULL)
+		return;
+	assert_int_equal(store_read(r->s, r->open, bytes, sizeof(bytes), 0), r->open_count);
+	if (r->open_count > 0)
+		assert_memory_equal(bytes, r->open_bytes, (size_t)r->open_count);
+}
+
+static void change(struct random_run *r)
+{
+	struct tree_op op = model_random_op(r->m, &r->rng);
+	static const enum tree_op_kind more[] = { TREE_LINK,	 TREE_LINK,	   TREE_SYMLINK,
+						  TREE_SETXATTR, TREE_REMOVEXATTR, TREE_FIFO };
+	uint64_t end;
+
+	r->tag++;
+	if (op.kind == TREE_COMPACT)
+		op.kind = TREE_ROTATE;
+	if (rng_chance(&r->rng, 15)) {
+		op.kind = more[rng_below(&r->rng, ARRAY_SIZE(more))];
+		(void)snprintf(op.to, sizeof(op.to), "l%u", (unsigned)rng_below(&r->rng, 6));
+	}
+	if (rng_chance(&r->rng, 8))
+		by_odd_key(r);
+	else if (rng_chance(&r->rng, 4))
+		hold_open(r, op.path);
+	else if (rng_chance(&r->rng, 8))
+		stage_some(r);
+	else if (r->staging != NULL && rng_chance(&r->rng, 8))
+		end_staging(r);
+	else if (tree_op_do(r->s, &op, r->tag, &end) == 0)
+		(void)!model_do(r->m, &op, r->tag);
+}
+
+/* What a copy of the disk makes of the log. */
+static char *dump_copy(struct simdisk *disk, bool hints)
+{
+	struct simdisk *copy = simdisk_copy(disk);
+	struct store *s;
+	char *text;
+
+	for (unsigned int i = 0; !hints && i < 1000; i++) {
+		struct io *io = simdisk_io(copy);
+		int dir = io_open(io, AT_FDCWD, "/data", O_RDONLY | O_DIRECTORY, 0);
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "%06u.hint", i);
+		(void)!io_unlink(io, dir, name);
+		(void)io_close(io, &dir);
+	}
+	s = open_at("/data", simdisk_io(copy), 1024);
+	text = dump_all(s);
+	assert_int_equal(store_close(s), 0);
+	simdisk_free(copy);
+	return text;
+}
+
+static void fold_and_compare(struct random_run *r)
+{
+	char *live, *log, *now;
+
+	assert_int_equal(store_sync(r->s), 0);
+	live = dump_all(r->s);
+	log = dump_copy(r->disk, true);
+	assert_int_equal(store_compact(r->s, NULL, NULL), 0);
+	r->folds = stats_of(r->s).compaction.folds;
+	assert_int_equal(stats_of(r->s).compaction.unreadable_segments, 0);
+	assert_all(r->s, live, "in memory, after a fold");
+	check_open(r);
+	now = dump_copy(r->disk, rng_chance(&r->rng, 50));
+	assert_same(now, log, "what the log makes, after a fold");
+	free(live);
+	free(log);
+	free(now);
+}
+
+static void reopen(struct random_run *r)
+{
+	store_staging_free(r->staging);
+	r->staging = NULL;
+	if (r->open != NULL)
+		store_unpin(r->s, r->open, 1);
+	r->open = NULL;
+	assert_int_equal(store_close(r->s), 0);
+	r->s = open_at("/data", simdisk_io(r->disk), 1024);
+}
+
+static void run_random(uint64_t seed)
+{
+	struct random_run r = { .disk = simdisk_new(), .m = model_new(), .rng = { seed } };
+	uint64_t folds = 0;
+
+	r.s = open_at("/data", simdisk_io(r.disk), 1024);
+	for (int i = 0; i < RANDOM_STEPS; i++) {
+		change(&r);
+		if (rng_chance(&r.rng, 4))
+			fold_and_compare(&r);
+		if (rng_chance(&r.rng, 1)) {
+			folds += r.folds;
+			r.folds = 0;
+			reopen(&r);
+		}
+	}
+	fold_and_compare(&r);
+	assert_true(folds + r.folds > 0);
+	reopen(&r);
+	assert_int_equal(store_close(r.s), 0);
+	model_free(r.m);
+	simdisk_free(r.disk);
+}
+
+/* FOLD_SEED=n: that one alone. */
+static void test_random(void **state)
+{
+	uint64_t only = env_or("FOLD_SEED", 0), runs = env_or("FOLD_RUNS", RANDOM_RUNS);
+
+	for (uint64_t seed = 1; seed <= runs; seed++) {
+		if (only != 0 && seed != only)
+			continue;
+		print_message("FOLD_SEED=%" PRIu64 "\n", seed);
+		run_random(rng_mix(seed, 17, 0));
+	}
+}
+
+#define TEST(fn)                                                           \
+	{                                                                  \
+#fn, fn, store_fixture_setup, store_fixture_teardown, NULL \
+	}
+
+int main(void)
+{
+	static const struct CMUnitTest plain[] = {
+		TEST(test_random),
+	};
+	struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(fold_cases)];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fold_cases); i++)
+		tests[count++] = (struct CMUnitTest){ fold_cases[i].name, test_case,
+						      store_fixture_setup, store_fixture_teardown,
+						      (void *)(uintptr_t)&fold_cases[i] };
+	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+		tests[count++] = plain[i];
+	return unit_run("fold", tests, count);
+}
