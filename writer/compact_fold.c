@@ -188,25 +188,19 @@ static int begin(struct fold *f, const struct compact_look *l, size_t count)
 	return fold_replay_init(&f->replay, keydir_defaults_of(f->s->keydir));
 }
 
-static struct compact_known *known_at(struct fold *f, uint64_t number)
-	REQUIRES(f->s->compactor.run_lock)
-{
-	return compact_known_of(&f->s->compactor, number);
-}
-
-static int replay_all(struct fold *f) REQUIRES(f->s->compactor.run_lock)
+static int replay_all(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
 	f->replay.pace = compact_pace;
 	f->replay.arg = &f->pace;
 	for (size_t i = 0; i < f->count; i++) {
-		int err = fold_replay_segment(&f->replay, f->s->log, &f->segments[i]);
+		int err = fold_replay_segment(&f->replay, s->log, &f->segments[i]);
 		struct compact_known *known;
 
 		if (err == 0)
 			continue;
-		known = known_at(f, f->segments[i].number);
+		known = compact_known_of(&s->compactor, f->segments[i].number);
 		if (known != NULL && (err == -EBADMSG || err == -EIO))
-			compact_set_unreadable(f->s, known);
+			compact_set_unreadable(s, known);
 		return err;
 	}
 	return 0;
@@ -220,7 +214,7 @@ static bool is_void(void *arg, uint64_t staging_id)
 }
 
 /* Makes a note of why it could not be written. */
-static void learn_failure(struct fold *f, int err) REQUIRES(f->s->compactor.run_lock)
+static void learn_failure(struct store *s, struct fold *f, int err) REQUIRES(s->compactor.run_lock)
 {
 	uint64_t bad = f->base.bad_position;
 	struct compact_known *known;
@@ -230,14 +224,14 @@ static void learn_failure(struct fold *f, int err) REQUIRES(f->s->compactor.run_
 
 		if (bad < seg->start || bad >= seg->start + seg->bytes)
 			continue;
-		known = known_at(f, seg->number);
+		known = compact_known_of(&s->compactor, seg->number);
 		if (known != NULL)
-			compact_set_unreadable(f->s, known);
+			compact_set_unreadable(s, known);
 	}
 	if (f->base.is_too_large || (err != -EFBIG && err != -ENAMETOOLONG))
 		return;
 	/* It may have been anything in them: none of them is tried again. */
-	known = known_at(f, f->segments[0].number);
+	known = compact_known_of(&s->compactor, f->segments[0].number);
 	if (known != NULL)
 		known->not_foldable = true;
 }
@@ -247,9 +241,8 @@ static uint64_t number_of(const struct fold *f)
 	return f->segments[f->count - 1].number;
 }
 
-static int write_base(struct fold *f) REQUIRES(f->s->compactor.run_lock)
+static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
-	struct store *s = f->s;
 	char temp[SEGMENT_TEMP_NAME_BYTES];
 	int err;
 
@@ -272,7 +265,7 @@ static int write_base(struct fold *f) REQUIRES(f->s->compactor.run_lock)
 	};
 	err = fold_base_write(&f->base);
 	if (err < 0)
-		learn_failure(f, err);
+		learn_failure(s, f, err);
 	return err;
 }
 
@@ -325,23 +318,24 @@ static int prepare_doubles(struct fold *f)
 	return err;
 }
 
-static void keep(struct fold *f, const struct live_range *r) REQUIRES(f->s->commit_lock)
+static void keep(struct store *s, const struct fold *f, const struct live_range *r)
+	REQUIRES(s->commit_lock)
 {
 	const struct content_piece piece = {
-		.offset = content_map_size(f->s->kept),
+		.offset = content_map_size(s->kept),
 		.bytes = r->bytes,
 		.place = { f->base.moved.to_start + r->to_record, r->to_key_bytes,
 			   r->to_value_bytes },
 		.value_offset = r->to_from,
 	};
 
-	content_map_lay(f->s->kept, &piece);
+	content_map_lay(s->kept, &piece);
 }
 
 /* A record that two files had, as can be where a key has hidden another, has become two.  A replay
  * reads each file from its own; here both are read from one of them.  The other must not be taken
  * for dead. */
-static void keep_doubles(struct fold *f) REQUIRES(f->s->commit_lock)
+static void keep_doubles(struct store *s, const struct fold *f) REQUIRES(s->commit_lock)
 {
 	const struct live *moved = &f->base.moved;
 	bool any;
@@ -349,7 +343,7 @@ static void keep_doubles(struct fold *f) REQUIRES(f->s->commit_lock)
 	for (size_t i = 0, count; i < moved->count; i += count) {
 		count = count_doubles(moved, i, &any);
 		for (size_t j = 0; any && j < count; j++)
-			keep(f, &moved->ranges[i + j]);
+			keep(s, f, &moved->ranges[i + j]);
 	}
 }
 
@@ -364,7 +358,7 @@ static void move_places(struct fold *f)
 	while (more)
 		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, true, move_piece, f);
 	store_each_kept(s, move_piece, f);
-	keep_doubles(f);
+	keep_doubles(s, f);
 	mutex_unlock(&s->commit_lock);
 	read_gate_wait(&s->gate);
 }
@@ -428,17 +422,17 @@ static void make_hint(struct fold *f)
 }
 
 /* The segments are no more: what was known of them is about nothing. */
-static void learn(struct fold *f) REQUIRES(f->s->compactor.run_lock)
+static void learn(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
-	struct compactor *c = &f->s->compactor;
+	struct compactor *c = &s->compactor;
 	struct compact_known *known;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < f->s->compactor.known_count; i++)
-		if (f->s->compactor.known[i].number > number_of(f))
-			f->s->compactor.known[kept++] = f->s->compactor.known[i];
-	f->s->compactor.known_count = kept;
-	known = known_at(f, number_of(f));
+	for (size_t i = 0; i < s->compactor.known_count; i++)
+		if (s->compactor.known[i].number > number_of(f))
+			s->compactor.known[kept++] = s->compactor.known[i];
+	s->compactor.known_count = kept;
+	known = compact_known_of(&s->compactor, number_of(f));
 	if (known != NULL) {
 		known->floor_bytes = f->base.other_bytes;
 		known->run = f->mode->run;
@@ -474,17 +468,17 @@ static int fold(struct store *s, const struct compact_look *l, size_t count,
 
 	s->compactor.paced_ns = monotonic_ns();
 	if (err == 0)
-		err = replay_all(&f);
+		err = replay_all(s, &f);
 	if (err == 0)
 		err = collect(&f);
 	if (err == 0 && !f.staged)
-		err = write_base(&f);
+		err = write_base(s, &f);
 	if (err == 0 && !f.staged && f.base.to_bytes < f.all_bytes)
 		err = replace(&f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
 		err = 0; /* it stays as it is */
 	if (*ret_folded) {
-		learn(&f);
+		learn(s, &f);
 		make_hint(&f);
 	}
 	finish(&f);

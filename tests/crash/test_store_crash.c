@@ -128,6 +128,10 @@ struct workload {
 	{                                                          \
 		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
 	}
+/* Makes names that a fold leaves nothing of. */
+#define LONG                                                                             \
+	"a name that is long so that a few of them are worth a fold of all that there is " \
+	"in the log"
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -239,6 +243,17 @@ static const struct workload by_hand[] = {
 	    PATCH("a", 60, 90),
 	    UNLINK("a"),
 	    COMPACT } },
+	{ "folding",
+	  { MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+	    MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+	    MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), PUT("a", 900), PIECES("b", 500),
+	    LINK("a", "d"), KEY_PUT("k/l/m", 40), MKDIR("e"), RENAME("a", "e/a"), SYMLINK("s", "b"),
+	    MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+	    MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+	    MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), ROTATE, PUT("e/a", 300), COMPACT,
+	    PATCH("b", 100, 60), UNLINK("d"), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+	    MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), SETXATTR("e/a"), RENAME("e", "n"),
+	    COMPACT, KEY_DELETE("k/l/m"), PUT("n/a", 20), COMPACT } },
 	{ "full disk",
 	  { PUT("a", 1500), PUT_AS("b", 1500, 0600), PUT("c", 1500), PUT_AS("d", 1500, 0600),
 	    PUT("e", 40), SYNC, PUT_AS("f", 1500, 0600), PUT("a", 3000), UNLINK("a"), MKDIR("g"),
