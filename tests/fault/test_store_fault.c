@@ -14,7 +14,7 @@
 
 #define DATADIR	   "/data"
 #define LOG_PATH   DATADIR "/active.data"
-#define OPS_MAX	   16
+#define OPS_MAX	   20
 #define STATES_MAX (2 * OPS_MAX)
 #define NEVER	   LOG_WRITER_NEVER
 
@@ -127,6 +127,10 @@ struct scenario {
 	{                                                          \
 		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
 	}
+/* Makes names that a fold leaves nothing of. */
+#define LONG                                                                             \
+	"a name that is long so that a few of them are worth a fold of all that there is " \
+	"in the log"
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -191,6 +195,11 @@ static const struct scenario scenarios[] = {
 	  .ops = { PUT("old", 700), PATCH("d/a", 200, 300), PUT("d/b", 800), RENAME("old", "n"),
 		   ROTATE, PUT("d/b", 5), PATCH("d/a", 100, 300), COMPACT, UNLINK("n"), COMPACT,
 		   SYNC } },
+	{ "fold", .existing = true, .compacts = true, .interval_ns = NEVER, .segment_bytes = 1024,
+	  .ops = { MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+		   MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
+		   PATCH("d/a", 200, 300), LINK("old", "n"), RENAME("d", "o"), ROTATE,
+		   PUT("n", 60), COMPACT, UNLINK("old"), SYNC } },
 	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
 	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };
