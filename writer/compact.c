@@ -12,8 +12,7 @@
 #include "writer/store_private.h"
 
 #define NSEC_PER_SEC	  UINT64_C(1000000000)
-#define LOOK_NODES	  4096 /* of the keydir, with the locks */
-#define BATCH_SHARE	  16   /* of what is live: that much is written anew in one round */
+#define BATCH_SHARE	  16 /* of what is live: that much is written anew in one round */
 #define VICTIMS_MAX	  16
 #define BATCH_BYTES_MIN	  ((uint64_t)64 * 1024 * 1024)
 #define SPACE_SPARE_BYTES ((uint64_t)256 * 1024) /* left to others */
@@ -21,157 +20,6 @@
 #define NAP_NS_MAX	  (NSEC_PER_SEC / 20)
 #define GENTLE_PERCENT	  180 /* the log, of what is live: up to here it takes its time, */
 #define URGENT_PERCENT	  200 /* and from here on all of it */
-
-/* --- how much of each segment is live --- */
-
-static int compare_views(const void *a, const void *b)
-{
-	const struct compact_view *x = a, *y = b;
-
-	return x->seg.start < y->seg.start ? -1 : x->seg.start > y->seg.start;
-}
-
-static struct compact_view *view_at(struct compact_look *l, uint64_t position)
-{
-	size_t low = 0, high = l->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (l->views[mid].seg.start <= position)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == 0 || position >= l->views[low - 1].seg.start + l->views[low - 1].seg.bytes)
-		return NULL;
-	return &l->views[low - 1];
-}
-
-/* The bytes of the log that a piece keeps.  Only the first of the pieces of one put counts what the
- * record has around them; those of an extent each may become one of their own. */
-static uint64_t kept_bytes(const struct content_piece *piece)
-{
-	uint64_t around = RECORD_HEADER_BYTES + piece->place.key_bytes;
-
-	if (piece->value_offset == 0)
-		return around + piece->bytes;
-	if (piece->place.key_bytes == META_EXTENT_KEY_BYTES)
-		return around + META_EXTENT_FIXED_BYTES + piece->bytes;
-	return piece->bytes;
-}
-
-static bool count_piece(void *arg, struct content_piece *piece)
-{
-	struct compact_look *l = arg;
-	struct compact_view *v = view_at(l, piece->place.record_offset);
-
-	if (v != NULL)
-		v->live_bytes += kept_bytes(piece);
-	else if (piece->place.record_offset < SEGMENTS_REPLACED_START)
-		l->active_live_bytes += kept_bytes(piece);
-	return false;
-}
-
-static bool mark_staged(void *arg, struct content_piece *piece)
-{
-	struct compact_view *v = view_at(arg, piece->place.record_offset);
-
-	if (v != NULL)
-		v->staged = true;
-	return false;
-}
-
-struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
-{
-	struct compact_known *known;
-
-	for (size_t i = 0; i < c->known_count; i++)
-		if (c->known[i].number == number)
-			return &c->known[i];
-	known = reallocarray(c->known, c->known_count + 1, sizeof(known[0]));
-	if (known == NULL)
-		return NULL;
-	c->known = known;
-	known[c->known_count] = (struct compact_known){ .number = number };
-	return &known[c->known_count++];
-}
-
-/* How much of a base was no live value when it was written; 0: it is none. */
-static uint64_t base_bytes(struct store *s, const struct segment *seg)
-{
-	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
-	ssize_t got = log_writer_read(s->log, bytes, sizeof(bytes), seg->start);
-	struct record_scan_result res;
-	struct meta_base base;
-
-	if (got < (ssize_t)sizeof(bytes) || !meta_is_key(bytes + RECORD_HEADER_BYTES, 1) ||
-	    bytes[RECORD_HEADER_BYTES + 1] != META_BASE ||
-	    record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) != RECORD_WHOLE ||
-	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) != META_OK)
-		return 0;
-	return base.other_bytes;
-}
-
-static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
-{
-	size_t room = 64;
-
-	l->views = calloc(room, sizeof(l->views[0]));
-	if (l->views == NULL)
-		return -ENOMEM;
-	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
-		struct compact_known *known =
-			compact_known_of(&s->compactor, l->views[l->count].seg.number);
-		struct compact_view *views = l->views;
-
-		if (known == NULL)
-			return -ENOMEM;
-		views[l->count].known = *known;
-		if (l->count == 0) /* no other can be a base */
-			views[l->count].base_bytes = base_bytes(s, &views[l->count].seg);
-		if (known->floor_bytes < views[l->count].base_bytes)
-			views[l->count].known.floor_bytes = views[l->count].base_bytes;
-		if (++l->count == room) {
-			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
-			if (views == NULL)
-				return -ENOMEM;
-			l->views = views;
-			room *= 2;
-		}
-		views[l->count] = (struct compact_view){ .live_bytes = 0 };
-	}
-	if (l->count > 0)
-		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
-	return 0;
-}
-
-/* Looks at all of the keydir.  Others may change it meanwhile: the figures are good for choosing.
- */
-static int look(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
-{
-	struct log_writer_stats log;
-	uint32_t cursor = 0;
-	bool more = true;
-	int err = list_segments(s, l);
-
-	if (err < 0)
-		return err;
-	while (more) {
-		mutex_lock(&s->commit_lock);
-		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, count_piece, l);
-		if (!more) {
-			store_each_staged(s, mark_staged, l);
-			store_each_kept(s, count_piece, l);
-		}
-		mutex_unlock(&s->commit_lock);
-		if (atomic_load(&s->compactor.stop))
-			return -ECANCELED;
-	}
-	log_writer_stats(s->log, &log);
-	l->active_bytes = log.active_bytes;
-	return 0;
-}
 
 /* --- choosing --- */
 
@@ -295,7 +143,8 @@ static int collect(struct store *s, struct compact_batch *b)
 
 	mutex_lock(&s->commit_lock);
 	while (more)
-		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, collect_piece, b);
+		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, false,
+					 collect_piece, b);
 	store_each_kept(s, collect_piece, b);
 	store_each_staged(s, notice_staged, b);
 	b->judged_end = log_writer_size(s->log);
@@ -401,7 +250,8 @@ static void move_places(struct store *s, struct compact_batch *b)
 
 	mutex_lock(&s->commit_lock);
 	while (more)
-		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, true, move_piece, b);
+		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, true, move_piece,
+					 b);
 	store_each_kept(s, move_piece, b);
 	mutex_unlock(&s->commit_lock);
 	read_gate_wait(&s->gate);
@@ -552,41 +402,80 @@ static void count_round(struct compactor *c, const struct compact_batch *b)
 	mutex_unlock(&c->lock);
 }
 
-int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
+static int seal_active(struct store *s)
 {
-	struct compact_look l = { 0 };
+	/* What can be synced before is not waited for with the log held. */
+	int err = log_writer_sync_to(s->log, log_writer_size(s->log));
+
+	return err < 0 ? err : log_writer_rotate(s->log);
+}
+
+/* Compacts segments in their places.  Stores whether there were any. */
+static int compact_in_place(struct store *s, struct compact_look *l, struct compact_mode *mode,
+			    bool *ret_more) REQUIRES(s->compactor.run_lock)
+{
 	struct compact_batch *b = calloc(1, sizeof(*b) + VICTIMS_MAX * sizeof(b->victims[0]));
 	struct compact_pace pace = { .s = s, .mode = mode };
 	struct keydir_stats keydir;
 	uint64_t batch_bytes;
 	size_t count;
-	int err = b == NULL ? -ENOMEM : look(s, &l);
+	int err = 0;
 
-	*ret_more = false;
-	mode->lacking_bytes = 0;
+	if (b == NULL)
+		return -ENOMEM;
 	keydir_stats(s->keydir, &keydir);
 	batch_bytes = keydir.live_bytes / BATCH_SHARE;
 	if (batch_bytes < BATCH_BYTES_MIN)
 		batch_bytes = BATCH_BYTES_MIN;
+	count = choose(s, l, mode, batch_bytes, &mode->lacking_bytes);
+	for (size_t i = 0; i < count; i++)
+		pace.all_bytes += l->views[i].seg.bytes;
+	if (count > 0)
+		err = compact_batch(s, l, count, &pace, b);
+	count_round(&s->compactor, b);
+	*ret_more = count > 0;
+	free(b);
+	return err;
+}
+
+/* By itself a fold that is worth it goes first: where much is written there is always another
+ * segment to be compacted in its place.  Its dead values go with it, too.  If it fails, or there is
+ * no room for it, the others go on. */
+static int fold_or_compact(struct store *s, struct compact_look *l, struct compact_mode *mode,
+			   bool *ret_more) REQUIRES(s->compactor.run_lock)
+{
+	uint64_t lacking = 0;
+	int fold_err = 0, err;
+
+	if (mode->run == 0) {
+		fold_err = compact_fold(s, l, mode, ret_more);
+		lacking = mode->lacking_bytes;
+		mode->lacking_bytes = 0;
+	}
+	if (*ret_more || fold_err == -ECANCELED)
+		return fold_err;
+	err = compact_in_place(s, l, mode, ret_more);
+	if (err == 0 && !*ret_more && mode->run != 0)
+		fold_err = compact_fold(s, l, mode, ret_more);
+	if (!*ret_more && mode->lacking_bytes == 0)
+		mode->lacking_bytes = lacking;
+	return err < 0 ? err : fold_err;
+}
+
+int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
+{
+	struct compact_look l = { 0 };
+	int err = compact_look(s, &l);
+
+	*ret_more = false;
+	mode->lacking_bytes = 0;
 	if (err == 0 && wants_active(s, &l, mode)) {
-		/* What can be synced before is not waited for with the log held. */
-		err = log_writer_sync_to(s->log, log_writer_size(s->log));
-		if (err == 0)
-			err = log_writer_rotate(s->log);
+		err = seal_active(s);
 		mode->seals_active = mode->run == 0; /* by hand once */
 		*ret_more = err == 0;
 	} else if (err == 0) {
-		count = choose(s, &l, mode, batch_bytes, &mode->lacking_bytes);
-		for (size_t i = 0; i < count; i++)
-			pace.all_bytes += l.views[i].seg.bytes;
-		if (count > 0)
-			err = compact_batch(s, &l, count, &pace, b);
-		count_round(&s->compactor, b);
-		*ret_more = count > 0;
-		if (count == 0)
-			err = compact_fold(s, &l, mode, ret_more);
+		err = fold_or_compact(s, &l, mode, ret_more);
 	}
 	free(l.views);
-	free(b);
 	return err;
 }

@@ -15,7 +15,6 @@
 #include "writer/fold_base.h"
 #include "writer/fold_replay.h"
 
-#define LOOK_NODES	  4096
 #define SPACE_EXTRA_SHARE 64 /* of the segments: what the base may need beside what is known */
 #define HAND_BYTES_MIN	  ((uint64_t)4096) /* by hand: so much has to go, */
 #define HAND_SHARE	  4		   /* and a quarter of what names and attributes need */
@@ -150,7 +149,8 @@ static int collect(struct fold *f)
 
 	mutex_lock(&s->commit_lock);
 	while (more)
-		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, false, collect_piece, f);
+		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, false,
+					 collect_piece, f);
 	store_each_kept(s, collect_piece, f);
 	store_each_staged(s, notice_staged, f);
 	f->judged_end = log_writer_size(s->log);
@@ -356,7 +356,8 @@ static void move_places(struct fold *f)
 
 	mutex_lock(&s->commit_lock);
 	while (more)
-		more = keydir_each_place(s->keydir, &cursor, LOOK_NODES, true, move_piece, f);
+		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, true, move_piece,
+					 f);
 	store_each_kept(s, move_piece, f);
 	keep_doubles(s, f);
 	mutex_unlock(&s->commit_lock);
@@ -508,7 +509,7 @@ int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *m
 	}
 	err = fold(s, l, count, mode, ret_folded);
 	s->compactor.fold_from = 0;
-	if (err == 0 && !*ret_folded) /* nothing is gained; it is when there is a quarter more */
+	if (!*ret_folded) /* it may be otherwise when there is a quarter more */
 		s->compactor.fold_from = less(sums.floor_bytes, l->views[0].base_bytes) /
 					 HAND_SHARE * (HAND_SHARE + 1);
 	return err;

@@ -61,6 +61,12 @@ struct compact_pace {
 /* Called for each piece of work: gives way to others, tells of progress.  -ECANCELED. */
 int compact_pace(void *arg, uint64_t bytes);
 
+#define COMPACT_LOOK_NODES 4096 /* of the keydir, with the locks */
+
+/* Looks at all of the keydir.  Others may change it meanwhile: the figures are good for choosing.
+ */
+int compact_look(struct store *s, struct compact_look *l)
+	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
 /* What is known of a segment.  NULL: no memory. */
 struct compact_known *compact_known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock);
 /* Says whether it is too young to be touched. */
@@ -71,8 +77,7 @@ uint64_t compact_space(struct store *s);
 void compact_set_unreadable(struct store *s, struct compact_known *known)
 	REQUIRES(s->compactor.run_lock);
 
-/* Folds the oldest segments into one, if that is worth it.  After 'l' was looked at, and the
- * ordinary rounds have found nothing to do. */
+/* Folds the oldest segments into one, if that is worth it.  After 'l' was looked at. */
 int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *mode,
 		 bool *ret_folded) REQUIRES(s->compactor.run_lock) WARN_UNUSED;
 

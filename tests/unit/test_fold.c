@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,7 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
+#include "writer/history.h"
 #include "writer/segments.h"
 
 #define V30  "123456789012345678901234567890"
@@ -610,6 +613,403 @@ static void test_random(void **state)
 	}
 }
 
+/* --- what bounds the log --- */
+
+#define CHURN_BYTES_MAX	   65536 /* of the whole log */
+#define CHURN_SEGMENTS_MAX 8
+
+static uint64_t count_files(const struct store_fixture *f, uint64_t up_to)
+{
+	uint64_t count = 0;
+
+	for (uint64_t i = 1; i <= up_to; i++)
+		count += unit_exists(path_of(f, i, ".data"));
+	return count;
+}
+
+static void churn(struct store *s, unsigned int i)
+{
+	struct store_staging *staging = NULL;
+	const struct store_range range = { .bytes = 300, .data = V300 };
+
+	ops_mkdir_ok(s, "churn");
+	ops_write_ok(s, "churn/file", V30);
+	ops_mkdir_ok(s, "churn/e");
+	assert_int_equal(ops_rename(s, "churn/file", "churn/e/file", 0), 0);
+	ops_write_ok(s, "churn/e/other", i % 2 ? V100 : V300);
+	assert_int_equal(ops_rename(s, "churn", "churned", 0), 0);
+	assert_int_equal(store_stage(s, &staging, &range, 1), 0);
+	store_staging_free(staging); /* nobody ever publishes it */
+	assert_int_equal(ops_unlink(s, "churned/e/file"), 0);
+	assert_int_equal(ops_unlink(s, "churned/e/other"), 0);
+	assert_int_equal(ops_rmdir(s, "churned/e"), 0);
+	assert_int_equal(ops_rmdir(s, "churned"), 0);
+}
+
+/* The same small tree comes and goes: the log does not grow for that. */
+static void test_churn(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_stats stats;
+
+	f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
+	ops_write_ok(f->s, "stays", V100);
+	for (unsigned int i = 0; i < 3000; i++) {
+		churn(f->s, i);
+		if (i % 50 != 49)
+			continue;
+		assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+		stats = stats_of(f->s);
+		assert_in_range(stats.log.active_bytes + stats.log.sealed_bytes, 0,
+				CHURN_BYTES_MAX);
+		assert_in_range(count_files(f, stats.log.segments), 0, CHURN_SEGMENTS_MAX);
+		if (i % 500 == 499) {
+			fixture_close_store(f);
+			f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
+		}
+	}
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	stats = stats_of(f->s);
+	assert_in_range(stats.log.sealed_bytes, 0, 4096);
+	assert_int_equal(ops_read(f->s, "stays", V100), 0);
+}
+
+/* By itself, while others go on. */
+static void test_by_itself(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
+	struct store_stats stats;
+	struct diag diag;
+
+	config.no_background = false;
+	config.segment_size_bytes = 65536;
+	config.compact_at_percent = 50;
+	assert_int_equal(store_open(&config, &f->s, &diag), 0);
+	ops_write_ok(f->s, "stays", V100);
+	do {
+		for (unsigned int i = 0; i < 200; i++)
+			churn(f->s, i);
+		stats = stats_of(f->s);
+	} while (stats.compaction.folds < 4);
+	assert_int_equal(stats.compaction.unreadable_segments, 0);
+	assert_int_equal(ops_read(f->s, "stays", V100), 0);
+	assert_false(unit_exists(path_of(f, 1, ".data")));
+	fixture_close_store(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 65536);
+	assert_int_equal(ops_read(f->s, "stays", V100), 0);
+}
+
+/* --- what is left alone --- */
+
+/* Segments that a fold is worth it for, with something live in them. */
+static void prepare(struct store_fixture *f)
+{
+	plant_segments(f, "p:a=" V300 " p:d/b=" V100 " | p:c=" V30 " m:c>d/c", "p:d/e=1");
+}
+
+static void check_prepared(struct store_fixture *f)
+{
+	assert_int_equal(ops_read(f->s, "a", V300), 0);
+	assert_int_equal(ops_read(f->s, "d/b", V100), 0);
+	assert_int_equal(ops_read(f->s, "d/c", V30), 0);
+	assert_int_equal(ops_read(f->s, "d/e", "1"), 0);
+}
+
+static void test_retained(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
+	struct diag diag;
+
+	prepare(f);
+	config.retain_ns = LOG_WRITER_NEVER;
+	assert_int_equal(store_open(&config, &f->s, &diag), 0);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 0);
+	assert_true(unit_exists(path_of(f, 1, ".data")));
+	check_prepared(f);
+}
+
+static void test_no_space(void **state)
+{
+	struct store_fixture *f = *state;
+
+	prepare(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	fixture_close_store(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	for (unsigned int i = 0; i < 60; i++)
+		churn(f->s, i);
+	assert_int_equal(store_rotate(f->s), 0);
+	probe_set_free_bytes(f->probe, 256 * 1024 + 700);
+	assert_int_equal(store_compact(f->s, NULL, NULL), -ENOSPC);
+	assert_int_equal(stats_of(f->s).compaction.state, STORE_COMPACTION_NO_SPACE);
+	assert_true(stats_of(f->s).compaction.needed_bytes > 700);
+	assert_int_equal(stats_of(f->s).compaction.folds, 0);
+	probe_set_free_bytes(f->probe, UINT64_MAX);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	check_prepared(f);
+}
+
+/* A record that is to be copied is damaged: nothing is changed. */
+static void test_damaged(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file file;
+	bool there;
+
+	prepare(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0); /* makes hints */
+	fixture_close_store(f);
+	file = unit_read_file(path_of(f, 2, ".data"));
+	there = file.bytes > 40;
+	assert_true(there);
+	file.data[25] ^= 1;
+	unit_write_file(path_of(f, 2, ".data"), file.data, file.bytes);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_int_equal(store_compact(f->s, NULL, NULL), -EBADMSG);
+	assert_int_equal(stats_of(f->s).compaction.unreadable_segments, 1);
+	assert_true(unit_exists(path_of(f, 1, ".data")));
+	assert_true(unit_exists(path_of(f, 2, ".data")));
+	assert_false(unit_exists(path_of(f, 2, ".data.new")));
+	assert_int_equal(ops_read(f->s, "a", V300), 0);
+	free(file.data);
+}
+
+static int stop_late(void *arg, uint64_t done_bytes, uint64_t all_bytes)
+{
+	unsigned int *calls = arg;
+
+	assert_true(done_bytes > 0 && done_bytes <= all_bytes);
+	return ++*calls == 2;
+}
+
+static void test_cancelled(void **state)
+{
+	struct store_fixture *f = *state;
+	unsigned int calls = 0;
+
+	prepare(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_int_equal(store_compact(f->s, stop_late, &calls), -ECANCELED);
+	assert_int_equal(stats_of(f->s).compaction.folds, 0);
+	assert_false(unit_exists(path_of(f, 2, ".data.new")));
+	check_prepared(f);
+}
+
+/* --- what a fold that was cut off leaves --- */
+
+static void test_leftovers(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file first, hint;
+	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
+	struct diag diag;
+
+	prepare(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	fixture_close_store(f);
+	first = unit_read_file(path_of(f, 1, ".data"));
+	hint = unit_read_file(path_of(f, 1, ".hint"));
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_false(unit_exists(path_of(f, 1, ".data")));
+	assert_false(unit_exists(path_of(f, 1, ".hint")));
+	fixture_close_store(f);
+	unit_write_file(path_of(f, 1, ".data"), first.data, first.bytes);
+	unit_write_file(path_of(f, 1, ".hint"), hint.data, hint.bytes);
+	config.read_only = true;
+	assert_int_equal(store_open(&config, &f->s, &diag), 0);
+	check_prepared(f);
+	fixture_close_store(f);
+	assert_true(unit_exists(path_of(f, 1, ".data")));
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	check_prepared(f);
+	assert_false(unit_exists(path_of(f, 1, ".data")));
+	assert_false(unit_exists(path_of(f, 1, ".hint")));
+	free(first.data);
+	free(hint.data);
+}
+
+/* --- readers of earlier states --- */
+
+static void test_until(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
+	uint64_t as_of_ns;
+	struct diag diag;
+
+	f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
+	ops_write_ok(f->s, "a", V30);
+	for (unsigned int i = 0; i < 40; i++)
+		churn(f->s, i);
+	assert_int_equal(store_rotate(f->s), 0);
+	as_of_ns = stats_of(f->s).log.last_timestamp_ns;
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	ops_write_ok(f->s, "a", "later");
+	fixture_close_store(f);
+	config.read_only = true;
+	config.until_ns = as_of_ns - 1;
+	assert_int_equal(store_open(&config, &f->s, &diag), -ERANGE);
+	assert_non_null(strstr(diag.text, "compaction has folded everything up to "));
+	f->s = NULL;
+	config.until_ns = as_of_ns;
+	assert_int_equal(store_open(&config, &f->s, &diag), 0);
+	assert_int_equal(ops_read(f->s, "a", V30), 0);
+}
+
+struct versions {
+	uint64_t times[8];
+	uint64_t sizes[8];
+	size_t count;
+};
+
+static int add_version(void *arg, const struct history_entry *e)
+{
+	struct versions *v = arg;
+
+	if (e->name != NULL)
+		return 0;
+	assert_true(v->count < ARRAY_SIZE(v->times));
+	v->times[v->count] = e->version.timestamp_ns;
+	v->sizes[v->count++] = e->version.size_bytes;
+	return 0;
+}
+
+static struct versions versions_of(struct store_fixture *f, const char *path)
+{
+	const struct history_config config = { .dir_path = f->data_dir };
+	struct versions v = { .count = 0 };
+	struct history *h;
+
+	assert_int_equal(history_open(&config, &h, NULL), 0);
+	assert_int_equal(history_list(h, path, strlen(path), add_version, &v),
+			 history_has(h, path, strlen(path)) ? 0 : -ENOENT);
+	history_close(h);
+	return v;
+}
+
+static void set_old_time(struct store *s, const char *path)
+{
+	const struct store_set set = { .which = STORE_SET_MTIME, .mtime = { .tv_sec = 86400 } };
+
+	assert_int_equal(ops_setattr(s, path, &set), 0);
+}
+
+/* What is live is found with the times of its commits, below directories that are younger; what was
+ * deleted before is gone; what comes later goes on. */
+static void test_history(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_staging *staging = NULL;
+	const struct store_range range = { .bytes = 300, .data = V300 };
+	static const char *const paths[] = { "d/file", "d/pieces", "d/empty", "d/link" };
+	struct versions before[ARRAY_SIZE(paths)], after;
+	struct node *n;
+	uint64_t end;
+
+	f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
+	ops_write_ok(f->s, "gone", V30);
+	ops_mkdir_ok(f->s, "o");
+	ops_write_ok(f->s, "o/file", V30);
+	assert_int_equal(ops_create(f->s, "o/pieces", 0600, &n), 0);
+	assert_int_equal(store_stage(f->s, &staging, &range, 1), 0);
+	assert_int_equal(store_publish(f->s, n, &staging, false, 400, (struct timespec){ 0 }, false,
+				       NULL, &end),
+			 0);
+	store_unpin(f->s, n, 1);
+	ops_write_ok(f->s, "o/empty", "");
+	assert_int_equal(ops_create(f->s, "o/link", 0600, &n), 0);
+	assert_int_equal(ops_commit(f->s, n, V100, NULL), 0);
+	store_unpin(f->s, n, 1);
+	set_old_time(f->s, "o/file");
+	set_old_time(f->s, "o/pieces");
+	set_old_time(f->s, "o/empty");
+	assert_int_equal(ops_unlink(f->s, "gone"), 0);
+	for (unsigned int i = 0; i < 40; i++)
+		churn(f->s, i);
+	assert_int_equal(ops_rename(f->s, "o", "d", 0), 0);
+	assert_int_equal(store_rotate(f->s), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		before[i] = versions_of(f, paths[i]);
+		assert_int_equal(before[i].count, 1);
+	}
+	assert_int_equal(versions_of(f, "gone").count, 1);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		after = versions_of(f, paths[i]);
+		assert_memory_equal(&after, &before[i], sizeof(after));
+	}
+	assert_int_equal(versions_of(f, "gone").count, 0);
+	ops_write_ok(f->s, "d/file", "again");
+	after = versions_of(f, "d/file");
+	assert_int_equal(after.count, 2);
+	assert_int_equal(after.times[0], before[0].times[0]);
+}
+
+/* --- others meanwhile --- */
+
+struct meanwhile {
+	struct store *s;
+	atomic_bool stop;
+	atomic_uint rounds, wrong;
+};
+
+static void *read_all(void *arg)
+{
+	struct meanwhile *m = arg;
+	struct node *n;
+	char got[400];
+
+	while (!atomic_load(&m->stop)) {
+		for (unsigned int i = 0; i < 20; i++) {
+			char name[16];
+
+			(void)snprintf(name, sizeof(name), "f%u", i);
+			if (ops_find(m->s, name, &n) < 0)
+				continue;
+			if (store_read(m->s, n, got, sizeof(got), 0) != 300 ||
+			    memcmp(got, V300, 300) != 0 || store_verify(m->s, n) < 0)
+				atomic_fetch_add(&m->wrong, 1);
+			store_unpin(m->s, n, 1);
+		}
+		atomic_fetch_add(&m->rounds, 1);
+	}
+	return NULL;
+}
+
+static void test_readers(void **state)
+{
+	struct store_fixture *f = *state;
+	struct meanwhile m = { 0 };
+	pthread_t thread;
+
+	f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
+	m.s = f->s;
+	for (unsigned int i = 0; i < 20; i++)
+		ops_write_ok(f->s, unit_path("f%u", i), V300);
+	assert_int_equal(pthread_create(&thread, NULL, read_all, &m), 0);
+	for (unsigned int round = 0; round < 15 || atomic_load(&m.rounds) < 4; round++) {
+		for (unsigned int i = 0; i < 40; i++)
+			churn(f->s, i);
+		assert_int_equal(ops_rename(f->s, unit_path("f%u", round % 20),
+					    unit_path("f%u", (round + 7) % 20), 0),
+				 0);
+		ops_write_ok(f->s, unit_path("f%u", round % 20), V300);
+		assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	}
+	atomic_store(&m.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(atomic_load(&m.wrong), 0);
+	assert_in_range(stats_of(f->s).compaction.folds, 10, 1000000);
+}
+
 #define TEST(fn)                                                           \
 	{                                                                  \
 #fn, fn, store_fixture_setup, store_fixture_teardown, NULL \
@@ -618,7 +1018,9 @@ static void test_random(void **state)
 int main(void)
 {
 	static const struct CMUnitTest plain[] = {
-		TEST(test_random),
+		TEST(test_random),   TEST(test_churn),	 TEST(test_by_itself), TEST(test_retained),
+		TEST(test_no_space), TEST(test_damaged), TEST(test_cancelled), TEST(test_leftovers),
+		TEST(test_until),    TEST(test_history), TEST(test_readers),
 	};
 	struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(fold_cases)];
 	size_t count = 0;

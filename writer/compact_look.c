@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* How much of each segment is live. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "codec/meta.h"
+#include "codec/record.h"
+#include "writer/compact_private.h"
+
+static int compare_views(const void *a, const void *b)
+{
+	const struct compact_view *x = a, *y = b;
+
+	return x->seg.start < y->seg.start ? -1 : x->seg.start > y->seg.start;
+}
+
+static struct compact_view *view_at(struct compact_look *l, uint64_t position)
+{
+	size_t low = 0, high = l->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (l->views[mid].seg.start <= position)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == 0 || position >= l->views[low - 1].seg.start + l->views[low - 1].seg.bytes)
+		return NULL;
+	return &l->views[low - 1];
+}
+
+/* The bytes of the log that a piece keeps.  Only the first of the pieces of one put counts what the
+ * record has around them; those of an extent each may become one of their own. */
+static uint64_t kept_bytes(const struct content_piece *piece)
+{
+	uint64_t around = RECORD_HEADER_BYTES + piece->place.key_bytes;
+
+	if (piece->value_offset == 0)
+		return around + piece->bytes;
+	if (piece->place.key_bytes == META_EXTENT_KEY_BYTES)
+		return around + META_EXTENT_FIXED_BYTES + piece->bytes;
+	return piece->bytes;
+}
+
+static bool count_piece(void *arg, struct content_piece *piece)
+{
+	struct compact_look *l = arg;
+	struct compact_view *v = view_at(l, piece->place.record_offset);
+
+	if (v != NULL)
+		v->live_bytes += kept_bytes(piece);
+	else if (piece->place.record_offset < SEGMENTS_REPLACED_START)
+		l->active_live_bytes += kept_bytes(piece);
+	return false;
+}
+
+static bool mark_staged(void *arg, struct content_piece *piece)
+{
+	struct compact_view *v = view_at(arg, piece->place.record_offset);
+
+	if (v != NULL)
+		v->staged = true;
+	return false;
+}
+
+struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
+{
+	struct compact_known *known;
+
+	for (size_t i = 0; i < c->known_count; i++)
+		if (c->known[i].number == number)
+			return &c->known[i];
+	known = reallocarray(c->known, c->known_count + 1, sizeof(known[0]));
+	if (known == NULL)
+		return NULL;
+	c->known = known;
+	known[c->known_count] = (struct compact_known){ .number = number };
+	return &known[c->known_count++];
+}
+
+/* How much of a base was no live value when it was written; 0: it is none. */
+static uint64_t base_bytes(struct store *s, const struct segment *seg)
+{
+	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
+	ssize_t got = log_writer_read(s->log, bytes, sizeof(bytes), seg->start);
+	struct record_scan_result res;
+	struct meta_base base;
+
+	if (got < (ssize_t)sizeof(bytes) || !meta_is_key(bytes + RECORD_HEADER_BYTES, 1) ||
+	    bytes[RECORD_HEADER_BYTES + 1] != META_BASE ||
+	    record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) != RECORD_WHOLE ||
+	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) != META_OK)
+		return 0;
+	return base.other_bytes;
+}
+
+static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
+{
+	size_t room = 64;
+
+	l->views = calloc(room, sizeof(l->views[0]));
+	if (l->views == NULL)
+		return -ENOMEM;
+	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
+		struct compact_known *known =
+			compact_known_of(&s->compactor, l->views[l->count].seg.number);
+		struct compact_view *views = l->views;
+
+		if (known == NULL)
+			return -ENOMEM;
+		views[l->count].known = *known;
+		if (l->count == 0) /* no other can be a base */
+			views[l->count].base_bytes = base_bytes(s, &views[l->count].seg);
+		if (known->floor_bytes < views[l->count].base_bytes)
+			views[l->count].known.floor_bytes = views[l->count].base_bytes;
+		if (++l->count == room) {
+			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
+			if (views == NULL)
+				return -ENOMEM;
+			l->views = views;
+			room *= 2;
+		}
+		views[l->count] = (struct compact_view){ .live_bytes = 0 };
+	}
+	if (l->count > 0)
+		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
+	return 0;
+}
+
+int compact_look(struct store *s, struct compact_look *l)
+{
+	struct log_writer_stats log;
+	uint32_t cursor = 0;
+	bool more = true;
+	int err = list_segments(s, l);
+
+	if (err < 0)
+		return err;
+	while (more) {
+		mutex_lock(&s->commit_lock);
+		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, false, count_piece,
+					 l);
+		if (!more) {
+			store_each_staged(s, mark_staged, l);
+			store_each_kept(s, count_piece, l);
+		}
+		mutex_unlock(&s->commit_lock);
+		if (atomic_load(&s->compactor.stop))
+			return -ECANCELED;
+	}
+	log_writer_stats(s->log, &log);
+	l->active_bytes = log.active_bytes;
+	return 0;
+}
