@@ -1317,6 +1317,15 @@ void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes)
 	unnamed_free(u);
 }
 
+struct content_map *keydir_unnamed_take_content(struct keydir *k, struct unnamed *u)
+{
+	struct content_map *content = u->content;
+
+	k->stats.live_bytes -= content_map_live_bytes(content);
+	u->content = NULL;
+	return content;
+}
+
 struct each {
 	void (*fn)(void *arg, const struct unnamed *u);
 	void *arg;

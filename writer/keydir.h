@@ -343,6 +343,8 @@ int keydir_unnamed_put(struct keydir *k, const void *key, size_t key_bytes,
 		       const struct value_place *place, struct content_map *content,
 		       uint64_t timestamp_ns) WARN_UNUSED;
 void keydir_unnamed_remove(struct keydir *k, const void *key, size_t key_bytes);
+/* Takes the content away from it, for the caller to own. */
+struct content_map *keydir_unnamed_take_content(struct keydir *k, struct unnamed *u);
 /* Calls 'fn' for each of them, in no order. */
 void keydir_unnamed_each(struct keydir *k, void (*fn)(void *arg, const struct unnamed *u),
 			 void *arg);

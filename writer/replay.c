@@ -224,11 +224,8 @@ static int apply_put(struct replay *r)
 /* The content of an unnameable key becomes that of 'n'. */
 static void give_content(struct replay *r, struct unnamed *u, struct node *n)
 {
-	struct content_map *content = u->content;
-
 	keydir_write_lock(r->k);
-	u->content = NULL;
-	keydir_set_content(r->k, n, content, clamp(u->timestamp_ns));
+	keydir_set_content(r->k, n, keydir_unnamed_take_content(r->k, u), clamp(u->timestamp_ns));
 	keydir_write_unlock(r->k);
 }
 
