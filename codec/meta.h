@@ -21,8 +21,7 @@
 #define META_FLAG_KEEP	      0x04 /* publish only: laid over the content that is there */
 #define META_FLAG_DROPPED     0x08 /* publish, hole: content was here and compaction dropped it */
 #define META_FLAG_IMPLICIT    0x10 /* attr of a directory: it still exists only through its keys */
-#define META_FLAG_UNNAMED     0x10 /* publish: to a key that no path can name, whatever it looks like \
-				    */
+#define META_FLAG_UNNAMED     0x10 /* publish: to a key that no path can name */
 
 enum meta_kind {
 	META_ATTR = 'a',

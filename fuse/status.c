@@ -84,6 +84,7 @@ static void print_compaction(FILE *f, const struct store_stats *stats)
 	}
 	fprintf(f, "compacted_segments: %" PRIu64 "\n", c->segments);
 	fprintf(f, "compacted_bytes: %" PRIu64 "\n", c->gained_bytes);
+	fprintf(f, "folds: %" PRIu64 "\n", c->folds);
 	fprintf(f, "unreadable_segments: %" PRIu64 "\n", c->unreadable_segments);
 }
 

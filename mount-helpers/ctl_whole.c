@@ -87,6 +87,8 @@ enum ctl_exit ctl_compact(const char *datadir, char *const args[], int arg_count
 	store_stats(s, &stats);
 	printf("%" PRIu64 " segments written anew, %" PRIu64 " bytes gained\n",
 	       stats.compaction.segments, stats.compaction.gained_bytes);
+	if (stats.compaction.folds > 0)
+		printf("the oldest segments were folded into one\n");
 	if (stats.compaction.unreadable_segments > 0)
 		ctl_say("%" PRIu64 " segments are damaged and were left as they are: see "
 			"fsck.freyjafs",

@@ -128,7 +128,7 @@ struct scenario {
 		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
 	}
 /* Makes names that a fold leaves nothing of. */
-#define LONG                                                                             \
+#define LONG                                                                               \
 	"a name that is long so that a few of them are worth a fold of all that there is " \
 	"in the log"
 #define SYNC                      \
@@ -196,10 +196,26 @@ static const struct scenario scenarios[] = {
 		   ROTATE, PUT("d/b", 5), PATCH("d/a", 100, 300), COMPACT, UNLINK("n"), COMPACT,
 		   SYNC } },
 	{ "fold", .existing = true, .compacts = true, .interval_ns = NEVER, .segment_bytes = 1024,
-	  .ops = { MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
-		   MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG), MKDIR(LONG), RMDIR(LONG),
-		   PATCH("d/a", 200, 300), LINK("old", "n"), RENAME("d", "o"), ROTATE,
-		   PUT("n", 60), COMPACT, UNLINK("old"), SYNC } },
+	  .ops = { MKDIR(LONG),
+		   RMDIR(LONG),
+		   MKDIR(LONG),
+		   RMDIR(LONG),
+		   MKDIR(LONG),
+		   RMDIR(LONG),
+		   MKDIR(LONG),
+		   RMDIR(LONG),
+		   MKDIR(LONG),
+		   RMDIR(LONG),
+		   MKDIR(LONG),
+		   RMDIR(LONG),
+		   PATCH("d/a", 200, 300),
+		   LINK("old", "n"),
+		   RENAME("d", "o"),
+		   ROTATE,
+		   PUT("n", 60),
+		   COMPACT,
+		   UNLINK("old"),
+		   SYNC } },
 	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
 	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };

@@ -88,6 +88,18 @@ static void check_publish(const void *value, size_t bytes)
 	FUZZ_CHECK(memcmp(again, value, bytes) == 0);
 }
 
+static void check_base(const void *value, size_t bytes)
+{
+	uint8_t again[META_BASE_BYTES];
+	struct meta_base base;
+
+	if (meta_base_decode(value, bytes, &base) != META_OK)
+		return;
+	FUZZ_CHECK(bytes == sizeof(again));
+	meta_base_encode(&base, again);
+	FUZZ_CHECK(memcmp(again, value, bytes) == 0);
+}
+
 static void check_meta(const struct record *rec)
 {
 	enum meta_kind kind;
@@ -108,6 +120,8 @@ static void check_meta(const struct record *rec)
 		check_extent(rec->value, rec->value_bytes);
 	else if (kind == META_PUBLISH)
 		check_publish(rec->value, rec->value_bytes);
+	else if (kind == META_BASE)
+		check_base(rec->value, rec->value_bytes);
 	else
 		check_move(kind, rec->value, rec->value_bytes);
 }
@@ -157,6 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_attr(data, size);
 	check_extent(data, size);
 	check_publish(data, size);
+	check_base(data, size);
 	check_move(META_MOVE, data, size);
 	check_move(META_LINK, data, size);
 	check_path((const char *)data, size);

@@ -62,7 +62,7 @@ static size_t make_attr(struct source *s, uint8_t *value)
 {
 	uint8_t what = take(s), type = take(s);
 	struct meta_attr attr = {
-		.flags = what & 1 ? META_FLAG_MORE : 0,
+		.flags = (what & 1 ? META_FLAG_MORE : 0) | (what & 128 ? META_FLAG_IMPLICIT : 0),
 		.type = (enum meta_type)(1 + type % META_TYPE_BLOCK_DEVICE),
 		.content = (what & 6) == 4 ? META_CONTENT_EMPTY : META_CONTENT_KEPT,
 		.fields = (what >> 3) & META_FIELDS_KNOWN,
@@ -76,6 +76,8 @@ static size_t make_attr(struct source *s, uint8_t *value)
 		.target_bytes = 6,
 	};
 
+	if (attr.type != META_TYPE_DIRECTORY && (type & 64))
+		attr.flags &= META_FLAG_MORE;
 	if (type & 128) /* else most would be refused for the fields of another type */
 		return meta_attr_encode(&attr, value);
 	attr.fields &= ~(META_FIELD_RDEV | META_FIELD_TARGET);
@@ -92,7 +94,8 @@ static size_t make_content(struct source *s, struct record *rec, uint8_t *key, u
 {
 	uint8_t what = take(s);
 	struct meta_extent extent = { .flags = what & META_FLAG_HOLE, .offset = take(s) % 32 };
-	struct meta_publish publish = { .flags = what & (META_FLAG_MORE | META_FLAG_KEEP),
+	struct meta_publish publish = { .flags = what & (META_FLAG_MORE | META_FLAG_KEEP |
+							 (what & 64 ? META_FLAG_UNNAMED : 0)),
 					.staging_id = (what >> 3) % 4 };
 	size_t bytes;
 
@@ -113,6 +116,17 @@ static size_t make_content(struct source *s, struct record *rec, uint8_t *key, u
 	return bytes + extent.bytes;
 }
 
+/* Now and then what begins a log, wherever it is. */
+static size_t make_base(struct source *s, struct record *rec, uint8_t *key, uint8_t *value)
+{
+	const struct meta_base base = { .as_of_ns = take(s), .other_bytes = 40 };
+
+	meta_key_prefix(META_BASE, key);
+	rec->key_bytes = META_KEY_PREFIX_BYTES;
+	meta_base_encode(&base, value);
+	return META_BASE_BYTES;
+}
+
 /* Makes one record out of a few bytes of the source. */
 static void make_record(struct source *s, struct bytes *log)
 {
@@ -120,15 +134,17 @@ static void make_record(struct source *s, struct bytes *log)
 	struct record rec = { .key = key, .value = value };
 	static const enum meta_kind kinds[] = { META_ATTR, META_MOVE, META_MOVE, META_LINK };
 	struct meta_move move = { 0 };
-	uint8_t kind = take(s) % 11;
+	uint8_t kind = take(s) % 12;
 
-	if (kind >= 5) {
+	if (kind == 11)
+		rec.value_bytes = (uint32_t)make_base(s, &rec, key, value);
+	if (kind >= 5 && kind < 11) {
 		meta_key_prefix(kinds[kind > 8 ? 0 : kind - 5], key);
 		rec.key_bytes = META_KEY_PREFIX_BYTES;
 	}
-	if (kind > 8)
+	if (kind > 8 && kind < 11)
 		rec.value_bytes = (uint32_t)make_content(s, &rec, key, value);
-	if (rec.key_bytes <= META_KEY_PREFIX_BYTES)
+	if (kind < 11 && rec.key_bytes <= META_KEY_PREFIX_BYTES)
 		rec.key_bytes += (uint32_t)append_text(key + rec.key_bytes, take_name(s));
 	if (kind == 5) {
 		rec.value_bytes = (uint32_t)make_attr(s, value);
