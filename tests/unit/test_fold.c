@@ -1126,7 +1126,7 @@ int main(void)
 		TEST(test_damaged),    TEST(test_cancelled), TEST(test_leftovers),
 		TEST(test_until),      TEST(test_history),   TEST(test_readers),
 	};
-	struct CMUnitTest tests[ARRAY_SIZE(plain) + 2 * ARRAY_SIZE(fold_cases)];
+	static struct CMUnitTest tests[ARRAY_SIZE(plain) + 2 * ARRAY_SIZE(fold_cases)];
 	size_t count = 0;
 
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(fold_cases); i++) {

@@ -238,6 +238,13 @@ static void meddle(struct meddling *m)
 				 0);
 		free(copy.data);
 		break;
+	case 2: /* fold what there is */
+		for (int i = 0; i < 40; i++) {
+			ops_mkdir_ok(m->f->s, "a directory that comes and goes");
+			assert_int_equal(ops_rmdir(m->f->s, "a directory that comes and goes"), 0);
+		}
+		assert_int_equal(store_compact(m->f->s, NULL, NULL), 0);
+		break;
 	default: /* one change more */
 		ops_write_ok(m->f->s, "late", "a change");
 	}
@@ -259,6 +266,7 @@ static void test_beside_a_writer(void **state)
 	struct meddling m = { .f = f };
 	struct store *s;
 	struct diag diag;
+	struct store_stats stats;
 	char *before, *after, *seen;
 
 	m.ops = *io_posix.ops;
@@ -267,7 +275,7 @@ static void test_beside_a_writer(void **state)
 	open_writer(f);
 	for (int i = 0; i < STEPS; i++)
 		change(f->s, i);
-	for (m.kind = 0; m.kind < 3; m.kind++) {
+	for (m.kind = 0; m.kind < 4; m.kind++) {
 		for (m.meddle_at = 0; m.meddle_at < 60; m.meddle_at++) {
 			ops_write_ok(f->s, "late", unit_path("%d", m.meddle_at));
 			before = dump_tree(f->s);
@@ -283,6 +291,8 @@ static void test_beside_a_writer(void **state)
 			free(seen);
 		}
 	}
+	store_stats(f->s, &stats);
+	assert_in_range(stats.compaction.folds, 5, 60);
 }
 
 static uint64_t segment_count(struct store_fixture *f)
