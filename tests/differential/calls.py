@@ -270,6 +270,8 @@ class Side:
     def op_sendfile(self, source, source_at, target, size):
         if self.is_special(target):
             return "a fifo or device"
+        if os.path.sameopenfile(self.fd(source), self.fd(target)):
+            return "to itself"  # what is read while it is written is not defined
         return os.sendfile(self.fd(target), self.fd(source), source_at, size)
 
     def op_flock(self, number, how):
