@@ -57,6 +57,7 @@ struct fsck {
 	size_t count, room;
 	struct synced mark;
 	bool has_mark;
+	uint64_t base_number;	   /* the log begins there; 0: with the first segment */
 	uint64_t found, corrected; /* damages */
 	struct fsck_gap *gaps;	   /* owned */
 	size_t gap_count;
@@ -155,6 +156,34 @@ static int compare_files(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
+/* Leaves out the segments that are folded into a newer one: the log begins there. */
+static int leave_out_folded(struct fsck *f)
+{
+	size_t first = f->count;
+	uint64_t as_of_ns;
+	int found = 0;
+
+	while (found == 0 && first > 0) {
+		first--;
+		found = segment_is_base(f->io, f->files[first].fd, f->files[first].bytes,
+					&as_of_ns);
+	}
+	if (found < 0)
+		return failed(f, f->files[first].name, found);
+	if (found == 0)
+		return 0;
+	f->base_number = f->files[first].number;
+	for (size_t i = 0; i < first; i++) {
+		printf("%s: left by a compaction that was cut off; no part of the log, the next "
+		       "mount removes it\n",
+		       f->files[i].name);
+		(void)io_close(f->io, &f->files[i].fd); /* read only */
+	}
+	f->count -= first;
+	memmove(f->files, f->files + first, f->count * sizeof(f->files[0]));
+	return 0;
+}
+
 static int open_files(struct fsck *f)
 {
 	uint64_t next = SEGMENT_FIRST_NUMBER;
@@ -170,6 +199,9 @@ static int open_files(struct fsck *f)
 	if (f->count > 0) {
 		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
 		next = f->files[f->count - 1].number + 1;
+		err = leave_out_folded(f);
+		if (err < 0)
+			return err;
 	}
 	if (f->has_mark && f->mark.segment > next)
 		next = f->mark.segment;
@@ -188,7 +220,7 @@ static int open_files(struct fsck *f)
 
 static void report_missing(struct fsck *f)
 {
-	uint64_t next = SEGMENT_FIRST_NUMBER;
+	uint64_t next = f->base_number != 0 ? f->base_number : SEGMENT_FIRST_NUMBER;
 	char name[SEGMENT_NAME_BYTES];
 
 	for (size_t i = 0; i < f->count; i++) {

@@ -45,6 +45,30 @@ uint64_t segment_number(const char *name)
 	return strcmp(canonical, name) == 0 ? number : 0;
 }
 
+int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns)
+{
+	uint8_t bytes[BASE_BYTES], key[META_KEY_PREFIX_BYTES];
+	struct record_scan_result res;
+	struct meta_base base;
+	struct record rec;
+	ssize_t got = io_pread_all(io, fd, bytes, sizeof(bytes), 0);
+
+	if (got < 0)
+		return (int)got;
+	meta_key_prefix(META_BASE, key);
+	if ((size_t)got < sizeof(bytes) ||
+	    memcmp(bytes + RECORD_HEADER_BYTES, key, sizeof(key)) != 0)
+		return 0;
+	(void)record_decode_header(bytes, &rec);
+	if (rec.key_bytes != sizeof(key))
+		return 0;
+	*ret_as_of_ns = 0;
+	if (record_scan(bytes, sizeof(bytes), file_bytes, &res) == RECORD_WHOLE &&
+	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) == META_OK)
+		*ret_as_of_ns = base.as_of_ns;
+	return 1;
+}
+
 /* --- life --- */
 
 void segments_init(struct segments *s, struct io *io, int dir_fd)
@@ -295,32 +319,6 @@ static int open_one(struct segments *s, uint64_t number, const char *dir, struct
 	return 0;
 }
 
-/* Says whether a segment begins with a base.  A record whose CRC is wrong counts, too: nothing else
- * has that key, and the replay will say that it is damaged.  Returns 1, 0 or -errno. */
-static int is_base(struct segments *s, const struct opened *o, uint64_t *ret_as_of_ns)
-{
-	uint8_t bytes[BASE_BYTES], key[META_KEY_PREFIX_BYTES];
-	struct record_scan_result res;
-	struct meta_base base;
-	struct record rec;
-	ssize_t got = io_pread_all(s->io, o->fd, bytes, sizeof(bytes), 0);
-
-	if (got < 0)
-		return (int)got;
-	meta_key_prefix(META_BASE, key);
-	if ((size_t)got < sizeof(bytes) ||
-	    memcmp(bytes + RECORD_HEADER_BYTES, key, sizeof(key)) != 0)
-		return 0;
-	(void)record_decode_header(bytes, &rec);
-	if (rec.key_bytes != sizeof(key))
-		return 0;
-	*ret_as_of_ns = 0;
-	if (record_scan(bytes, sizeof(bytes), o->bytes, &res) == RECORD_WHOLE &&
-	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) == META_OK)
-		*ret_as_of_ns = base.as_of_ns;
-	return 1;
-}
-
 /* Opens files from the last number on, down to the newest base.  Stores how many of the list are
  * older than that. */
 static int open_down(struct segments *s, const struct found *f, struct opened *opened,
@@ -335,7 +333,7 @@ static int open_down(struct segments *s, const struct found *f, struct opened *o
 		if (err < 0)
 			return err;
 		i--;
-		found = is_base(s, &opened[i], &s->base_as_of_ns);
+		found = segment_is_base(s->io, opened[i].fd, opened[i].bytes, &s->base_as_of_ns);
 		if (found > 0)
 			s->base_number = opened[i].number;
 	}

@@ -67,6 +67,11 @@ void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES]);
 /* Returns the number of a sealed segment by its name; 0: that is no such name. */
 uint64_t segment_number(const char *name);
 
+/* Says whether a segment of 'file_bytes' begins with a base, and stores as of when that is (0: its
+ * record is damaged; it counts all the same, because nothing else has that key).  Returns 1, 0 or
+ * -errno. */
+int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns) WARN_UNUSED;
+
 void segments_init(struct segments *s, struct io *io, int dir_fd);
 void segments_clear(struct segments *s); /* closes all files */
 void segments_close(struct segments *s); /* the same, for good */
