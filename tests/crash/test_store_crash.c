@@ -128,10 +128,12 @@ struct workload {
 	{                                                          \
 		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
 	}
-/* Makes names that a fold leaves nothing of. */
+/* Comes and goes: records that a fold leaves nothing of. */
 #define LONG                                                                               \
 	"a name that is long so that a few of them are worth a fold of all that there is " \
 	"in the log"
+#define LONG_COMES_AND_GOES MKDIR(LONG), RMDIR(LONG)
+#define CHURN		    LONG_COMES_AND_GOES, LONG_COMES_AND_GOES, LONG_COMES_AND_GOES, LONG_COMES_AND_GOES
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
@@ -244,22 +246,8 @@ static const struct workload by_hand[] = {
 	    UNLINK("a"),
 	    COMPACT } },
 	{ "folding",
-	  { MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
+	  { CHURN,
+	    CHURN,
 	    PUT("a", 900),
 	    PIECES("b", 500),
 	    LINK("a", "d"),
@@ -267,35 +255,14 @@ static const struct workload by_hand[] = {
 	    MKDIR("e"),
 	    RENAME("a", "e/a"),
 	    SYMLINK("s", "b"),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
+	    CHURN,
+	    CHURN,
 	    ROTATE,
 	    PUT("e/a", 300),
 	    COMPACT,
 	    PATCH("b", 100, 60),
 	    UNLINK("d"),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
-	    MKDIR(LONG),
-	    RMDIR(LONG),
+	    CHURN,
 	    SETXATTR("e/a"),
 	    RENAME("e", "n"),
 	    COMPACT,

@@ -174,7 +174,21 @@ static void test_large_commits(void **state)
 	assert_int_equal(ops_read(f->s, "c", "2"), 0);
 }
 
-/* Makes the active segment longer by 'bytes' (of records of 1 MiB each), all of it durable. */
+/* With segments that are large enough to be sealed before they are full. */
+static void open_large(struct store_fixture *f)
+{
+	const struct store_config config = {
+		.dir_path = f->data_dir,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = 16 * 1024 * 1024,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+
+	assert_int_equal(store_open(&config, &f->s, NULL), 0);
+}
+
+/* Makes the active segment longer by records of 1 MiB each, all of them durable. */
 static void grow_durably(struct store_fixture *f, unsigned int records)
 {
 	static char value[1024 * 1024 + 1];
@@ -190,15 +204,8 @@ static void grow_durably(struct store_fixture *f, unsigned int records)
 static void test_rotation_before_the_end(void **state)
 {
 	struct store_fixture *f = *state;
-	struct store_config config = {
-		.dir_path = f->data_dir,
-		.fsync_interval_ns = LOG_WRITER_NEVER,
-		.segment_size_bytes = 16 * 1024 * 1024,
-		.no_background = true,
-		.io = probe_io(f->probe),
-	};
 
-	assert_int_equal(store_open(&config, &f->s, NULL), 0);
+	open_large(f);
 	grow_durably(f, 11);
 	ops_write_ok(f->s, "a", "1");
 	assert_int_equal(stats_of(f).log.segments, 1);
@@ -214,17 +221,10 @@ static void test_rotation_before_the_end(void **state)
 static void test_no_rotation_before_the_end(void **state)
 {
 	struct store_fixture *f = *state;
-	struct store_config config = {
-		.dir_path = f->data_dir,
-		.fsync_interval_ns = LOG_WRITER_NEVER,
-		.segment_size_bytes = 16 * 1024 * 1024,
-		.no_background = true,
-		.io = probe_io(f->probe),
-	};
 	static char value[1024 * 1024 + 1];
 
 	memset(value, 'v', sizeof(value) - 1);
-	assert_int_equal(store_open(&config, &f->s, NULL), 0);
+	open_large(f);
 	for (unsigned int i = 0; i < 15; i++)
 		ops_write_ok(f->s, "large", value);
 	assert_int_equal(stats_of(f).log.segments, 1);
