@@ -132,8 +132,8 @@ struct workload {
 #define LONG                                                                               \
 	"a name that is long so that a few of them are worth a fold of all that there is " \
 	"in the log"
-#define LONG_COMES_AND_GOES MKDIR(LONG), RMDIR(LONG)
-#define CHURN		    LONG_COMES_AND_GOES, LONG_COMES_AND_GOES, LONG_COMES_AND_GOES, LONG_COMES_AND_GOES
+#define COMES_GOES MKDIR(LONG), RMDIR(LONG)
+#define CHURN	   COMES_GOES, COMES_GOES, COMES_GOES, COMES_GOES
 #define SYNC                      \
 	{                         \
 		.kind = TREE_SYNC \
