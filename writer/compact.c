@@ -134,21 +134,17 @@ static bool notice_staged(void *arg, struct content_piece *piece)
 	return false;
 }
 
-/* Collects what is live in the victims at one moment, and where the log ends then. */
-static int collect(struct store *s, struct compact_batch *b)
+/* Collects what is live in the victims, and where the log ends when it is known. */
+static int collect(struct store *s, struct compact_batch *b) REQUIRES(s->compactor.run_lock)
 {
-	uint32_t cursor = 0;
-	bool more = true;
-	int err = 0;
+	int err;
 
+	/* First: what is published meanwhile has been staged in them before, or not in them. */
 	mutex_lock(&s->commit_lock);
-	while (more)
-		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, false,
-					 collect_piece, b);
-	store_each_kept(s, collect_piece, b);
 	store_each_staged(s, notice_staged, b);
-	b->judged_end = log_writer_size(s->log);
 	mutex_unlock(&s->commit_lock);
+	err = compact_each_place(s, false, collect_piece, b);
+	b->judged_end = log_writer_size(s->log);
 	for (size_t i = 0; err == 0 && i < b->count; i++)
 		err = live_sort(&b->victims[i].live, REWRITE_GAP_BYTES);
 	return err;
@@ -243,17 +239,9 @@ static bool move_piece(void *arg, struct content_piece *piece)
 }
 
 /* Tells the keydir where everything is now, and closes the old files. */
-static void move_places(struct store *s, struct compact_batch *b)
+static void move_places(struct store *s, struct compact_batch *b) REQUIRES(s->compactor.run_lock)
 {
-	uint32_t cursor = 0;
-	bool more = true;
-
-	mutex_lock(&s->commit_lock);
-	while (more)
-		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, true, move_piece,
-					 b);
-	store_each_kept(s, move_piece, b);
-	mutex_unlock(&s->commit_lock);
+	(void)!compact_each_place(s, true, move_piece, b); /* is not cancelled */
 	read_gate_wait(&s->gate);
 	for (size_t i = 0; i < b->count; i++)
 		if (b->victims[i].replaced)
@@ -286,7 +274,7 @@ static void learn(struct store *s, const struct compact_victim *v, const struct 
 }
 
 /* Puts the new files in the place of the old ones. */
-static int replace_all(struct store *s, struct compact_batch *b)
+static int replace_all(struct store *s, struct compact_batch *b) REQUIRES(s->compactor.run_lock)
 {
 	int err = 0, sync_err = 0;
 	bool any = false;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Compaction: dead space of sealed segments comes back while the store is in use.
  *
- * A round looks at how much of each segment is still read (with the commit lock, in pieces),
- * chooses victims, collects exactly what is live in them (with the commit lock, in one go), writes
- * them anew beside the old ones (with no lock), makes the log durable up to where it was when that
- * was collected, and puts the new files in the place of the old ones.  Then the keydir learns where
- * everything went, and the old files are closed when the last reader has left.
+ * A round looks at how much of each segment is still read, chooses victims, collects what is live
+ * in them (both with the commit lock, for a few files at a time), writes them anew beside the old
+ * ones (with no lock), makes the log durable up to where it was when that was known, and puts the
+ * new files in the place of the old ones.  Then the keydir learns where everything went, and the
+ * old files are closed when the last reader has left.
  *
  * What was dead then stays dead: only what the keydir refers to can be read later on.  And whatever
  * superseded it is durable before it goes, so no power cut can bring back a tree that needs it.

@@ -140,22 +140,18 @@ static bool notice_staged(void *arg, struct content_piece *piece)
 	return false;
 }
 
-/* Collects what is live at one moment, and where the log ends then. */
-static int collect(struct fold *f)
+/* Collects what is live, and where the log ends when it is known. */
+static int collect(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
-	struct store *s = f->s;
-	uint32_t cursor = 0;
-	bool more = true;
+	int err;
 
+	/* First: what is published meanwhile has been staged in them before, or not in them. */
 	mutex_lock(&s->commit_lock);
-	while (more)
-		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, false,
-					 collect_piece, f);
-	store_each_kept(s, collect_piece, f);
 	store_each_staged(s, notice_staged, f);
-	f->judged_end = log_writer_size(s->log);
 	mutex_unlock(&s->commit_lock);
-	return live_sort(&f->live, 0);
+	err = compact_each_place(s, false, collect_piece, f);
+	f->judged_end = log_writer_size(s->log);
+	return err < 0 ? err : live_sort(&f->live, 0);
 }
 
 /* --- making it --- */
@@ -348,17 +344,10 @@ static void keep_doubles(struct store *s, const struct fold *f) REQUIRES(s->comm
 }
 
 /* Tells the keydir where everything is now; when it is done nobody reads the old files. */
-static void move_places(struct fold *f)
+static void move_places(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
-	struct store *s = f->s;
-	uint32_t cursor = 0;
-	bool more = true;
-
+	(void)!compact_each_place(s, true, move_piece, f); /* is not cancelled */
 	mutex_lock(&s->commit_lock);
-	while (more)
-		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, true, move_piece,
-					 f);
-	store_each_kept(s, move_piece, f);
 	keep_doubles(s, f);
 	mutex_unlock(&s->commit_lock);
 	read_gate_wait(&s->gate);
@@ -384,9 +373,9 @@ static int remove_folded(struct fold *f)
 
 /* Puts the base in the place of the segments.  Stores whether it is there, which it may be in spite
  * of a failure. */
-static int replace(struct fold *f, bool *ret_replaced)
+static int replace(struct store *s, struct fold *f, bool *ret_replaced)
+	REQUIRES(s->compactor.run_lock)
 {
-	struct store *s = f->s;
 	int err = log_writer_sync_to(s->log, f->judged_end);
 
 	if (err == 0)
@@ -403,7 +392,7 @@ static int replace(struct fold *f, bool *ret_replaced)
 	f->fd = -1; /* the log's */
 	*ret_replaced = true;
 	err = log_writer_sync_names(s->log);
-	move_places(f);
+	move_places(s, f);
 	/* Where it is not known to be durable a power cut may bring the old file back, and that
 	 * needs the others. */
 	if (err == 0)
@@ -471,11 +460,11 @@ static int fold(struct store *s, const struct compact_look *l, size_t count,
 	if (err == 0)
 		err = replay_all(s, &f);
 	if (err == 0)
-		err = collect(&f);
+		err = collect(s, &f);
 	if (err == 0 && !f.staged)
 		err = write_base(s, &f);
 	if (err == 0 && !f.staged && f.base.to_bytes < f.all_bytes)
-		err = replace(&f, ret_folded);
+		err = replace(s, &f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
 		err = 0; /* it stays as it is */
 	if (*ret_folded) {

@@ -7,6 +7,9 @@
 #include "codec/record.h"
 #include "writer/compact_private.h"
 
+#define NODES_AT_ONCE 512   /* of the keydir, with the locks */
+#define LET_IN_NS     20000 /* between them */
+
 static int compare_views(const void *a, const void *b)
 {
 	const struct compact_view *x = a, *y = b;
@@ -129,27 +132,42 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 	return 0;
 }
 
+int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
+{
+	const struct timespec nap = { .tv_nsec = LET_IN_NS };
+	uint64_t end = log_writer_size(s->log);
+	uint32_t cursor = 0;
+	bool more = true;
+
+	while (more) {
+		mutex_lock(&s->commit_lock);
+		more = keydir_each_place(s->keydir, &cursor, NODES_AT_ONCE, changes, fn, arg);
+		if (!more)
+			store_each_kept(s, fn, arg);
+		mutex_unlock(&s->commit_lock);
+		if (!changes && atomic_load(&s->compactor.stop))
+			return -ECANCELED;
+		/* Who has just unlocked a mutex gets it again before those that wait for it. */
+		if (more && log_writer_size(s->log) != end) {
+			end = log_writer_size(s->log);
+			(void)nanosleep(&nap, NULL);
+		}
+	}
+	return 0;
+}
+
 int compact_look(struct store *s, struct compact_look *l)
 {
 	struct log_writer_stats log;
-	uint32_t cursor = 0;
-	bool more = true;
 	int err = list_segments(s, l);
 
+	if (err == 0)
+		err = compact_each_place(s, false, count_piece, l);
 	if (err < 0)
 		return err;
-	while (more) {
-		mutex_lock(&s->commit_lock);
-		more = keydir_each_place(s->keydir, &cursor, COMPACT_LOOK_NODES, false, count_piece,
-					 l);
-		if (!more) {
-			store_each_staged(s, mark_staged, l);
-			store_each_kept(s, count_piece, l);
-		}
-		mutex_unlock(&s->commit_lock);
-		if (atomic_load(&s->compactor.stop))
-			return -ECANCELED;
-	}
+	mutex_lock(&s->commit_lock);
+	store_each_staged(s, mark_staged, l);
+	mutex_unlock(&s->commit_lock);
 	log_writer_stats(s->log, &log);
 	l->active_bytes = log.active_bytes;
 	return 0;

@@ -61,7 +61,13 @@ struct compact_pace {
 /* Called for each piece of work: gives way to others, tells of progress.  -ECANCELED. */
 int compact_pace(void *arg, uint64_t bytes);
 
-#define COMPACT_LOOK_NODES 4096 /* of the keydir, with the locks */
+/* Calls 'fn' with each piece of a value that the keydir refers to, or that is kept, as
+ * keydir_each_place() does.  It takes the commit lock for a few nodes at a time, and gives way in
+ * between: others commit meanwhile.  What 'fn' has seen is all that was referred to at the end of
+ * it, but for what was appended since it began: a commit never takes up a place of another node.
+ * -ECANCELED. */
+int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
+	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
 
 /* Looks at all of the keydir.  Others may change it meanwhile: the figures are good for choosing.
  */
