@@ -19,8 +19,8 @@
 #include "writer/log_writer_private.h"
 #include "writer/synced_mark.h"
 
-#define RECORD_PARTS 4 /* header, key, head and rest of the value */
-#define GATHER_SHARE 4 /* at most a fourth of the last sync is spent on waiting for company */
+#define RECORD_PARTS  4 /* header, key, head and rest of the value */
+#define GATHER_SHARES 4 /* of the time of a sync: nobody comes for one, and it is not waited on */
 
 /* --- writing --- */
 
@@ -240,18 +240,21 @@ static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 		thread_check(pthread_cond_signal(&w->gathered));
 }
 
-/* Threads that were served a moment ago are about to put again: waits a little for them, or every
- * sync would serve one half of the threads while the other half waits for the next. */
+/* Threads that were served a moment ago are about to put again: waits for them, or every sync would
+ * serve one half of the threads while the other half waits for the next.  For as long as the last
+ * sync took, but only while they keep coming. */
 static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 {
-	uint64_t until_ns;
+	uint32_t seen = 0;
 
-	if (w->waiting == 0 || w->waiting >= w->expected)
-		return;
-	until_ns = monotonic_ns() + w->sync_ns_last / GATHER_SHARE;
 	w->syncing = w->gathering = true;
-	while (w->waiting < w->expected && monotonic_ns() < until_ns)
-		cond_wait_until(&w->gathered, &w->lock, until_ns);
+	for (int i = 0; i < GATHER_SHARES && w->waiting > seen && w->waiting < w->expected; i++) {
+		uint64_t until_ns = monotonic_ns() + w->sync_ns_last / GATHER_SHARES;
+
+		seen = w->waiting;
+		while (w->waiting < w->expected && monotonic_ns() < until_ns)
+			cond_wait_until(&w->gathered, &w->lock, until_ns);
+	}
 	w->syncing = w->gathering = false;
 }
 
