@@ -120,30 +120,11 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 	return false;
 }
 
-static bool notice_staged(void *arg, struct content_piece *piece)
-{
-	struct compact_batch *b = arg;
-
-	for (size_t i = 0; i < b->count; i++) {
-		struct compact_victim *v = &b->victims[i];
-
-		if (piece->place.record_offset >= v->live.start &&
-		    piece->place.record_offset < v->live.end)
-			v->skipped = true; /* begun since it was chosen */
-	}
-	return false;
-}
-
 /* Collects what is live in the victims, and where the log ends when it is known. */
 static int collect(struct store *s, struct compact_batch *b) REQUIRES(s->compactor.run_lock)
 {
-	int err;
+	int err = compact_each_place(s, false, collect_piece, b);
 
-	/* First: what is published meanwhile has been staged in them before, or not in them. */
-	mutex_lock(&s->commit_lock);
-	store_each_staged(s, notice_staged, b);
-	mutex_unlock(&s->commit_lock);
-	err = compact_each_place(s, false, collect_piece, b);
 	b->judged_end = log_writer_size(s->log);
 	for (size_t i = 0; err == 0 && i < b->count; i++)
 		err = live_sort(&b->victims[i].live, REWRITE_GAP_BYTES);
@@ -342,8 +323,6 @@ static int compact_batch(struct store *s, const struct compact_look *l, size_t c
 	for (size_t i = 0; err == 0 && i < count; i++) {
 		struct compact_victim *v = &b->victims[i];
 
-		if (v->skipped)
-			continue;
 		err = rewrite(s, v, pace);
 		learn(s, v, pace->mode, err);
 		if (v->unreadable) {

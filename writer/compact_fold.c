@@ -30,7 +30,6 @@ struct fold {
 	uint64_t as_of_ns;   /* of their newest record */
 	uint64_t judged_end; /* of the log, when what is live was collected */
 	struct live live;
-	bool staged; /* something is staged in them after all */
 	struct fold_replay replay;
 	struct fold_base base;
 	int fd; /* of the new file; -1: there is none */
@@ -131,25 +130,11 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 	return false;
 }
 
-static bool notice_staged(void *arg, struct content_piece *piece)
-{
-	struct fold *f = arg;
-
-	if (is_inside(f, piece->place.record_offset))
-		f->staged = true;
-	return false;
-}
-
 /* Collects what is live, and where the log ends when it is known. */
 static int collect(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
-	int err;
+	int err = compact_each_place(s, false, collect_piece, f);
 
-	/* First: what is published meanwhile has been staged in them before, or not in them. */
-	mutex_lock(&s->commit_lock);
-	store_each_staged(s, notice_staged, f);
-	mutex_unlock(&s->commit_lock);
-	err = compact_each_place(s, false, collect_piece, f);
 	f->judged_end = log_writer_size(s->log);
 	return err < 0 ? err : live_sort(&f->live, 0);
 }
@@ -461,9 +446,9 @@ static int fold(struct store *s, const struct compact_look *l, size_t count,
 		err = replay_all(s, &f);
 	if (err == 0)
 		err = collect(s, &f);
-	if (err == 0 && !f.staged)
+	if (err == 0)
 		err = write_base(s, &f);
-	if (err == 0 && !f.staged && f.base.to_bytes < f.all_bytes)
+	if (err == 0 && f.base.to_bytes < f.all_bytes)
 		err = replace(s, &f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
 		err = 0; /* it stays as it is */

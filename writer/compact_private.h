@@ -25,7 +25,9 @@ struct compact_mode {
 struct compact_view {
 	struct segment seg;
 	uint64_t live_bytes;
-	bool staged; /* something is staged in it that belongs to no file yet */
+	/* Something is staged in it that belongs to no file yet.  What is staged later is in
+	 * another. */
+	bool staged;
 	struct compact_known known;
 	uint64_t base_bytes; /* of a base: what is no live value, when it was written; else 0 */
 };
@@ -42,7 +44,7 @@ struct compact_victim {
 	struct live live;
 	int fd; /* of the new file; -1: there is none */
 	uint64_t to_bytes;
-	bool skipped, unreadable, replaced;
+	bool unreadable, replaced;
 };
 
 struct compact_batch {

@@ -14,6 +14,7 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
+#include "tests/sim/rng.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
@@ -547,6 +548,78 @@ static void test_readers(void **state)
 	assert_true(stats_of(f).compaction.segments > 25);
 }
 
+/* More files than are looked at with the locks at once. */
+#define MANY_FILES   1800
+#define VALUE_FORMAT "%0200u"
+
+struct overwriting {
+	struct store *s;
+	atomic_bool stop;
+	atomic_uint rounds;
+	unsigned int versions[MANY_FILES]; /* what each has, by the overwriting thread */
+	struct rng rng;
+};
+
+static void overwrite(struct overwriting *o, unsigned int file)
+{
+	char value[256];
+
+	(void)snprintf(value, sizeof(value), VALUE_FORMAT, ++o->versions[file]);
+	ops_write_ok(o->s, unit_path("many%u", file), value);
+}
+
+static void check_many(const struct overwriting *o)
+{
+	char value[256];
+
+	for (unsigned int i = 0; i < MANY_FILES; i++) {
+		(void)snprintf(value, sizeof(value), VALUE_FORMAT, o->versions[i]);
+		assert_int_equal(ops_read(o->s, unit_path("many%u", i), value), 0);
+	}
+}
+
+static void *overwrite_some(void *arg)
+{
+	struct overwriting *o = arg;
+
+	while (!atomic_load(&o->stop)) {
+		for (unsigned int i = 0; i < 50; i++)
+			overwrite(o, (unsigned int)rng_below(&o->rng, MANY_FILES));
+		atomic_fetch_add(&o->rounds, 1);
+	}
+	return NULL;
+}
+
+/* Files change while the places of others are noted, and all of them are found again after it. */
+static void test_writer(void **state)
+{
+	struct store_fixture *f = *state;
+	struct overwriting *o = calloc(1, sizeof(*o));
+	pthread_t thread;
+
+	assert_non_null(o);
+	open_with(f, &(struct store_config){ .segment_size_bytes = 65536 });
+	o->s = f->s;
+	o->rng.state = 1;
+	for (unsigned int i = 0; i < MANY_FILES; i++)
+		overwrite(o, i);
+	for (unsigned int i = 0; i < MANY_FILES; i += 3)
+		overwrite(o, i);
+	compact_ok(f); /* nothing else happens */
+	check_many(o);
+	assert_int_equal(pthread_create(&thread, NULL, overwrite_some, o), 0);
+	while (atomic_load(&o->rounds) < 20 || stats_of(f).compaction.segments < 10)
+		compact_ok(f);
+	atomic_store(&o->stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	check_many(o);
+	fixture_close_store(f);
+	open_plainly(f);
+	o->s = f->s;
+	check_many(o);
+	free(o);
+}
+
 /* By itself: the log stays small although it is written over and over. */
 static void test_by_itself(void **state)
 {
@@ -643,7 +716,7 @@ int main(void)
 		TEST(test_cancelled), TEST(test_open_without_a_name),
 		TEST(test_staged),    TEST(test_readers),
 		TEST(test_by_itself), TEST(test_async),
-		TEST(test_no_space),
+		TEST(test_no_space),  TEST(test_writer),
 	};
 	struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(record_cases)];
 	size_t count = 0;
