@@ -20,7 +20,7 @@
 #include "writer/synced_mark.h"
 
 #define RECORD_PARTS  4 /* header, key, head and rest of the value */
-#define GATHER_SHARES 4 /* of the time of a sync: nobody comes for one, and it is not waited on */
+#define GATHER_SHARES 4 /* one who waits alone does so for that part of a sync */
 
 /* --- writing --- */
 
@@ -241,15 +241,18 @@ static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 }
 
 /* Threads that were served a moment ago are about to put again: waits for them, or every sync would
- * serve one half of the threads while the other half waits for the next.  For as long as the last
- * sync took, but only while they keep coming. */
+ * serve one half of the threads while the other half waits for the next.  For the next one only as
+ * long as that costs those who are here, all together, half of what the last sync took. */
 static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	uint32_t seen = 0;
 
 	w->syncing = w->gathering = true;
-	for (int i = 0; i < GATHER_SHARES && w->waiting > seen && w->waiting < w->expected; i++) {
-		uint64_t until_ns = monotonic_ns() + w->sync_ns_last / GATHER_SHARES;
+	while (w->waiting > seen && w->waiting < w->expected) {
+		uint64_t share = 2 * (uint64_t)w->waiting;
+		uint64_t until_ns =
+			monotonic_ns() +
+			w->sync_ns_last / (share > GATHER_SHARES ? share : GATHER_SHARES);
 
 		seen = w->waiting;
 		while (w->waiting < w->expected && monotonic_ns() < until_ns)
