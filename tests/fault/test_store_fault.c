@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "tests/fault/fault.h"
-#include "tests/sim/tree.h"
+#include "tests/sim/tree_ops.h"
 #include "writer/store.h"
 
 #define DATADIR	   "/data"
@@ -30,111 +30,6 @@ struct scenario {
 	int64_t room_bytes;    /* of head room */
 	struct tree_op ops[OPS_MAX];
 };
-
-#define PUT(p, n)                                             \
-	{                                                     \
-		.kind = TREE_PUT, .path = p, .value_bytes = n \
-	}
-#define PUT_AS(p, n, m)                                                                      \
-	{                                                                                    \
-		.kind = TREE_PUT, .path = p, .value_bytes = n, .mode = m, .uid = 7, .gid = 8 \
-	}
-#define PUT_SET(p, n, m)                                                     \
-	{                                                                    \
-		.kind = TREE_PUT_SET, .path = p, .value_bytes = n, .mode = m \
-	}
-#define PIECES(p, n)                                             \
-	{                                                        \
-		.kind = TREE_PIECES, .path = p, .value_bytes = n \
-	}
-#define EMPTY(p)                              \
-	{                                     \
-		.kind = TREE_EMPTY, .path = p \
-	}
-#define MKDIR(p)                              \
-	{                                     \
-		.kind = TREE_MKDIR, .path = p \
-	}
-#define UNLINK(p)                              \
-	{                                      \
-		.kind = TREE_UNLINK, .path = p \
-	}
-#define RMDIR(p)                              \
-	{                                     \
-		.kind = TREE_RMDIR, .path = p \
-	}
-#define RENAME(p, q)                                    \
-	{                                               \
-		.kind = TREE_RENAME, .path = p, .to = q \
-	}
-#define EXCHANGE(p, q)                                    \
-	{                                                 \
-		.kind = TREE_EXCHANGE, .path = p, .to = q \
-	}
-#define BIRTH(p, q)                                    \
-	{                                              \
-		.kind = TREE_BIRTH, .path = p, .to = q \
-	}
-#define SETATTR(p, m)                                                \
-	{                                                            \
-		.kind = TREE_SETATTR, .path = p, .mode = m, .gid = 5 \
-	}
-#define KEY_PUT(p, n)                                             \
-	{                                                         \
-		.kind = TREE_KEY_PUT, .path = p, .value_bytes = n \
-	}
-#define KEY_DELETE(p)                              \
-	{                                          \
-		.kind = TREE_KEY_DELETE, .path = p \
-	}
-#define LINK(p, q)                                    \
-	{                                             \
-		.kind = TREE_LINK, .path = p, .to = q \
-	}
-#define SYMLINK(p, q)                                    \
-	{                                                \
-		.kind = TREE_SYMLINK, .path = p, .to = q \
-	}
-#define FIFO(p)                                            \
-	{                                                  \
-		.kind = TREE_FIFO, .path = p, .mode = 0600 \
-	}
-#define SETXATTR(p)                              \
-	{                                        \
-		.kind = TREE_SETXATTR, .path = p \
-	}
-#define REMOVEXATTR(p)                              \
-	{                                           \
-		.kind = TREE_REMOVEXATTR, .path = p \
-	}
-#define ROTATE                      \
-	{                           \
-		.kind = TREE_ROTATE \
-	}
-#define COMPACT                      \
-	{                            \
-		.kind = TREE_COMPACT \
-	}
-#define REWRITE(p, n)                                             \
-	{                                                         \
-		.kind = TREE_REWRITE, .path = p, .value_bytes = n \
-	}
-#define PATCH(p, at, n)                                                       \
-	{                                                                     \
-		.kind = TREE_PATCH, .path = p, .offset = at, .value_bytes = n \
-	}
-#define TRUNCATE(p, n)                                             \
-	{                                                          \
-		.kind = TREE_TRUNCATE, .path = p, .value_bytes = n \
-	}
-/* Makes names that a fold leaves nothing of. */
-#define LONG                                                                               \
-	"a name that is long so that a few of them are worth a fold of all that there is " \
-	"in the log"
-#define SYNC                      \
-	{                         \
-		.kind = TREE_SYNC \
-	}
 
 /* The tree of an existing store. */
 static const struct tree_op before[] = {
@@ -196,26 +91,8 @@ static const struct scenario scenarios[] = {
 		   ROTATE, PUT("d/b", 5), PATCH("d/a", 100, 300), COMPACT, UNLINK("n"), COMPACT,
 		   SYNC } },
 	{ "fold", .existing = true, .compacts = true, .interval_ns = NEVER, .segment_bytes = 1024,
-	  .ops = { MKDIR(LONG),
-		   RMDIR(LONG),
-		   MKDIR(LONG),
-		   RMDIR(LONG),
-		   MKDIR(LONG),
-		   RMDIR(LONG),
-		   MKDIR(LONG),
-		   RMDIR(LONG),
-		   MKDIR(LONG),
-		   RMDIR(LONG),
-		   MKDIR(LONG),
-		   RMDIR(LONG),
-		   PATCH("d/a", 200, 300),
-		   LINK("old", "n"),
-		   RENAME("d", "o"),
-		   ROTATE,
-		   PUT("n", 60),
-		   COMPACT,
-		   UNLINK("old"),
-		   SYNC } },
+	  .ops = { CHURN, COMES_GOES, COMES_GOES, PATCH("d/a", 200, 300), LINK("old", "n"),
+		   RENAME("d", "o"), ROTATE, PUT("n", 60), COMPACT, UNLINK("old"), SYNC } },
 	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
 	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };
