@@ -856,6 +856,31 @@ static void test_retained(void **state)
 	check_prepared(f);
 }
 
+/* What is old enough is folded; what is behind it, and younger, stays as it is. */
+static void test_retained_in_part(void **state)
+{
+	const uint64_t hour_ns = UINT64_C(3600000000000), now_ns = UINT64_C(1800000000000000000);
+	struct store_fixture *f = *state;
+	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
+	struct diag diag;
+	uint64_t bytes;
+
+	config.retain_ns = (int64_t)hour_ns;
+	probe_set_clock(f->probe, now_ns);
+	assert_int_equal(store_open(&config, &f->s, &diag), 0);
+	for (unsigned int segment = 1; segment <= 2; segment++) {
+		for (unsigned int i = 0; i < 60; i++)
+			churn(f->s, i);
+		assert_int_equal(store_rotate(f->s), 0);
+		probe_set_clock(f->probe, now_ns + 2 * hour_ns);
+	}
+	bytes = unit_file_bytes(path_of(f, 2, ".data"));
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	assert_true(unit_exists(path_of(f, 1, ".data")));
+	assert_int_equal(unit_file_bytes(path_of(f, 2, ".data")), bytes);
+}
+
 static void test_no_space(void **state)
 {
 	struct store_fixture *f = *state;
@@ -1149,11 +1174,11 @@ static void test_readers(void **state)
 int main(void)
 {
 	static const struct CMUnitTest plain[] = {
-		TEST(test_attributes),	TEST(test_random),    TEST(test_churn),
-		TEST(test_syncs_first), TEST(test_by_itself), TEST(test_retained),
-		TEST(test_no_space),	TEST(test_damaged),   TEST(test_cancelled),
-		TEST(test_leftovers),	TEST(test_until),     TEST(test_history),
-		TEST(test_readers),
+		TEST(test_attributes),	     TEST(test_random),	   TEST(test_churn),
+		TEST(test_syncs_first),	     TEST(test_by_itself), TEST(test_retained),
+		TEST(test_retained_in_part), TEST(test_no_space),  TEST(test_damaged),
+		TEST(test_cancelled),	     TEST(test_leftovers), TEST(test_until),
+		TEST(test_history),	     TEST(test_readers),
 	};
 	static struct CMUnitTest tests[ARRAY_SIZE(plain) + 2 * ARRAY_SIZE(fold_cases)];
 	size_t count = 0;
