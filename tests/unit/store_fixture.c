@@ -357,14 +357,16 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 		n = meta_attr_encode(&attr, value);
 		add_part(log, timestamp_ns, key, meta_key(META_ATTR, path, key), value, n);
 		break;
+	case 'l':
 	case 'm':
 	case 'x':
 		rest = split(path, '>');
 		move.flags = attr.flags | (kind == 'x' ? META_FLAG_EXCHANGE : 0);
 		n = meta_move_encode_fixed(&move, value);
 		memcpy(value + n, rest, strlen(rest));
-		add_part(log, timestamp_ns, key, meta_key(META_MOVE, path, key), value,
-			 n + strlen(rest));
+		n += strlen(rest);
+		add_part(log, timestamp_ns, key,
+			 meta_key(kind == 'l' ? META_LINK : META_MOVE, path, key), value, n);
 		break;
 	case 'e':
 		add_extent(log, timestamp_ns, path, 0);

@@ -39,9 +39,9 @@ void assert_tree(struct store *s, const char *want);
 
 /* Encodes records that are written down as words: "p:a/b=v" put, "t:a/b" tombstone, "D:a" attr of a
  * directory, "E:a" of an empty file, "K:a" of a file whose content is kept, "m:a>b" move, "x:a>b"
- * exchange; "e:7@3=abc" extent of staging 7 at offset 3, "h:7@3=9" a hole of 9 bytes there,
- * "P:a=7,12" publish of staging 7 as "a" of 12 bytes, "Q:a=7,12" the same with keep; dropped:
- * "z:7@3=9" a hole, "Z:a=0,5" a put of 5 bytes; "B:900" a base as of then, "I:a" attr of a
+ * exchange, "l:a>b" link; "e:7@3=abc" extent of staging 7 at offset 3, "h:7@3=9" a hole of 9 bytes
+ * there, "P:a=7,12" publish of staging 7 as "a" of 12 bytes, "Q:a=7,12" the same with keep;
+ * dropped: "z:7@3=9" a hole, "Z:a=0,5" a put of 5 bytes; "B:900" a base as of then, "I:a" attr of a
  * directory that exists only through its keys, "U:a=7,5" publish to a key that no path can name,
  * "+U:a=0,0" says so of the put behind it.  '+' before a word: the next one belongs to its group.
  * Timestamps count from 1000.

@@ -325,7 +325,8 @@ static const struct fold_case {
 	{ "attributes", "p:a=1 K:a E:b D:d | K:b", "p:b=2" },
 	{ "attributes of the root", "D: p:a=1", "" },
 	{ "empty file", "E:a p:b=1 E:b | E:c p:c=1", "" },
-	{ "links", "p:a=" V100 " m:a>b", "" },
+	{ "links", "p:a=" V100 " l:a>b", "" },
+	{ "links, removed", "p:a=" V100 " l:a>d/b p:c=1 l:c>e t:a", "t:c" },
 	{ "extents", "e:7@0=" V100 " e:7@100=" V30 " P:a=7,200 | p:b=1", "" },
 	{ "extents over a put", "p:a=" V300 " e:7@20=" V30 " Q:a=7,300 | e:8@25=xx Q:a=8,280",
 	  "e:9@100=" V100 " Q:a=9,300" },
@@ -352,6 +353,8 @@ static const struct fold_case {
 	{ "the same, with a file in its place", "p:a/b=" V30 " p:a/b/c=1 m:a>d E:a/b", "" },
 	{ "the same in pieces", "e:7@2=" V30 " P:a/b=7,40 p:a/b/c=1 m:a>d", "" },
 	{ "the same, dead by now", "p:a/b=" V30 " p:a/b/c=1 m:a>d", "p:a/b=x" },
+	{ "key that comes back, and its file has another name", "p:a=" V300 " l:a>z p:a/b=1",
+	  "t:a/b" },
 	{ "dropped before", "Z:a=0,99 z:7@0=40 e:7@40=" V30 " P:b=7,80 Z:c//d=0,9 p:f=1", "" },
 	{ "dropped, and a key hides it", "Z:a=0,99 p:a/b=1", "" },
 	{ "group", "+D:d p:d/a=" V30 " | +K:d/a p:d/a=" V100, "+D:d t:d/a" },
@@ -856,6 +859,25 @@ static void test_retained(void **state)
 	check_prepared(f);
 }
 
+/* Two files had one record and have one each after a fold; memory reads both from one of them.  The
+ * other is not taken for dead when the base is compacted. */
+static void test_one_record_of_two(void **state)
+{
+	struct store_fixture *f = *state;
+
+	plant_segments(f, "p:a=" V300 " l:a>z p:a/b=1 p:c=" V300 V300 V300, "t:a/b");
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	ops_write_ok(f->s, "c", "x");
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_true(stats_of(f->s).compaction.segments > 0);
+	fixture_close_store(f);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 0);
+	assert_int_equal(ops_read(f->s, "a", V300), 0);
+	assert_int_equal(ops_read(f->s, "z", V300), 0);
+}
+
 /* What is old enough is folded; what is behind it, and younger, stays as it is. */
 static void test_retained_in_part(void **state)
 {
@@ -1174,11 +1196,21 @@ static void test_readers(void **state)
 int main(void)
 {
 	static const struct CMUnitTest plain[] = {
-		TEST(test_attributes),	     TEST(test_random),	   TEST(test_churn),
-		TEST(test_syncs_first),	     TEST(test_by_itself), TEST(test_retained),
-		TEST(test_retained_in_part), TEST(test_no_space),  TEST(test_damaged),
-		TEST(test_cancelled),	     TEST(test_leftovers), TEST(test_until),
-		TEST(test_history),	     TEST(test_readers),
+		TEST(test_attributes),
+		TEST(test_random),
+		TEST(test_churn),
+		TEST(test_syncs_first),
+		TEST(test_by_itself),
+		TEST(test_retained),
+		TEST(test_retained_in_part),
+		TEST(test_one_record_of_two),
+		TEST(test_no_space),
+		TEST(test_damaged),
+		TEST(test_cancelled),
+		TEST(test_leftovers),
+		TEST(test_until),
+		TEST(test_history),
+		TEST(test_readers),
 	};
 	static struct CMUnitTest tests[ARRAY_SIZE(plain) + 2 * ARRAY_SIZE(fold_cases)];
 	size_t count = 0;
