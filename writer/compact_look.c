@@ -135,7 +135,7 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
 {
 	const struct timespec nap = { .tv_nsec = LET_IN_NS };
-	uint64_t end = log_writer_size(s->log);
+	uint64_t seen_end = log_writer_size(s->log), end;
 	uint32_t cursor = 0;
 	bool more = true;
 
@@ -148,10 +148,10 @@ int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void 
 		if (!changes && atomic_load(&s->compactor.stop))
 			return -ECANCELED;
 		/* Who has just unlocked a mutex gets it again before those that wait for it. */
-		if (more && log_writer_size(s->log) != end) {
-			end = log_writer_size(s->log);
+		end = log_writer_size(s->log);
+		if (more && end != seen_end)
 			(void)nanosleep(&nap, NULL);
-		}
+		seen_end = end;
 	}
 	return 0;
 }
