@@ -30,6 +30,7 @@ enum {
 	FS_INO_STATUS = 2,
 	FS_INO_CONTROL = 3,
 	FS_INO_HISTORY = 4,
+	FS_INO_METRICS = 5,
 	FS_INO_VIRTUAL_END = 16, /* from here on: addresses */
 };
 

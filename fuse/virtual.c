@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuse/metrics.h"
 #include "fuse/ops_history.h"
 #include "fuse/reply.h"
 #include "fuse/status.h"
@@ -14,8 +15,9 @@
 #define NAME_STATUS  "status"
 #define NAME_CONTROL "control"
 #define NAME_HISTORY "history"
+#define NAME_METRICS "metrics"
 
-/* The text of /status as it was when it was opened. */
+/* The text of /status or /metrics as it was when it was opened. */
 struct snapshot {
 	char *text; /* owned */
 	size_t bytes;
@@ -44,6 +46,7 @@ void virtual_stat(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 		ret->st_nlink = 4;
 		break;
 	case FS_INO_STATUS:
+	case FS_INO_METRICS:
 		ret->st_mode = S_IFREG | 0444;
 		break;
 	default:
@@ -78,6 +81,10 @@ bool virtual_entry(struct fs *fs, size_t i, const char **ret_name, struct fuse_e
 	case 3:
 		*ret_name = NAME_HISTORY;
 		history_entry_of_root(fs, ret);
+		return true;
+	case 4:
+		*ret_name = NAME_METRICS;
+		virtual_file(fs, FS_INO_METRICS, ret);
 		return true;
 	default:
 		return false;
@@ -114,14 +121,17 @@ void virtual_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, in
 	(void)fuse_reply_attr(req, &st, FS_CACHE_SECONDS);
 }
 
-static int take_snapshot(struct fs *fs, struct fuse_file_info *fi)
+static int take_snapshot(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
 	int err;
 
 	if (s == NULL)
 		return -ENOMEM;
-	err = status_text(fs, &s->text, &s->bytes);
+	if (ino == FS_INO_STATUS)
+		err = status_text(fs, &s->text, &s->bytes);
+	else
+		err = metrics_text(fs, &s->text, &s->bytes);
 	if (err < 0) {
 		free(s);
 		return err;
@@ -147,11 +157,11 @@ void virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->fh = 0;
 	fi->direct_io = 1;
 	fi->noflush = 1;
-	if (ino == FS_INO_STATUS) {
+	if (ino != FS_INO_CONTROL) {
 		if ((fi->flags & O_ACCMODE) != O_RDONLY)
 			err = -EACCES;
 		else
-			err = take_snapshot(fs_of(req), fi);
+			err = take_snapshot(fs_of(req), ino, fi);
 	}
 	if (err < 0)
 		reply_err(req, err);

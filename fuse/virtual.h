@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the mount shows beside the store: its root directory, /status and /control.  The operations
- * hand everything over here that concerns a small node number (fs_is_virtual()).
+/* What the mount shows beside the store: its root directory, /status, /metrics and /control.  The
+ * operations hand everything over here that concerns a small node number (fs_is_virtual()).
  *
  * The functions with a request take it over. Threads: any. */
 #ifndef FREYJAFS_FUSE_VIRTUAL_H

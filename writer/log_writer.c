@@ -303,6 +303,7 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 	} else {
 		w->durable_offset = goal;
 		w->syncs++;
+		w->sync_ns_total += took_ns;
 		if (took_ns > w->sync_ns_max)
 			w->sync_ns_max = took_ns;
 	}
@@ -543,6 +544,7 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 		.last_timestamp_ns = w->last_timestamp_ns,
 		.appends = w->appends,
 		.syncs = w->syncs,
+		.sync_ns_total = w->sync_ns_total,
 		.sync_ns_max = w->sync_ns_max,
 		.poison = w->poison,
 		.segments = w->active_number,

@@ -216,6 +216,7 @@ struct log_writer_stats {
 	uint64_t last_timestamp_ns; /* of the newest record; 0 in an empty log */
 	uint64_t appends;	    /* groups and single records since open */
 	uint64_t syncs;		    /* fdatasync(2) calls that succeeded since open */
+	uint64_t sync_ns_total;	    /* that these took */
 	uint64_t sync_ns_max;	    /* the slowest of them */
 	int poison;		    /* 0, or the -errno of the sync that failed */
 	uint64_t segments;	    /* number of the active one: those before it are sealed */

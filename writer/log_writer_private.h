@@ -84,6 +84,7 @@ struct log_writer {
 
 	uint64_t appends GUARDED;
 	uint64_t syncs GUARDED;
+	uint64_t sync_ns_total GUARDED;
 	uint64_t sync_ns_max GUARDED;
 };
 
