@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded into the daemon, lets io_uring fail as it does on other systems:
+/* Preloaded into the daemon, lets io_uring and what goes with it fail as on other systems:
  *
  *   FREYJAFS_SHIM_SETUP=EPERM	no ring can be made, with that error
  *   FREYJAFS_SHIM_SUBMIT=N	the Nth submission of the process fails with ENOMEM
+ *   FREYJAFS_SHIM_PIN=1	no thread can be pinned: its CPU has just gone offline
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <liburing.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,4 +47,14 @@ int io_uring_submit(struct io_uring *ring)
 		return -ENOMEM;
 	*(void **)&next = dlsym(RTLD_NEXT, "io_uring_submit");
 	return next(ring);
+}
+
+int pthread_setaffinity_np(pthread_t thread, size_t bytes, const cpu_set_t *cpus)
+{
+	int (*next)(pthread_t, size_t, const cpu_set_t *);
+
+	if (getenv("FREYJAFS_SHIM_PIN") != NULL)
+		return EINVAL;
+	*(void **)&next = dlsym(RTLD_NEXT, "pthread_setaffinity_np");
+	return next(thread, bytes, cpus);
 }
