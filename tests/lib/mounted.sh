@@ -155,6 +155,24 @@ trap finish EXIT
 trap 'exit 143' INT TERM
 trap 'echo "FAILED: ${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND" >&2' ERR
 
+# Lets the test write to "$1", a setting of the whole machine.  No other test that asks for it has
+# it meanwhile, and what was there comes back at the end, even that of kill -9.
+borrow_setting()
+{
+	local was lock
+
+	need_tool flock setsid
+	[ -w "$1" ] || skip "$1 cannot be written"
+	exec {lock}<"$1"
+	flock -w 60 "$lock" || skip "another test has $1"
+	was=$(cat "$1")
+	# It must not be taken for something that the test has left behind.
+	env -u FREYJAFS_TEST_ROOT -u FREYJAFS_TEST_DIR setsid \
+		sh -c 'tail --pid="$1" -f /dev/null; echo "$2" >"$3"' sh $$ "$was" "$1" &
+	at_end "kill -- -$! 2>/dev/null; echo '$was' >'$1'"
+	disown
+}
+
 uring_switch=/sys/module/fuse/parameters/enable_uring
 
 # The test needs FUSE over io_uring.  Root turns it on for the time of the test.
