@@ -32,6 +32,7 @@
 
 #define SWITCH_PATH   "/sys/module/fuse/parameters/enable_uring"
 #define POSSIBLE_PATH "/sys/devices/system/cpu/possible"
+#define FORBID_PATH   "/proc/sys/kernel/io_uring_disabled"
 
 #define QUEUE_ENTRIES	    16 /* requests of one CPU that are worked on or waited for at a time */
 #define SPARE_QUEUE_ENTRIES 4  /* of a CPU that has no ring of its own */
@@ -225,14 +226,25 @@ static int possible_cpus(void)
 	return count > 0 ? count : (int)sysconf(_SC_NPROCESSORS_CONF);
 }
 
+static int say_forbidden(int err, struct diag *why)
+{
+	char line[16] = "";
+
+	if (read_line(FORBID_PATH, line, sizeof(line)) == 0 && line[0] != '0')
+		return diag_set(why, err,
+				"io_uring is not permitted to this user: "
+				"echo 0 >" FORBID_PATH ", as root");
+	return diag_set(why, err,
+			"io_uring is not permitted to this process: "
+			"a seccomp filter, as containers have, must let it through");
+}
+
 static int say_refusal(int err, struct diag *why)
 {
 	switch (err) {
 	case -EPERM:
 	case -EACCES:
-		return diag_set(why, err,
-				"io_uring is not permitted to this process: "
-				"see sysctl kernel.io_uring_disabled, or its seccomp filter");
+		return say_forbidden(err, why);
 	case -ENOMEM:
 		return diag_set(why, err,
 				"there is no memory for io_uring: see ulimit -l and ulimit -v");
