@@ -2,7 +2,8 @@
 /* Three positions move through the file, each at most as far as the one before:
  *
  *   end_offset	     the last acknowledged record ends here
- *   written_offset  the kernel has everything below; the rest is in 'buffer'
+ *   written_offset  the kernel has everything below; the rest is in 'buffer', which may begin
+ *		     inside a record
  *   durable_offset  fdatasync() has returned 0 for everything below
  *
  * Syncs.  At most one fdatasync() runs.  A thread that needs durability runs it itself if none is
@@ -20,6 +21,7 @@
 #include "writer/synced_mark.h"
 
 #define RECORD_PARTS  4 /* header, key, head and rest of the value */
+#define PARTS_MAX     (1 + RECORD_PARTS * LOG_WRITER_GROUP_MAX) /* the buffer, too */
 #define GATHER_SHARES 4 /* one who waits alone does so for that part of a sync */
 
 /* --- writing --- */
@@ -121,25 +123,85 @@ static void encode_into_buffer_locked(struct log_writer *w, const struct record 
 	}
 }
 
-/* Writes records past the buffer, without copying them. */
-static int write_records_locked(struct log_writer *w, const struct record *records,
-				size_t record_count, uint64_t bytes) REQUIRES(w->lock)
+/* The buffer is full at the last end of a block of the file that it can reach. */
+static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
-	uint8_t headers[LOG_WRITER_GROUP_MAX][RECORD_HEADER_BYTES];
-	struct iovec iov[RECORD_PARTS * LOG_WRITER_GROUP_MAX], *part = iov;
+	uint64_t end = w->written_offset + w->buffer_room;
 
+	return end - ((end - w->active_start) & (w->block_bytes - 1));
+}
+
+/* Says up to where to write when records of 'bytes' do not fit the buffer: to the end of a block if
+ * there are blocks, so that the kernel gets whole ones, but to the end of the records if they are
+ * larger than the buffer. */
+static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint64_t end = w->end_offset + bytes;
+
+	if (bytes > w->buffer_room)
+		return end;
+	if (w->block_bytes == 1)
+		return w->end_offset;
+	return end - ((end - w->active_start) & (w->block_bytes - 1));
+}
+
+static struct iovec *add_part(struct iovec *part, const void *bytes, size_t n)
+{
+	if (n > 0)
+		*part++ = (struct iovec){ (void *)(uintptr_t)bytes, n };
+	return part;
+}
+
+/* Lists what 'records' consist of, their headers encoded into 'headers'.  Returns the end. */
+static struct iovec *list_parts(const struct record *records, size_t record_count,
+				uint8_t headers[][RECORD_HEADER_BYTES], struct iovec *part)
+{
 	for (size_t i = 0; i < record_count; i++) {
 		const struct record *rec = &records[i];
 
 		record_encode_header(rec, headers[i]);
-		*part++ = (struct iovec){ headers[i], RECORD_HEADER_BYTES };
-		*part++ = (struct iovec){ (void *)(uintptr_t)rec->key, rec->key_bytes };
-		if (rec->head_bytes > 0)
-			*part++ = (struct iovec){ (void *)(uintptr_t)rec->head, rec->head_bytes };
-		*part++ = (struct iovec){ (void *)(uintptr_t)rec->value,
-					  rec->value_bytes - rec->head_bytes };
+		part = add_part(part, headers[i], RECORD_HEADER_BYTES);
+		part = add_part(part, rec->key, rec->key_bytes);
+		part = add_part(part, rec->head, rec->head_bytes);
+		part = add_part(part, rec->value, rec->value_bytes - rec->head_bytes);
 	}
-	return write_locked(w, iov, (int)(part - iov), bytes);
+	return part;
+}
+
+/* Takes the last 'bytes' off the parts: part i of what was taken is in rest[i].  Returns the first
+ * i; the part before it is the last whole one. */
+static int cut_parts(struct iovec *parts, int count, uint64_t bytes, struct iovec *rest)
+{
+	while (bytes > 0) {
+		struct iovec *part = &parts[--count];
+		size_t n = part->iov_len < bytes ? part->iov_len : (size_t)bytes;
+
+		part->iov_len -= n;
+		rest[count] = (struct iovec){ (uint8_t *)part->iov_base + part->iov_len, n };
+		bytes -= n;
+	}
+	return count;
+}
+
+/* Writes the buffer and records behind it, which do not fit it, in one piece and without copying
+ * them.  What comes after the last whole block begins the next buffer. */
+static int write_records_locked(struct log_writer *w, const struct record *records,
+				size_t record_count, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint8_t headers[LOG_WRITER_GROUP_MAX][RECORD_HEADER_BYTES], *out = w->buffer;
+	struct iovec parts[PARTS_MAX], rest[PARTS_MAX];
+	uint64_t up_to = write_up_to_locked(w, bytes);
+	int count, first, err;
+
+	parts[0] = (struct iovec){ w->buffer, buffered_locked(w) };
+	count = (int)(list_parts(records, record_count, headers, parts + 1) - parts);
+	first = cut_parts(parts, count, w->end_offset + bytes - up_to, rest);
+	err = write_locked(w, parts, first < count ? first + 1 : count, up_to - w->written_offset);
+	for (int i = first; err == 0 && i < count; i++) {
+		memcpy(out, rest[i].iov_base, rest[i].iov_len);
+		out += rest[i].iov_len;
+	}
+	return err;
 }
 
 /* Starts the clock of promise "at most an interval", unless an older record has started it. */
@@ -159,12 +221,7 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 {
 	int err;
 
-	if (buffered_locked(w) + bytes > w->buffer_room) {
-		err = log_writer_flush_locked(w);
-		if (err < 0)
-			return err;
-	}
-	if (bytes <= w->buffer_room) {
+	if (w->end_offset + bytes <= buffer_end_locked(w)) {
 		encode_into_buffer_locked(w, records, record_count);
 	} else {
 		err = write_records_locked(w, records, record_count, bytes);

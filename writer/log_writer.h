@@ -52,14 +52,16 @@ struct log_writer_config {
 	int64_t fsync_interval_ns;
 	/* 0: put has handed the record to the kernel when it returns; the process may die.  1 ... 1
 	 * GiB: up to that many acknowledged bytes stay in memory until the buffer is full, the
-	 * deadline, a sync or close.  With an interval of 0 it has no effect. */
+	 * deadline, a sync or close.  With an interval of 0 it has no effect.  A full buffer of 4
+	 * KiB or more is cut where a block of the file ends, so the file may end inside a record
+	 * that was acknowledged; if the process then dies, recovery cuts the front of that one. */
 	int64_t buffer_size_bytes;
 	/* The active segment is sealed before it grows larger than this; one commit may be larger.
 	 * 0: the log is one file for ever. */
 	int64_t segment_size_bytes;
 	/* Zeros kept ready behind the last record, so that a sync need not commit metadata; up to 1
-	 * GiB.  They are cut at close, and after a crash at the next open.  0: none; the last bytes
-	 * of the file are the last record at any time. */
+	 * GiB.  They are cut at close, and after a crash at the next open.  0: none; without a
+	 * buffer the last bytes of the file are the last record at any time. */
 	int64_t preallocate_bytes;
 	/* Opens the log also when sealed segments are missing among those that are there. */
 	bool accept_missing_segments;
@@ -211,7 +213,8 @@ uint64_t log_writer_room(struct log_writer *w, uint64_t offset);
 
 struct log_writer_stats {
 	uint64_t end_offset;	    /* just past the last record */
-	uint64_t written_offset;    /* handed to the kernel up to here; <= end_offset */
+	uint64_t written_offset;    /* handed to the kernel up to here; <= end_offset; with a buffer
+				       it may be inside a record */
 	uint64_t durable_offset;    /* durable up to here; <= written_offset */
 	uint64_t last_timestamp_ns; /* of the newest record; 0 in an empty log */
 	uint64_t appends;	    /* groups and single records since open */

@@ -38,7 +38,8 @@ struct log_writer {
 	uint64_t until_ns;	  /* read-only: 0, or where the log ends for us */
 	bool reached_until;
 	int64_t fsync_interval_ns;
-	size_t buffer_room; /* 0: no buffer */
+	size_t buffer_room;   /* 0: no buffer */
+	uint64_t block_bytes; /* where a full buffer is cut in the file; 1: behind a record */
 	bool no_background;
 	uint64_t room_bytes; /* of head room (log_room.c); 0: none, the file has O_APPEND */
 	uint8_t *buffer;

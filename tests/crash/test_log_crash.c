@@ -47,6 +47,7 @@ static const struct workload workloads[] = {
 	{ "log: long interval, async syncs", LONG_NS, 0, 1, 24, 6, .async = true },
 	{ "log: long interval, buffer", LONG_NS, 65536, 1, 24, 6, .style = GROUPS },
 	{ "log: long interval, small buffer", LONG_NS, 900, 1, 24, 6, .style = GROUPS },
+	{ "log: long interval, buffer of a block", LONG_NS, 4096, 1, 24, 6, .style = GROUPS },
 	{ "log: short interval", 1000000, 0, 1, 24, .style = GROUPS, .sync_delay_us = 300 },
 	{ "log: never", LOG_WRITER_NEVER, 0, 1, 24, .style = GROUPS },
 	{ "log: never, sync at times", LOG_WRITER_NEVER, 0, 1, 24, 7, .style = GROUPS },
