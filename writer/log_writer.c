@@ -234,6 +234,27 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 	return 0;
 }
 
+/* Stamps the records where they are and appends them.  Stores the offset that they begin at. */
+static int stamp_and_append(struct log_writer *w, struct record *records, size_t record_count,
+			    uint64_t bytes, uint64_t *ret_offset)
+{
+	int err;
+
+	if (w->read_only)
+		return -EROFS;
+	mutex_lock(&w->lock);
+	err = log_writer_rotate_if_full_locked(w, bytes);
+	if (err == 0)
+		err = stamp_locked(w, records, record_count);
+	*ret_offset = w->end_offset;
+	if (err == 0)
+		err = append_locked(w, records, record_count, bytes);
+	if (err == 0)
+		w->last_timestamp_ns = records[record_count - 1].timestamp_ns;
+	mutex_unlock(&w->lock);
+	return err;
+}
+
 int log_writer_append(struct log_writer *w, const struct record *records, size_t record_count,
 		      struct log_append *ret)
 {
@@ -247,18 +268,7 @@ int log_writer_append(struct log_writer *w, const struct record *records, size_t
 		stamped[i] = records[i];
 		bytes += record_bytes(records[i].key_bytes, records[i].value_bytes);
 	}
-	if (w->read_only)
-		return -EROFS;
-	mutex_lock(&w->lock);
-	err = log_writer_rotate_if_full_locked(w, bytes);
-	if (err == 0)
-		err = w->poison < 0 ? -EIO : stamp_locked(w, stamped, record_count);
-	offset = w->end_offset;
-	if (err == 0)
-		err = append_locked(w, stamped, record_count, bytes);
-	if (err == 0)
-		w->last_timestamp_ns = stamped[record_count - 1].timestamp_ns;
-	mutex_unlock(&w->lock);
+	err = stamp_and_append(w, stamped, record_count, bytes, &offset);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < record_count; i++) {
@@ -276,14 +286,14 @@ int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, co
 	struct record rec = {
 		.key = key, .key_bytes = key_bytes, .value = value, .value_bytes = value_bytes
 	};
-	struct log_append where;
+	uint64_t bytes = record_bytes(key_bytes, value_bytes), offset;
 	int err;
 
-	err = log_writer_append(w, &rec, 1, &where);
+	err = stamp_and_append(w, &rec, 1, bytes, &offset);
 	if (err == 0 && w->fsync_interval_ns == 0)
-		err = log_writer_sync_to(w, where.end_offset);
+		err = log_writer_sync_to(w, offset + bytes);
 	if (err == 0 && ret_offset != NULL)
-		*ret_offset = where.offset[0];
+		*ret_offset = offset;
 	return err;
 }
 
