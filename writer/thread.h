@@ -4,6 +4,7 @@
 #ifndef FREYJAFS_WRITER_THREAD_H
 #define FREYJAFS_WRITER_THREAD_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #define ACQUIRES(...)	 TSA(acquire_capability(__VA_ARGS__))
 #define RELEASES(...)	 TSA(release_capability(__VA_ARGS__))
 #define NO_THREAD_SAFETY TSA(no_thread_safety_analysis)
+
+#define MUTEX_TRIES 500 /* some microseconds */
 
 struct CAPABILITY("mutex") mutex {
 	pthread_mutex_t impl;
@@ -43,9 +46,27 @@ static inline void mutex_destroy(struct mutex *m)
 	thread_check(pthread_mutex_destroy(&m->impl));
 }
 
+static inline void thread_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb");
+#endif
+}
+
+/* Locks here are held for some microseconds as a rule, for less than it takes to sleep and to be
+ * woken on another CPU; so it tries for about so long before it sleeps. */
 static inline void mutex_lock(struct mutex *m) ACQUIRES(m) NO_THREAD_SAFETY
 {
-	thread_check(pthread_mutex_lock(&m->impl));
+	int err = pthread_mutex_trylock(&m->impl);
+
+	for (int i = 0; err == EBUSY && i < MUTEX_TRIES; i++) {
+		thread_pause();
+		err = pthread_mutex_trylock(&m->impl);
+	}
+	if (err != 0)
+		thread_check(pthread_mutex_lock(&m->impl));
 }
 
 static inline void mutex_unlock(struct mutex *m) RELEASES(m) NO_THREAD_SAFETY
