@@ -58,7 +58,7 @@ struct keydir {
 	struct node *root;		 /* constant */
 	bool alone;			 /* the lock is not taken; see keydir_set_alone() */
 
-	pthread_rwlock_t lock; /* innermost */
+	struct rwlock lock; /* innermost */
 
 	/* All below: by lock. */
 	struct slab slab;
@@ -79,25 +79,25 @@ struct keydir {
 static void read_lock(struct keydir *k)
 {
 	if (!k->alone)
-		thread_check(pthread_rwlock_rdlock(&k->lock));
+		rwlock_read_lock(&k->lock);
 }
 
 static void read_unlock(struct keydir *k)
 {
 	if (!k->alone)
-		thread_check(pthread_rwlock_unlock(&k->lock));
+		rwlock_unlock(&k->lock);
 }
 
 void keydir_write_lock(struct keydir *k)
 {
 	if (!k->alone)
-		thread_check(pthread_rwlock_wrlock(&k->lock));
+		rwlock_write_lock(&k->lock);
 }
 
 void keydir_write_unlock(struct keydir *k)
 {
 	if (!k->alone)
-		thread_check(pthread_rwlock_unlock(&k->lock));
+		rwlock_unlock(&k->lock);
 }
 
 void keydir_set_alone(struct keydir *k, bool alone)
@@ -1528,7 +1528,7 @@ int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret)
 		return -ENOMEM;
 	}
 	k->root->committed = k->root->explicit = true;
-	thread_check(pthread_rwlock_init(&k->lock, NULL));
+	rwlock_init(&k->lock);
 	*ret = k;
 	return 0;
 }
@@ -1552,6 +1552,6 @@ void keydir_free(struct keydir *k)
 	slab_destroy(&k->slab);
 	hash_table_destroy(&k->table);
 	number_set_destroy(&k->given);
-	thread_check(pthread_rwlock_destroy(&k->lock));
+	rwlock_destroy(&k->lock);
 	free(k);
 }

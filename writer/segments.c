@@ -78,7 +78,7 @@ void segments_init(struct segments *s, struct io *io, int dir_fd)
 		.dir_fd = dir_fd,
 		.next_start = SEGMENTS_REPLACED_START,
 	};
-	thread_check(pthread_rwlock_init(&s->lock, NULL));
+	rwlock_init(&s->lock);
 }
 
 void segments_clear(struct segments *s)
@@ -95,7 +95,7 @@ void segments_clear(struct segments *s)
 void segments_close(struct segments *s)
 {
 	segments_clear(s);
-	thread_check(pthread_rwlock_destroy(&s->lock));
+	rwlock_destroy(&s->lock);
 }
 
 /* Makes room for 'more' than 'count' items. */
@@ -119,7 +119,7 @@ int segments_reserve(struct segments *s)
 	void *list, *ranges;
 	int err;
 
-	thread_check(pthread_rwlock_wrlock(&s->lock));
+	rwlock_write_lock(&s->lock);
 	list = s->list;
 	ranges = s->ranges;
 	err = reserve(&list, sizeof(s->list[0]), s->count, 1, &s->room);
@@ -128,7 +128,7 @@ int segments_reserve(struct segments *s)
 	if (err == 0)
 		err = reserve(&ranges, sizeof(s->ranges[0]), s->range_count, 2, &s->range_room);
 	s->ranges = ranges;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return err;
 }
 
@@ -143,10 +143,10 @@ static void add_range_locked(struct segments *s, uint64_t start, uint64_t bytes,
 
 void segments_add(struct segments *s, const struct segment *seg)
 {
-	thread_check(pthread_rwlock_wrlock(&s->lock));
+	rwlock_write_lock(&s->lock);
 	s->list[s->count++] = *seg;
 	add_range_locked(s, seg->start, seg->bytes, seg->fd);
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 }
 
 static struct segment *by_number_locked(struct segments *s, uint64_t number)
@@ -159,9 +159,9 @@ static struct segment *by_number_locked(struct segments *s, uint64_t number)
 
 void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns)
 {
-	thread_check(pthread_rwlock_wrlock(&s->lock));
+	rwlock_write_lock(&s->lock);
 	by_number_locked(s, number)->last_timestamp_ns = last_timestamp_ns;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 }
 
 static uint64_t replace_locked(struct segments *s, uint64_t number, uint64_t bytes, int fd)
@@ -182,9 +182,9 @@ uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, i
 {
 	uint64_t start;
 
-	thread_check(pthread_rwlock_wrlock(&s->lock));
+	rwlock_write_lock(&s->lock);
 	start = replace_locked(s, number, bytes, fd);
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return start;
 }
 
@@ -193,13 +193,13 @@ uint64_t segments_fold(struct segments *s, uint64_t number, uint64_t bytes, int 
 	size_t gone = 0;
 	uint64_t start;
 
-	thread_check(pthread_rwlock_wrlock(&s->lock));
+	rwlock_write_lock(&s->lock);
 	start = replace_locked(s, number, bytes, fd);
 	while (s->list[gone].number < number)
 		gone++;
 	s->count -= gone;
 	memmove(s->list, s->list + gone, s->count * sizeof(s->list[0]));
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return start;
 }
 
@@ -207,7 +207,7 @@ void segments_retire(struct segments *s, uint64_t start)
 {
 	int fd = -1;
 
-	thread_check(pthread_rwlock_wrlock(&s->lock));
+	rwlock_write_lock(&s->lock);
 	for (size_t i = 0; i < s->range_count; i++) {
 		if (fd >= 0)
 			s->ranges[i - 1] = s->ranges[i];
@@ -215,7 +215,7 @@ void segments_retire(struct segments *s, uint64_t start)
 			fd = s->ranges[i].fd;
 	}
 	s->range_count -= fd >= 0;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	(void)io_close(s->io, &fd); /* outside: this may be what frees its blocks */
 }
 
@@ -452,9 +452,9 @@ uint64_t segments_next_number(struct segments *s)
 {
 	uint64_t number;
 
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	number = s->count == 0 ? SEGMENT_FIRST_NUMBER : s->list[s->count - 1].number + 1;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return number;
 }
 
@@ -462,10 +462,10 @@ uint64_t segments_end(struct segments *s)
 {
 	uint64_t end = 0;
 
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	if (s->count > 0)
 		end = s->list[s->count - 1].start + s->list[s->count - 1].bytes;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return end;
 }
 
@@ -473,11 +473,11 @@ bool segments_get(struct segments *s, size_t index, struct segment *ret)
 {
 	bool there;
 
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	there = index < s->count;
 	if (there)
 		*ret = s->list[index];
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return there;
 }
 
@@ -485,11 +485,11 @@ bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret
 {
 	const struct segment *seg;
 
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	seg = by_number_locked(s, number);
 	if (seg != NULL)
 		*ret = *seg;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return seg != NULL;
 }
 
@@ -514,11 +514,11 @@ uint64_t segments_room(struct segments *s, uint64_t position)
 	const struct segment_range *range;
 	uint64_t room = 0;
 
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	range = find_locked(s, position);
 	if (range != NULL)
 		room = range->start + range->bytes - position;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return room;
 }
 
@@ -526,21 +526,21 @@ uint64_t segments_bytes(struct segments *s)
 {
 	uint64_t bytes = 0;
 
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	for (size_t i = 0; i < s->count; i++)
 		bytes += s->list[i].bytes;
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return bytes;
 }
 
 void segments_hold(struct segments *s)
 {
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 }
 
 void segments_release(struct segments *s)
 {
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 }
 
 ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position)
@@ -549,7 +549,7 @@ ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position
 	ssize_t got = 0;
 
 	/* Held across the read, so that nobody closes the file meanwhile. */
-	thread_check(pthread_rwlock_rdlock(&s->lock));
+	rwlock_read_lock(&s->lock);
 	range = find_locked(s, position);
 	if (range != NULL) {
 		uint64_t left = range->start + range->bytes - position;
@@ -557,6 +557,6 @@ ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position
 		got = io_pread_all(s->io, range->fd, buf, left < n ? (size_t)left : n,
 				   position - range->start);
 	}
-	thread_check(pthread_rwlock_unlock(&s->lock));
+	rwlock_unlock(&s->lock);
 	return got;
 }

@@ -12,12 +12,12 @@
 #ifndef FREYJAFS_WRITER_SEGMENTS_H
 #define FREYJAFS_WRITER_SEGMENTS_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "writer/diag.h"
 #include "writer/io.h"
+#include "writer/thread.h"
 
 #define SEGMENT_NAME_BYTES	32 /* "NNNNNN.data" and a NUL; more digits from a million on */
 #define SEGMENT_FIRST_NUMBER	1
@@ -51,7 +51,7 @@ struct segments {
 	 * folded into it, and as of when; 0: it begins with the first. */
 	uint64_t base_number, base_as_of_ns;
 
-	pthread_rwlock_t lock;
+	struct rwlock lock;
 	/* By lock: */
 	struct segment *list; /* by number */
 	size_t count, room;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
@@ -23,10 +24,13 @@
 #define RELEASES(...)	 TSA(release_capability(__VA_ARGS__))
 #define NO_THREAD_SAFETY TSA(no_thread_safety_analysis)
 
-#define MUTEX_TRIES 500 /* some microseconds */
-
 struct CAPABILITY("mutex") mutex {
 	pthread_mutex_t impl;
+};
+
+/* For readers together, or one writer. */
+struct rwlock {
+	pthread_rwlock_t impl;
 };
 
 /* A pthread call on a lock fails only when the program is wrong. */
@@ -56,15 +60,24 @@ static inline void thread_pause(void)
 }
 
 /* Locks here are held for some microseconds as a rule, for less than it takes to sleep and to be
- * woken on another CPU; so it tries for about so long before it sleeps. */
+ * woken on another CPU; so they are tried for about so long before the thread sleeps. */
+#define LOCK_TRIES 500
+
+static inline bool lock_try_again(int err, int *tries)
+{
+	if (err != EBUSY || ++*tries > LOCK_TRIES)
+		return false;
+	thread_pause();
+	return true;
+}
+
 static inline void mutex_lock(struct mutex *m) ACQUIRES(m) NO_THREAD_SAFETY
 {
-	int err = pthread_mutex_trylock(&m->impl);
+	int err, tries = 0;
 
-	for (int i = 0; err == EBUSY && i < MUTEX_TRIES; i++) {
-		thread_pause();
+	do
 		err = pthread_mutex_trylock(&m->impl);
-	}
+	while (lock_try_again(err, &tries));
 	if (err != 0)
 		thread_check(pthread_mutex_lock(&m->impl));
 }
@@ -72,6 +85,43 @@ static inline void mutex_lock(struct mutex *m) ACQUIRES(m) NO_THREAD_SAFETY
 static inline void mutex_unlock(struct mutex *m) RELEASES(m) NO_THREAD_SAFETY
 {
 	thread_check(pthread_mutex_unlock(&m->impl));
+}
+
+static inline void rwlock_init(struct rwlock *l)
+{
+	thread_check(pthread_rwlock_init(&l->impl, NULL));
+}
+
+static inline void rwlock_destroy(struct rwlock *l)
+{
+	thread_check(pthread_rwlock_destroy(&l->impl));
+}
+
+static inline void rwlock_read_lock(struct rwlock *l)
+{
+	int err, tries = 0;
+
+	do
+		err = pthread_rwlock_tryrdlock(&l->impl);
+	while (lock_try_again(err, &tries));
+	if (err != 0)
+		thread_check(pthread_rwlock_rdlock(&l->impl));
+}
+
+static inline void rwlock_write_lock(struct rwlock *l)
+{
+	int err, tries = 0;
+
+	do
+		err = pthread_rwlock_trywrlock(&l->impl);
+	while (lock_try_again(err, &tries));
+	if (err != 0)
+		thread_check(pthread_rwlock_wrlock(&l->impl));
+}
+
+static inline void rwlock_unlock(struct rwlock *l)
+{
+	thread_check(pthread_rwlock_unlock(&l->impl));
 }
 
 /* Condition variables on the monotonic clock. */
