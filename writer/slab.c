@@ -158,10 +158,22 @@ static void chunk_free(struct slab_chunk *c)
 
 void slab_destroy(struct slab *s)
 {
-	for (size_t i = 0; i < s->chunk_end; i++)
-		if (s->chunks[i] != NULL)
-			chunk_free(s->chunks[i]);
-	pages_unmap(s->region, (size_t)(s->region_end - s->region));
+	uint8_t *from = s->region, *end = s->region_end; /* to be unmapped in one piece */
+
+	/* The last ones were taken from the region in order, so they end where its rest begins. */
+	for (size_t i = s->chunk_end; i-- > 0;) {
+		uint8_t *chunk = (uint8_t *)s->chunks[i];
+
+		if (chunk == NULL)
+			continue;
+		allow(chunk, SLAB_CHUNK_BYTES);
+		if (chunk + SLAB_CHUNK_BYTES != from) {
+			pages_unmap(from, (size_t)(end - from));
+			end = chunk + SLAB_CHUNK_BYTES;
+		}
+		from = chunk;
+	}
+	pages_unmap(from, (size_t)(end - from));
 	free(s->chunks);
 	slab_init(s);
 }
