@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/sim/rng.h"
 #include "writer/hash_table.h"
@@ -137,6 +138,27 @@ static void test_slab_numbers(void **state)
 	slab_destroy(&s);
 }
 
+/* All memory goes back, with gaps in it and from several regions. */
+static void test_slab_destroy(void **state)
+{
+	enum {
+		COUNT = 60000,
+		GAP = 2000
+	};
+	static void *p[COUNT];
+	struct slab s;
+
+	slab_init(&s);
+	for (size_t i = 0; i < COUNT; i++)
+		p[i] = slab_new(&s, 0, SLAB_OBJECT_BYTES_MAX);
+	for (size_t i = 0; i < COUNT; i++)
+		if (i / GAP % 3 == 1)
+			slab_free(p[i]);
+	slab_destroy(&s);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_int_equal(msync(slab_chunk_of(p[i]), SLAB_CHUNK_BYTES, MS_ASYNC), -1);
+}
+
 /* --- hash table --- */
 
 #define ENTRIES 5000
@@ -254,15 +276,16 @@ static void test_number_set(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[ARRAY_SIZE(hashes) + 4] = {
+	static struct CMUnitTest tests[ARRAY_SIZE(hashes) + 5] = {
 		{ "slab", test_slab, NULL, NULL, NULL },
 		{ "slab: numbers of chunks", test_slab_numbers, NULL, NULL, NULL },
+		{ "slab: destroy", test_slab_destroy, NULL, NULL, NULL },
 		{ "hash table: memory", test_hash_table_bytes, NULL, NULL, NULL },
 		{ "number set", test_number_set, NULL, NULL, NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(hashes); i++)
-		tests[4 + i] = (struct CMUnitTest){ unit_name("hash table: %s", hashes[i].name),
+		tests[5 + i] = (struct CMUnitTest){ unit_name("hash table: %s", hashes[i].name),
 						    test_hash_table, NULL, NULL,
 						    (void *)(uintptr_t)&hashes[i] };
 	return unit_run("slab", tests, ARRAY_SIZE(tests));
