@@ -121,18 +121,6 @@ static int await_reports(size_t count)
 	return err;
 }
 
-static void pin(int cpu)
-{
-	cpu_set_t set;
-
-	if (cpu < 0)
-		return;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned int)cpu, &set);
-	/* It may have gone offline meanwhile; then the thread runs elsewhere. */
-	(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
 static void set_run_err(int err)
 {
 	mutex_lock(&uring.lock);
@@ -162,7 +150,7 @@ static void *ring_main(void *arg)
 	enum phase phase;
 
 	(void)pthread_setname_np(pthread_self(), r->cpu < 0 ? "ring" : "ring-cpu"); /* for ps(1) */
-	pin(r->cpu);
+	ring_pin(r);
 	report(ring_open(r, PAYLOAD_PAGES * (size_t)sysconf(_SC_PAGESIZE)));
 	phase = wait_for_phase(PHASE_PREPARE);
 	if (phase == PHASE_REGISTER) {

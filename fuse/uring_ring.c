@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -11,6 +13,9 @@
 #include <fuse_lowlevel.h>
 
 #include "fuse/request.h"
+#include "writer/thread.h"
+
+#define PIN_AGAIN_NS 1000000000ULL
 
 /* What the thread is working on. */
 struct current {
@@ -35,6 +40,34 @@ static char replies;
 
 /* In a completion: of a command that was taken back. */
 static char nothing;
+
+/* --- the CPU --- */
+
+void ring_pin(struct ring *r)
+{
+	cpu_set_t set;
+
+	if (r->cpu < 0)
+		return;
+	r->pinned_ns = monotonic_ns();
+	CPU_ZERO(&set);
+	CPU_SET((unsigned int)r->cpu, &set);
+	(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+/* A thread that had something to do while its CPU went offline may run anywhere since.  One that
+ * somebody has moved on purpose may not run there. */
+static void pin_again(struct ring *r)
+{
+	cpu_set_t set;
+
+	if (r->cpu < 0 || sched_getcpu() == r->cpu || monotonic_ns() - r->pinned_ns < PIN_AGAIN_NS)
+		return;
+	r->pinned_ns = monotonic_ns();
+	if (pthread_getaffinity_np(pthread_self(), sizeof(set), &set) == 0 &&
+	    CPU_ISSET((unsigned int)r->cpu, &set))
+		ring_pin(r);
+}
 
 /* --- open and close --- */
 
@@ -333,6 +366,7 @@ int ring_serve(struct ring *r, struct fuse_session *se)
 		n = io_uring_submit_and_wait(&r->io, 1);
 		if (n < 0 && n != -EINTR && n != -EAGAIN && n != -EBUSY)
 			break;
+		pin_again(r);
 		count = 0;
 		io_uring_for_each_cqe(&r->io, head, cqe)
 		{

@@ -6,8 +6,9 @@
  * the thread that works on a request replies to it without a lock, any other takes the entry over
  * with one atomic exchange and hands it to the ring's thread.
  *
- * Threads: ring_open(), ring_register(), ring_serve() and ring_close() in the ring's own thread,
- * which no other may take over (the kernel demands it).  ring_reply() and ring_stop(): any. */
+ * Threads: ring_pin(), ring_open(), ring_register(), ring_serve() and ring_close() in the ring's
+ * own thread, which no other may take over (the kernel demands it).  ring_reply() and ring_stop():
+ * any. */
 #ifndef FREYJAFS_FUSE_URING_RING_H
 #define FREYJAFS_FUSE_URING_RING_H
 
@@ -48,11 +49,15 @@ struct ring {
 	size_t memory_bytes;
 	uint64_t event_count; /* what is read from event_fd */
 	size_t busy;	      /* entries that are not with the kernel */
+	uint64_t pinned_ns;   /* when it was last tried, by monotonic_ns() */
 
 	_Atomic(struct ring_slot *) late; /* replied to by other threads */
 	atomic_bool stopping;
 };
 
+/* Has the calling thread run on 'cpu', where that can be: it may be offline.  What the kernel takes
+ * away when the CPU goes offline, ring_serve() sets again within a second of its return. */
+void ring_pin(struct ring *r);
 /* Makes the ring and the memory of its entries; 'event_fd', 'slots' and 'cpu' are there.  -errno:
  * ring_close() is still to be called. */
 int ring_open(struct ring *r, size_t payload_capacity) WARN_UNUSED;
