@@ -136,13 +136,11 @@ static void give_way(struct store *s) REQUIRES(s->compactor.run_lock)
 {
 	struct compactor *c = &s->compactor;
 	struct log_writer_stats log;
-	struct keydir_stats keydir;
 	uint64_t now_ns = monotonic_ns(), took_ns = now_ns - c->paced_ns, percent;
 	struct timespec nap;
 
 	log_writer_stats(s->log, &log);
-	keydir_stats(s->keydir, &keydir);
-	percent = (log.active_bytes + log.sealed_bytes) / (keydir.live_bytes / 100 + 1);
+	percent = (log.active_bytes + log.sealed_bytes) / (compact_live_bytes(s) / 100 + 1);
 	if (log.end_offset != c->paced_end && percent < URGENT_PERCENT) {
 		if (percent >= GENTLE_PERCENT)
 			took_ns /= 4;
@@ -383,15 +381,13 @@ static int compact_in_place(struct store *s, struct compact_look *l, struct comp
 {
 	struct compact_batch *b = calloc(1, sizeof(*b) + VICTIMS_MAX * sizeof(b->victims[0]));
 	struct compact_pace pace = { .s = s, .mode = mode };
-	struct keydir_stats keydir;
 	uint64_t batch_bytes;
 	size_t count;
 	int err = 0;
 
 	if (b == NULL)
 		return -ENOMEM;
-	keydir_stats(s->keydir, &keydir);
-	batch_bytes = keydir.live_bytes / BATCH_SHARE;
+	batch_bytes = compact_live_bytes(s) / BATCH_SHARE;
 	if (batch_bytes < BATCH_BYTES_MIN)
 		batch_bytes = BATCH_BYTES_MIN;
 	count = choose(s, l, mode, batch_bytes, &mode->lacking_bytes);

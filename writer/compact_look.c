@@ -47,6 +47,12 @@ static uint64_t kept_bytes(const struct content_piece *piece)
 	return piece->bytes;
 }
 
+static void count_active(struct compact_look *l, const struct content_piece *piece)
+{
+	if (piece->place.record_offset < SEGMENTS_REPLACED_START)
+		l->active_live_bytes += kept_bytes(piece);
+}
+
 static bool count_piece(void *arg, struct content_piece *piece)
 {
 	struct compact_look *l = arg;
@@ -54,17 +60,28 @@ static bool count_piece(void *arg, struct content_piece *piece)
 
 	if (v != NULL)
 		v->live_bytes += kept_bytes(piece);
-	else if (piece->place.record_offset < SEGMENTS_REPLACED_START)
-		l->active_live_bytes += kept_bytes(piece);
+	else
+		count_active(l, piece);
 	return false;
 }
 
-static bool mark_staged(void *arg, struct content_piece *piece)
+uint64_t compact_live_bytes(struct store *s)
 {
-	struct compact_view *v = view_at(arg, piece->place.record_offset);
+	struct keydir_stats keydir;
+
+	keydir_stats(s->keydir, &keydir);
+	return keydir.live_bytes + store_all_staged_bytes(s);
+}
+
+static bool count_staged(void *arg, struct content_piece *piece)
+{
+	struct compact_look *l = arg;
+	struct compact_view *v = view_at(l, piece->place.record_offset);
 
 	if (v != NULL)
 		v->staged = true;
+	else
+		count_active(l, piece);
 	return false;
 }
 
@@ -166,7 +183,7 @@ int compact_look(struct store *s, struct compact_look *l)
 	if (err < 0)
 		return err;
 	mutex_lock(&s->commit_lock);
-	store_each_staged(s, mark_staged, l);
+	store_each_staged(s, count_staged, l);
 	mutex_unlock(&s->commit_lock);
 	log_writer_stats(s->log, &log);
 	l->active_bytes = log.active_bytes;

@@ -71,6 +71,10 @@ int compact_pace(void *arg, uint64_t bytes);
 int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
 	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
 
+/* The bytes of what is live, and of what is staged: a large file that is being written will be
+ * live.
+ */
+uint64_t compact_live_bytes(struct store *s);
 /* Looks at all of the keydir.  Others may change it meanwhile: the figures are good for choosing.
  */
 int compact_look(struct store *s, struct compact_look *l)

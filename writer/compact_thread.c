@@ -83,22 +83,27 @@ static uint64_t free_bytes_of(struct store *s)
 	return disk.blocks_available * disk.block_bytes;
 }
 
+static uint64_t dead_bytes(struct store *s, uint64_t live_bytes)
+{
+	struct log_writer_stats log;
+	uint64_t all;
+
+	log_writer_stats(s->log, &log);
+	all = log.active_bytes + log.sealed_bytes;
+	return live_bytes < all ? all - live_bytes : 0;
+}
+
 /* Says whether so much has died since the last look that there may be something to gain. */
 static bool is_worth_a_look(struct store *s) REQUIRES(s->compactor.run_lock)
 {
 	struct compactor *c = &s->compactor;
-	struct keydir_stats keydir;
-	struct log_writer_stats log;
-	uint64_t all, dead, step, free_bytes = free_bytes_of(s);
+	uint64_t live = compact_live_bytes(s), dead = dead_bytes(s, live);
+	uint64_t step, free_bytes = free_bytes_of(s);
 
-	log_writer_stats(s->log, &log);
-	keydir_stats(s->keydir, &keydir);
-	set_segment_size(s, keydir.live_bytes, free_bytes);
-	all = log.active_bytes + log.sealed_bytes;
-	dead = keydir.live_bytes < all ? all - keydir.live_bytes : 0;
-	step = keydir.live_bytes / LOOK_SHARE;
-	if (step < s->compactor.bytes_min)
-		step = s->compactor.bytes_min;
+	set_segment_size(s, live, free_bytes);
+	step = live / LOOK_SHARE;
+	if (step < c->bytes_min)
+		step = c->bytes_min;
 	if (dead < c->dead_seen)
 		c->dead_seen = dead;
 	return dead - c->dead_seen >= step && dead >= slack_bytes(c, free_bytes);
@@ -106,14 +111,7 @@ static bool is_worth_a_look(struct store *s) REQUIRES(s->compactor.run_lock)
 
 static void note_dead(struct store *s) REQUIRES(s->compactor.run_lock)
 {
-	struct keydir_stats keydir;
-	struct log_writer_stats log;
-	uint64_t all;
-
-	log_writer_stats(s->log, &log);
-	keydir_stats(s->keydir, &keydir);
-	all = log.active_bytes + log.sealed_bytes;
-	s->compactor.dead_seen = keydir.live_bytes < all ? all - keydir.live_bytes : 0;
+	s->compactor.dead_seen = dead_bytes(s, compact_live_bytes(s));
 }
 
 /* Does what is worth doing.  Returns whether it should be tried again although nothing is appended.

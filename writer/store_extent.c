@@ -81,6 +81,17 @@ void store_each_staged(struct store *s, content_piece_fn fn, void *arg)
 		content_map_each(st->content, fn, arg);
 }
 
+uint64_t store_all_staged_bytes(struct store *s)
+{
+	uint64_t bytes = 0;
+
+	mutex_lock(&s->commit_lock);
+	for (const struct store_staging *st = s->stagings; st != NULL; st = st->next)
+		bytes += content_map_data_bytes(st->content);
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
 /* Extents that are appended in one go. */
 struct batch {
 	uint8_t key[META_EXTENT_KEY_BYTES];

@@ -117,6 +117,8 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 
 /* Calls 'fn' with all that is staged; it must change nothing. */
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);
+/* How many bytes are staged that may become the content of a file. */
+uint64_t store_all_staged_bytes(struct store *s);
 
 /* Calls 'fn' with all that is kept, as keydir_each_place() does. */
 void store_each_kept(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);

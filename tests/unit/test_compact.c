@@ -18,6 +18,7 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
+#include "writer/compact_private.h"
 #include "writer/segments.h"
 
 #define TEXT_BYTES 4096
@@ -490,6 +491,27 @@ static void test_staged(void **state)
 	assert_int_equal(ops_read(f->s, "a", V300), 0);
 }
 
+/* A large file that is being written is no dead space: nothing is sealed for it. */
+static void test_staged_is_not_dead(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct store_range range = { .bytes = 300, .data = V300 };
+	struct store_staging *st = NULL;
+	uint64_t live;
+
+	open_plainly(f);
+	ops_write_ok(f->s, "a", V300);
+	live = compact_live_bytes(f->s);
+	assert_int_equal(store_stage(f->s, &st, &range, 1), 0);
+	assert_int_equal(compact_live_bytes(f->s), live + 300);
+	compact_ok(f);
+	assert_int_equal(stats_of(f).log.segments, 1);
+	store_staging_free(st); /* it never becomes a file */
+	assert_int_equal(compact_live_bytes(f->s), live);
+	compact_ok(f);
+	assert_int_equal(stats_of(f).log.segments, 2);
+}
+
 /* --- others meanwhile --- */
 
 #define FILES 20
@@ -714,9 +736,10 @@ int main(void)
 		TEST(test_damaged),   TEST(test_retained),
 		TEST(test_missing),   TEST(test_read_only),
 		TEST(test_cancelled), TEST(test_open_without_a_name),
-		TEST(test_staged),    TEST(test_readers),
-		TEST(test_by_itself), TEST(test_async),
-		TEST(test_no_space),  TEST(test_writer),
+		TEST(test_staged),    TEST(test_staged_is_not_dead),
+		TEST(test_readers),   TEST(test_by_itself),
+		TEST(test_async),     TEST(test_no_space),
+		TEST(test_writer),
 	};
 	struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(record_cases)];
 	size_t count = 0;
