@@ -134,6 +134,8 @@ const char *record_reason_text(enum record_reason reason)
 		return "the CRC does not match";
 	case RECORD_REASON_GROUP:
 		return "the file ends inside a group of records";
+	case RECORD_REASON_BEHIND:
+		return "what the log has before it lacks its end";
 	}
 	return "unknown reason";
 }

@@ -60,8 +60,9 @@ enum record_reason {
 	RECORD_REASON_ZERO_HEADER,  /* torn: 20 zero bytes, never written or preallocated */
 	RECORD_REASON_SHORT_BODY,   /* torn: key and value would end past the end of the file */
 	RECORD_REASON_CRC,	    /* damaged: the CRC does not match */
-	RECORD_REASON_GROUP,	    /* torn: the file ends inside a group; set by readers, not by
-				       record_scan() */
+	/* Set by readers, not by record_scan(): */
+	RECORD_REASON_GROUP,  /* torn: the file ends inside a group */
+	RECORD_REASON_BEHIND, /* torn: whole or not, something before it is missing */
 };
 
 struct record_scan_result {

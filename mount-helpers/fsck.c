@@ -43,9 +43,12 @@ struct file {
 	char name[SEGMENT_NAME_BYTES];
 	uint64_t number; /* of the active one: that it will have */
 	bool active;
-	int fd; /* owned */
+	uint64_t full_bytes; /* what the name of a full one says; 0: it is none */
+	int fd;		     /* owned */
 	uint64_t bytes;
 	uint64_t durable_bytes; /* all of a sealed one */
+	bool torn;		/* at 'torn_at', behind what is durable */
+	uint64_t torn_at;
 	struct salvage lost;
 };
 
@@ -104,8 +107,10 @@ static void print_help(FILE *out)
 
 /* --- the files --- */
 
-static int add_file(struct fsck *f, const char *name, uint64_t number, bool active)
+static int add_file(struct fsck *f, const char *name, uint64_t number, uint64_t full_bytes,
+		    bool active)
 {
+	char sealed[SEGMENT_NAME_BYTES];
 	struct io_stat st = { 0 };
 	struct file *file;
 	int fd, err;
@@ -121,7 +126,11 @@ static int add_file(struct fsck *f, const char *name, uint64_t number, bool acti
 	}
 	fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
 	if (fd == -ENOENT && active)
-		return 0; /* between two steps of sealing one */
+		return 0;		       /* between two steps of a rotation */
+	if (fd == -ENOENT && full_bytes > 0) { /* sealed meanwhile */
+		segment_name(number, sealed);
+		return add_file(f, sealed, number, 0, false);
+	}
 	if (fd < 0)
 		return failed(f, name, fd);
 	err = io_stat(f->io, fd, &st);
@@ -130,23 +139,29 @@ static int add_file(struct fsck *f, const char *name, uint64_t number, bool acti
 		return failed(f, name, err);
 	}
 	file = &f->files[f->count++];
-	*file = (struct file){
-		.number = number, .active = active, .fd = fd, .bytes = st.size_bytes
-	};
-	file->durable_bytes = st.size_bytes;
+	*file = (struct file){ .number = number,
+			       .active = active,
+			       .full_bytes = full_bytes,
+			       .fd = fd,
+			       .bytes = st.size_bytes };
+	if (full_bytes > 0 && file->bytes > full_bytes)
+		file->bytes = full_bytes; /* zeros behind it, which the next mount cuts off */
+	file->durable_bytes = file->bytes;
 	(void)snprintf(file->name, sizeof(file->name), "%s", name);
 	return 0;
 }
 
-static int add_sealed(void *arg, const char *name)
+static int add_segment(void *arg, const char *name)
 {
 	struct fsck *f = arg;
-	uint64_t number = segment_number(name);
+	uint64_t full_bytes = 0, number = segment_number(name);
 
+	if (number == 0)
+		number = segment_full_number(name, &full_bytes);
 	for (size_t i = 0; i < f->count; i++)
 		if (f->files[i].number == number)
-			return 0; /* io_list() may repeat */
-	return number == 0 ? 0 : add_file(f, name, number, false);
+			return 0; /* io_list() may repeat, and a full one is sealed meanwhile */
+	return number == 0 ? 0 : add_file(f, name, number, full_bytes, false);
 }
 
 static int compare_files(const void *a, const void *b)
@@ -184,6 +199,20 @@ static int leave_out_folded(struct fsck *f)
 	return 0;
 }
 
+/* How much of a file is known to be durable.  Full ones are sealed in their order. */
+static void set_durable(const struct fsck *f, struct file *file)
+{
+	if (!file->active && file->full_bytes == 0)
+		return;
+	file->durable_bytes =
+		f->has_mark && f->mark.segment == file->number ? f->mark.durable_offset : 0;
+	if (!file->active && f->has_mark && f->mark.segment > file->number)
+		file->durable_bytes = file->full_bytes;
+	for (const struct file *later = file + 1; later < f->files + f->count; later++)
+		if (!later->active && later->full_bytes == 0)
+			file->durable_bytes = file->full_bytes;
+}
+
 static int open_files(struct fsck *f)
 {
 	uint64_t next = SEGMENT_FIRST_NUMBER;
@@ -193,7 +222,7 @@ static int open_files(struct fsck *f)
 	err = synced_mark_read(f->io, f->dir_fd, MARK_NAME, &f->mark, &f->has_mark);
 	if (err < 0)
 		return failed(f, MARK_NAME, err);
-	err = io_list(f->io, f->dir_fd, add_sealed, f);
+	err = io_list(f->io, f->dir_fd, add_segment, f);
 	if (err < 0)
 		return err;
 	if (f->count > 0) {
@@ -205,16 +234,15 @@ static int open_files(struct fsck *f)
 	}
 	if (f->has_mark && f->mark.segment > next)
 		next = f->mark.segment;
-	err = add_file(f, ACTIVE_NAME, next, true);
+	err = add_file(f, ACTIVE_NAME, next, 0, true);
 	if (err < 0)
 		return err;
 	if (f->count == 0) {
 		complain("%s: there is no log in it", f->options.datadir);
 		return -ENOENT;
 	}
-	if (f->files[f->count - 1].active)
-		f->files[f->count - 1].durable_bytes =
-			f->has_mark && f->mark.segment == next ? f->mark.durable_offset : 0;
+	for (size_t i = 0; i < f->count; i++)
+		set_durable(f, &f->files[i]);
 	return 0;
 }
 
@@ -244,7 +272,7 @@ static void split_torn_tail(struct file *file)
 {
 	struct salvage *s = &file->lost;
 
-	for (size_t i = 0; file->active && i < s->count; i++) {
+	for (size_t i = 0; (file->active || file->full_bytes > 0) && i < s->count; i++) {
 		struct salvage_lost *l = &s->lost[i];
 
 		if (l->offset < file->durable_bytes)
@@ -254,6 +282,8 @@ static void split_torn_tail(struct file *file)
 		       "it, and saves it before\n",
 		       file->name, l->offset, file->bytes - l->offset, l->reason);
 		s->count = i;
+		file->torn = true;
+		file->torn_at = l->offset;
 	}
 }
 
@@ -266,6 +296,33 @@ static void print_lost(const struct file *file, const struct salvage_lost *l)
 		       " records in there look whole; they may be part of a damaged value and are "
 		       "not taken without --take-inside\n",
 		       file->name, l->inside_from, l->inside);
+}
+
+static bool is_too_short(const struct file *file)
+{
+	return (file->active || file->full_bytes > 0) && file->bytes < file->durable_bytes;
+}
+
+/* Says whether a power cut has left something of a full segment out.  The log ends there: what
+ * later files have is no part of it, and the next mount saves it and goes on there. */
+static bool ends_here(struct fsck *f, size_t index)
+{
+	const struct file *file = &f->files[index];
+	uint64_t end = file->bytes;
+
+	if (file->full_bytes == 0 || file->durable_bytes == file->full_bytes)
+		return false;
+	if (file->torn)
+		end = file->torn_at;
+	if (end == file->full_bytes)
+		return false;
+	printf("%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
+	       ": the log ends there; the next mount saves what follows in quarantine/\n",
+	       file->name, file->full_bytes, end);
+	for (size_t i = index + 1; i < f->count; i++)
+		(void)io_close(f->io, &f->files[i].fd); /* read only */
+	f->count = index + 1;
+	return true;
 }
 
 static int scan_files(struct fsck *f)
@@ -281,11 +338,13 @@ static int scan_files(struct fsck *f)
 		for (size_t n = 0; n < file->lost.count; n++)
 			print_lost(file, &file->lost.lost[n]);
 		f->found += file->lost.count;
-		if (file->active && file->bytes < file->durable_bytes) {
+		if (is_too_short(file)) {
 			printf("%s: ends at offset %" PRIu64
 			       ", though it was durable up to %" PRIu64 ": its end is missing\n",
 			       file->name, file->bytes, file->durable_bytes);
 			f->found++;
+		} else if (ends_here(f, i)) {
+			break;
 		}
 	}
 	return 0;
@@ -294,7 +353,7 @@ static int scan_files(struct fsck *f)
 /* Counts what is lost as gaps of the new files. */
 static int note_gaps(struct fsck *f, const struct file *file)
 {
-	size_t count = file->lost.count + (file->active && file->bytes < file->durable_bytes);
+	size_t count = file->lost.count + is_too_short(file);
 	void *gaps = reallocarray(f->gaps, f->gap_count + count + 1, sizeof(f->gaps[0]));
 
 	if (gaps == NULL)
@@ -324,16 +383,46 @@ static int write_mark(struct fsck *f, const struct file *file, uint64_t durable_
 	return err < 0 ? failed(f, MARK_NAME, err) : 0;
 }
 
+/* A full segment gets another size, and so another name: what is left of it is sealed.  Only what
+ * is durable can be damaged, and then so is all that was before it. */
+static int salvage_full(struct fsck *f, struct file *file)
+{
+	char sealed[SEGMENT_NAME_BYTES];
+	uint64_t bytes;
+	int err = 0;
+
+	if (file->lost.count > 0)
+		err = salvage_write(f->io, f->dir_fd, file->name, file->fd, file->bytes,
+				    &file->lost, &bytes);
+	if (err < 0)
+		return failed(f, file->name, err);
+	for (size_t i = 0; i < file->lost.count; i++)
+		printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n", file->name,
+		       file->lost.lost[i].offset, file->lost.lost[i].saved_as);
+	segment_name(file->number, sealed);
+	err = io_rename(f->io, f->dir_fd, file->name, sealed);
+	if (err == 0)
+		err = io_fsync(f->io, f->dir_fd);
+	if (err < 0)
+		return failed(f, file->name, err);
+	(void)snprintf(file->name, sizeof(file->name), "%s", sealed);
+	f->corrected += file->lost.count + is_too_short(file);
+	file->full_bytes = 0;
+	return 0;
+}
+
 /* Puts the new file in the place of the old one, which stays open no longer. */
 static int salvage_file(struct fsck *f, struct file *file)
 {
-	bool too_short = file->active && file->bytes < file->durable_bytes;
+	bool too_short = is_too_short(file);
 	char hint[SEGMENT_NAME_BYTES];
 	uint64_t durable, bytes;
 	int err;
 
 	if (file->lost.count == 0 && !too_short)
 		return 0;
+	if (file->full_bytes > 0)
+		return salvage_full(f, file);
 	durable = too_short ? file->bytes : file->durable_bytes;
 	durable = salvage_new_offset(&file->lost, durable);
 	if (file->active)

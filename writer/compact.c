@@ -428,8 +428,10 @@ static int fold_or_compact(struct store *s, struct compact_look *l, struct compa
 int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
 {
 	struct compact_look l = { 0 };
-	int err = compact_look(s, &l);
+	int err = log_writer_seal(s->log); /* full segments are to be looked at, too */
 
+	if (err == 0)
+		err = compact_look(s, &l);
 	*ret_more = false;
 	mode->lacking_bytes = 0;
 	if (err == 0 && wants_active(s, &l, mode)) {

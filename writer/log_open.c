@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a log: its directory, its files, recovery, the sync thread; and closing it. */
+/* Opening a log: its directory, its files, its threads; and closing it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,8 +10,7 @@
 #include <sys/stat.h>
 
 #include "codec/timestamp.h"
-#include "writer/log_tail.h"
-#include "writer/log_writer_private.h"
+#include "writer/log_recover.h"
 
 #define BLOCK_BYTES_MIN 4096 /* a page */
 #define BLOCK_BYTES_MAX ((uint64_t)256 * 1024)
@@ -92,7 +91,7 @@ static int open_file(struct log_writer *w, struct io_stat *ret_st,
 	return 0;
 }
 
-/* Finds the first number that is missing among the sealed segments, from the base or the first one
+/* Finds the first number that is missing among the segments, from the base or the first one
  * that ever was to the one before the active segment, and counts them all. */
 static uint64_t count_missing(struct log_writer *w, uint64_t active_number, uint64_t *ret_first)
 {
@@ -112,328 +111,110 @@ static uint64_t count_missing(struct log_writer *w, uint64_t active_number, uint
 	return active_number > next ? missing + active_number - next : missing;
 }
 
-/* Refuses a log that lacks sealed segments, unless that is accepted. */
-static int check_missing(struct log_writer *w, const char *dir, struct log_recovery *rec,
-			 struct diag *diag)
+/* Refuses a log that lacks segments, unless that is accepted. */
+static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 {
 	char name[SEGMENT_NAME_BYTES];
 	uint64_t first = 0;
 
-	rec->segments_missing = count_missing(w, w->active_number, &first);
-	if (rec->segments_missing == 0 || w->keeps_going)
+	o->recovery->segments_missing = count_missing(o->w, o->w->active_number, &first);
+	if (o->recovery->segments_missing == 0 || o->w->keeps_going)
 		return 0;
 	segment_name(first, name);
-	return diag_set(diag, -EBADMSG,
+	return diag_set(o->diag, -EBADMSG,
 			"%s/%s: is missing%s, and with it all that was written while it was the "
 			"active segment; nothing was changed; put it back from a copy, or accept "
 			"the loss with -o missing_segments=accept",
-			dir, name, rec->segments_missing > 1 ? " (and others)" : "");
-}
-
-/* Whoever watches the replay watches that of 't'. */
-static void observe(const struct log_writer *w, struct log_tail *t)
-{
-	t->ahead = w->ahead;
-	t->progress = w->progress;
-	t->all_bytes = w->replay_bytes;
-}
-
-/* Replays one sealed segment. */
-static int replay_sealed(struct log_writer *w, const struct segment *seg, const char *dir,
-			 log_replay_fn fn, void *arg, struct log_recovery *rec,
-			 struct diag *diag) NO_THREAD_SAFETY
-{
-	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
-	char path[PATH_MAX + SEGMENT_NAME_BYTES];
-	struct hint_about about = {
-		.segment = seg->number,
-		.segment_bytes = seg->bytes,
-		.segment_fd = seg->fd,
-		.name = hint_name,
-	};
-	struct log_tail t = {
-		.io = w->io,
-		.dir_fd = w->dir_fd,
-		.fd = seg->fd,
-		.name = name,
-		.path = path,
-		.number = seg->number,
-		.start = seg->start,
-		.until_ns = w->until_ns,
-		.file_bytes = seg->bytes,
-		.durable_bytes = seg->bytes,
-		.sealed = true,
-	};
-	int err;
-
-	segment_name(seg->number, name);
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	err = hint_file_name(name, hint_name, sizeof(hint_name));
-	if (err < 0)
-		return err; /* cannot be */
-	observe(w, &t);
-	if (!w->ignores_hints)
-		t.hint = hint_reader_open(w->io, w->dir_fd, &about);
-	if (t.hint == NULL && !w->read_only)
-		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
-	err = log_tail_replay(&t, fn, arg, diag);
-	hint_writer_close(t.add_to, err == 0 ? &about : NULL);
-	rec->hints += t.hint != NULL;
-	hint_reader_close(t.hint);
-	if (err < 0)
-		return err;
-	w->reached_until = t.reached_until;
-	rec->records += t.records;
-	rec->segments++;
-	segments_set_timestamp(&w->segments, seg->number, t.last_timestamp_ns);
-	if (t.last_timestamp_ns > w->last_timestamp_ns)
-		w->last_timestamp_ns = t.last_timestamp_ns;
-	return 0;
-}
-
-static int replay_all_sealed(struct log_writer *w, const char *dir, log_replay_fn fn, void *arg,
-			     struct log_recovery *rec, struct diag *diag)
-{
-	struct segment seg;
-	int err = 0;
-
-	for (size_t i = 0; err == 0 && !w->reached_until && segments_get(&w->segments, i, &seg);
-	     i++)
-		err = replay_sealed(w, &seg, dir, fn, arg, rec, diag);
-	return err;
-}
-
-/* Says what a hint of the active segment would be about; false: it has none. */
-static bool active_hint(struct log_writer *w, uint64_t file_bytes, char hint_name[NAME_MAX + 1],
-			struct hint_about *ret) NO_THREAD_SAFETY
-{
-	*ret = (struct hint_about){
-		.segment = w->active_number,
-		.segment_bytes = file_bytes,
-		.segment_fd = w->fd,
-		.name = hint_name,
-	};
-	return w->segment_bytes_max > 0 && hint_file_name(w->name, hint_name, NAME_MAX + 1) == 0;
-}
-
-/* Takes the hint that a clean close has left, if all of the file is known to be durable. */
-static void use_active_hint(struct log_writer *w, struct log_tail *t)
-{
-	char hint_name[NAME_MAX + 1];
-	struct hint_about about;
-
-	if (t->durable_bytes == t->file_bytes && t->file_bytes > 0 && !w->ignores_hints &&
-	    active_hint(w, t->file_bytes, hint_name, &about))
-		t->hint = hint_reader_open(w->io, w->dir_fd, &about);
-}
-
-/* The segment is about to grow. */
-static void drop_active_hint(struct log_writer *w)
-{
-	char hint_name[NAME_MAX + 1];
-	struct hint_about about;
-
-	if (active_hint(w, 0, hint_name, &about))
-		(void)!io_unlink(w->io, w->dir_fd, hint_name); /* or it is seen to be too old */
-}
-
-/* Leaves a hint, so that the next open need not read the segment. */
-static void leave_active_hint(struct log_writer *w) NO_THREAD_SAFETY
-{
-	char hint_name[NAME_MAX + 1];
-	struct hint_about about;
-
-	if (w->end_offset > w->active_start &&
-	    active_hint(w, w->end_offset - w->active_start, hint_name, &about))
-		hint_file_make(w->io, w->dir_fd, &about, NULL);
-}
-
-/* Replays the active segment, cuts a torn tail, and makes durable what is left: what a reader sees
- * from here on must not be lost by a power cut that follows a crash of the process alone. */
-static int recover_active(struct log_writer *w, struct log_tail *t, log_replay_fn fn, void *arg,
-			  struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
-{
-	bool zeros_cut = false;
-	int err;
-
-	observe(w, t);
-	use_active_hint(w, t);
-	err = log_tail_replay(t, fn, arg, diag);
-	rec->hints += t->hint != NULL;
-	hint_reader_close(t->hint);
-	if (err < 0)
-		return err;
-	drop_active_hint(w);
-	if (t->stop.scan != RECORD_END && w->room_bytes > 0) {
-		err = log_tail_cut_zeros(t, &zeros_cut, diag);
-		if (err < 0)
-			return err;
-		if (zeros_cut)
-			t->stop = (struct log_stop){ .offset = t->kept_bytes, .scan = RECORD_END };
-	}
-	if (t->stop.scan != RECORD_END) {
-		err = log_tail_cut(t, rec->quarantine, sizeof(rec->quarantine), diag);
-		if (err < 0)
-			return err;
-		(void)diag_set(diag, 0,
-			       "%s: cut %" PRIu64 " bytes at offset %" PRIu64
-			       ", the end of an append that did not finish (%s); saved as %s",
-			       t->path, t->file_bytes - t->kept_bytes, t->kept_bytes,
-			       record_reason_text(t->stop.reason), rec->quarantine);
-	}
-	err = zeros_cut ? io_fsync(w->io, w->fd) : io_fdatasync(w->io, w->fd);
-	if (err < 0)
-		return diag_set(diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
-	synced_mark_write(w->io, w->mark_fd, w->active_number,
-			  t->kept_bytes); /* only a lower bound */
-	rec->file_bytes = t->file_bytes;
-	rec->kept_bytes = t->kept_bytes;
-	rec->durable_bytes = t->durable_bytes;
-	rec->records += t->records;
-	rec->stop = t->stop;
-	w->active_start = t->start;
-	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
-	if (t->last_timestamp_ns > w->last_timestamp_ns)
-		w->last_timestamp_ns = t->last_timestamp_ns;
-	return 0;
+			o->dir, name, o->recovery->segments_missing > 1 ? " (and others)" : "");
 }
 
 /* Takes in what the durable mark says.  One of an earlier segment says nothing about the active
- * one: it was sealed since.  One of a later segment says that sealed ones are missing.  Returns how
- * much of the active segment is durable. */
-static uint64_t take_mark(struct log_writer *w, const struct synced *mark, bool valid,
-			  const struct io_stat *st, struct log_recovery *rec) NO_THREAD_SAFETY
+ * one. One of a later segment says that there are segments missing. */
+static void take_mark(struct log_opening *o, bool valid, uint64_t active_bytes) NO_THREAD_SAFETY
 {
-	rec->durable_mark_missing = !valid && st->size_bytes > 0;
-	w->replay_bytes = segments_end(&w->segments) + st->size_bytes;
+	struct log_writer *w = o->w;
+
+	o->recovery->durable_mark_missing = !valid && active_bytes > 0;
+	w->replay_bytes = segments_end(&w->segments) + active_bytes;
 	w->active_number = segments_next_number(&w->segments);
-	if (mark->segment > w->active_number)
-		w->active_number = mark->segment;
-	return mark->segment == w->active_number ? mark->durable_offset : 0;
+	if (o->mark.segment > w->active_number)
+		w->active_number = o->mark.segment;
 }
 
-static int open_mark(struct log_writer *w, const char *dir, const struct io_stat *st,
-		     uint64_t *ret_durable_bytes, struct log_recovery *rec,
-		     struct diag *diag) NO_THREAD_SAFETY
+static int open_mark(struct log_opening *o, uint64_t active_bytes)
 {
+	struct log_writer *w = o->w;
 	char mark_name[NAME_MAX + 1];
-	struct synced mark = { 0 };
 	bool valid = false;
 	int err;
 
 	err = synced_mark_name(w->name, mark_name, sizeof(mark_name));
 	if (err == 0)
-		err = synced_mark_open(w->io, w->dir_fd, mark_name, &w->mark_fd, &mark, &valid);
+		err = synced_mark_open(w->io, w->dir_fd, mark_name, &w->mark_fd, &o->mark, &valid);
 	if (err < 0)
-		return diag_set(diag, err, "%s/%s: cannot open the durable mark: %s", dir, w->name,
-				strerror(-err));
-	*ret_durable_bytes = take_mark(w, &mark, valid, st, rec);
+		return diag_set(o->diag, err, "%s/%s: cannot open the durable mark: %s", o->dir,
+				w->name, strerror(-err));
+	take_mark(o, valid, active_bytes);
 	return 0;
 }
 
-static int open_and_recover(struct log_writer *w, const char *dir, log_replay_fn fn, void *arg,
-			    struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
+static int open_and_recover(struct log_opening *o) NO_THREAD_SAFETY
 {
-	struct log_tail tail = { .io = w->io, .name = w->name, .path = w->path };
+	struct log_writer *w = o->w;
 	struct io_stat st = { 0 };
 	int err;
 
-	err = open_dir(w, dir, diag);
+	err = open_dir(w, o->dir, o->diag);
 	if (err < 0)
 		return err;
 	w->segments.dir_fd = w->dir_fd;
-	err = open_file(w, &st, diag);
+	err = open_file(w, &st, o->diag);
 	if (err == 0 && w->segment_bytes_max > 0)
-		err = segments_open(&w->segments, dir, diag);
+		err = segments_open(&w->segments, o->dir, o->diag);
 	if (err == 0)
-		err = open_mark(w, dir, &st, &tail.durable_bytes, rec, diag);
+		err = open_mark(o, st.size_bytes);
 	if (err == 0)
-		err = check_missing(w, dir, rec, diag);
+		err = check_missing(o);
 	if (err == 0)
-		err = replay_all_sealed(w, dir, fn, arg, rec, diag);
-	if (err < 0)
-		return err;
-	tail.dir_fd = w->dir_fd;
-	tail.fd = w->fd;
-	tail.number = w->active_number;
-	tail.start = segments_end(&w->segments);
-	tail.file_bytes = st.size_bytes;
-	err = recover_active(w, &tail, fn, arg, rec, diag);
+		err = log_recover(o, st.size_bytes);
 	if (err == 0)
 		segments_remove_leftovers(&w->segments);
 	return err;
 }
 
-/* Replays the active segment of a log that is only read: nothing is cut. */
-static int replay_active(struct log_writer *w, struct log_tail *t, log_replay_fn fn, void *arg,
-			 struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
-{
-	int err = 0;
-
-	t->dir_fd = w->dir_fd;
-	t->fd = w->fd;
-	t->number = w->active_number;
-	t->start = segments_end(&w->segments);
-	t->until_ns = w->until_ns;
-	t->may_shrink = true;
-	rec->file_bytes = t->file_bytes;
-	rec->durable_bytes = t->durable_bytes;
-	if (!w->reached_until) {
-		observe(w, t);
-		use_active_hint(w, t);
-		err = log_tail_replay(t, fn, arg, diag);
-		rec->hints += t->hint != NULL;
-		hint_reader_close(t->hint);
-	}
-	rec->kept_bytes = t->kept_bytes;
-	rec->records += t->records;
-	rec->stop = t->stop;
-	w->active_start = t->start;
-	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
-	if (t->last_timestamp_ns > w->last_timestamp_ns)
-		w->last_timestamp_ns = t->last_timestamp_ns;
-	return err;
-}
-
 /* A time that is inside what was folded cannot be gone back to. */
-static int check_until(struct log_writer *w, const char *dir, struct diag *diag)
+static int check_until(struct log_opening *o)
 {
+	const struct log_writer *w = o->w;
 	char text[TIMESTAMP_BYTES];
 
 	if (w->until_ns == 0 || w->until_ns >= w->segments.base_as_of_ns)
 		return 0;
-	return diag_set(diag, -ERANGE,
+	return diag_set(o->diag, -ERANGE,
 			"%s: compaction has folded everything up to %s into one state; earlier "
 			"states are gone",
-			dir, timestamp_format(w->segments.base_as_of_ns, text));
+			o->dir, timestamp_format(w->segments.base_as_of_ns, text));
 }
 
-static int open_read_only(struct log_writer *w, const char *dir, log_replay_fn fn, void *arg,
-			  struct log_recovery *rec, struct diag *diag) NO_THREAD_SAFETY
+static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 {
-	struct log_tail tail = {
-		.io = w->io, .name = w->name, .path = w->path, .stop = { .scan = RECORD_END }
-	};
+	struct log_writer *w = o->w;
 	struct io_stat st = { 0 };
-	struct synced mark;
 	bool valid;
 	int err;
 
-	w->dir_fd = io_open(w->io, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
+	w->dir_fd = io_open(w->io, AT_FDCWD, o->dir, O_RDONLY | O_DIRECTORY, 0);
 	if (w->dir_fd < 0)
-		return diag_set(diag, w->dir_fd, "%s: cannot open the directory: %s", dir,
+		return diag_set(o->diag, w->dir_fd, "%s: cannot open the directory: %s", o->dir,
 				strerror(-w->dir_fd));
-	err = log_snapshot_open(w, dir, &st, &mark, &valid, diag);
+	err = log_snapshot_open(w, o->dir, &st, &o->mark, &valid, o->diag);
 	if (err < 0)
 		return err;
-	tail.durable_bytes = take_mark(w, &mark, valid, &st, rec);
-	tail.file_bytes = st.size_bytes;
-	err = check_missing(w, dir, rec, diag);
+	take_mark(o, valid, st.size_bytes);
+	err = check_missing(o);
 	if (err == 0)
-		err = check_until(w, dir, diag);
-	if (err == 0)
-		err = replay_all_sealed(w, dir, fn, arg, rec, diag);
-	return err < 0 ? err : replay_active(w, &tail, fn, arg, rec, diag);
+		err = check_until(o);
+	return err < 0 ? err : log_recover_read_only(o, st.size_bytes);
 }
 
 /* Frees everything; for a writer whose syncer thread does not run. */
@@ -528,6 +309,9 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 {
 	struct log_recovery recovery = { 0 };
 	char dir[PATH_MAX];
+	struct log_opening o = {
+		.dir = dir, .fn = fn, .arg = arg, .recovery = &recovery, .diag = diag
+	};
 	const char *slash;
 	struct log_writer *w;
 	int err;
@@ -548,10 +332,8 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 	w = create(config, slash == NULL ? config->file_path : slash + 1);
 	if (w == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", config->file_path);
-	if (w->read_only)
-		err = open_read_only(w, dir, fn, arg, &recovery, diag);
-	else
-		err = open_and_recover(w, dir, fn, arg, &recovery, diag);
+	o.w = w;
+	err = w->read_only ? open_read_only(&o) : open_and_recover(&o);
 	if (err == 0 && !w->read_only)
 		err = start_threads(w, !config->no_background, diag);
 	if (err < 0) {
@@ -575,6 +357,8 @@ static int sync_and_trim(struct log_writer *w)
 {
 	int err = log_writer_sync(w);
 
+	if (err == 0)
+		(void)!log_writer_seal(w); /* durable they are; the next open seals them, too */
 	mutex_lock(&w->lock);
 	/* Not a failure where it cannot be: the next open takes zeros for what they are. */
 	if (err == 0 && w->room_end > w->written_offset && log_writer_trim_room_locked(w) == 0)
@@ -604,7 +388,7 @@ int log_writer_close(struct log_writer *w)
 		thread_check(pthread_join(w->hinter, NULL));
 	err = sync_and_trim(w);
 	if (err == 0)
-		leave_active_hint(w);
+		log_recover_leave_hint(w);
 	destroy(w);
 	return err;
 }

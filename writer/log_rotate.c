@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Rotation: the active segment is synced, renamed to the next number and never written again; a new
- * one takes its name.  Nothing in the new one can be durable before all of the old one is.
+/* Rotation, in two steps.  The active segment gets the name of a full one (segments.h) and a new
+ * one takes its own: by whoever appends, without waiting for the disk.  The next sync makes full
+ * ones durable, oldest first, and then seals them, before it syncs the active one.
  *
- * Killed between the two steps there is no active segment: the next open makes one.  The durable
- * mark names the segment that it speaks of, so an older one says nothing about the new one. */
+ * So a power cut may leave the end of a full segment out, and later ones in.  The name says how
+ * long it was: recovery sees that something is missing, and ends the log there (log_open.c).
+ *
+ * Killed between the two names there is no active segment: the next open makes one.  The durable
+ * mark names the segment that it speaks of; those before it are durable as a whole. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,40 +19,6 @@
 
 #define RETRY_SHARE \
 	16 /* of a segment: that much is appended before a failed rotation is tried again */
-#define EARLY_SHARE	4 /* of a segment: from so much before its end on it may be sealed */
-#define EARLY_BYTES_MIN ((uint64_t)16 * 1024 * 1024) /* of a segment for which that is worth it */
-#define EARLY_BYTES_MAX ((uint64_t)512 * 1024)	     /* that are not durable then */
-#define AHEAD_BYTES	((uint64_t)16 * 1024 * 1024) /* that are not durable: do not wait longer */
-
-/* Makes all of the active segment durable.  It is held back from appends for as long as that takes:
- * what the interval has not synced yet. */
-static int sync_all_locked(struct log_writer *w) REQUIRES(w->lock)
-{
-	bool had_room;
-	int err = log_writer_restore_tail_locked(w);
-
-	if (err == 0)
-		err = log_writer_flush_locked(w);
-	had_room = w->room_end > w->written_offset;
-	if (err == 0)
-		err = log_writer_trim_room_locked(w);
-	if (err < 0)
-		return err;
-	if (w->durable_offset < w->written_offset || had_room) {
-		err = io_fdatasync(w->io, w->fd); /* the size, too */
-		if (err < 0) {
-			log_writer_poison_locked(w, err);
-			return -EIO;
-		}
-		w->syncs++;
-	}
-	w->durable_offset = w->written_offset;
-	w->oldest_unsynced_ns = 0;
-	w->waiting = 0; /* all are served */
-	thread_check(pthread_cond_broadcast(&w->synced));
-	thread_check(pthread_cond_signal(&w->wake));
-	return 0;
-}
 
 /* Makes an empty active segment, locked.  Returns its descriptor. */
 static int new_active(struct log_writer *w)
@@ -67,31 +37,23 @@ static int new_active(struct log_writer *w)
 	return err;
 }
 
-/* Gives the active segment its number for a name and makes the next one.  On failure the log goes
+/* Gives the active segment its name as a full one and makes the next one.  On failure the log goes
  * on in the old one, under its old name; where even that fails, it is poisoned. */
 static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w->lock)
 {
-	char sealed[SEGMENT_NAME_BYTES];
+	char full[SEGMENT_NAME_BYTES];
 	int fd, err;
 
-	segment_name(w->active_number, sealed);
-	err = io_rename(w->io, w->dir_fd, w->name, sealed);
+	segment_full_name(w->active_number, w->end_offset - w->active_start, full);
+	err = io_rename(w->io, w->dir_fd, w->name, full);
 	if (err < 0)
 		return err;
 	fd = new_active(w);
 	if (fd < 0) {
-		err = io_rename(w->io, w->dir_fd, sealed, w->name);
+		err = io_rename(w->io, w->dir_fd, full, w->name);
 		if (err < 0)
 			log_writer_poison_locked(w, err);
 		return fd;
-	}
-	err = io_fsync(w->io, w->dir_fd);
-	if (err < 0) {
-		/* Nobody knows which names a power cut would leave: nothing more may be promised.
-		 */
-		log_writer_poison_locked(w, err);
-		(void)io_close(w->io, &fd);
-		return err;
 	}
 	*ret_fd = fd;
 	return 0;
@@ -99,38 +61,33 @@ static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w-
 
 static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 {
+	uint64_t bytes = w->end_offset - w->active_start;
 	int fd = -1, err;
 
 	err = segments_reserve(&w->segments);
 	if (err == 0)
-		err = sync_all_locked(w);
+		err = log_writer_restore_tail_locked(w);
+	if (err == 0)
+		err = log_writer_flush_locked(w);
+	if (err == 0)
+		err = log_writer_trim_room_locked(w);
 	if (err == 0)
 		err = rename_and_make_locked(w, &fd);
 	if (err < 0)
 		return w->poison < 0 ? -EIO : err;
 	segments_add(&w->segments, &(struct segment){ .number = w->active_number,
 						      .start = w->active_start,
-						      .bytes = w->end_offset - w->active_start,
+						      .bytes = bytes,
+						      .full_bytes = bytes,
 						      .fd = w->fd,
 						      .last_timestamp_ns = w->last_timestamp_ns });
 	w->fd = fd;
 	w->active_start = w->end_offset;
 	w->active_number++;
-	thread_check(pthread_cond_signal(&w->sealed));
-	synced_mark_write(w->io, w->mark_fd, w->active_number, 0);
+	w->full_count++;
+	if (log_writer_syncs_to_seal_locked(w))
+		thread_check(pthread_cond_signal(&w->wake));
 	return 0;
-}
-
-/* Says whether the active segment may be sealed although it is not full.  A rotation keeps appends
- * waiting for as long as it syncs, so the last quarter of a segment is there to find a moment at
- * which little is to be synced, and much that is not durable is not left until then. */
-static bool may_rotate_early_locked(const struct log_writer *w) REQUIRES(w->lock)
-{
-	uint64_t bytes = w->segment_bytes_now;
-
-	return w->segment_bytes_max > 0 && bytes >= EARLY_BYTES_MIN &&
-	       w->end_offset - w->active_start >= bytes - bytes / EARLY_SHARE &&
-	       w->end_offset >= w->rotate_from;
 }
 
 void log_writer_rotate_later_locked(struct log_writer *w)
@@ -138,25 +95,59 @@ void log_writer_rotate_later_locked(struct log_writer *w)
 	w->rotate_from = w->end_offset + w->segment_bytes_max / RETRY_SHARE;
 }
 
-bool log_writer_syncs_to_rotate_locked(const struct log_writer *w)
+bool log_writer_syncs_to_seal_locked(const struct log_writer *w)
 {
-	uint64_t unsynced = w->end_offset - w->durable_offset;
+	return !w->no_background && w->poison == 0 && w->durable_offset < w->active_start &&
+	       w->end_offset >= w->rotate_from &&
+	       (w->full_count >= FULL_MAX / 2 || w->fsync_interval_ns == LOG_WRITER_NEVER);
+}
 
-	if (w->poison < 0 || w->segment_bytes_now < EARLY_BYTES_MIN || w->segment_bytes_max == 0 ||
-	    w->end_offset < w->rotate_from)
-		return false;
-	if (may_rotate_early_locked(w))
-		return unsynced > EARLY_BYTES_MAX;
-	return w->fsync_interval_ns != LOG_WRITER_NEVER && unsynced > AHEAD_BYTES;
+int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
+			 uint64_t durable_offset)
+{
+	struct segment seg;
+	int err = 0;
+
+	for (; err == 0 && count > 0; number++, count--) {
+		if (!segments_by_number(&w->segments, number, &seg))
+			return -EIO; /* cannot be */
+		if (seg.start + seg.bytes > durable_offset || w->room_bytes > 0)
+			err = io_fdatasync(w->io, seg.fd);
+	}
+	return err;
+}
+
+int log_writer_name_full(struct log_writer *w, uint64_t number, uint32_t count, uint32_t *ret_named)
+{
+	char full[SEGMENT_NAME_BYTES], sealed[SEGMENT_NAME_BYTES];
+	struct segment seg;
+	int err = 0;
+
+	*ret_named = 0;
+	while (*ret_named < count && segments_by_number(&w->segments, number + *ret_named, &seg)) {
+		segment_file_name(&seg, full);
+		segment_name(seg.number, sealed);
+		err = io_rename(w->io, w->dir_fd, full, sealed);
+		if (err < 0)
+			break;
+		++*ret_named;
+	}
+	return err;
+}
+
+void log_writer_seal_locked(struct log_writer *w, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		segments_seal(&w->segments, w->active_number - w->full_count + i);
+	w->full_count -= count;
+	if (count > 0)
+		thread_check(pthread_cond_signal(&w->sealed));
 }
 
 static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
 {
 	uint64_t in_file = w->end_offset - w->active_start;
 
-	if (may_rotate_early_locked(w) && !w->syncing &&
-	    w->end_offset - w->durable_offset <= EARLY_BYTES_MAX)
-		return true;
 	return w->segment_bytes_max > 0 && in_file > 0 && in_file + bytes > w->segment_bytes_now &&
 	       w->end_offset >= w->rotate_from;
 }
@@ -165,15 +156,14 @@ int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 {
 	int err = 0;
 
-	while (w->poison == 0 && is_full_locked(w, bytes)) {
-		if (w->syncing) {
-			cond_wait(&w->synced, &w->lock);
-			continue;
-		}
-		err = rotate_locked(w);
-		if (err < 0)
-			log_writer_rotate_later_locked(w);
+	while (w->poison == 0 && err == 0 && is_full_locked(w, bytes)) {
+		if (w->full_count < FULL_MAX)
+			err = rotate_locked(w);
+		else
+			err = log_writer_sync_to_seal_locked(w);
 	}
+	if (err < 0)
+		log_writer_rotate_later_locked(w);
 	return w->poison < 0 ? -EIO : 0;
 }
 
@@ -184,12 +174,21 @@ int log_writer_rotate(struct log_writer *w)
 	if (w->read_only)
 		return -EROFS;
 	mutex_lock(&w->lock);
-	while (w->syncing)
-		cond_wait(&w->synced, &w->lock);
 	if (w->poison < 0)
 		err = -EIO;
 	else if (w->end_offset > w->active_start)
 		err = rotate_locked(w);
+	mutex_unlock(&w->lock);
+	return err < 0 ? err : log_writer_seal(w);
+}
+
+int log_writer_seal(struct log_writer *w)
+{
+	int err = 0;
+
+	mutex_lock(&w->lock);
+	while (err == 0 && w->full_count > 0)
+		err = log_writer_sync_to_seal_locked(w);
 	mutex_unlock(&w->lock);
 	return err;
 }
@@ -206,7 +205,7 @@ void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
 
 bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
 {
-	return segments_get(&w->segments, index, ret);
+	return segments_get(&w->segments, index, ret) && ret->full_bytes == 0;
 }
 
 int log_writer_remove_hint(struct log_writer *w, uint64_t number)
@@ -340,7 +339,7 @@ void *log_writer_hinter_main(void *arg)
 
 	mutex_lock(&w->lock);
 	while (!w->stopping) {
-		if (number == w->active_number) {
+		if (number >= w->active_number - w->full_count) {
 			cond_wait(&w->sealed, &w->lock);
 			continue;
 		}

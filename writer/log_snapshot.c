@@ -50,7 +50,7 @@ static int is_unchanged(struct log_writer *w) NO_THREAD_SAFETY
 	struct segment seg;
 
 	for (size_t i = 0; same > 0 && segments_get(&w->segments, i, &seg); i++) {
-		segment_name(seg.number, name);
+		segment_file_name(&seg, name);
 		same = is_same(w, name, seg.fd);
 	}
 	return same;

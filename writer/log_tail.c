@@ -12,7 +12,6 @@
 #include "codec/meta.h"
 #include "writer/log_reader.h"
 
-#define QUARANTINE	 "quarantine"
 #define COPY_CHUNK_BYTES ((size_t)256 * 1024)
 #define REPORT_BYTES_MAX 2048
 #define BATCH_RECORDS	 16 /* that are announced before the first one of them is replayed */
@@ -356,7 +355,7 @@ static int save(const struct log_tail *t, int quarantine_fd, char *ret_name, siz
 	if (err == 0)
 		err = io_fsync(t->io, quarantine_fd);
 	if (err == 0)
-		(void)snprintf(ret_name, ret_name_size, QUARANTINE "/%s",
+		(void)snprintf(ret_name, ret_name_size, LOG_QUARANTINE "/%s",
 			       end > t->kept_bytes ? name : report);
 	free(chunk);
 	return err;
@@ -386,24 +385,25 @@ int log_tail_cut(struct log_tail *t, char *ret_name, size_t ret_name_size, struc
 {
 	int quarantine_fd, err;
 
-	err = io_mkdir(t->io, t->dir_fd, QUARANTINE, 0700);
+	err = io_mkdir(t->io, t->dir_fd, LOG_QUARANTINE, 0700);
 	if (err == 0 || err == -EEXIST)
 		err = io_fsync(t->io, t->dir_fd);
 	if (err < 0)
 		return diag_set(diag, err,
-				"%s: cannot make " QUARANTINE "/ beside it: %s; nothing was cut",
+				"%s: cannot make " LOG_QUARANTINE
+				"/ beside it: %s; nothing was cut",
 				t->path, strerror(-err));
-	quarantine_fd = io_open(t->io, t->dir_fd, QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	quarantine_fd = io_open(t->io, t->dir_fd, LOG_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
 	if (quarantine_fd < 0)
 		return diag_set(diag, quarantine_fd,
-				"%s: cannot open " QUARANTINE "/: %s; nothing was cut", t->path,
+				"%s: cannot open " LOG_QUARANTINE "/: %s; nothing was cut", t->path,
 				strerror(-quarantine_fd));
 	err = save(t, quarantine_fd, ret_name, ret_name_size);
 	(void)io_close(t->io, &quarantine_fd); /* a directory: nothing to lose */
 	if (err < 0)
 		return diag_set(diag, err,
 				"%s: cannot save the torn tail at offset %" PRIu64
-				" under " QUARANTINE "/: %s; nothing was cut",
+				" under " LOG_QUARANTINE "/: %s; nothing was cut",
 				t->path, t->kept_bytes, strerror(-err));
 	err = io_truncate(t->io, t->fd, t->kept_bytes);
 	if (err == 0)

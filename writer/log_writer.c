@@ -69,8 +69,7 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 		err = io_writev_all(w->io, w->fd, iov, iov_count);
 	if (err == 0) {
 		w->written_offset += bytes;
-		if (!w->no_background &&
-		    (log_writer_wants_room_locked(w) || log_writer_syncs_to_rotate_locked(w)))
+		if (!w->no_background && log_writer_wants_room_locked(w))
 			thread_check(pthread_cond_signal(&w->wake));
 		return 0;
 	}
@@ -328,12 +327,46 @@ static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 	w->syncing = w->gathering = false;
 }
 
+/* What one sync has to do. */
+struct sync_work {
+	uint64_t durable_offset; /* before it */
+	uint64_t number;	 /* of the active segment */
+	uint64_t goal_in_file;	 /* what is in it */
+	int fd;			 /* its own */
+	uint32_t full_count;	 /* segments before it that are full */
+	uint32_t named_count;	 /* of them, that have become sealed ones by name */
+	int name_err;		 /* why not all of them */
+};
+
+/* In the order of the log: nothing may be called durable before all that is before it.  The names
+ * are part of that: the active segment is lost without its own. */
+static int do_sync(struct log_writer *w, struct sync_work *work)
+{
+	uint64_t first = work->number - work->full_count;
+	int err = 0;
+
+	if (work->full_count > 0) {
+		err = log_writer_sync_full(w, first, work->full_count, work->durable_offset);
+		if (err == 0) {
+			work->name_err = log_writer_name_full(w, first, work->full_count,
+							      &work->named_count);
+			err = io_fsync(w->io, w->dir_fd);
+		}
+	}
+	if (err == 0)
+		err = io_fdatasync(w->io, work->fd);
+	if (err == 0) /* only a lower bound */
+		synced_mark_write(w->io, w->mark_fd, work->number, work->goal_in_file);
+	return err;
+}
+
 /* Runs one sync of all that is in the log now.  The caller has made sure that none is running. */
 static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 {
-	uint64_t goal, goal_in_file, number, started_ns, took_ns;
+	struct sync_work work = { .fd = -1 };
+	uint64_t goal, started_ns, took_ns;
 	uint32_t served;
-	int fd, err;
+	int err;
 
 	gather_locked(w);
 	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
@@ -348,19 +381,19 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (w->no_background && log_writer_wants_room_locked(w))
 		log_writer_make_room_locked(w);
 	goal = w->written_offset;
-	goal_in_file = goal - w->active_start;
-	number = w->active_number;
-	fd = w->fd;
+	work = (struct sync_work){ .durable_offset = w->durable_offset,
+				   .number = w->active_number,
+				   .goal_in_file = goal - w->active_start,
+				   .fd = w->fd,
+				   .full_count = w->full_count };
 	w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
-	w->syncing = true;	   /* until it is not, the active segment stays what it is */
+	w->syncing = true;	   /* until it is not, nobody else seals */
 	served = w->waiting;
 	w->waiting = 0;
 	mutex_unlock(&w->lock);
 	started_ns = monotonic_ns();
-	err = io_fdatasync(w->io, fd);
+	err = do_sync(w, &work);
 	took_ns = monotonic_ns() - started_ns;
-	if (err == 0)
-		synced_mark_write(w->io, w->mark_fd, number, goal_in_file); /* only a lower bound */
 	mutex_lock(&w->lock);
 	w->syncing = false;
 	w->expected = served + w->waiting;
@@ -369,6 +402,8 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 		log_writer_poison_locked(w, err);
 	} else {
 		w->durable_offset = goal;
+		log_writer_seal_locked(w, work.named_count);
+		w->seal_err = work.name_err;
 		w->syncs++;
 		w->sync_ns_total += took_ns;
 		if (took_ns > w->sync_ns_max)
@@ -378,6 +413,23 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (w->requests != NULL)
 		thread_check(pthread_cond_signal(&w->wake));
 	return err;
+}
+
+int log_writer_sync_to_seal_locked(struct log_writer *w)
+{
+	uint32_t before = w->full_count;
+	int err = 0;
+
+	if (w->poison < 0)
+		return -EIO;
+	if (w->syncing) {
+		cond_wait(&w->synced, &w->lock);
+		return 0;
+	}
+	err = sync_once_locked(w);
+	if (w->poison < 0)
+		return -EIO;
+	return err < 0 || w->full_count < before ? err : w->seal_err;
 }
 
 static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
@@ -493,8 +545,8 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 /* Says when the next sync is due: 0 now, UINT64_MAX when nobody needs one. */
 static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 {
-	if (w->requests != NULL || (!w->no_background && (log_writer_wants_room_locked(w) ||
-							  log_writer_syncs_to_rotate_locked(w))))
+	if (w->requests != NULL || log_writer_syncs_to_seal_locked(w) ||
+	    (!w->no_background && log_writer_wants_room_locked(w)))
 		return 0;
 	if (w->poison < 0 || w->oldest_unsynced_ns == 0)
 		return UINT64_MAX;
@@ -515,7 +567,7 @@ static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 		log_writer_make_room_locked(w);
 	/* The first sync of new head room is a slow one: rather here than in somebody's way. */
 	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room &&
-	    !log_writer_syncs_to_rotate_locked(w))
+	    !log_writer_syncs_to_seal_locked(w))
 		return;
 	if (w->syncing) {
 		cond_wait(&w->synced, &w->lock);

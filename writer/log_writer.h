@@ -4,8 +4,8 @@
  * The log is a file of encoded records (docs/FORMAT.md) with nothing between them.  Its last bytes
  * are the last record.  Beside it stands a lower bound of what is durable: for "x.data" the file
  * "x.synced".  With a segment size it is a sequence of files: when the active one is full, it is
- * synced and renamed to 000001.data, 000002.data, ... in the same directory, and a new one begins.
- * Offsets are then positions in that sequence (segments.h), as of this open.
+ * renamed and a new one begins; when it is durable, it becomes 000001.data, 000002.data, ... in the
+ * same directory.  Offsets are then positions in that sequence (segments.h), as of this open.
  *
  * Threads: any, except that log_writer_close() must be the last call.
  * Errors: 0 or -errno.  A failed append leaves no partial record behind and the writer still works:
@@ -164,8 +164,11 @@ typedef void (*log_sync_fn)(void *arg, int err);
 int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn done,
 			  void *arg) WARN_UNUSED;
 
-/* Seals the active segment, however small, unless it is empty.  Everything is durable then. */
+/* Seals the active segment, however small, unless it is empty.  All that was appended before is
+ * durable then. */
 int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
+/* Seals those that are full: what was appended to them is durable then. */
+int log_writer_seal(struct log_writer *w) WARN_UNUSED;
 
 /* From here on the active segment is sealed before it grows larger than this, which is at most what
  * the config says; 0: as the config says. */
@@ -222,9 +225,9 @@ struct log_writer_stats {
 	uint64_t sync_ns_total;	    /* that these took */
 	uint64_t sync_ns_max;	    /* the slowest of them */
 	int poison;		    /* 0, or the -errno of the sync that failed */
-	uint64_t segments;	    /* number of the active one: those before it are sealed */
-	uint64_t active_bytes;	    /* of the active one */
-	uint64_t sealed_bytes;	    /* of the others together */
+	uint64_t segments;     /* number of the active one: those before it are full or sealed */
+	uint64_t active_bytes; /* of the active one */
+	uint64_t sealed_bytes; /* of the others together */
 };
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 

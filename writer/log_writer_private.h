@@ -13,6 +13,9 @@
 #include "writer/synced_mark.h"
 #include "writer/thread.h"
 
+/* Full segments at most: so far appends may run ahead of the disk. */
+#define FULL_MAX 32
+
 /* Somebody who asked to be called when the log is durable up to 'offset'. */
 struct sync_request {
 	struct sync_request *next;
@@ -59,9 +62,10 @@ struct log_writer {
 	pthread_cond_t gathered; /* with lock: as many wait as before */
 
 	/* All below: by lock.  Offsets are log positions (segments.h). */
-	int fd GUARDED;			/* the active segment; owned; changes while nobody syncs */
-	uint64_t active_number GUARDED; /* the number that it will be sealed under */
+	int fd GUARDED;			/* the active segment; owned; a full one keeps its own */
+	uint64_t active_number GUARDED; /* the number that it will have when it is full */
 	uint64_t active_start GUARDED;	/* position of its first byte */
+	uint32_t full_count GUARDED;	/* segments before it that are full and not sealed */
 	uint64_t rotate_from
 		GUARDED; /* no rotation before the log ends here: the last one failed */
 	uint64_t segment_bytes_now GUARDED; /* when the active one is full; at most the maximum */
@@ -79,7 +83,8 @@ struct log_writer {
 	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
 	uint64_t sync_ns_last GUARDED;
 	bool stopping GUARDED;
-	int poison GUARDED; /* 0 or the first -errno of a sync; never reset */
+	int seal_err GUARDED; /* why the last sync has not sealed all full segments, or 0 */
+	int poison GUARDED;   /* 0 or the first -errno of a sync; never reset */
 	struct sync_request *requests GUARDED;
 	struct sync_request **requests_tail GUARDED;
 
@@ -97,6 +102,8 @@ int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock) WARN_
 /* Writes the buffer out.  On failure it keeps its records. */
 int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 void *log_writer_syncer_main(void *arg);
+/* Waits for a sync that runs, or runs one.  -errno: nothing was sealed. */
+int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 
 /* --- log_snapshot.c --- */
 
@@ -119,15 +126,26 @@ int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNU
 
 void *log_writer_hinter_main(void *arg);
 
-/* Seals the active segment if 'bytes' more would make it too large.  May release the lock while it
- * waits for a sync to end.  0 also when it could not be sealed and the log goes on in it; -EIO:
- * poisoned. */
+/* Begins a new active segment if 'bytes' more would make this one too large.  May release the lock,
+ * where appends have run too far ahead of the disk.  0 also when it could not be and the log goes
+ * on in it; -EIO: poisoned. */
 int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 	REQUIRES(w->lock) WARN_UNUSED;
 /* It failed, or the sync that goes ahead of it did: not again at once. */
 void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock);
-/* Says whether a sync is to go ahead of the rotation that will come, so that it finds little to do.
- */
-bool log_writer_syncs_to_rotate_locked(const struct log_writer *w) REQUIRES(w->lock);
+/* Says whether a sync is due because of full segments alone. */
+bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock);
+
+/* For the one sync that runs, without the lock.  'number' is that of the first full segment.
+ * Makes 'count' of them durable, and that their head room is cut; what is below 'durable_offset' is
+ * durable already. */
+int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
+			 uint64_t durable_offset) WARN_UNUSED;
+/* Gives them their names as sealed ones, and stores how many have them.  -errno: the others stay
+ * what they are, as durable under their old names. */
+int log_writer_name_full(struct log_writer *w, uint64_t number, uint32_t count,
+			 uint32_t *ret_named) WARN_UNUSED;
+/* The first 'count' full ones are sealed. */
+void log_writer_seal_locked(struct log_writer *w, uint32_t count) REQUIRES(w->lock);
 
 #endif

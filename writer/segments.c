@@ -16,6 +16,7 @@
 #define NUMBER_DIGITS 6 /* at least */
 #define SUFFIX	      ".data"
 #define HINT_SUFFIX   ".hint"
+#define FULL_SUFFIX   ".full"
 #define BASE_BYTES    (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES)
 
 /* --- names --- */
@@ -23,6 +24,20 @@
 void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES])
 {
 	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 SUFFIX, NUMBER_DIGITS, number);
+}
+
+void segment_full_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES])
+{
+	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".%" PRIu64 FULL_SUFFIX, NUMBER_DIGITS,
+		       number, bytes);
+}
+
+void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES])
+{
+	if (seg->full_bytes > 0)
+		segment_full_name(seg->number, seg->full_bytes, ret);
+	else
+		segment_name(seg->number, ret);
 }
 
 void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES])
@@ -43,6 +58,24 @@ uint64_t segment_number(const char *name)
 	number = strtoull(name, NULL, 10);
 	segment_name(number, canonical);
 	return strcmp(canonical, name) == 0 ? number : 0;
+}
+
+uint64_t segment_full_number(const char *name, uint64_t *ret_bytes)
+{
+	char canonical[SEGMENT_NAME_BYTES];
+	size_t digits = strspn(name, "0123456789"), bytes_digits;
+	uint64_t number;
+
+	if (digits < NUMBER_DIGITS || digits > 19 || name[digits] != '.')
+		return 0;
+	bytes_digits = strspn(name + digits + 1, "0123456789");
+	if (bytes_digits == 0 || bytes_digits > 19 ||
+	    strcmp(name + digits + 1 + bytes_digits, FULL_SUFFIX) != 0)
+		return 0;
+	number = strtoull(name, NULL, 10);
+	*ret_bytes = strtoull(name + digits + 1, NULL, 10);
+	segment_full_name(number, *ret_bytes, canonical);
+	return *ret_bytes > 0 && strcmp(canonical, name) == 0 ? number : 0;
 }
 
 int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns)
@@ -157,6 +190,36 @@ static struct segment *by_number_locked(struct segments *s, uint64_t number)
 	return NULL;
 }
 
+void segments_seal(struct segments *s, uint64_t number)
+{
+	rwlock_write_lock(&s->lock);
+	by_number_locked(s, number)->full_bytes = 0;
+	rwlock_unlock(&s->lock);
+}
+
+/* Forgets a file.  An empty one has the start of the next. */
+static void remove_range_locked(struct segments *s, int fd)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->range_count; i++)
+		if (s->ranges[i].fd != fd)
+			s->ranges[kept++] = s->ranges[i];
+	s->range_count = kept;
+}
+
+int segments_take_last(struct segments *s, uint64_t number)
+{
+	int fd;
+
+	rwlock_write_lock(&s->lock);
+	fd = by_number_locked(s, number)->fd;
+	s->count--;
+	remove_range_locked(s, fd);
+	rwlock_unlock(&s->lock);
+	return fd;
+}
+
 void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns)
 {
 	rwlock_write_lock(&s->lock);
@@ -208,38 +271,41 @@ void segments_retire(struct segments *s, uint64_t start)
 	int fd = -1;
 
 	rwlock_write_lock(&s->lock);
-	for (size_t i = 0; i < s->range_count; i++) {
-		if (fd >= 0)
-			s->ranges[i - 1] = s->ranges[i];
-		else if (s->ranges[i].start == start)
+	for (size_t i = 0; i < s->range_count && fd < 0; i++)
+		if (s->ranges[i].start == start)
 			fd = s->ranges[i].fd;
-	}
-	s->range_count -= fd >= 0;
+	if (fd >= 0)
+		remove_range_locked(s, fd);
 	rwlock_unlock(&s->lock);
 	(void)io_close(s->io, &fd); /* outside: this may be what frees its blocks */
 }
 
 /* --- opening --- */
 
-/* The numbers of the files that are there, in no order. */
+/* What the name of a file says. */
+struct found_file {
+	uint64_t number, full_bytes;
+};
+
+/* The files that are there, in no order. */
 struct found {
-	uint64_t *numbers;
+	struct found_file *files;
 	size_t count, room;
 };
 
-static int add_found(struct found *f, uint64_t number)
+static int add_found(struct found *f, uint64_t number, uint64_t full_bytes)
 {
 	size_t room = f->room == 0 ? 64 : f->room * 2;
-	uint64_t *numbers;
+	struct found_file *files;
 
 	if (f->count == f->room) {
-		numbers = reallocarray(f->numbers, room, sizeof(numbers[0]));
-		if (numbers == NULL)
+		files = reallocarray(f->files, room, sizeof(files[0]));
+		if (files == NULL)
 			return -ENOMEM;
-		f->numbers = numbers;
+		f->files = files;
 		f->room = room;
 	}
-	f->numbers[f->count++] = number;
+	f->files[f->count++] = (struct found_file){ .number = number, .full_bytes = full_bytes };
 	return 0;
 }
 
@@ -265,45 +331,57 @@ static uint64_t number_of(const char *name, const char *end, const char *instead
 static int find_one(void *arg, const char *name)
 {
 	struct listing *l = arg;
-	uint64_t number = segment_number(name);
+	uint64_t number = segment_number(name), bytes;
 
 	if (number != 0)
-		return add_found(&l->segments, number);
+		return add_found(&l->segments, number, 0);
+	number = segment_full_number(name, &bytes);
+	if (number != 0)
+		return add_found(&l->segments, number, bytes);
 	number = number_of(name, SEGMENT_TEMP_SUFFIX, "");
 	if (number != 0)
-		return add_found(&l->leftovers, number);
+		return add_found(&l->leftovers, number, 0);
 	number = number_of(name, HINT_SUFFIX, SUFFIX);
-	return number != 0 ? add_found(&l->hints, number) : 0;
+	return number != 0 ? add_found(&l->hints, number, 0) : 0;
 }
 
 static void free_listing(struct listing *l)
 {
-	free(l->segments.numbers);
-	free(l->leftovers.numbers);
-	free(l->hints.numbers);
+	free(l->segments.files);
+	free(l->leftovers.files);
+	free(l->hints.files);
 }
 
-static int compare_numbers(const void *a, const void *b)
+static int compare_found(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	const struct found_file *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->number != y->number)
+		return x->number < y->number ? -1 : 1;
+	return x->full_bytes < y->full_bytes ? -1 : x->full_bytes > y->full_bytes;
 }
 
 /* A file of the listing. */
 struct opened {
-	uint64_t number, bytes;
+	struct found_file file;
+	uint64_t bytes;
 	int fd;
 };
 
-static int open_one(struct segments *s, uint64_t number, const char *dir, struct opened *ret,
-		    struct diag *diag)
+static void found_name(const struct found_file *f, char ret[SEGMENT_NAME_BYTES])
+{
+	segment_file_name(&(struct segment){ .number = f->number, .full_bytes = f->full_bytes },
+			  ret);
+}
+
+static int open_one(struct segments *s, const struct found_file *file, const char *dir,
+		    struct opened *ret, struct diag *diag)
 {
 	char name[SEGMENT_NAME_BYTES];
 	struct io_stat st = { 0 };
 	int fd, err;
 
-	segment_name(number, name);
+	found_name(file, name);
 	fd = io_open(s->io, s->dir_fd, name, O_RDONLY, 0);
 	if (fd < 0)
 		return diag_set(diag, fd, "%s/%s: cannot open it: %s", dir, name, strerror(-fd));
@@ -315,7 +393,7 @@ static int open_one(struct segments *s, uint64_t number, const char *dir, struct
 		return diag_set(diag, err, "%s/%s: %s", dir, name,
 				err == -EINVAL ? "not a regular file" : strerror(-err));
 	}
-	*ret = (struct opened){ .number = number, .bytes = st.size_bytes, .fd = fd };
+	*ret = (struct opened){ .file = *file, .bytes = st.size_bytes, .fd = fd };
 	return 0;
 }
 
@@ -328,14 +406,14 @@ static int open_down(struct segments *s, const struct found *f, struct opened *o
 	int found = 0;
 
 	while (found == 0 && i > 0) {
-		int err = open_one(s, f->numbers[i - 1], dir, &opened[i - 1], diag);
+		int err = open_one(s, &f->files[i - 1], dir, &opened[i - 1], diag);
 
 		if (err < 0)
 			return err;
 		i--;
 		found = segment_is_base(s->io, opened[i].fd, opened[i].bytes, &s->base_as_of_ns);
 		if (found > 0)
-			s->base_number = opened[i].number;
+			s->base_number = opened[i].file.number;
 	}
 	*ret_older = i;
 	return found < 0 ? diag_set(diag, found, "%s: reading a segment failed: %s", dir,
@@ -352,9 +430,13 @@ static int add_opened(struct segments *s, struct opened *opened, size_t count, c
 			continue;
 		if (segments_reserve(s) < 0)
 			return diag_set(diag, -ENOMEM, "%s: out of memory", dir);
-		segments_add(s, &(struct segment){ .number = opened[i].number,
+		/* Behind what a full one had, there can only be zeros that were to be cut off. */
+		if (opened[i].file.full_bytes > 0 && opened[i].bytes > opened[i].file.full_bytes)
+			opened[i].bytes = opened[i].file.full_bytes;
+		segments_add(s, &(struct segment){ .number = opened[i].file.number,
 						   .start = segments_end(s),
 						   .bytes = opened[i].bytes,
+						   .full_bytes = opened[i].file.full_bytes,
 						   .fd = opened[i].fd });
 		opened[i].fd = -1;
 	}
@@ -366,9 +448,27 @@ static void remove_double(struct found *f)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < f->count; i++)
-		if (kept == 0 || f->numbers[i] != f->numbers[kept - 1])
-			f->numbers[kept++] = f->numbers[i];
+		if (kept == 0 || compare_found(&f->files[i], &f->files[kept - 1]) != 0)
+			f->files[kept++] = f->files[i];
 	f->count = kept;
+}
+
+/* No step of a rotation leaves two files of one number. */
+static int check_single(const struct found *f, const char *dir, struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES], other[SEGMENT_NAME_BYTES];
+
+	for (size_t i = 1; i < f->count; i++) {
+		if (f->files[i].number != f->files[i - 1].number)
+			continue;
+		found_name(&f->files[i - 1], name);
+		found_name(&f->files[i], other);
+		return diag_set(diag, -EBADMSG,
+				"%s: %s and %s are the same segment; nothing was changed; move the "
+				"one away that does not belong there",
+				dir, name, other);
+	}
+	return 0;
 }
 
 static int open_all(struct segments *s, struct listing *l, const char *dir, struct diag *diag)
@@ -380,8 +480,11 @@ static int open_all(struct segments *s, struct listing *l, const char *dir, stru
 
 	if (f->count == 0)
 		return 0;
-	qsort(f->numbers, f->count, sizeof(f->numbers[0]), compare_numbers);
+	qsort(f->files, f->count, sizeof(f->files[0]), compare_found);
 	remove_double(f); /* io_list() may repeat */
+	err = check_single(f, dir, diag);
+	if (err < 0)
+		return err;
 	opened = calloc(f->count, sizeof(opened[0]));
 	if (opened == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", dir);
@@ -415,7 +518,7 @@ int segments_open(struct segments *s, const char *dir, struct diag *diag)
 	if (err == 0)
 		err = open_all(s, &listing, dir, diag);
 	for (size_t i = 0; i < listing.hints.count; i++)
-		s->has_leftovers = s->has_leftovers || is_folded(s, listing.hints.numbers[i]);
+		s->has_leftovers = s->has_leftovers || is_folded(s, listing.hints.files[i].number);
 	free_listing(&listing);
 	return err;
 }
@@ -435,13 +538,13 @@ void segments_remove_leftovers(struct segments *s)
 
 	if (s->has_leftovers && io_list(s->io, s->dir_fd, find_one, &l) == 0) {
 		for (size_t i = 0; i < l.leftovers.count; i++)
-			unlink_number(s, l.leftovers.numbers[i], SUFFIX SEGMENT_TEMP_SUFFIX);
+			unlink_number(s, l.leftovers.files[i].number, SUFFIX SEGMENT_TEMP_SUFFIX);
 		for (size_t i = 0; i < l.hints.count; i++)
-			if (is_folded(s, l.hints.numbers[i]))
-				unlink_number(s, l.hints.numbers[i], HINT_SUFFIX);
+			if (is_folded(s, l.hints.files[i].number))
+				unlink_number(s, l.hints.files[i].number, HINT_SUFFIX);
 		for (size_t i = 0; i < l.segments.count; i++)
-			if (is_folded(s, l.segments.numbers[i]))
-				unlink_number(s, l.segments.numbers[i], SUFFIX);
+			if (is_folded(s, l.segments.files[i].number))
+				unlink_number(s, l.segments.files[i].number, SUFFIX);
 	}
 	free_listing(&l);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sealed segments: the files NNNNNN.data that were the active segment once.  They change no more,
- * but for compaction, which puts another file in the place of one.
+/* The files that were the active segment once.  While it is not known that all of it is durable,
+ * one is *full*, and its name says how many bytes it has: NNNNNN.BYTES.full.  Then it is *sealed*:
+ * NNNNNN.data.  They change no more, but for compaction, which puts another file in the place of a
+ * sealed one.  Full ones come behind all that are sealed.
  *
  * Log positions.  All segments in number order, and the active one behind them, are one sequence of
  * bytes when a log is opened: a position is an offset in it.  Each file keeps its positions until
@@ -19,7 +21,7 @@
 #include "writer/io.h"
 #include "writer/thread.h"
 
-#define SEGMENT_NAME_BYTES	32 /* "NNNNNN.data" and a NUL; more digits from a million on */
+#define SEGMENT_NAME_BYTES	64 /* of both, and a NUL; more digits from a million on */
 #define SEGMENT_FIRST_NUMBER	1
 #define SEGMENT_TEMP_SUFFIX	".new" /* behind the name of a file that is to take its place */
 #define SEGMENT_TEMP_NAME_BYTES (SEGMENT_NAME_BYTES + 4)
@@ -31,6 +33,7 @@ struct segment {
 	uint64_t number;
 	uint64_t start; /* position of its first byte */
 	uint64_t bytes;
+	uint64_t full_bytes;	    /* what the name of a full one says; 0: it is sealed */
 	int fd;			    /* borrowed from its range */
 	uint64_t last_timestamp_ns; /* of its newest record */
 };
@@ -62,10 +65,15 @@ struct segments {
 
 /* Writes the name of sealed segment 'number'. */
 void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES]);
+/* The same for a full one, and whichever it is. */
+void segment_full_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES]);
+void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES]);
 /* Writes the name of the file that is to take the place of segment 'number'. */
 void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES]);
 /* Returns the number of a sealed segment by its name; 0: that is no such name. */
 uint64_t segment_number(const char *name);
+/* Returns that of a full one, and stores the size that its name says. */
+uint64_t segment_full_number(const char *name, uint64_t *ret_bytes);
 
 /* Says whether a segment of 'file_bytes' begins with a base, and stores as of when that is (0: its
  * record is damaged; it counts all the same, because nothing else has that key).  Returns 1, 0 or
@@ -76,7 +84,8 @@ void segments_init(struct segments *s, struct io *io, int dir_fd);
 void segments_clear(struct segments *s); /* closes all files */
 void segments_close(struct segments *s); /* the same, for good */
 
-/* Opens every sealed segment in the directory, from the newest base on.  'dir' is for messages. */
+/* Opens every segment in the directory but the active one, from the newest base on.  'dir' is for
+ * messages. */
 int segments_open(struct segments *s, const char *dir, struct diag *diag) WARN_UNUSED;
 
 /* Removes what a compaction that was cut off has left; after segments_open(). */
@@ -86,6 +95,10 @@ void segments_remove_leftovers(struct segments *s);
 int segments_reserve(struct segments *s) WARN_UNUSED;
 /* Takes over 'seg->fd', the file of a segment whose number is behind all others. */
 void segments_add(struct segments *s, const struct segment *seg);
+/* Full segment 'number' is sealed, by its name, too. */
+void segments_seal(struct segments *s, uint64_t number);
+/* Forgets full segment 'number', the last one.  The caller owns the descriptor that it returns. */
+int segments_take_last(struct segments *s, uint64_t number);
 /* The newest record of a segment is known now. */
 void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns);
 /* Takes over 'fd': the file of segment 'number' from here on.  Returns the position of its first

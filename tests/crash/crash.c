@@ -11,6 +11,7 @@
 #include "tests/sim/content.h"
 #include "tests/sim/quarantine.h"
 #include "tests/sim/rng.h"
+#include "writer/segments.h"
 
 #define PATH_BYTES 512
 
@@ -204,6 +205,15 @@ static uint64_t for_each_image(const struct crash_recorder *r, const struct cras
 /* --- checking one image --- */
 
 #define SECOND_EVERY 13 /* of the images, one in so many is also cut during its recovery */
+#define FILES_MAX    34 /* full segments, and the active one */
+
+/* A file of the log that is not sealed, as it was before recovery. */
+struct log_file {
+	char name[SEGMENT_NAME_BYTES];
+	uint64_t number; /* 0: the active one */
+	uint8_t *data;	 /* NULL: it does not exist */
+	size_t bytes;
+};
 
 struct check {
 	const struct crash_system *system;
@@ -213,8 +223,9 @@ struct check {
 
 	/* The image at hand. */
 	const struct crash_image *image;
-	uint8_t *log; /* before recovery; NULL: there is none */
-	size_t log_bytes;
+	struct log_file files[FILES_MAX]; /* in the order of the log */
+	size_t file_count;		  /* at least the active one, the last */
+	size_t last; /* the file that the log ends in: the active one after recovery */
 	char *state; /* after recovery */
 	uint64_t kept_bytes;
 };
@@ -263,44 +274,143 @@ static void close_image(const struct check *c, void *handle, struct simdisk *d, 
 		check_fail(c, "%s: descriptors leak", when);
 }
 
-static uint8_t *read_log(const struct check *c, struct simdisk *d, size_t *ret_bytes)
+static uint8_t *read_beside(const struct check *c, struct simdisk *d, const char *name,
+			    size_t *ret_bytes)
 {
 	char path[PATH_BYTES];
 
-	(void)snprintf(path, sizeof(path), "%s/active.data", c->system->log_dir);
+	*ret_bytes = 0;
+	(void)snprintf(path, sizeof(path), "%s/%s", c->system->log_dir, name);
 	return simdisk_read_file(d, path, ret_bytes);
 }
 
-/* Says whether what was cut has to be reported: not so the zeros that a writer keeps ready. */
-static bool wants_report(const struct check *c, size_t kept)
-{
-	bool zeros = c->system->makes_head_room;
+/* --- the files of the image --- */
 
-	for (size_t i = kept; i < c->log_bytes && zeros; i++)
-		zeros = c->log[i] == 0;
-	return kept < c->log_bytes && !zeros;
+static int add_full(void *arg, const char *name)
+{
+	struct check *c = arg;
+	struct log_file *f = &c->files[c->file_count];
+	uint64_t bytes, number = segment_full_number(name, &bytes);
+
+	if (number == 0)
+		return 0;
+	assert_true(c->file_count < FILES_MAX - 1);
+	c->file_count++;
+	(void)snprintf(f->name, sizeof(f->name), "%s", name);
+	f->number = number;
+	f->data = read_beside(c, c->image->disk, name, &f->bytes);
+	assert_non_null(f->data);
+	if (f->bytes > bytes) /* zeros that were to be cut off */
+		f->bytes = bytes;
+	return 0;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	const struct log_file *x = a, *y = b;
+
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static void read_files(struct check *c)
+{
+	struct log_file *active;
+
+	c->file_count = 0;
+	(void)simdisk_list_names(c->image->disk, c->system->log_dir, add_full, c);
+	qsort(c->files, c->file_count, sizeof(c->files[0]), compare_files);
+	active = &c->files[c->file_count++];
+	*active = (struct log_file){ .name = "active.data" };
+	active->data = read_beside(c, c->image->disk, active->name, &active->bytes);
+}
+
+static void free_files(struct check *c)
+{
+	for (size_t i = 0; i < c->file_count; i++)
+		free(c->files[i].data);
+}
+
+static bool has_same(const struct check *c, struct simdisk *d, const char *name,
+		     const struct log_file *f)
+{
+	size_t bytes;
+	uint8_t *data = read_beside(c, d, name, &bytes);
+	bool same = data != NULL && bytes == f->bytes &&
+		    (bytes == 0 || memcmp(data, f->data, bytes) == 0);
+
+	free(data);
+	return same;
+}
+
+/* Finds the file that the log ends in after recovery: the first one that was not sealed. */
+static size_t find_last(const struct check *c, struct simdisk *durable)
+{
+	char sealed[SEGMENT_NAME_BYTES];
+	size_t i;
+
+	for (i = 0; i < c->file_count - 1; i++) {
+		segment_name(c->files[i].number, sealed);
+		if (!has_same(c, durable, sealed, &c->files[i]))
+			break;
+	}
+	return i;
+}
+
+/* Where the part of a file begins that recovery cuts. */
+static size_t cut_from(const struct check *c, size_t i)
+{
+	return i == c->last ? (size_t)c->kept_bytes : 0;
+}
+
+/* --- */
+
+/* Says whether what was cut has to be reported: not so the zeros that a writer keeps ready. */
+static bool wants_report(const struct check *c)
+{
+	for (size_t i = c->last; i < c->file_count; i++) {
+		const struct log_file *f = &c->files[i];
+		bool zeros = c->system->makes_head_room;
+
+		for (size_t at = cut_from(c, i); at < f->bytes && zeros; at++)
+			zeros = f->data[at] == 0;
+		if (cut_from(c, i) < f->bytes && !zeros)
+			return true;
+	}
+	return false;
 }
 
 /* Even if the power goes right after recovery, the kept part is as it was, the rest is gone from
  * the log and in quarantine. */
-static void check_cut(const struct check *c, const struct log_recovery *recovery)
+static void check_cut(struct check *c, const struct log_recovery *recovery)
 {
 	struct simdisk *durable = simdisk_power_cut(c->image->disk, SIMDISK_KEEP_NONE, 0);
-	size_t bytes = 0, kept = recovery->kept_bytes;
-	uint8_t *log = read_log(c, durable, &bytes);
+	size_t bytes = 0, kept = (size_t)c->kept_bytes;
+	uint8_t *log = read_beside(c, durable, "active.data", &bytes);
+	const struct log_file *last;
+	bool cut;
 
-	if (log == NULL || bytes != kept || kept > c->log_bytes ||
-	    (kept > 0 && memcmp(log, c->log, kept) != 0))
+	c->last = find_last(c, durable);
+	last = &c->files[c->last];
+	if (log == NULL || bytes != kept || kept > last->bytes ||
+	    (kept > 0 && memcmp(log, last->data, kept) != 0))
 		check_fail(c, "the recovered log is not durable: kept %zu bytes, durable %zu", kept,
 			   bytes);
-	if (kept < c->log_bytes &&
-	    !quarantine_holds(durable, c->system->log_dir, c->log + kept, c->log_bytes - kept))
-		check_fail(c, "%zu bytes at offset %zu were cut and are not in quarantine",
-			   c->log_bytes - kept, kept);
-	if (wants_report(c, kept) && quarantine_count(durable, c->system->log_dir) == 0)
+	for (size_t i = c->last; i < c->file_count; i++) {
+		const struct log_file *f = &c->files[i];
+		size_t from = cut_from(c, i);
+
+		if (from < f->bytes &&
+		    !quarantine_holds(durable, c->system->log_dir, f->data + from, f->bytes - from))
+			check_fail(c,
+				   "%zu bytes at offset %zu of %s were cut and are not in "
+				   "quarantine",
+				   f->bytes - from, from, f->name);
+	}
+	if (wants_report(c) && quarantine_count(durable, c->system->log_dir) == 0)
 		check_fail(c, "no report of the cut");
-	if (wants_report(c, kept) != (recovery->stop.scan != RECORD_END))
-		check_fail(c, "a cut of %zu bytes, reported as %d", c->log_bytes - kept,
+	cut = wants_report(c) || c->last < c->file_count - 1;
+	if (cut != (recovery->stop.scan != RECORD_END))
+		check_fail(c, "%s is kept up to offset %zu, reported as %d", last->name, kept,
 			   (int)recovery->stop.scan);
 	free(log);
 	simdisk_free(durable);
@@ -336,14 +446,16 @@ static void check_goes_on(const struct check *c, void *handle)
 /* Bytes behind the kept part are in the log or in quarantine, whatever happened. */
 static bool tail_is_somewhere(const struct check *c, struct simdisk *d)
 {
-	size_t bytes = 0;
-	uint8_t *log = read_log(c, d, &bytes);
-	bool in_log =
-		log != NULL && bytes == c->log_bytes && memcmp(log, c->log, c->log_bytes) == 0;
+	for (size_t i = c->last; i < c->file_count; i++) {
+		const struct log_file *f = &c->files[i];
+		size_t from = cut_from(c, i);
 
-	free(log);
-	return in_log || quarantine_holds(d, c->system->log_dir, c->log + c->kept_bytes,
-					  c->log_bytes - c->kept_bytes);
+		if (from < f->bytes && !has_same(c, d, f->name, f) &&
+		    !has_same(c, d, "active.data", f) &&
+		    !quarantine_holds(d, c->system->log_dir, f->data + from, f->bytes - from))
+			return false;
+	}
+	return true;
 }
 
 /* 'second' is an image of the recovery of c->image. */
@@ -359,7 +471,7 @@ static void check_second_image(void *arg, const struct crash_image *second)
 	(void)snprintf(
 		when, sizeof(when), "cut again before call %llu of the recovery (image %llu)",
 		(unsigned long long)second->instant->call, (unsigned long long)second->index);
-	if (c->log != NULL && c->image->kind == CRASH_CUT && !tail_is_somewhere(c, second->disk))
+	if (c->image->kind == CRASH_CUT && !tail_is_somewhere(c, second->disk))
 		check_fail(c, "%s: the tail is destroyed", when);
 	handle = open_image(c, second->disk, when, &state, &recovery);
 	/* All of a cut image is on the disk, so only the same state can come back. */
@@ -406,8 +518,7 @@ static void check_image(void *arg, const struct crash_image *image)
 	void *handle;
 
 	c->image = image;
-	c->log_bytes = 0;
-	c->log = read_log(c, image->disk, &c->log_bytes);
+	read_files(c);
 	handle = open_image(c, image->disk, "recovery", &c->state, &recovery);
 	c->kept_bytes = recovery.kept_bytes;
 	if (!c->system->is_allowed(c->system->arg, c->state, image->instant->progress, image->kind,
@@ -418,7 +529,7 @@ static void check_image(void *arg, const struct crash_image *image)
 	c->torn_count += recovery.stop.scan != RECORD_END;
 	if (image->seed % SECOND_EVERY == 0 || c->options->only_image != UINT64_MAX)
 		check_second_cut(c, copy);
-	free(c->log);
+	free_files(c);
 	free(c->state);
 	simdisk_free(copy);
 }

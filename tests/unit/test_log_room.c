@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,7 @@ static void test_sealed_segment_has_none(void **state)
 	uint64_t sealed_bytes;
 	uint8_t value[700] = { 1 };
 	int renamed, cut, synced;
+	const char *full;
 
 	open_room(f, 4096);
 	fixture_put(f, "k", "v");
@@ -188,12 +190,14 @@ static void test_sealed_segment_has_none(void **state)
 	for (int i = 0; i < 6; i++)
 		assert_int_equal(log_writer_put(f->w, "k", 1, value, sizeof(value), NULL), 0);
 	sealed_bytes = RECORD_BYTES + 5 * (RECORD_BYTES - 1 + sizeof(value));
-	assert_int_equal(unit_file_bytes(fixture_beside(f, "000001.data")), sealed_bytes);
-	renamed = probe_find_event(f->probe, "rename:active.data", 0);
+	full = unit_path("000001.%" PRIu64 ".full", sealed_bytes);
 	cut = probe_find_event(f->probe, "truncate:active.data", 0);
-	assert_true(cut >= 0 && renamed > cut);
+	assert_true(cut >= 0);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, "000001.data")), sealed_bytes);
 	synced = probe_find_event(f->probe, "fdatasync:active.data", cut);
-	assert_true(synced > cut && synced < renamed);
+	renamed = probe_find_event(f->probe, unit_path("rename:%s", full), 0);
+	assert_true(synced > cut && renamed > synced); /* the cut is durable before */
 	fixture_close(f);
 	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES - 1 + sizeof(value));
 }
@@ -215,6 +219,7 @@ static void test_record_past_the_segment(void **state)
 	sleep_ms(100);
 	assert_in_range(probe_calls(f->probe, IOCALL_FDATASYNC), syncs, syncs + 2);
 	fixture_put(f, "k", "v"); /* in a new one */
+	assert_int_equal(log_writer_sync(f->w), 0);
 	assert_int_equal(unit_file_bytes(fixture_beside(f, "000002.data")),
 			 RECORD_BYTES - 1 + sizeof(value));
 }

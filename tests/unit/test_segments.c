@@ -41,6 +41,46 @@ static const struct name_case {
 	{ "", 0 },
 };
 
+static const struct full_name_case {
+	const char *name;
+	uint64_t number, bytes;
+} full_names[] = {
+	{ "000001.1.full", 1, 1 },
+	{ "000042.1073741824.full", 42, 1073741824 },
+	{ "1000000.7.full", 1000000, 7 },
+	{ "000001.0.full", 0 },
+	{ "000001.01.full", 0 },
+	{ "000001..full", 0 },
+	{ "000001.full", 0 },
+	{ "1.5.full", 0 },
+	{ "000000.5.full", 0 },
+	{ "000001.-5.full", 0 },
+	{ "000001.5.fulls", 0 },
+	{ "000001.5.data", 0 },
+	{ "000001.99999999999999999999.full", 0 },
+	{ "99999999999999999999.5.full", 0 },
+	{ "", 0 },
+};
+
+static void test_full_names(void **state)
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(full_names); i++) {
+		const struct full_name_case *c = &full_names[i];
+		uint64_t bytes = 0;
+
+		assert_int_equal(segment_full_number(c->name, &bytes), c->number);
+		assert_int_equal(segment_number(c->name), 0);
+		if (c->number == 0)
+			continue;
+		assert_int_equal(bytes, c->bytes);
+		segment_full_name(c->number, c->bytes, name);
+		assert_string_equal(name, c->name);
+	}
+}
+
 static void test_names(void **state)
 {
 	char name[SEGMENT_NAME_BYTES];
@@ -130,13 +170,14 @@ static void test_rotation_by_size(void **state)
 	open_small(f);
 	write_files(f, 10, 1);
 	assert_int_equal(stats_of(f).log.segments, 4);
+	assert_int_equal(store_sync(f->s), 0); /* seals them */
 	for (uint64_t n = 1; n <= 3; n++) {
 		assert_int_equal(unit_file_bytes(segment_path(f, n)), 3 * record);
 		all += 3 * record;
 	}
 	assert_int_equal(unit_file_bytes(f->log_path), record);
-	assert_int_equal(store_end(f->s), all + record);       /* a position, over all segments */
-	assert_int_equal(stats_of(f).log.durable_offset, all); /* nothing newer before it */
+	assert_int_equal(store_end(f->s), all + record); /* a position, over all segments */
+	assert_int_equal(stats_of(f).log.durable_offset, all + record);
 	check_files(f, 10, 1);
 	fixture_close_store(f);
 	open_small(f);
@@ -164,6 +205,7 @@ static void test_large_commits(void **state)
 	ops_write_ok(f->s, "a", "1");
 	ops_write_ok(f->s, "b", large);
 	ops_write_ok(f->s, "c", "2");
+	assert_int_equal(store_sync(f->s), 0);
 	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
 	assert_int_equal(unit_file_bytes(segment_path(f, 2)), RECORD_OF(1, sizeof(large) - 1));
 	assert_int_equal(unit_file_bytes(f->log_path), RECORD_OF(1, 1));
@@ -172,64 +214,6 @@ static void test_large_commits(void **state)
 	open_small(f);
 	assert_int_equal(ops_read(f->s, "b", large), 0);
 	assert_int_equal(ops_read(f->s, "c", "2"), 0);
-}
-
-/* With segments that are large enough to be sealed before they are full. */
-static void open_large(struct store_fixture *f)
-{
-	const struct store_config config = {
-		.dir_path = f->data_dir,
-		.fsync_interval_ns = LOG_WRITER_NEVER,
-		.segment_size_bytes = 16 * 1024 * 1024,
-		.no_background = true,
-		.io = probe_io(f->probe),
-	};
-
-	assert_int_equal(store_open(&config, &f->s, NULL), 0);
-}
-
-/* Makes the active segment longer by records of 1 MiB each, all of them durable. */
-static void grow_durably(struct store_fixture *f, unsigned int records)
-{
-	static char value[1024 * 1024 + 1];
-
-	memset(value, 'v', sizeof(value) - 1);
-	for (unsigned int i = 0; i < records; i++) {
-		ops_write_ok(f->s, "large", value);
-		assert_int_equal(store_sync(f->s), 0);
-	}
-}
-
-/* A large segment is sealed in its last quarter, at a moment when there is nothing to sync. */
-static void test_rotation_before_the_end(void **state)
-{
-	struct store_fixture *f = *state;
-
-	open_large(f);
-	grow_durably(f, 11);
-	ops_write_ok(f->s, "a", "1");
-	assert_int_equal(stats_of(f).log.segments, 1);
-	grow_durably(f, 1); /* 12 MiB */
-	assert_int_equal(stats_of(f).log.segments, 1);
-	ops_write_ok(f->s, "a", "2"); /* the append after that is in the next one */
-	assert_int_equal(stats_of(f).log.segments, 2);
-	assert_int_equal(unit_file_bytes(f->log_path), RECORD_OF(1, 1));
-	assert_int_equal(stats_of(f).log.durable_offset, store_end(f->s) - RECORD_OF(1, 1));
-}
-
-/* With more to sync than a moment's worth it waits for its end. */
-static void test_no_rotation_before_the_end(void **state)
-{
-	struct store_fixture *f = *state;
-	static char value[1024 * 1024 + 1];
-
-	memset(value, 'v', sizeof(value) - 1);
-	open_large(f);
-	for (unsigned int i = 0; i < 15; i++)
-		ops_write_ok(f->s, "large", value);
-	assert_int_equal(stats_of(f).log.segments, 1);
-	ops_write_ok(f->s, "large", value);
-	assert_int_equal(stats_of(f).log.segments, 2);
 }
 
 static void test_rotate_by_hand(void **state)
@@ -578,9 +562,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		{ "names", test_names, NULL, NULL, NULL },
+		{ "names of full ones", test_full_names, NULL, NULL, NULL },
 		TEST("rotation by size", test_rotation_by_size),
-		TEST("rotation before the end", test_rotation_before_the_end),
-		TEST("no rotation before the end", test_no_rotation_before_the_end),
 		TEST("a commit larger than a segment", test_large_commits),
 		TEST("rotate by hand", test_rotate_by_hand),
 		TEST("no active segment", test_no_active_segment),

@@ -245,6 +245,9 @@ static void meddle(struct meddling *m)
 		}
 		assert_int_equal(store_compact(m->f->s, NULL, NULL), 0);
 		break;
+	case 3: /* the full ones are sealed */
+		assert_int_equal(store_sync(m->f->s), 0);
+		break;
 	default: /* one change more */
 		ops_write_ok(m->f->s, "late", "a change");
 	}
@@ -267,7 +270,7 @@ static void test_beside_a_writer(void **state)
 	struct store *s;
 	struct diag diag;
 	struct store_stats stats;
-	char *before, *after, *seen;
+	char *before, *after, *seen, large[SEGMENT_BYTES] = "";
 
 	m.ops = *io_posix.ops;
 	m.ops.open = meddling_open;
@@ -275,8 +278,11 @@ static void test_beside_a_writer(void **state)
 	open_writer(f);
 	for (int i = 0; i < STEPS; i++)
 		change(f->s, i);
-	for (m.kind = 0; m.kind < 4; m.kind++) {
+	memset(large, 'x', sizeof(large) - 1);
+	for (m.kind = 0; m.kind < 5; m.kind++) {
 		for (m.meddle_at = 0; m.meddle_at < 60; m.meddle_at++) {
+			for (int i = 0; i < 4 && m.kind == 3; i++)
+				ops_write_ok(f->s, "large", large); /* each fills one */
 			ops_write_ok(f->s, "late", unit_path("%d", m.meddle_at));
 			before = dump_tree(f->s);
 			m.opens = 0;
@@ -318,6 +324,7 @@ static void test_begins_again(void **state)
 	open_writer(f);
 	for (int i = 0; i < STEPS; i++)
 		change(f->s, i);
+	assert_int_equal(store_sync(f->s), 0); /* 000001.data is sealed */
 	assert_int_equal(open_reader(f, 0, &m.io, &s, NULL), 0);
 	assert_int_equal(store_close(s), 0);
 	undisturbed = m.opens;

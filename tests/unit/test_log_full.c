@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/* Full segments: appends go on in the next one before they are durable, and what a power cut leaves
+ * of that ends where the first of them lacks something.  Every cut and every failing call:
+ * tests/crash, tests/fault. */
+#include "tests/unit/log_fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/record.h"
+#include "codec/synced.h"
+#include "writer/log_writer_private.h"
+
+#define SEGMENT_BYTES 1024
+#define VALUE_BYTES   480
+#define RECORD_BYTES  (RECORD_HEADER_BYTES + 2 + VALUE_BYTES)
+#define FULL_BYTES    (2 * RECORD_BYTES) /* a third one does not fit */
+#define FULL(n)	      "00000" #n ".1004.full"
+#define RECORDS	      7 /* in three full segments and the active one */
+#define KEYS_BYTES    512
+
+/* --- what is in the log --- */
+
+static int add_key(void *arg, const struct log_entry *entries, size_t entry_count,
+		   struct diag *diag)
+{
+	char *keys = arg;
+	size_t used = strlen(keys);
+
+	(void)diag;
+	for (size_t i = 0; i < entry_count; i++)
+		used += (size_t)snprintf(keys + used, KEYS_BYTES - used, "%.*s ",
+					 (int)entries[i].rec.key_bytes,
+					 (const char *)entries[i].rec.key);
+	return 0;
+}
+
+static int try_open(struct log_fixture *f, bool read_only, char keys[KEYS_BYTES],
+		    struct log_recovery *rec, struct diag *diag)
+{
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = SEGMENT_BYTES,
+		.no_background = true,
+		.read_only = read_only,
+		.io = probe_io(f->probe),
+	};
+
+	keys[0] = '\0';
+	return log_writer_open_replay(&config, add_key, keys, &f->w, rec, diag);
+}
+
+static void open_log(struct log_fixture *f, const char *want_keys, struct log_recovery *ret)
+{
+	char keys[KEYS_BYTES];
+	struct diag diag = { "" };
+
+	if (try_open(f, false, keys, ret, &diag) < 0)
+		fail_msg("open: %s", diag.text);
+	assert_string_equal(keys, want_keys);
+}
+
+static void put(struct log_fixture *f, const char *key)
+{
+	uint8_t value[VALUE_BYTES];
+
+	memset(value, 'v', sizeof(value));
+	assert_int_equal(log_writer_put(f->w, key, 2, value, sizeof(value), NULL), 0);
+}
+
+static void put_many(struct log_fixture *f, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		put(f, unit_path("k%u", i));
+}
+
+static bool is_there(const struct log_fixture *f, const char *name)
+{
+	return unit_exists(fixture_beside(f, name));
+}
+
+/* A log that died before anything was synced. */
+static void make_dead(struct log_fixture *f)
+{
+	struct log_recovery rec;
+
+	open_log(f, "", &rec);
+	put_many(f, RECORDS);
+	fixture_kill(f);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL(1))), FULL_BYTES);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL(2))), FULL_BYTES);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL(3))), FULL_BYTES);
+	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES);
+}
+
+/* How many bytes quarantine/ has, without the reports. */
+static uint64_t quarantined_bytes(const struct log_fixture *f)
+{
+	const char *dir = fixture_beside(f, "quarantine");
+	const struct dirent *entry;
+	uint64_t bytes = 0;
+	DIR *d = opendir(dir);
+
+	while (d != NULL && (entry = readdir(d)) != NULL)
+		if (strstr(entry->d_name, ".bad") != NULL)
+			bytes += unit_file_bytes(unit_path("%s/%s", dir, entry->d_name));
+	if (d != NULL)
+		(void)closedir(d);
+	return bytes;
+}
+
+/* --- sealing --- */
+
+static void test_rotation_waits_for_nothing(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t datasyncs, syncs;
+	struct log_recovery rec;
+	struct segment seg;
+
+	open_log(f, "", &rec);
+	datasyncs = probe_calls(f->probe, IOCALL_FDATASYNC);
+	syncs = probe_calls(f->probe, IOCALL_FSYNC);
+	put_many(f, RECORDS);
+	assert_int_equal(fixture_stats(f).segments, 4);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), datasyncs);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FSYNC), syncs);
+	assert_int_equal(fixture_stats(f).durable_offset, 0);
+	assert_false(log_writer_sealed(f->w, 0, &seg)); /* nothing to be compacted */
+	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_int_equal(fixture_stats(f).durable_offset, RECORDS * RECORD_BYTES);
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(log_writer_sealed(f->w, i, &seg));
+		assert_int_equal(seg.bytes, FULL_BYTES);
+		assert_int_equal(
+			unit_file_bytes(fixture_beside(f, unit_path("00000%zu.data", i + 1))),
+			FULL_BYTES);
+	}
+	assert_false(log_writer_sealed(f->w, 3, &seg));
+}
+
+/* The order that makes a promise of it: data, names, data of the next. */
+static void test_order(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	int at;
+
+	open_log(f, "", &rec);
+	put_many(f, 3);
+	at = probe_find_event(f->probe, "rename:active.data", 0);
+	assert_true(at >= 0);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	at = probe_find_event(f->probe, "fdatasync:active.data", at); /* as it was called */
+	assert_true(at >= 0);
+	at = probe_find_event(f->probe, "rename:" FULL(1), at);
+	assert_true(at >= 0);
+	at = probe_find_event(f->probe, "fsync:db", at);
+	assert_true(at >= 0);
+	assert_true(probe_find_event(f->probe, "fdatasync:active.data", at) >= 0);
+}
+
+/* One that was synced before it was full is not synced again. */
+static void test_durable_puts(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.segment_size_bytes = SEGMENT_BYTES,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+	uint64_t datasyncs, syncs;
+
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	datasyncs = probe_calls(f->probe, IOCALL_FDATASYNC);
+	syncs = probe_calls(f->probe, IOCALL_FSYNC);
+	put_many(f, 3);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), datasyncs + 3);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FSYNC), syncs + 1);
+	assert_true(is_there(f, "000001.data"));
+}
+
+/* Appends may run ahead of the disk, but not without end. */
+static void test_backlog(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+
+	open_log(f, "", &rec);
+	for (unsigned int i = 0; i < 2 * (FULL_MAX + 1); i++)
+		put(f, "kk");
+	assert_int_equal(fixture_stats(f).durable_offset, 0);
+	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 1);
+	put(f, "kk");
+	assert_int_equal(fixture_stats(f).durable_offset, (FULL_MAX + 1) * FULL_BYTES);
+	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 2);
+}
+
+/* With nobody to ask for a sync, the syncer begins when half of that is full. */
+static void test_syncer(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_INTERVAL_MAX_NS,
+		.segment_size_bytes = SEGMENT_BYTES,
+		.io = probe_io(f->probe),
+	};
+
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	for (unsigned int i = 0; i <= FULL_MAX; i++)
+		put(f, "kk");
+	WAIT_FOR(fixture_stats(f).durable_offset > 0);
+	WAIT_FOR(is_there(f, "000016.hint"));
+	assert_true(is_there(f, "000016.data"));
+}
+
+/* Without an interval it begins with the first one. */
+static void test_syncer_never(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = SEGMENT_BYTES,
+		.io = probe_io(f->probe),
+	};
+
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	put_many(f, 3);
+	WAIT_FOR(is_there(f, "000001.data"));
+}
+
+/* What could not be named is durable all the same, and named later. */
+static void test_names_fail(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+
+	open_log(f, "", &rec);
+	put_many(f, 5);
+	probe_fail(f->probe, IOCALL_RENAME, 1, -EIO);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_int_equal(fixture_stats(f).durable_offset, 5 * RECORD_BYTES);
+	assert_true(is_there(f, FULL(1)));
+	assert_true(is_there(f, FULL(2))); /* not before the first */
+	probe_fail(f->probe, IOCALL_RENAME, FAULT_FOR_EVER, -EACCES);
+	assert_int_equal(log_writer_seal(f->w), -EACCES);
+	probe_heal(f->probe);
+	put(f, "kx");
+	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_true(is_there(f, "000001.data"));
+	assert_true(is_there(f, "000002.data"));
+	assert_false(is_there(f, FULL(1)));
+	assert_false(is_there(f, FULL(2)));
+	fixture_close(f);
+	open_log(f, "k0 k1 k2 k3 k4 kx ", &rec);
+}
+
+static void test_close(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+
+	open_log(f, "", &rec);
+	put_many(f, 3);
+	fixture_close(f);
+	assert_true(is_there(f, "000001.data"));
+	open_log(f, "k0 k1 k2 ", &rec);
+	assert_int_equal(rec.stop.scan, RECORD_END);
+}
+
+/* --- recovery --- */
+
+static const struct torn {
+	const char *name;
+	const char *file; /* that a power cut has left differently; NULL: none */
+	off_t bytes;	  /* that it has then; -1: it is gone */
+	off_t zeros;	  /* from so many bytes on; 0: none */
+	const char *keys; /* that are kept */
+	uint64_t sealed;  /* segments */
+	uint64_t saved;	  /* bytes in quarantine, but for zeros */
+	uint64_t trimmed; /* bytes of 000002.data, if that is of interest */
+	enum record_scan stop;
+} torn_rows[] = {
+	{ "all there", NULL, 0, 0, "k0 k1 k2 k3 k4 k5 k6 ", 3, 0, 0, RECORD_END },
+	{ "no active one", "active.data", -1, 0, "k0 k1 k2 k3 k4 k5 ", 3, 0, 0, RECORD_END },
+	{ "active one torn", "active.data", 300, 0, "k0 k1 k2 k3 k4 k5 ", 3, 300, 0, RECORD_TORN },
+	{ "a record less", FULL(2), RECORD_BYTES, 0, "k0 k1 k2 ", 1, FULL_BYTES + RECORD_BYTES, 0,
+	  RECORD_TORN },
+	{ "half a record less", FULL(2), 700, 0, "k0 k1 k2 ", 1,
+	  700 - RECORD_BYTES + FULL_BYTES + RECORD_BYTES, 0, RECORD_TORN },
+	{ "zeros", FULL(2), FULL_BYTES, RECORD_BYTES, "k0 k1 k2 ", 1, FULL_BYTES + RECORD_BYTES, 0,
+	  RECORD_TORN },
+	{ "nothing of it", FULL(2), 0, 0, "k0 k1 ", 1, FULL_BYTES + RECORD_BYTES, 0, RECORD_TORN },
+	{ "nothing of the first", FULL(1), 0, 0, "", 0, 2 * FULL_BYTES + RECORD_BYTES, 0,
+	  RECORD_TORN },
+	{ "the last full one", FULL(3), RECORD_BYTES, 0, "k0 k1 k2 k3 k4 ", 2, RECORD_BYTES, 0,
+	  RECORD_TORN },
+	{ "zeros behind it", FULL(2), 4096, FULL_BYTES, "k0 k1 k2 k3 k4 k5 k6 ", 3, 0, FULL_BYTES,
+	  RECORD_END },
+};
+
+static void damage(struct log_fixture *f, const struct torn *t)
+{
+	const char *path;
+	struct unit_file file;
+	uint8_t *data;
+
+	if (t->file == NULL)
+		return;
+	path = fixture_beside(f, t->file);
+	if (t->bytes < 0) {
+		assert_int_equal(unlink(path), 0);
+		return;
+	}
+	file = unit_read_file(path);
+	data = calloc(1, (size_t)t->bytes + 1);
+	assert_non_null(data);
+	memcpy(data, file.data, file.bytes < (size_t)t->bytes ? file.bytes : (size_t)t->bytes);
+	if (t->zeros > 0)
+		memset(data + t->zeros, 0, (size_t)(t->bytes - t->zeros));
+	unit_write_file(path, data, (size_t)t->bytes);
+	free(data);
+	free(file.data);
+}
+
+static void test_torn(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct torn *t = f->row;
+	char keys[KEYS_BYTES];
+	struct diag diag = { "" };
+	struct log_recovery rec;
+	bool ends_in_full = t->stop != RECORD_END && strcmp(t->file, "active.data") != 0;
+
+	make_dead(f);
+	damage(f, t);
+	/* Who only reads sees the same, and changes nothing. */
+	assert_int_equal(try_open(f, true, keys, &rec, &diag), 0);
+	assert_string_equal(keys, t->keys);
+	assert_int_equal(log_writer_size(f->w), strlen(t->keys) / 3 * RECORD_BYTES);
+	fixture_close(f);
+	assert_true(is_there(f, FULL(1)));
+	assert_false(is_there(f, "quarantine"));
+
+	assert_int_equal(try_open(f, false, keys, &rec, &diag), 0);
+	assert_string_equal(keys, t->keys);
+	assert_int_equal(rec.stop.scan, t->stop);
+	assert_int_equal(rec.segments, t->sealed);
+	assert_int_equal(rec.records, strlen(t->keys) / 3);
+	assert_int_equal(fixture_stats(f).segments, t->sealed + 1);
+	assert_int_equal(fixture_stats(f).end_offset, strlen(t->keys) / 3 * RECORD_BYTES);
+	assert_int_equal(quarantined_bytes(f), t->saved);
+	assert_false(is_there(f, FULL(1)) || is_there(f, FULL(2)) || is_there(f, FULL(3)));
+	assert_int_equal(strstr(diag.text, "a power cut has left") != NULL, ends_in_full);
+	if (t->trimmed > 0)
+		assert_int_equal(unit_file_bytes(fixture_beside(f, "000002.data")), t->trimmed);
+
+	put(f, "kx"); /* it goes on from there */
+	assert_int_equal(log_writer_sync(f->w), 0);
+	fixture_close(f);
+	(void)snprintf(keys, sizeof(keys), "%skx ", t->keys);
+	open_log(f, keys, &rec);
+	assert_int_equal(rec.stop.scan, RECORD_END);
+	assert_int_equal(quarantined_bytes(f), t->saved);
+}
+
+static void write_mark(struct log_fixture *f, uint64_t segment, uint64_t durable_offset)
+{
+	const struct synced mark = { .segment = segment, .durable_offset = durable_offset };
+	uint8_t buf[SYNCED_BYTES];
+
+	synced_encode(&mark, buf);
+	unit_write_file(fixture_beside(f, "active.synced"), buf, sizeof(buf));
+}
+
+/* What is known to be durable is not cut, but refused. */
+static const struct damaged {
+	const char *name;
+	uint64_t segment, durable_offset; /* of the mark */
+	const char *file;
+	off_t bytes;
+	const char *sealed; /* the name that FULL(3) gets; NULL: its own */
+	const char *text;   /* NULL: no damage */
+} damaged_rows[] = {
+	{ "before the segment of the mark", 3, 0, FULL(2), RECORD_BYTES, NULL,
+	  FULL(2) ": ends at offset 502, though the log is known to be durable up to offset 1004" },
+	{ "before the mark", 2, RECORD_BYTES, FULL(2), 400, NULL,
+	  FULL(2) ": damaged at offset 0: the record would end past the end of the file, though" },
+	{ "at the mark", 2, RECORD_BYTES, FULL(2), RECORD_BYTES, NULL, NULL },
+	{ "before a sealed one", 1, 0, FULL(2), RECORD_BYTES, "000003.data",
+	  FULL(2) ": ends at offset 502, though" },
+	{ "two of one number", 1, 0, FULL(3), FULL_BYTES, "000002.data",
+	  "000002.data and " FULL(2) " are the same segment" },
+	{ "one is missing", 1, 0, FULL(2), -1, NULL, "000002.data: is missing" },
+};
+
+static void test_damaged(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct damaged *d = f->row;
+	char keys[KEYS_BYTES];
+	struct diag diag = { "" };
+	struct log_recovery rec;
+	int err;
+
+	make_dead(f);
+	damage(f, &(struct torn){ .file = d->file, .bytes = d->bytes });
+	write_mark(f, d->segment, d->durable_offset);
+	if (d->sealed != NULL)
+		assert_int_equal(rename(fixture_beside(f, FULL(3)), fixture_beside(f, d->sealed)),
+				 0);
+	err = try_open(f, false, keys, &rec, &diag);
+	assert_int_equal(err, d->text == NULL ? 0 : -EBADMSG);
+	if (d->text == NULL)
+		return;
+	if (strstr(diag.text, d->text) == NULL)
+		fail_msg("not '%s' but '%s'", d->text, diag.text);
+	assert_false(is_there(f, "quarantine"));
+	assert_true(is_there(f, FULL(1))); /* nothing was changed */
+	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		CMUnitTestFunction fn;
+	} plain[] = {
+		{ "rotation waits for nothing", test_rotation_waits_for_nothing },
+		{ "order", test_order },
+		{ "durable puts", test_durable_puts },
+		{ "backlog", test_backlog },
+		{ "syncer", test_syncer },
+		{ "syncer, never", test_syncer_never },
+		{ "names fail", test_names_fail },
+		{ "close", test_close },
+	};
+	struct CMUnitTest
+		tests[ARRAY_SIZE(plain) + ARRAY_SIZE(torn_rows) + ARRAY_SIZE(damaged_rows)];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+		tests[count++] = (struct CMUnitTest){ plain[i].name, plain[i].fn, log_fixture_setup,
+						      log_fixture_teardown, NULL };
+	for (size_t i = 0; i < ARRAY_SIZE(torn_rows); i++)
+		tests[count++] =
+			(struct CMUnitTest){ unit_name("recovery: %s", torn_rows[i].name),
+					     test_torn, log_fixture_setup, log_fixture_teardown,
+					     (void *)(uintptr_t)&torn_rows[i] };
+	for (size_t i = 0; i < ARRAY_SIZE(damaged_rows); i++)
+		tests[count++] =
+			(struct CMUnitTest){ unit_name("damage: %s", damaged_rows[i].name),
+					     test_damaged, log_fixture_setup, log_fixture_teardown,
+					     (void *)(uintptr_t)&damaged_rows[i] };
+	return unit_run("log_full", tests, count);
+}

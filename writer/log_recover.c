@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MIT */
+/* Sealed segments are whole.  Of the full ones, and of the active one, a power cut may have left
+ * any part of what was not durable.  The log ends with the last commit before which nothing is
+ * missing: what stands behind goes to quarantine/, and the rest is made durable before anybody sees
+ * it. */
+#include "writer/log_recover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/log_tail.h"
+
+/* Where a full segment, or the active one, has its last whole commit. */
+struct log_end {
+	struct segment seg; /* number 0: all full segments are complete */
+	struct log_stop stop;
+};
+
+/* Whoever watches the replay watches that of 't'. */
+static void observe(const struct log_writer *w, struct log_tail *t)
+{
+	t->ahead = w->ahead;
+	t->progress = w->progress;
+	t->all_bytes = w->replay_bytes;
+}
+
+static void add_replayed(struct log_opening *o, const struct log_tail *t) NO_THREAD_SAFETY
+{
+	o->recovery->records += t->records;
+	o->recovery->hints += t->hint != NULL;
+	if (t->last_timestamp_ns > o->w->last_timestamp_ns)
+		o->w->last_timestamp_ns = t->last_timestamp_ns;
+}
+
+/* --- segments --- */
+
+/* How much of a full segment is known to be durable.  They are sealed in their order. */
+static uint64_t durable_bytes_of(const struct log_opening *o, const struct segment *seg)
+{
+	struct segment next;
+
+	if (o->mark.segment > seg->number)
+		return seg->full_bytes;
+	if (segments_by_number(&o->w->segments, seg->number + 1, &next) && next.full_bytes == 0)
+		return seg->full_bytes;
+	return o->mark.segment == seg->number ? o->mark.durable_offset : 0;
+}
+
+/* Replays one segment that is sealed or full.  Stores where it stops, and whether it has all that
+ * it had. */
+static int replay_segment(struct log_opening *o, const struct segment *seg,
+			  struct log_stop *ret_stop, bool *ret_complete)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.segment_fd = seg->fd,
+		.name = hint_name,
+	};
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = seg->fd,
+		.name = name,
+		.path = path,
+		.number = seg->number,
+		.start = seg->start,
+		.until_ns = w->until_ns,
+		.file_bytes = seg->bytes,
+		.durable_bytes = seg->full_bytes == 0 ? seg->bytes : durable_bytes_of(o, seg),
+		.sealed = seg->full_bytes == 0,
+	};
+	int err;
+
+	segment_name(seg->number, name);
+	err = hint_file_name(name, hint_name, sizeof(hint_name));
+	if (err < 0)
+		return err; /* cannot be */
+	segment_file_name(seg, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
+	observe(w, &t);
+	if (!w->ignores_hints && t.sealed)
+		t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	if (t.hint == NULL && !w->read_only)
+		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
+	err = log_tail_replay(&t, o->fn, o->arg, o->diag);
+	*ret_stop = t.stop;
+	*ret_complete = err == 0 && (t.sealed || t.kept_bytes == seg->full_bytes);
+	hint_writer_close(t.add_to, *ret_complete ? &about : NULL);
+	if (err == 0) {
+		add_replayed(o, &t);
+		o->recovery->segments += *ret_complete;
+		w->reached_until = t.reached_until;
+		segments_set_timestamp(&w->segments, seg->number, t.last_timestamp_ns);
+	}
+	hint_reader_close(t.hint);
+	return err;
+}
+
+/* Replays all that stands before the active segment, up to the first one that lacks something. */
+static int replay_segments(struct log_opening *o, struct log_end *ret)
+{
+	struct segments *segments = &o->w->segments;
+	struct segment seg;
+	bool complete = true;
+	int err = 0;
+
+	*ret = (struct log_end){ .seg = { .fd = -1 } };
+	for (size_t i = 0; complete && !o->w->reached_until && segments_get(segments, i, &seg);
+	     i++) {
+		err = replay_segment(o, &seg, &ret->stop, &complete);
+		if (err < 0)
+			return err;
+	}
+	if (!complete && !o->w->reached_until)
+		ret->seg = seg;
+	return 0;
+}
+
+/* --- hints of the active segment --- */
+
+/* Says what one would be about; false: it has none. */
+static bool active_hint(struct log_writer *w, uint64_t file_bytes, char hint_name[NAME_MAX + 1],
+			struct hint_about *ret) NO_THREAD_SAFETY
+{
+	*ret = (struct hint_about){
+		.segment = w->active_number,
+		.segment_bytes = file_bytes,
+		.segment_fd = w->fd,
+		.name = hint_name,
+	};
+	return w->segment_bytes_max > 0 && hint_file_name(w->name, hint_name, NAME_MAX + 1) == 0;
+}
+
+/* Takes the hint that a clean close has left, if all of the file is known to be durable. */
+static void use_active_hint(struct log_writer *w, struct log_tail *t)
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (t->durable_bytes == t->file_bytes && t->file_bytes > 0 && !w->ignores_hints &&
+	    active_hint(w, t->file_bytes, hint_name, &about))
+		t->hint = hint_reader_open(w->io, w->dir_fd, &about);
+}
+
+/* The segment is about to grow. */
+static void drop_active_hint(struct log_writer *w)
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (active_hint(w, 0, hint_name, &about))
+		(void)!io_unlink(w->io, w->dir_fd, hint_name); /* or it is seen to be too old */
+}
+
+void log_recover_leave_hint(struct log_writer *w) NO_THREAD_SAFETY
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (w->end_offset > w->active_start &&
+	    active_hint(w, w->end_offset - w->active_start, hint_name, &about))
+		hint_file_make(w->io, w->dir_fd, &about, NULL);
+}
+
+/* --- the active segment --- */
+
+/* The log is what it has up to the end of 't'. */
+static void take_end(struct log_opening *o, const struct log_tail *t) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+
+	o->recovery->file_bytes = t->file_bytes;
+	o->recovery->kept_bytes = t->kept_bytes;
+	o->recovery->durable_bytes = t->durable_bytes;
+	o->recovery->stop = t->stop;
+	w->active_start = t->start;
+	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
+}
+
+static int replay_active(struct log_opening *o, struct log_tail *t)
+{
+	int err;
+
+	observe(o->w, t);
+	use_active_hint(o->w, t);
+	err = log_tail_replay(t, o->fn, o->arg, o->diag);
+	if (err == 0)
+		add_replayed(o, t);
+	hint_reader_close(t->hint);
+	t->hint = NULL;
+	return err;
+}
+
+/* Cuts what stands behind the whole commits of the active segment, and makes durable what is left:
+ * what a reader sees from here on must not be lost by a power cut that follows a crash of the
+ * process alone. */
+static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct log_recovery *rec = o->recovery;
+	bool zeros_cut = false;
+	int err;
+
+	if (t->stop.scan != RECORD_END && w->room_bytes > 0) {
+		err = log_tail_cut_zeros(t, &zeros_cut, o->diag);
+		if (err < 0)
+			return err;
+		if (zeros_cut)
+			t->stop = (struct log_stop){ .offset = t->kept_bytes, .scan = RECORD_END };
+	}
+	if (t->stop.scan != RECORD_END) {
+		err = log_tail_cut(t, rec->quarantine, sizeof(rec->quarantine), o->diag);
+		if (err < 0)
+			return err;
+		(void)diag_set(o->diag, 0,
+			       "%s: cut %" PRIu64 " bytes at offset %" PRIu64
+			       ", the end of an append that did not finish (%s); saved as %s",
+			       t->path, t->file_bytes - t->kept_bytes, t->kept_bytes,
+			       record_reason_text(t->stop.reason), rec->quarantine);
+	}
+	err = zeros_cut ? io_fsync(w->io, w->fd) : io_fdatasync(w->io, w->fd);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
+	synced_mark_write(w->io, w->mark_fd, w->active_number,
+			  t->kept_bytes); /* only a lower bound */
+	take_end(o, t);
+	return 0;
+}
+
+static struct log_tail active_tail(const struct log_opening *o,
+				   uint64_t active_bytes) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+
+	return (struct log_tail){
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = w->fd,
+		.name = w->name,
+		.path = w->path,
+		.number = w->active_number,
+		.start = segments_end(&w->segments),
+		.until_ns = w->until_ns,
+		.file_bytes = active_bytes,
+		.durable_bytes = o->mark.segment == w->active_number ? o->mark.durable_offset : 0,
+		.may_shrink = w->read_only,
+		.stop = { .scan = RECORD_END },
+	};
+}
+
+/* --- full segments that are complete --- */
+
+/* Makes the file of one as long as its records. */
+static int trim_full(struct log_writer *w, const struct segment *seg, const char *name)
+{
+	struct io_stat st = { 0 };
+	int fd, err = io_stat(w->io, seg->fd, &st);
+
+	if (err < 0 || st.size_bytes == seg->full_bytes)
+		return err;
+	fd = io_open(w->io, w->dir_fd, name, O_RDWR, 0);
+	if (fd < 0)
+		return fd;
+	err = io_truncate(w->io, fd, seg->full_bytes);
+	(void)io_close(w->io, &fd); /* synced through the other descriptor */
+	return err;
+}
+
+static int seal_full(struct log_writer *w, const struct segment *seg, const char *name)
+{
+	char sealed[SEGMENT_NAME_BYTES];
+	int err = trim_full(w, seg, name);
+
+	segment_name(seg->number, sealed);
+	if (err == 0)
+		err = io_fdatasync(w->io, seg->fd);
+	if (err == 0)
+		err = io_rename(w->io, w->dir_fd, name, sealed);
+	if (err == 0)
+		segments_seal(&w->segments, seg->number);
+	return err;
+}
+
+/* Seals those before number 'end'. */
+static int seal_complete(struct log_opening *o, uint64_t end)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES];
+	struct segment seg;
+	bool any = false;
+	int err = 0;
+
+	for (size_t i = 0; segments_get(&w->segments, i, &seg) && seg.number < end; i++) {
+		if (seg.full_bytes == 0)
+			continue;
+		segment_file_name(&seg, name);
+		err = seal_full(w, &seg, name);
+		if (err < 0)
+			return diag_set(o->diag, err, "%s/%s: cannot seal it: %s", o->dir, name,
+					strerror(-err));
+		any = true;
+	}
+	if (any)
+		err = io_fsync(w->io, w->dir_fd);
+	return err < 0 ? diag_set(o->diag, err, "%s: cannot sync: %s", o->dir, strerror(-err)) : 0;
+}
+
+/* --- a full segment that is not --- */
+
+/* Empties a file that stands behind the end of the log; what it has goes to quarantine. */
+static int empty_behind(struct log_opening *o, const char *name, int fd)
+{
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct log_recovery *rec = o->recovery;
+	struct io_stat st = { 0 };
+	struct log_tail t = {
+		.io = o->w->io,
+		.dir_fd = o->w->dir_fd,
+		.fd = fd,
+		.name = name,
+		.path = path,
+		.stop = { .scan = RECORD_TORN, .reason = RECORD_REASON_BEHIND },
+	};
+	int err = io_stat(o->w->io, fd, &st);
+
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s: %s", path, strerror(-err));
+	t.file_bytes = st.size_bytes;
+	return t.file_bytes == 0
+		       ? 0
+		       : log_tail_cut(&t, rec->quarantine, sizeof(rec->quarantine), o->diag);
+}
+
+/* Takes away a full segment that stands behind the end of the log. */
+static int remove_behind(struct log_opening *o, const struct segment *seg)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES];
+	int fd, err;
+
+	segment_file_name(seg, name);
+	fd = io_open(w->io, w->dir_fd, name, O_RDWR, 0);
+	if (fd < 0)
+		return diag_set(o->diag, fd, "%s/%s: cannot open it: %s", o->dir, name,
+				strerror(-fd));
+	err = empty_behind(o, name, fd);
+	(void)io_close(w->io, &fd); /* synced */
+	if (err < 0)
+		return err;
+	fd = segments_take_last(&w->segments, seg->number);
+	(void)io_close(w->io, &fd); /* only read from */
+	err = io_unlink(w->io, w->dir_fd, name);
+	return err < 0 ? diag_set(o->diag, err, "%s/%s: cannot remove it: %s", o->dir, name,
+				  strerror(-err))
+		       : 0;
+}
+
+/* The newest first: whatever of this a power cut leaves, the torn one stays the first that is not
+ * complete. */
+static int remove_all_behind(struct log_opening *o, const struct segment *torn) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct segment seg;
+	int err = empty_behind(o, w->name, w->fd);
+
+	for (uint64_t number = segments_next_number(&w->segments) - 1;
+	     err == 0 && number > torn->number; number--)
+		if (segments_by_number(&w->segments, number, &seg))
+			err = remove_behind(o, &seg);
+	if (err < 0)
+		return err;
+	err = io_fsync(w->io, w->dir_fd);
+	return err < 0 ? diag_set(o->diag, err, "%s: cannot sync: %s", o->dir, strerror(-err)) : 0;
+}
+
+/* Makes the torn segment the active one again, in the place of the one that is empty now.  It is
+ * locked before it has that name. */
+static int reactivate(struct log_writer *w, const char *name) NO_THREAD_SAFETY
+{
+	int append = w->room_bytes > 0 ? 0 : O_APPEND;
+	int fd = io_open(w->io, w->dir_fd, name, O_RDWR | append, 0);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = io_lock(w->io, fd);
+	if (err == 0)
+		err = io_rename(w->io, w->dir_fd, name, w->name);
+	if (err == 0)
+		err = io_fsync(w->io, w->dir_fd);
+	if (err < 0) {
+		(void)io_close(w->io, &fd);
+		return err;
+	}
+	(void)io_close(w->io, &w->fd); /* empty */
+	w->fd = fd;
+	return 0;
+}
+
+/* What 'end' comes to as the active segment. */
+static struct log_tail torn_tail(const struct log_opening *o, const struct log_end *end)
+{
+	struct log_tail t = active_tail(o, end->seg.bytes);
+
+	t.number = end->seg.number;
+	t.start = end->seg.start;
+	t.durable_bytes = durable_bytes_of(o, &end->seg);
+	t.kept_bytes = end->stop.offset;
+	t.stop = end->stop;
+	return t;
+}
+
+static void report_torn(struct log_opening *o, const char *name, const struct log_end *end)
+{
+	o->recovery->stop.scan = RECORD_TORN;
+	o->recovery->stop.reason = RECORD_REASON_BEHIND;
+	(void)diag_set(o->diag, 0,
+		       "%s/%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
+		       ": the log ends there; what followed is saved in " LOG_QUARANTINE "/",
+		       o->dir, name, end->seg.full_bytes, end->stop.offset);
+}
+
+/* The log ends in a full segment: a power cut has left its end out, whatever it has left of later
+ * ones. */
+static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES];
+	struct log_tail t = torn_tail(o, end);
+	int fd, err;
+
+	segment_file_name(&end->seg, name);
+	drop_active_hint(w);
+	err = remove_all_behind(o, &end->seg);
+	if (err < 0)
+		return err;
+	err = reactivate(w, name);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s/%s: cannot make it the active segment: %s",
+				o->dir, name, strerror(-err));
+	fd = segments_take_last(&w->segments, end->seg.number);
+	(void)io_close(w->io, &fd); /* only read from */
+	w->active_number = end->seg.number;
+	t.fd = w->fd;
+	err = finish_active(o, &t);
+	if (err == 0)
+		report_torn(o, name, end);
+	return err;
+}
+
+/* The same for a log that is only read.  The segment keeps its name, because it loses that when a
+ * writer recovers the log. */
+static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct log_tail t = torn_tail(o, end);
+	char full[SEGMENT_NAME_BYTES], *name;
+	struct segment seg;
+
+	segment_file_name(&end->seg, full);
+	name = strdup(full);
+	if (name == NULL)
+		return -ENOMEM;
+	free(w->name);
+	w->name = name;
+	for (uint64_t n = segments_next_number(&w->segments) - 1; n >= end->seg.number; n--) {
+		if (!segments_by_number(&w->segments, n, &seg))
+			continue;
+		(void)io_close(w->io, &w->fd); /* only read from */
+		w->fd = segments_take_last(&w->segments, n);
+	}
+	w->active_number = end->seg.number;
+	take_end(o, &t);
+	report_torn(o, full, end);
+	return 0;
+}
+
+/* --- all of it --- */
+
+int log_recover(struct log_opening *o, uint64_t active_bytes) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct log_tail t;
+	struct log_end end;
+	int err = replay_segments(o, &end);
+
+	if (err == 0)
+		err = seal_complete(o, end.seg.number > 0 ? end.seg.number : UINT64_MAX);
+	if (err < 0)
+		return err;
+	if (end.seg.number > 0)
+		return recover_torn(o, &end);
+	t = active_tail(o, active_bytes);
+	err = replay_active(o, &t);
+	if (err < 0)
+		return err;
+	drop_active_hint(w);
+	return finish_active(o, &t);
+}
+
+int log_recover_read_only(struct log_opening *o, uint64_t active_bytes)
+{
+	struct log_end end;
+	struct log_tail t;
+	int err = replay_segments(o, &end);
+
+	if (err < 0)
+		return err;
+	if (end.seg.number > 0)
+		return end_in_torn(o, &end);
+	t = active_tail(o, active_bytes);
+	if (!o->w->reached_until)
+		err = replay_active(o, &t);
+	if (err == 0)
+		take_end(o, &t);
+	return err;
+}
