@@ -8,6 +8,7 @@
  * freed. */
 #include "writer/slab.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define CHUNK_GRANULES	 (SLAB_CHUNK_BYTES / SLAB_GRANULE_BYTES)
 #define FREE_BYTES	 SLAB_GRANULE_BYTES /* of a free object that are used */
 #define CHUNK_ROOM_FIRST 16
+#define KEPT_CHUNKS_MAX	 8 /* so much of a region that is kept may have been touched */
 #define HUGE_FROM_CHUNKS ((size_t)64 * 1024 * 1024 / SLAB_CHUNK_BYTES)
 
 _Static_assert(sizeof(struct slab_chunk) <= HEAD_BYTES, "the head fits");
@@ -63,12 +65,19 @@ static size_t object_bytes(const struct slab_chunk *c)
 
 /* --- chunks --- */
 
+/* The region of a small slab that was destroyed, for the next one: to map it, to touch it and to
+ * unmap it takes longer than all else that is done with it.  NULL: none. */
+static _Atomic(uint8_t *) kept_region;
+
 /* Takes address space for more chunks: in huge pages where what is left over of the last one is
  * little beside all the others. */
 static int region_new(struct slab *s)
 {
-	s->region = pages_map(REGION_BYTES, s->chunk_count < HUGE_FROM_CHUNKS ? SLAB_CHUNK_BYTES
-									      : PAGES_HUGE_BYTES);
+	bool huge = s->chunk_count >= HUGE_FROM_CHUNKS;
+
+	s->region = huge ? NULL : atomic_exchange(&kept_region, NULL);
+	if (s->region == NULL)
+		s->region = pages_map(REGION_BYTES, huge ? PAGES_HUGE_BYTES : SLAB_CHUNK_BYTES);
 	s->region_end = s->region == NULL ? NULL : s->region + REGION_BYTES;
 	return s->region == NULL ? -1 : 0;
 }
@@ -156,6 +165,14 @@ static void chunk_free(struct slab_chunk *c)
 	pages_unmap(c, SLAB_CHUNK_BYTES);
 }
 
+/* Keeps a region, if none is kept. */
+static bool region_keep(uint8_t *region)
+{
+	uint8_t *none = NULL;
+
+	return atomic_compare_exchange_strong(&kept_region, &none, region);
+}
+
 void slab_destroy(struct slab *s)
 {
 	uint8_t *from = s->region, *end = s->region_end; /* to be unmapped in one piece */
@@ -173,7 +190,9 @@ void slab_destroy(struct slab *s)
 		}
 		from = chunk;
 	}
-	pages_unmap(from, (size_t)(end - from));
+	if ((size_t)(end - from) != REGION_BYTES || s->chunk_end > KEPT_CHUNKS_MAX ||
+	    !region_keep(from))
+		pages_unmap(from, (size_t)(end - from));
 	free(s->chunks);
 	slab_init(s);
 }

@@ -47,7 +47,7 @@ struct slab {
 };
 
 void slab_init(struct slab *s);
-/* Frees all objects. */
+/* Frees all objects.  The process keeps what one small slab had, for the next one. */
 void slab_destroy(struct slab *s);
 
 /* An object of 1 ... SLAB_OBJECT_BYTES_MAX bytes, aligned to 8, zeroed; 'kind' (below SLAB_KINDS)

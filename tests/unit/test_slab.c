@@ -159,6 +159,38 @@ static void test_slab_destroy(void **state)
 		assert_int_equal(msync(slab_chunk_of(p[i]), SLAB_CHUNK_BYTES, MS_ASYNC), -1);
 }
 
+/* A small slab leaves its memory to the next one, which sees nothing of what was there. */
+static void test_slab_small(void **state)
+{
+	enum {
+		COUNT = 100,
+		KIND = 1
+	};
+	static const uint8_t zeros[SLAB_OBJECT_BYTES_MAX];
+	struct slab_chunk *before = NULL;
+	slab_ref_t cursor;
+	struct slab s;
+
+	for (size_t count = COUNT; count > 0; count /= 2) {
+		slab_init(&s);
+		for (size_t i = 0; i < count; i++) {
+			uint8_t *p = slab_new(&s, KIND, sizeof(zeros));
+
+			assert_non_null(p);
+			assert_memory_equal(p, zeros, sizeof(zeros));
+			assert_true(before == NULL || slab_chunk_of(p) == before);
+			before = slab_chunk_of(p);
+			memset(p, 0xff, sizeof(zeros));
+		}
+		cursor = 0;
+		for (size_t i = 0; i < count; i++)
+			assert_non_null(slab_each(&s, KIND, &cursor));
+		assert_null(slab_each(&s, KIND, &cursor));
+		slab_destroy(&s);
+		assert_int_equal(msync(before, SLAB_CHUNK_BYTES, MS_ASYNC), 0);
+	}
+}
+
 /* --- hash table --- */
 
 #define ENTRIES 5000
@@ -276,16 +308,17 @@ static void test_number_set(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[ARRAY_SIZE(hashes) + 5] = {
+	static struct CMUnitTest tests[ARRAY_SIZE(hashes) + 6] = {
 		{ "slab", test_slab, NULL, NULL, NULL },
 		{ "slab: numbers of chunks", test_slab_numbers, NULL, NULL, NULL },
 		{ "slab: destroy", test_slab_destroy, NULL, NULL, NULL },
+		{ "slab: small ones", test_slab_small, NULL, NULL, NULL },
 		{ "hash table: memory", test_hash_table_bytes, NULL, NULL, NULL },
 		{ "number set", test_number_set, NULL, NULL, NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(hashes); i++)
-		tests[5 + i] = (struct CMUnitTest){ unit_name("hash table: %s", hashes[i].name),
+		tests[6 + i] = (struct CMUnitTest){ unit_name("hash table: %s", hashes[i].name),
 						    test_hash_table, NULL, NULL,
 						    (void *)(uintptr_t)&hashes[i] };
 	return unit_run("slab", tests, ARRAY_SIZE(tests));
