@@ -43,8 +43,8 @@ static bool read_last_crc(struct io *io, int fd, uint64_t offset, uint32_t *ret)
 /* --- reading --- */
 
 struct hint_reader {
-	uint8_t *bytes;	      /* owned, pages_map(); the whole file, checked */
-	size_t mapped_bytes;  /* of memory */
+	uint8_t *bytes;	      /* owned; the whole file, checked */
+	size_t mapped_bytes;  /* of memory by pages_map(); 0: it is from malloc() */
 	size_t dropped_bytes; /* of it that have been given back, from the front */
 	size_t byte_count, pos;
 	uint64_t offset; /* of the next record in the segment */
@@ -61,6 +61,19 @@ static bool is_about(struct io *io, const struct hint_header *h, const struct hi
 	       crc == h->last_record_crc;
 }
 
+/* Takes memory for so many bytes.  A hint of which nothing could be dropped is not worth a mapping.
+ */
+static void take_memory(struct hint_reader *r, size_t bytes)
+{
+	r->byte_count = bytes;
+	if (bytes < DROP_BYTES) {
+		r->bytes = malloc(bytes);
+		return;
+	}
+	r->mapped_bytes = (bytes + DROP_BYTES - 1) / DROP_BYTES * DROP_BYTES;
+	r->bytes = pages_map(r->mapped_bytes, PAGES_HUGE_BYTES);
+}
+
 /* Reads a whole file of at most 'bytes_max'. */
 static bool read_file(struct hint_reader *r, struct io *io, int dir_fd, const char *name,
 		      uint64_t bytes_max)
@@ -71,11 +84,8 @@ static bool read_file(struct hint_reader *r, struct io *io, int dir_fd, const ch
 
 	if (fd < 0)
 		return false;
-	if (io_stat(io, fd, &st) == 0 && st.size_bytes > 0 && st.size_bytes <= bytes_max) {
-		r->byte_count = (size_t)st.size_bytes;
-		r->mapped_bytes = (r->byte_count + DROP_BYTES - 1) / DROP_BYTES * DROP_BYTES;
-		r->bytes = pages_map(r->mapped_bytes, PAGES_HUGE_BYTES);
-	}
+	if (io_stat(io, fd, &st) == 0 && st.size_bytes > 0 && st.size_bytes <= bytes_max)
+		take_memory(r, (size_t)st.size_bytes);
 	if (r->bytes != NULL)
 		whole = io_pread_all(io, fd, r->bytes, r->byte_count, 0) == (ssize_t)r->byte_count;
 	(void)io_close(io, &fd);
@@ -127,7 +137,9 @@ void hint_reader_close(struct hint_reader *r)
 {
 	if (r == NULL)
 		return;
-	if (r->bytes != NULL)
+	if (r->mapped_bytes == 0)
+		free(r->bytes);
+	else if (r->bytes != NULL)
 		pages_unmap(r->bytes + r->dropped_bytes, r->mapped_bytes - r->dropped_bytes);
 	free(r);
 }
