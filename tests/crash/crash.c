@@ -512,7 +512,8 @@ static void check_second_cut(struct check *c, struct simdisk *start)
 static void check_image(void *arg, const struct crash_image *image)
 {
 	struct check *c = arg;
-	struct simdisk *copy = simdisk_copy(image->disk);
+	bool again = image->seed % SECOND_EVERY == 0 || c->options->only_image != UINT64_MAX;
+	struct simdisk *copy = again ? simdisk_copy(image->disk) : NULL;
 	char why[CRASH_WHY_BYTES] = "";
 	struct log_recovery recovery;
 	void *handle;
@@ -527,7 +528,7 @@ static void check_image(void *arg, const struct crash_image *image)
 	check_cut(c, &recovery);
 	check_goes_on(c, handle);
 	c->torn_count += recovery.stop.scan != RECORD_END;
-	if (image->seed % SECOND_EVERY == 0 || c->options->only_image != UINT64_MAX)
+	if (again)
 		check_second_cut(c, copy);
 	free_files(c);
 	free(c->state);
