@@ -184,10 +184,12 @@ int log_writer_rotate(struct log_writer *w)
 
 int log_writer_seal(struct log_writer *w)
 {
+	uint64_t below;
 	int err = 0;
 
 	mutex_lock(&w->lock);
-	while (err == 0 && w->full_count > 0)
+	below = w->active_number; /* others may become full for ever */
+	while (err == 0 && w->full_count > 0 && w->active_number - w->full_count < below)
 		err = log_writer_sync_to_seal_locked(w);
 	mutex_unlock(&w->lock);
 	return err;

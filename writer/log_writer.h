@@ -167,7 +167,7 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 /* Seals the active segment, however small, unless it is empty.  All that was appended before is
  * durable then. */
 int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
-/* Seals those that are full: what was appended to them is durable then. */
+/* Seals those that are full now: what was appended to them is durable then. */
 int log_writer_seal(struct log_writer *w) WARN_UNUSED;
 
 /* From here on the active segment is sealed before it grows larger than this, which is at most what

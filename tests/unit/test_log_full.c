@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,6 +264,33 @@ static void test_names_fail(void **state)
 	open_log(f, "k0 k1 k2 k3 k4 kx ", &rec);
 }
 
+static void *seal(void *arg)
+{
+	return log_writer_seal(arg) == 0 ? NULL : arg;
+}
+
+/* Only what was full when it was asked for: there may be others for ever. */
+static void test_seal(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	pthread_t thread;
+	void *failed;
+
+	open_log(f, "", &rec);
+	put_many(f, 3);
+	probe_close_gate(f->probe);
+	assert_int_equal(pthread_create(&thread, NULL, seal, f->w), 0);
+	WAIT_FOR(probe_someone_at_gate(f->probe));
+	put_many(f, 4);
+	probe_open_gate(f->probe);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	assert_true(is_there(f, "000001.data"));
+	assert_true(is_there(f, FULL(2)));
+	assert_true(is_there(f, FULL(3)));
+}
+
 static void test_close(void **state)
 {
 	struct log_fixture *f = *state;
@@ -441,6 +469,7 @@ int main(void)
 		{ "syncer", test_syncer },
 		{ "syncer, never", test_syncer_never },
 		{ "names fail", test_names_fail },
+		{ "seal", test_seal },
 		{ "close", test_close },
 	};
 	struct CMUnitTest
