@@ -136,11 +136,13 @@ static void give_way(struct store *s) REQUIRES(s->compactor.run_lock)
 {
 	struct compactor *c = &s->compactor;
 	struct log_writer_stats log;
+	struct keydir_stats keydir;
 	uint64_t now_ns = monotonic_ns(), took_ns = now_ns - c->paced_ns, percent;
 	struct timespec nap;
 
 	log_writer_stats(s->log, &log);
-	percent = (log.active_bytes + log.sealed_bytes) / (compact_live_bytes(s) / 100 + 1);
+	keydir_stats(s->keydir, &keydir);
+	percent = (log.active_bytes + log.sealed_bytes) / (keydir.live_bytes / 100 + 1);
 	if (log.end_offset != c->paced_end && percent < URGENT_PERCENT) {
 		if (percent >= GENTLE_PERCENT)
 			took_ns /= 4;

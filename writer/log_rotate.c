@@ -85,6 +85,7 @@ static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	w->active_start = w->end_offset;
 	w->active_number++;
 	w->full_count++;
+	w->full_bytes += bytes;
 	if (log_writer_syncs_to_seal_locked(w))
 		thread_check(pthread_cond_signal(&w->wake));
 	return 0;
@@ -99,7 +100,8 @@ bool log_writer_syncs_to_seal_locked(const struct log_writer *w)
 {
 	return !w->no_background && w->poison == 0 && w->durable_offset < w->active_start &&
 	       w->end_offset >= w->rotate_from &&
-	       (w->full_count >= FULL_MAX / 2 || w->fsync_interval_ns == LOG_WRITER_NEVER);
+	       (w->full_count >= FULL_MAX / 2 || w->full_bytes >= w->full_bytes_max / 2 ||
+		w->fsync_interval_ns == LOG_WRITER_NEVER);
 }
 
 int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
@@ -137,9 +139,13 @@ int log_writer_name_full(struct log_writer *w, uint64_t number, uint32_t count, 
 
 void log_writer_seal_locked(struct log_writer *w, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
-		segments_seal(&w->segments, w->active_number - w->full_count + i);
-	w->full_count -= count;
+	struct segment seg;
+
+	for (uint32_t i = 0; i < count; i++, w->full_count--) {
+		if (segments_by_number(&w->segments, w->active_number - w->full_count, &seg))
+			w->full_bytes -= seg.bytes;
+		segments_seal(&w->segments, w->active_number - w->full_count);
+	}
 	if (count > 0)
 		thread_check(pthread_cond_signal(&w->sealed));
 }
@@ -152,12 +158,21 @@ static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(
 	       w->end_offset >= w->rotate_from;
 }
 
+/* Says whether the active segment may become a full one, too. */
+static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t in_file = w->end_offset - w->active_start;
+
+	return w->full_count == 0 ||
+	       (w->full_count < FULL_MAX && w->full_bytes + in_file <= w->full_bytes_max);
+}
+
 int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 {
 	int err = 0;
 
 	while (w->poison == 0 && err == 0 && is_full_locked(w, bytes)) {
-		if (w->full_count < FULL_MAX)
+		if (may_run_ahead_locked(w))
 			err = rotate_locked(w);
 		else
 			err = log_writer_sync_to_seal_locked(w);

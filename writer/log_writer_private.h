@@ -13,8 +13,10 @@
 #include "writer/synced_mark.h"
 #include "writer/thread.h"
 
-/* Full segments at most: so far appends may run ahead of the disk. */
-#define FULL_MAX 32
+/* So far appends may run ahead of the disk: so many full segments, of so many bytes in all unless
+ * it is one.  What is full cannot be compacted. */
+#define FULL_MAX       32
+#define FULL_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
 
 /* Somebody who asked to be called when the log is durable up to 'offset'. */
 struct sync_request {
@@ -44,7 +46,8 @@ struct log_writer {
 	size_t buffer_room;   /* 0: no buffer */
 	uint64_t block_bytes; /* where a full buffer is cut in the file; 1: behind a record */
 	bool no_background;
-	uint64_t room_bytes; /* of head room (log_room.c); 0: none, the file has O_APPEND */
+	uint64_t full_bytes_max; /* FULL_BYTES_MAX, but in tests */
+	uint64_t room_bytes;	 /* of head room (log_room.c); 0: none, the file has O_APPEND */
 	uint8_t *buffer;
 	pthread_t syncer;
 	bool has_hinter;
@@ -66,6 +69,7 @@ struct log_writer {
 	uint64_t active_number GUARDED; /* the number that it will have when it is full */
 	uint64_t active_start GUARDED;	/* position of its first byte */
 	uint32_t full_count GUARDED;	/* segments before it that are full and not sealed */
+	uint64_t full_bytes GUARDED;	/* of all of these */
 	uint64_t rotate_from
 		GUARDED; /* no rotation before the log ends here: the last one failed */
 	uint64_t segment_bytes_now GUARDED; /* when the active one is full; at most the maximum */

@@ -203,6 +203,44 @@ static void test_backlog(void **state)
 	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 2);
 }
 
+/* The same by their bytes, but for the first, which may be larger. */
+static void test_backlog_bytes(void **state)
+{
+	static const struct {
+		uint64_t bytes_max;
+		unsigned int records, segments;
+	} rows[] = {
+		{ 3 * FULL_BYTES, 2 * 4, 4 }, /* the fourth is not full yet */
+		{ FULL_BYTES, 2 * 2, 2 },
+		{ 1, 2 * 2, 2 },
+	};
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	uint64_t begun = 0, durable;
+	char keys[KEYS_BYTES];
+	struct diag diag;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(try_open(f, false, keys, &rec, &diag), 0);
+		f->w->full_bytes_max = rows[i].bytes_max;
+		assert_int_equal(log_writer_rotate(f->w), 0);	/* begins with an empty one */
+		for (unsigned int done = 0; done < 2; done++) { /* records in the active one */
+			assert_int_equal(log_writer_seal(f->w), 0);
+			begun = fixture_stats(f).segments - 1;
+			durable = fixture_stats(f).durable_offset;
+			for (unsigned int n = done; n < rows[i].records; n++)
+				put(f, "kk");
+			assert_int_equal(fixture_stats(f).segments, begun + rows[i].segments);
+			assert_int_equal(fixture_stats(f).durable_offset, durable);
+			put(f, "kk");
+			assert_int_equal(fixture_stats(f).segments, begun + rows[i].segments + 1);
+			assert_int_equal(fixture_stats(f).durable_offset,
+					 durable + (rows[i].records - done) * RECORD_BYTES);
+		}
+		fixture_close(f);
+	}
+}
+
 /* With nobody to ask for a sync, the syncer begins when half of that is full. */
 static void test_syncer(void **state)
 {
@@ -466,6 +504,7 @@ int main(void)
 		{ "order", test_order },
 		{ "durable puts", test_durable_puts },
 		{ "backlog", test_backlog },
+		{ "backlog, bytes", test_backlog_bytes },
 		{ "syncer", test_syncer },
 		{ "syncer, never", test_syncer_never },
 		{ "names fail", test_names_fail },
