@@ -511,7 +511,7 @@ int main(void)
 		{ "seal", test_seal },
 		{ "close", test_close },
 	};
-	struct CMUnitTest
+	static struct CMUnitTest
 		tests[ARRAY_SIZE(plain) + ARRAY_SIZE(torn_rows) + ARRAY_SIZE(damaged_rows)];
 	size_t count = 0;
 
