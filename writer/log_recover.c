@@ -42,12 +42,13 @@ static void add_replayed(struct log_opening *o, const struct log_tail *t) NO_THR
 /* How much of a full segment is known to be durable.  They are sealed in their order. */
 static uint64_t durable_bytes_of(const struct log_opening *o, const struct segment *seg)
 {
-	struct segment next;
+	struct segment later;
 
 	if (o->mark.segment > seg->number)
 		return seg->full_bytes;
-	if (segments_by_number(&o->w->segments, seg->number + 1, &next) && next.full_bytes == 0)
-		return seg->full_bytes;
+	for (size_t i = 0; segments_get(&o->w->segments, i, &later); i++)
+		if (later.number > seg->number && later.full_bytes == 0)
+			return seg->full_bytes;
 	return o->mark.segment == seg->number ? o->mark.durable_offset : 0;
 }
 
@@ -259,26 +260,44 @@ static struct log_tail active_tail(const struct log_opening *o,
 
 /* --- full segments that are complete --- */
 
-/* Makes the file of one as long as its records. */
-static int trim_full(struct log_writer *w, const struct segment *seg, const char *name)
+/* Makes the file of one as long as its records.  What stands behind is zeros, or was appended when
+ * the name had been taken back, and never promised. */
+static int trim_full(struct log_opening *o, const struct segment *seg, const char *name)
 {
+	struct log_writer *w = o->w;
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct log_recovery *rec = o->recovery;
 	struct io_stat st = { 0 };
-	int fd, err = io_stat(w->io, seg->fd, &st);
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.name = name,
+		.path = path,
+		.kept_bytes = seg->full_bytes,
+		.stop = { .scan = RECORD_TORN, .reason = RECORD_REASON_BEHIND },
+	};
+	bool cut = false;
+	int err = io_stat(w->io, seg->fd, &st);
 
 	if (err < 0 || st.size_bytes == seg->full_bytes)
 		return err;
-	fd = io_open(w->io, w->dir_fd, name, O_RDWR, 0);
-	if (fd < 0)
-		return fd;
-	err = io_truncate(w->io, fd, seg->full_bytes);
-	(void)io_close(w->io, &fd); /* synced through the other descriptor */
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
+	t.file_bytes = st.size_bytes;
+	t.fd = io_open(w->io, w->dir_fd, name, O_RDWR, 0);
+	if (t.fd < 0)
+		return t.fd;
+	err = log_tail_cut_zeros(&t, &cut, o->diag);
+	if (err == 0 && !cut)
+		err = log_tail_cut(&t, rec->quarantine, sizeof(rec->quarantine), o->diag);
+	(void)io_close(w->io, &t.fd); /* synced through the other descriptor */
 	return err;
 }
 
-static int seal_full(struct log_writer *w, const struct segment *seg, const char *name)
+static int seal_full(struct log_opening *o, const struct segment *seg, const char *name)
 {
+	struct log_writer *w = o->w;
 	char sealed[SEGMENT_NAME_BYTES];
-	int err = trim_full(w, seg, name);
+	int err = trim_full(o, seg, name);
 
 	segment_name(seg->number, sealed);
 	if (err == 0)
@@ -303,7 +322,7 @@ static int seal_complete(struct log_opening *o, uint64_t end)
 		if (seg.full_bytes == 0)
 			continue;
 		segment_file_name(&seg, name);
-		err = seal_full(w, &seg, name);
+		err = seal_full(o, &seg, name);
 		if (err < 0)
 			return diag_set(o->diag, err, "%s/%s: cannot seal it: %s", o->dir, name,
 					strerror(-err));

@@ -4,7 +4,7 @@
  * ones durable, oldest first, and then seals them, before it syncs the active one.
  *
  * So a power cut may leave the end of a full segment out, and later ones in.  The name says how
- * long it was: recovery sees that something is missing, and ends the log there (log_open.c).
+ * long it was: recovery sees that something is missing, and ends the log there (log_recover.c).
  *
  * Killed between the two names there is no active segment: the next open makes one.  The durable
  * mark names the segment that it speaks of; those before it are durable as a whole. */
@@ -51,6 +51,9 @@ static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w-
 	fd = new_active(w);
 	if (fd < 0) {
 		err = io_rename(w->io, w->dir_fd, full, w->name);
+		/* Its size is in the name that it had: nothing longer may be called durable
+		 * before that name is gone for good. */
+		w->names_dirty = true;
 		if (err < 0)
 			log_writer_poison_locked(w, err);
 		return fd;

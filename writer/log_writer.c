@@ -336,6 +336,7 @@ struct sync_work {
 	uint32_t full_count;	 /* segments before it that are full */
 	uint32_t named_count;	 /* of them, that have become sealed ones by name */
 	int name_err;		 /* why not all of them */
+	bool sync_names;	 /* for another reason, too */
 };
 
 /* In the order of the log: nothing may be called durable before all that is before it.  The names
@@ -347,12 +348,12 @@ static int do_sync(struct log_writer *w, struct sync_work *work)
 
 	if (work->full_count > 0) {
 		err = log_writer_sync_full(w, first, work->full_count, work->durable_offset);
-		if (err == 0) {
+		if (err == 0)
 			work->name_err = log_writer_name_full(w, first, work->full_count,
 							      &work->named_count);
-			err = io_fsync(w->io, w->dir_fd);
-		}
 	}
+	if (err == 0 && (work->full_count > 0 || work->sync_names))
+		err = io_fsync(w->io, w->dir_fd);
 	if (err == 0)
 		err = io_fdatasync(w->io, work->fd);
 	if (err == 0) /* only a lower bound */
@@ -385,7 +386,9 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 				   .number = w->active_number,
 				   .goal_in_file = goal - w->active_start,
 				   .fd = w->fd,
-				   .full_count = w->full_count };
+				   .full_count = w->full_count,
+				   .sync_names = w->names_dirty };
+	w->names_dirty = false;	   /* a sync that fails ends all */
 	w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
 	w->syncing = true;	   /* until it is not, nobody else seals */
 	served = w->waiting;

@@ -70,6 +70,7 @@ struct log_writer {
 	uint64_t active_start GUARDED;	/* position of its first byte */
 	uint32_t full_count GUARDED;	/* segments before it that are full and not sealed */
 	uint64_t full_bytes GUARDED;	/* of all of these */
+	bool names_dirty GUARDED;	/* the name of a full one was taken back; not durable yet */
 	uint64_t rotate_from
 		GUARDED; /* no rotation before the log ends here: the last one failed */
 	uint64_t segment_bytes_now GUARDED; /* when the active one is full; at most the maximum */

@@ -302,6 +302,31 @@ static void test_names_fail(void **state)
 	open_log(f, "k0 k1 k2 k3 k4 kx ", &rec);
 }
 
+/* A name that was taken back has to be gone before anything longer is durable. */
+static void test_taken_back(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	int at, synced;
+
+	open_log(f, "", &rec);
+	put_many(f, 2);
+	probe_fail(f->probe, IOCALL_OPEN, 1, -ENOSPC);
+	put(f, "k2"); /* goes on in the old one */
+	probe_heal(f->probe);
+	assert_int_equal(fixture_stats(f).segments, 1);
+	assert_int_equal(unit_file_bytes(f->path), FULL_BYTES + RECORD_BYTES);
+	at = probe_find_event(f->probe, "rename:" FULL(1), 0);
+	assert_true(at >= 0);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	synced = probe_find_event(f->probe, "fdatasync:active.data", at);
+	at = probe_find_event(f->probe, "fsync:db", at);
+	assert_true(at >= 0 && synced > at);
+	put(f, "k3");
+	fixture_close(f);
+	open_log(f, "k0 k1 k2 k3 ", &rec);
+}
+
 static void *seal(void *arg)
 {
 	return log_writer_seal(arg) == 0 ? NULL : arg;
@@ -348,7 +373,7 @@ static const struct torn {
 	const char *name;
 	const char *file; /* that a power cut has left differently; NULL: none */
 	off_t bytes;	  /* that it has then; -1: it is gone */
-	off_t zeros;	  /* from so many bytes on; 0: none */
+	off_t zeros;	  /* from so many bytes on; 0: none; -1: others behind it */
 	const char *keys; /* that are kept */
 	uint64_t sealed;  /* segments */
 	uint64_t saved;	  /* bytes in quarantine, but for zeros */
@@ -369,6 +394,8 @@ static const struct torn {
 	  RECORD_TORN },
 	{ "the last full one", FULL(3), RECORD_BYTES, 0, "k0 k1 k2 k3 k4 ", 2, RECORD_BYTES, 0,
 	  RECORD_TORN },
+	{ "bytes behind it", FULL(2), FULL_BYTES + 50, -1, "k0 k1 k2 k3 k4 k5 k6 ", 3, 50,
+	  FULL_BYTES, RECORD_END },
 	{ "zeros behind it", FULL(2), 4096, FULL_BYTES, "k0 k1 k2 k3 k4 k5 k6 ", 3, 0, FULL_BYTES,
 	  RECORD_END },
 };
@@ -390,6 +417,8 @@ static void damage(struct log_fixture *f, const struct torn *t)
 	data = calloc(1, (size_t)t->bytes + 1);
 	assert_non_null(data);
 	memcpy(data, file.data, file.bytes < (size_t)t->bytes ? file.bytes : (size_t)t->bytes);
+	if (t->zeros < 0)
+		memset(data + file.bytes, 7, (size_t)t->bytes - file.bytes);
 	if (t->zeros > 0)
 		memset(data + t->zeros, 0, (size_t)(t->bytes - t->zeros));
 	unit_write_file(path, data, (size_t)t->bytes);
@@ -508,6 +537,7 @@ int main(void)
 		{ "syncer", test_syncer },
 		{ "syncer, never", test_syncer_never },
 		{ "names fail", test_names_fail },
+		{ "a name taken back", test_taken_back },
 		{ "seal", test_seal },
 		{ "close", test_close },
 	};
