@@ -47,6 +47,7 @@ struct file {
 	int fd;		     /* owned */
 	uint64_t bytes;
 	uint64_t durable_bytes; /* all of a sealed one */
+	bool ends;		/* a full one that is not complete: the log ends in it */
 	bool torn;		/* at 'torn_at', behind what is durable */
 	uint64_t torn_at;
 	struct salvage lost;
@@ -307,7 +308,7 @@ static bool is_too_short(const struct file *file)
  * later files have is no part of it, and the next mount saves it and goes on there. */
 static bool ends_here(struct fsck *f, size_t index)
 {
-	const struct file *file = &f->files[index];
+	struct file *file = &f->files[index];
 	uint64_t end = file->bytes;
 
 	if (file->full_bytes == 0 || file->durable_bytes == file->full_bytes)
@@ -316,6 +317,7 @@ static bool ends_here(struct fsck *f, size_t index)
 		end = file->torn_at;
 	if (end == file->full_bytes)
 		return false;
+	file->ends = true;
 	printf("%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
 	       ": the log ends there; the next mount saves what follows in quarantine/\n",
 	       file->name, file->full_bytes, end);
@@ -343,9 +345,9 @@ static int scan_files(struct fsck *f)
 			       ", though it was durable up to %" PRIu64 ": its end is missing\n",
 			       file->name, file->bytes, file->durable_bytes);
 			f->found++;
-		} else if (ends_here(f, i)) {
-			break;
 		}
+		if (ends_here(f, i))
+			break;
 	}
 	return 0;
 }
@@ -383,8 +385,9 @@ static int write_mark(struct fsck *f, const struct file *file, uint64_t durable_
 	return err < 0 ? failed(f, MARK_NAME, err) : 0;
 }
 
-/* A full segment gets another size, and so another name: what is left of it is sealed.  Only what
- * is durable can be damaged, and then so is all that was before it. */
+/* A full segment that is complete, or was durable as a whole, gets another size, and so another
+ * name: what is left of it is sealed.  One that the log ends in keeps its name: it stays
+ * incomplete. */
 static int salvage_full(struct fsck *f, struct file *file)
 {
 	char sealed[SEGMENT_NAME_BYTES];
@@ -414,18 +417,18 @@ static int salvage_full(struct fsck *f, struct file *file)
 /* Puts the new file in the place of the old one, which stays open no longer. */
 static int salvage_file(struct fsck *f, struct file *file)
 {
-	bool too_short = is_too_short(file);
+	bool too_short = is_too_short(file), last = file->active || file->ends;
 	char hint[SEGMENT_NAME_BYTES];
 	uint64_t durable, bytes;
 	int err;
 
 	if (file->lost.count == 0 && !too_short)
 		return 0;
-	if (file->full_bytes > 0)
+	if (file->full_bytes > 0 && !file->ends)
 		return salvage_full(f, file);
 	durable = too_short ? file->bytes : file->durable_bytes;
 	durable = salvage_new_offset(&file->lost, durable);
-	if (file->active)
+	if (last)
 		(void)!io_unlink(f->io, f->dir_fd, MARK_NAME); /* of the old file */
 	if (hint_file_name(file->name, hint, sizeof(hint)) == 0)
 		(void)!io_unlink(f->io, f->dir_fd, hint); /* it would not fit */
@@ -438,7 +441,7 @@ static int salvage_file(struct fsck *f, struct file *file)
 		printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n", file->name,
 		       file->lost.lost[i].offset, file->lost.lost[i].saved_as);
 	f->corrected += file->lost.count + too_short;
-	return file->active ? write_mark(f, file, durable) : 0;
+	return last ? write_mark(f, file, durable) : 0;
 }
 
 /* --- what does not fit --- */
@@ -455,12 +458,13 @@ static int take_out(struct fsck *f, struct file *file, const struct fsck_misfits
 	if (file->fd < 0)
 		return failed(f, file->name, file->fd);
 	err = io_stat(f->io, file->fd, &st);
-	file->bytes = file->durable_bytes = st.size_bytes;
-	if (err == 0 && file->active) {
+	file->bytes = st.size_bytes;
+	if (file->full_bytes > 0 && file->bytes > file->full_bytes)
+		file->bytes = file->full_bytes;
+	file->durable_bytes = file->bytes;
+	if (err == 0)
 		err = synced_mark_read(f->io, f->dir_fd, MARK_NAME, &f->mark, &f->has_mark);
-		file->durable_bytes =
-			f->has_mark && f->mark.segment == file->number ? f->mark.durable_offset : 0;
-	}
+	set_durable(f, file);
 	for (size_t i = 0; err == 0 && i < m->count; i++)
 		if (m->list[i].segment == file->number)
 			err = salvage_add(&file->lost, m->list[i].offset, m->list[i].bytes,

@@ -52,8 +52,11 @@ uint64_t salvage_new_offset(const struct salvage *s, uint64_t offset)
 {
 	uint64_t gone = 0;
 
-	for (size_t i = 0; i < s->count && s->lost[i].offset < offset; i++)
-		gone += s->lost[i].bytes;
+	for (size_t i = 0; i < s->count && s->lost[i].offset < offset; i++) {
+		uint64_t before = offset - s->lost[i].offset;
+
+		gone += s->lost[i].bytes < before ? s->lost[i].bytes : before;
+	}
 	return offset - gone;
 }
 

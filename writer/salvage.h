@@ -44,7 +44,7 @@ int salvage_scan(struct io *io, int fd, uint64_t file_bytes, bool take_inside,
 int salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes, const char *reason) WARN_UNUSED;
 void salvage_free(struct salvage *s);
 
-/* Where a byte of the old file that was kept is in the new one. */
+/* Where a byte of the old file is in the new one: if it is lost, where what was lost would be. */
 uint64_t salvage_new_offset(const struct salvage *s, uint64_t offset);
 
 /* Puts a file without the lost ranges in the place of 'name': 1. each range is saved in quarantine/

@@ -172,6 +172,7 @@ static void test_several(void **state)
 	assert_int_equal(got.records, 3);
 	assert_int_equal(got.lost[1].offset, s.starts[3]);
 	assert_int_equal(salvage_new_offset(&got, s.starts[2]), s.starts[1]);
+	assert_int_equal(salvage_new_offset(&got, s.starts[1] + 5), s.starts[1]);
 	salvage_free(&got);
 
 	memset(log.data + s.starts[1] + 10, 0, s.starts[3] - s.starts[1]);
