@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,17 +65,6 @@ static int check(struct daemon *d)
 	return err == -EBUSY ? EXIT_CODE_IN_USE : EXIT_CODE_SYSTEM;
 }
 
-/* Each sealed segment of the log is an open file. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit); /* what cannot be opened says so itself */
-}
-
 static void report_missing(const struct daemon *d)
 {
 	struct store_stats stats;
@@ -111,7 +99,7 @@ static int open_store(struct daemon *d)
 	struct progress progress;
 	int err;
 
-	raise_file_limit();
+	io_posix_raise_file_limit();
 	progress_begin(&progress, STDERR_FILENO, d->datadir);
 	config.progress = progress_show;
 	config.progress_arg = &progress;

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 /* One command: its name, its arguments behind DATADIR as the help shows them, and how many. */
@@ -80,17 +79,6 @@ enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag)
 	}
 }
 
-/* Each sealed segment of the log is an open file. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit); /* what cannot be opened says so itself */
-}
-
 enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret)
 {
 	const struct store_config config = {
@@ -134,7 +122,7 @@ static enum ctl_exit run(int argc, char *const argv[])
 			ctl_say("usage: freyjactl %s DATADIR %s", c->name, c->arguments);
 			return CTL_USAGE;
 		}
-		raise_file_limit();
+		io_posix_raise_file_limit();
 		return c->run(argv[2], argv + 3, argc - 3);
 	}
 	ctl_say("unknown command '%s': see freyjactl --help", argv[1]);

@@ -612,6 +612,7 @@ int main(int argc, char *argv[])
 	} else if (f.options.version) {
 		printf("fsck.freyjafs %s\n", FREYJAFS_VERSION);
 	} else {
+		io_posix_raise_file_limit();
 		status = check_all(&f) < 0 ? FSCK_FAILED : summary(&f);
 		close_all(&f);
 	}

@@ -76,6 +76,10 @@ void io_set_nowait(bool nowait);
 /* The operating system itself. */
 extern struct io io_posix;
 
+/* Allows this process as many open files as it may have: an open log has one for each segment.
+ * What cannot be opened then says so itself. */
+void io_posix_raise_file_limit(void);
+
 /* Each restarts after EINTR. */
 int io_open(struct io *io, int dir_fd, const char *path, int flags, mode_t mode) WARN_UNUSED;
 int io_fdatasync(struct io *io, int fd) WARN_UNUSED;
