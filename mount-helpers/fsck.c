@@ -12,9 +12,8 @@
 
 #include "mount-helpers/fsck_replay.h"
 #include "writer/hint_file.h"
+#include "writer/log_snapshot.h"
 #include "writer/salvage.h"
-#include "writer/segments.h"
-#include "writer/synced_mark.h"
 
 #define ACTIVE_NAME "active.data"
 #define MARK_NAME   "active.synced"
@@ -108,61 +107,46 @@ static void print_help(FILE *out)
 
 /* --- the files --- */
 
-static int add_file(struct fsck *f, const char *name, uint64_t number, uint64_t full_bytes,
-		    bool active)
+/* Adds a file and takes over 'fd'. */
+static int add_file(struct fsck *f, const struct file *file)
 {
-	char sealed[SEGMENT_NAME_BYTES];
-	struct io_stat st = { 0 };
-	struct file *file;
-	int fd, err;
+	int fd = file->fd;
 
 	if (f->count == f->room) {
 		size_t room = f->room == 0 ? 16 : 2 * f->room;
 		void *files = reallocarray(f->files, room, sizeof(f->files[0]));
 
-		if (files == NULL)
+		if (files == NULL) {
+			(void)io_close(f->io, &fd); /* read only */
 			return -ENOMEM;
+		}
 		f->files = files;
 		f->room = room;
 	}
-	fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
-	if (fd == -ENOENT && active)
-		return 0;		       /* between two steps of a rotation */
-	if (fd == -ENOENT && full_bytes > 0) { /* sealed meanwhile */
-		segment_name(number, sealed);
-		return add_file(f, sealed, number, 0, false);
-	}
-	if (fd < 0)
-		return failed(f, name, fd);
-	err = io_stat(f->io, fd, &st);
-	if (err < 0) {
-		(void)io_close(f->io, &fd);
-		return failed(f, name, err);
-	}
-	file = &f->files[f->count++];
-	*file = (struct file){ .number = number,
-			       .active = active,
-			       .full_bytes = full_bytes,
-			       .fd = fd,
-			       .bytes = st.size_bytes };
-	if (full_bytes > 0 && file->bytes > full_bytes)
-		file->bytes = full_bytes; /* zeros behind it, which the next mount cuts off */
-	file->durable_bytes = file->bytes;
-	(void)snprintf(file->name, sizeof(file->name), "%s", name);
+	f->files[f->count++] = *file;
 	return 0;
 }
 
-static int add_segment(void *arg, const char *name)
+/* Takes the files out of 's', the newest first. */
+static int take_segments(struct fsck *f, struct segments *s)
 {
-	struct fsck *f = arg;
-	uint64_t full_bytes = 0, number = segment_number(name);
+	struct segment seg;
+	size_t count = 0;
+	int err = 0;
 
-	if (number == 0)
-		number = segment_full_number(name, &full_bytes);
-	for (size_t i = 0; i < f->count; i++)
-		if (f->files[i].number == number)
-			return 0; /* io_list() may repeat, and a full one is sealed meanwhile */
-	return number == 0 ? 0 : add_file(f, name, number, full_bytes, false);
+	while (segments_get(s, count, &seg))
+		count++;
+	while (err == 0 && count > 0 && segments_get(s, --count, &seg)) {
+		struct file file = { .number = seg.number,
+				     .full_bytes = seg.full_bytes,
+				     .bytes = seg.bytes,
+				     .durable_bytes = seg.bytes };
+
+		segment_file_name(&seg, file.name);
+		file.fd = segments_take_last(s, seg.number);
+		err = add_file(f, &file);
+	}
+	return err;
 }
 
 static int compare_files(const void *a, const void *b)
@@ -172,31 +156,15 @@ static int compare_files(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* Leaves out the segments that are folded into a newer one: the log begins there. */
-static int leave_out_folded(struct fsck *f)
+static int report_folded(void *arg, const char *name)
 {
-	size_t first = f->count;
-	uint64_t as_of_ns;
-	int found = 0;
+	const struct fsck *f = arg;
+	uint64_t number = segment_number(name);
 
-	while (found == 0 && first > 0) {
-		first--;
-		found = segment_is_base(f->io, f->files[first].fd, f->files[first].bytes,
-					&as_of_ns);
-	}
-	if (found < 0)
-		return failed(f, f->files[first].name, found);
-	if (found == 0)
-		return 0;
-	f->base_number = f->files[first].number;
-	for (size_t i = 0; i < first; i++) {
+	if (number != 0 && number < f->base_number)
 		printf("%s: left by a compaction that was cut off; no part of the log, the next "
 		       "mount removes it\n",
-		       f->files[i].name);
-		(void)io_close(f->io, &f->files[i].fd); /* read only */
-	}
-	f->count -= first;
-	memmove(f->files, f->files + first, f->count * sizeof(f->files[0]));
+		       name);
 	return 0;
 }
 
@@ -214,37 +182,40 @@ static void set_durable(const struct fsck *f, struct file *file)
 			file->durable_bytes = file->full_bytes;
 }
 
+/* The files as they were at one moment: there may be a mount. */
 static int open_files(struct fsck *f)
 {
-	uint64_t next = SEGMENT_FIRST_NUMBER;
+	struct segments segments;
+	struct log_snapshot files = { .fd = -1, .segments = &segments };
+	struct file active = { .name = ACTIVE_NAME, .active = true };
+	struct diag diag = { "" };
 	int err;
 
-	/* The mark first: what it says is then within the file. */
-	err = synced_mark_read(f->io, f->dir_fd, MARK_NAME, &f->mark, &f->has_mark);
+	segments_init(&segments, f->io, f->dir_fd);
+	err = log_snapshot_open(&files, f->options.datadir, ACTIVE_NAME, &diag);
 	if (err < 0)
-		return failed(f, MARK_NAME, err);
-	err = io_list(f->io, f->dir_fd, add_segment, f);
+		complain("%s", diag.text);
+	f->mark = files.mark;
+	f->has_mark = files.mark_valid;
+	f->base_number = segments.base_number;
+	active.number = segments_next_number(&segments);
+	if (f->has_mark && f->mark.segment > active.number)
+		active.number = f->mark.segment;
+	active.fd = files.fd;
+	active.bytes = files.active.size_bytes;
+	if (files.fd >= 0 && err < 0)
+		(void)io_close(f->io, &files.fd); /* read only */
+	else if (files.fd >= 0)
+		err = add_file(f, &active);
+	if (err == 0)
+		err = take_segments(f, &segments);
+	segments_close(&segments);
 	if (err < 0)
 		return err;
-	if (f->count > 0) {
-		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
-		next = f->files[f->count - 1].number + 1;
-		err = leave_out_folded(f);
-		if (err < 0)
-			return err;
-	}
-	if (f->has_mark && f->mark.segment > next)
-		next = f->mark.segment;
-	err = add_file(f, ACTIVE_NAME, next, 0, true);
-	if (err < 0)
-		return err;
-	if (f->count == 0) {
-		complain("%s: there is no log in it", f->options.datadir);
-		return -ENOENT;
-	}
+	qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
 	for (size_t i = 0; i < f->count; i++)
 		set_durable(f, &f->files[i]);
-	return 0;
+	return f->base_number == 0 ? 0 : io_list(f->io, f->dir_fd, report_folded, f);
 }
 
 static void report_missing(struct fsck *f)

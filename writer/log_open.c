@@ -11,6 +11,7 @@
 
 #include "codec/timestamp.h"
 #include "writer/log_recover.h"
+#include "writer/log_snapshot.h"
 
 #define BLOCK_BYTES_MIN 4096 /* a page */
 #define BLOCK_BYTES_MAX ((uint64_t)256 * 1024)
@@ -199,22 +200,24 @@ static int check_until(struct log_opening *o)
 static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
-	struct io_stat st = { 0 };
-	bool valid;
+	struct log_snapshot files = { .fd = -1, .segments = &w->segments };
 	int err;
 
 	w->dir_fd = io_open(w->io, AT_FDCWD, o->dir, O_RDONLY | O_DIRECTORY, 0);
 	if (w->dir_fd < 0)
 		return diag_set(o->diag, w->dir_fd, "%s: cannot open the directory: %s", o->dir,
 				strerror(-w->dir_fd));
-	err = log_snapshot_open(w, o->dir, &st, &o->mark, &valid, o->diag);
+	w->segments.dir_fd = w->dir_fd;
+	err = log_snapshot_open(&files, o->dir, w->name, o->diag);
+	w->fd = files.fd;
 	if (err < 0)
 		return err;
-	take_mark(o, valid, st.size_bytes);
+	o->mark = files.mark;
+	take_mark(o, files.mark_valid, files.active.size_bytes);
 	err = check_missing(o);
 	if (err == 0)
 		err = check_until(o);
-	return err < 0 ? err : log_recover_read_only(o, st.size_bytes);
+	return err < 0 ? err : log_recover_read_only(o, files.active.size_bytes);
 }
 
 /* Frees everything; for a writer whose syncer thread does not run. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening the files of a log beside a writer that may be at work.  It seals the active segment
- * (rename), and compaction replaces or removes sealed ones, while we open one after the other.  So
- * all are opened first, and then each name is looked at again: if it still means the file that was
- * opened, there was a moment, the one between the two passes, at which the log was just these
- * files.  Else all is done again.  A file that is open stays what it is, whatever becomes of its
- * name; the active one only grows, and is read up to the size that it had. */
+/* A writer that is at work gives files other names (full, sealed) while we open one after the
+ * other, and compaction replaces and removes sealed ones.  So all are opened first.  Then the
+ * directory is listed again, since one listing need not show a file that gets its other name at
+ * that moment, or may show it twice, and each name is looked at again.  If they still mean just the
+ * files that were opened, there was a moment, the one between the two passes, at which the log was
+ * these files.  Else all is done again.  A file that is open stays what it is, whatever becomes of
+ * its name; the active one only grows, and is read up to the size that it had. */
+#include "writer/log_snapshot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,12 +21,10 @@
 #define ATTEMPTS_MAX 1000
 #define PAUSE_NS     1000000L /* after an attempt in vain */
 
-/* Says whether 'name' still means the file behind 'fd' (-1: there was none).  Returns 1, 0 or
- * -errno. */
-static int is_same(struct log_writer *w, const char *name, int fd)
+int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd)
 {
 	struct io_stat now = { 0 }, then = { 0 };
-	int now_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	int now_fd = io_open(io, dir_fd, name, O_RDONLY, 0);
 	int err;
 
 	if (now_fd == -ENOENT)
@@ -31,90 +32,105 @@ static int is_same(struct log_writer *w, const char *name, int fd)
 	if (now_fd < 0)
 		return now_fd;
 	if (fd < 0) {
-		(void)io_close(w->io, &now_fd);
+		(void)io_close(io, &now_fd);
 		return 0;
 	}
-	err = io_stat(w->io, now_fd, &now);
+	err = io_stat(io, now_fd, &now);
 	if (err == 0)
-		err = io_stat(w->io, fd, &then);
-	(void)io_close(w->io, &now_fd); /* read-only */
+		err = io_stat(io, fd, &then);
+	(void)io_close(io, &now_fd); /* read-only */
 	return err < 0 ? err : now.ino == then.ino;
 }
 
-/* Says whether all files are still those that were opened.  A new number cannot have come without
- * the active one having become another file.  Returns 1, 0 or -errno. */
-static int is_unchanged(struct log_writer *w) NO_THREAD_SAFETY
+/* Says whether the files are still those that were opened.  Returns 1, 0 or -errno. */
+static int is_unchanged(const struct log_snapshot *s, const char *active_name)
 {
+	struct segments *segments = s->segments;
 	char name[SEGMENT_NAME_BYTES];
-	int same = is_same(w, w->name, w->fd);
+	int same = segments_are_all(segments);
 	struct segment seg;
 
-	for (size_t i = 0; same > 0 && segments_get(&w->segments, i, &seg); i++) {
+	if (same > 0)
+		same = log_snapshot_is_same(segments->io, segments->dir_fd, active_name, s->fd);
+	for (size_t i = 0; same > 0 && segments_get(segments, i, &seg); i++) {
 		segment_file_name(&seg, name);
-		same = is_same(w, name, seg.fd);
+		same = log_snapshot_is_same(segments->io, segments->dir_fd, name, seg.fd);
 	}
 	return same;
 }
 
-/* One attempt.  Returns 1, 0 (something changed meanwhile) or -errno. */
-static int try_open(struct log_writer *w, const char *dir, struct io_stat *ret_active,
-		    struct synced *ret_mark, bool *ret_mark_valid,
-		    struct diag *diag) NO_THREAD_SAFETY
+/* Returns 0 where the segments are open, 1 where what was listed has changed, or -errno. */
+static int open_segments(struct log_snapshot *s, const char *dir, bool last, struct diag *diag)
 {
-	char mark_name[NAME_MAX + 1];
-	int err;
+	int err = segments_open(s->segments, dir, diag);
 
-	w->fd = io_open(w->io, w->dir_fd, w->name, O_RDONLY, 0);
-	if (w->fd < 0 && w->fd != -ENOENT)
-		return diag_set(diag, w->fd, "%s: cannot open it: %s", w->path, strerror(-w->fd));
-	if (w->fd < 0)
-		w->fd = -1;
-	err = segments_open(&w->segments, dir, diag);
-	if (err < 0)
-		return err == -ENOENT ? 0 : err; /* listed, and gone before it was opened */
-	err = synced_mark_name(w->name, mark_name, sizeof(mark_name));
+	if (err == -ENOENT || (err == -EBADMSG && !last)) /* listed, and gone; listed twice */
+		return 1;
+	return err;
+}
+
+/* One attempt.  Returns 1, 0 (something has changed meanwhile) or -errno. */
+static int try_open(struct log_snapshot *s, const char *dir, const char *active_name, bool last,
+		    struct diag *diag)
+{
+	struct io *io = s->segments->io;
+	int dir_fd = s->segments->dir_fd, err;
+	char mark_name[NAME_MAX + 1];
+
+	s->fd = io_open(io, dir_fd, active_name, O_RDONLY, 0);
+	if (s->fd < 0 && s->fd != -ENOENT)
+		return diag_set(diag, s->fd, "%s/%s: cannot open it: %s", dir, active_name,
+				strerror(-s->fd));
+	if (s->fd < 0)
+		s->fd = -1;
+	err = open_segments(s, dir, last, diag);
+	if (err != 0)
+		return err < 0 ? err : 0;
+	err = synced_mark_name(active_name, mark_name, sizeof(mark_name));
 	/* Before the size is looked at: what the mark says is then within it. */
 	if (err == 0)
-		err = synced_mark_read(w->io, w->dir_fd, mark_name, ret_mark, ret_mark_valid);
-	*ret_active = (struct io_stat){ 0 };
-	if (err == 0 && w->fd >= 0)
-		err = io_stat(w->io, w->fd, ret_active);
+		err = synced_mark_read(io, dir_fd, mark_name, &s->mark, &s->mark_valid);
+	s->active = (struct io_stat){ 0 };
+	if (err == 0 && s->fd >= 0)
+		err = io_stat(io, s->fd, &s->active);
 	if (err == 0)
-		err = is_unchanged(w);
-	return err < 0 ? diag_set(diag, err, "%s: cannot read it: %s", w->path, strerror(-err))
+		err = is_unchanged(s, active_name);
+	return err < 0 ? diag_set(diag, err, "%s/%s: cannot read it: %s", dir, active_name,
+				  strerror(-err))
 		       : err;
 }
 
-int log_snapshot_open(struct log_writer *w, const char *dir, struct io_stat *ret_active,
-		      struct synced *ret_mark, bool *ret_mark_valid,
-		      struct diag *diag) NO_THREAD_SAFETY
+int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *active_name,
+		      struct diag *diag)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	struct segment seg;
 
-	w->segments.dir_fd = w->dir_fd;
 	for (int i = 0; i < ATTEMPTS_MAX; i++) {
-		int got = try_open(w, dir, ret_active, ret_mark, ret_mark_valid, diag);
+		int got = try_open(ret, dir, active_name, i + 1 == ATTEMPTS_MAX, diag);
 
 		if (got < 0)
 			return got;
 		/* Without an active segment the writer was killed, or is, while it sealed one. */
-		if (got > 0 && (w->fd >= 0 || i > 0)) {
-			if (w->fd < 0 && !segments_get(&w->segments, 0, &seg))
-				return diag_set(diag, -ENOENT, "%s: there is no such file: no log",
-						w->path);
-			if (w->fd >= 0 && !S_ISREG(ret_active->mode))
-				return diag_set(diag, -EINVAL, "%s: not a regular file", w->path);
-			return 0;
+		if (got > 0 && (ret->fd >= 0 || i > 0)) {
+			if (ret->fd < 0 && !segments_get(ret->segments, 0, &seg))
+				return diag_set(diag, -ENOENT,
+						"%s/%s: there is no such file: no log", dir,
+						active_name);
+			if (ret->fd >= 0 && !S_ISREG(ret->active.mode))
+				return diag_set(diag, -EINVAL, "%s/%s: not a regular file", dir,
+						active_name);
+			return diag_set(diag, 0, "%s", ""); /* of an attempt in vain */
 		}
-		segments_clear(&w->segments);
-		(void)io_close(w->io, &w->fd);
+		segments_clear(ret->segments);
+		(void)io_close(ret->segments->io, &ret->fd);
 		(void)nanosleep(&pause, NULL);
 	}
-	return diag_set(diag, -EAGAIN,
-			"%s: the log is being changed all the time; try again when its writer has "
-			"less to do",
-			w->path);
+	return diag_set(
+		diag, -EAGAIN,
+		"%s/%s: the log is being changed all the time; try again when its writer has "
+		"less to do",
+		dir, active_name);
 }
 
 /* Says whether a sealed segment was replaced or removed since it was opened.  Returns 1, 0 or
@@ -150,7 +166,7 @@ int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 
 	if (w->reached_until)
 		return 0;
-	same = is_same(w, w->name, w->fd);
+	same = log_snapshot_is_same(w->io, w->dir_fd, w->name, w->fd);
 	lost = same > 0 ? has_lost_name(w) : 0;
 	if (same < 0 || lost < 0)
 		return diag_set(diag, same < 0 ? same : lost, "%s: cannot look at it", w->path);

@@ -110,13 +110,6 @@ void *log_writer_syncer_main(void *arg);
 /* Waits for a sync that runs, or runs one.  -errno: nothing was sealed. */
 int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 
-/* --- log_snapshot.c --- */
-
-/* Opens all files of a log to be read only, such as they were at one moment: 'w->fd' (-1: there is
- * no active segment) and 'w->segments'. */
-int log_snapshot_open(struct log_writer *w, const char *dir, struct io_stat *ret_active,
-		      struct synced *ret_mark, bool *ret_mark_valid, struct diag *diag) WARN_UNUSED;
-
 /* --- log_room.c --- */
 
 /* Says whether the head room is used up to a half, and can be made. */

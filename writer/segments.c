@@ -443,10 +443,14 @@ static int add_opened(struct segments *s, struct opened *opened, size_t count, c
 	return 0;
 }
 
-static void remove_double(struct found *f)
+/* By number, and each once: io_list() may repeat. */
+static void sort_found(struct found *f)
 {
 	size_t kept = 0;
 
+	if (f->count == 0)
+		return;
+	qsort(f->files, f->count, sizeof(f->files[0]), compare_found);
 	for (size_t i = 0; i < f->count; i++)
 		if (kept == 0 || compare_found(&f->files[i], &f->files[kept - 1]) != 0)
 			f->files[kept++] = f->files[i];
@@ -480,8 +484,7 @@ static int open_all(struct segments *s, struct listing *l, const char *dir, stru
 
 	if (f->count == 0)
 		return 0;
-	qsort(f->files, f->count, sizeof(f->files[0]), compare_found);
-	remove_double(f); /* io_list() may repeat */
+	sort_found(f);
 	err = check_single(f, dir, diag);
 	if (err < 0)
 		return err;
@@ -521,6 +524,28 @@ int segments_open(struct segments *s, const char *dir, struct diag *diag)
 		s->has_leftovers = s->has_leftovers || is_folded(s, listing.hints.files[i].number);
 	free_listing(&listing);
 	return err;
+}
+
+int segments_are_all(struct segments *s)
+{
+	struct listing listing = { 0 };
+	struct found *f = &listing.segments;
+	int err = io_list(s->io, s->dir_fd, find_one, &listing);
+	struct segment seg;
+	size_t count = 0;
+	bool all = true;
+
+	sort_found(f);
+	for (size_t i = 0; err == 0 && all && i < f->count; i++) {
+		if (is_folded(s, f->files[i].number))
+			continue;
+		all = segments_get(s, count, &seg) && seg.number == f->files[i].number &&
+		      seg.full_bytes == f->files[i].full_bytes;
+		count++;
+	}
+	all = all && !segments_get(s, count, &seg);
+	free_listing(&listing);
+	return err < 0 ? err : all;
 }
 
 static void unlink_number(struct segments *s, uint64_t number, const char *suffix)

@@ -85,8 +85,12 @@ void segments_clear(struct segments *s); /* closes all files */
 void segments_close(struct segments *s); /* the same, for good */
 
 /* Opens every segment in the directory but the active one, from the newest base on.  'dir' is for
- * messages. */
+ * messages.  -EBADMSG: two files are the same segment. */
 int segments_open(struct segments *s, const char *dir, struct diag *diag) WARN_UNUSED;
+
+/* Lists the directory again and says whether just these segments are there.  Returns 1, 0 or
+ * -errno. */
+int segments_are_all(struct segments *s) WARN_UNUSED;
 
 /* Removes what a compaction that was cut off has left; after segments_open(). */
 void segments_remove_leftovers(struct segments *s);

@@ -336,6 +336,81 @@ static void test_begins_again(void **state)
 	assert_true(m.opens > undisturbed + 4);
 }
 
+/* One listing of a directory in which a file gets another name meanwhile may not show it, or show
+ * it twice. */
+struct listing {
+	struct io io;
+	struct io_ops ops;
+	int lists;
+	int spoil_at;	   /* -1: every one */
+	const char *spoil; /* that name */
+	const char *add;   /* NULL: it is left out, or: this one, too */
+	io_list_fn fn;
+	void *arg;
+};
+
+static int spoiled_name(void *arg, const char *name)
+{
+	struct listing *l = arg;
+	int err = 0;
+
+	if (strcmp(name, l->spoil) == 0 && l->add == NULL)
+		return 0;
+	if (strcmp(name, l->spoil) == 0)
+		err = l->fn(l->arg, l->add);
+	return err != 0 ? err : l->fn(l->arg, name);
+}
+
+static int spoiled_list(struct io *io, int dir_fd, io_list_fn fn, void *arg)
+{
+	struct listing *l = (struct listing *)(void *)io;
+
+	l->fn = fn;
+	l->arg = arg;
+	if (l->spoil_at >= 0 && l->lists++ != l->spoil_at)
+		return io_posix.ops->list(&io_posix, dir_fd, fn, arg);
+	return io_posix.ops->list(&io_posix, dir_fd, spoiled_name, l);
+}
+
+static void test_spoiled_listing(void **state)
+{
+	struct store_fixture *f = *state;
+	struct listing l = { .ops = *io_posix.ops };
+	struct store *s;
+	struct diag diag;
+	char *tree, spoil[SEGMENT_NAME_BYTES], add[SEGMENT_NAME_BYTES];
+
+	l.ops.list = spoiled_list;
+	l.io.ops = &l.ops;
+	l.spoil = spoil;
+	open_writer(f);
+	for (int i = 0; i < STEPS; i++)
+		change(f->s, i);
+	assert_int_equal(store_sync(f->s), 0);
+	tree = dump_tree(f->s);
+	assert_true(segment_count(f) > 3);
+	for (int number = 1; number <= (int)segment_count(f); number++) {
+		segment_name((uint64_t)number, spoil);
+		segment_full_name((uint64_t)number, 1000, add);
+		for (int kind = 0; kind < 2; kind++) {
+			l.add = kind == 0 ? NULL : add;
+			for (l.spoil_at = 0; l.spoil_at < 3; l.spoil_at++) {
+				l.lists = 0;
+				assert_int_equal(open_reader(f, 0, &l.io, &s, &diag), 0);
+				assert_int_equal(l.lists > 2, l.spoil_at < 2); /* began again */
+				assert_string_equal(diag.text, "");
+				assert_tree(s, tree);
+				assert_int_equal(store_close(s), 0);
+			}
+		}
+	}
+	/* They are there, both of them: that is damage. */
+	l.spoil_at = -1;
+	assert_int_equal(open_reader(f, 0, &l.io, &s, &diag), -EBADMSG);
+	assert_non_null(strstr(diag.text, "are the same segment"));
+	free(tree);
+}
+
 /* Each call fails: an error, or the store as it is. */
 static void test_every_call_fails(void **state)
 {
@@ -377,7 +452,8 @@ int main(void)
 		TEST(test_refuses_changes),	  TEST(test_leaves_a_torn_tail),
 		TEST(test_damage_is_refused),	  TEST(test_until),
 		TEST(test_until_splits_no_group), TEST(test_beside_a_writer),
-		TEST(test_begins_again),	  TEST(test_every_call_fails),
+		TEST(test_begins_again),	  TEST(test_spoiled_listing),
+		TEST(test_every_call_fails),
 	};
 
 	return unit_run("snapshot", tests, ARRAY_SIZE(tests));
