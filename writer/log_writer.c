@@ -313,7 +313,7 @@ static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	uint32_t seen = 0;
 
-	w->syncing = w->gathering = true;
+	w->gathering = true;
 	while (w->waiting > seen && w->waiting < w->expected) {
 		uint64_t share = 2 * (uint64_t)w->waiting;
 		uint64_t until_ns =
@@ -324,12 +324,13 @@ static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 		while (w->waiting < w->expected && monotonic_ns() < until_ns)
 			cond_wait_until(&w->gathered, &w->lock, until_ns);
 	}
-	w->syncing = w->gathering = false;
+	w->gathering = false;
 }
 
 /* What one sync has to do. */
 struct sync_work {
 	uint64_t durable_offset; /* before it */
+	uint64_t goal;		 /* after it */
 	uint64_t number;	 /* of the active segment */
 	uint64_t goal_in_file;	 /* what is in it */
 	int fd;			 /* its own */
@@ -337,6 +338,7 @@ struct sync_work {
 	uint32_t named_count;	 /* of them, that have become sealed ones by name */
 	int name_err;		 /* why not all of them */
 	bool sync_names;	 /* for another reason, too */
+	bool ends_record;	 /* the goal is no place inside a record */
 };
 
 /* In the order of the log: nothing may be called durable before all that is before it.  The names
@@ -356,66 +358,91 @@ static int do_sync(struct log_writer *w, struct sync_work *work)
 		err = io_fsync(w->io, w->dir_fd);
 	if (err == 0)
 		err = io_fdatasync(w->io, work->fd);
-	if (err == 0) /* only a lower bound */
+	if (err == 0 && work->ends_record) /* the mark is a lower bound */
 		synced_mark_write(w->io, w->mark_fd, work->number, work->goal_in_file);
 	return err;
 }
 
-/* Runs one sync of all that is in the log now.  The caller has made sure that none is running. */
-static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
+/* Says whether a sync would make anything durable that is in the file. */
+static bool has_unsynced_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
-	struct sync_work work = { .fd = -1 };
-	uint64_t goal, started_ns, took_ns;
-	uint32_t served;
+	return w->durable_offset < w->written_offset || w->full_count > 0 || w->names_dirty;
+}
+
+/* Says what a sync of all that is written has to do. */
+static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	struct sync_work work = { .durable_offset = w->durable_offset,
+				  .goal = w->written_offset,
+				  .number = w->active_number,
+				  .goal_in_file = w->written_offset - w->active_start,
+				  .fd = w->fd,
+				  .full_count = w->full_count,
+				  .sync_names = w->names_dirty,
+				  .ends_record = w->written_offset == w->end_offset };
+
+	w->names_dirty = false; /* a sync that fails ends all */
+	return work;
+}
+
+static void note_synced_locked(struct log_writer *w, const struct sync_work *work, uint64_t took_ns)
+	REQUIRES(w->lock)
+{
+	w->durable_offset = work->goal;
+	log_writer_seal_locked(w, work->named_count);
+	w->seal_err = work->name_err;
+	w->syncs++;
+	w->sync_ns_total += took_ns;
+	if (took_ns > w->sync_ns_max)
+		w->sync_ns_max = took_ns;
+}
+
+static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	struct sync_work work = take_work_locked(w);
+	uint64_t started_ns, took_ns;
 	int err;
 
-	gather_locked(w);
-	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
-	err = log_writer_flush_locked(w);
-	if (err < 0) {
-		/* The records are still in the buffer.  Who came while this one gathered sees for
-		 * itself. */
-		w->waiting = 0;
-		thread_check(pthread_cond_broadcast(&w->synced));
-		return err;
-	}
-	if (w->no_background && log_writer_wants_room_locked(w))
-		log_writer_make_room_locked(w);
-	goal = w->written_offset;
-	work = (struct sync_work){ .durable_offset = w->durable_offset,
-				   .number = w->active_number,
-				   .goal_in_file = goal - w->active_start,
-				   .fd = w->fd,
-				   .full_count = w->full_count,
-				   .sync_names = w->names_dirty };
-	w->names_dirty = false;	   /* a sync that fails ends all */
-	w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
-	w->syncing = true;	   /* until it is not, nobody else seals */
-	served = w->waiting;
-	w->waiting = 0;
 	mutex_unlock(&w->lock);
 	started_ns = monotonic_ns();
 	err = do_sync(w, &work);
 	took_ns = monotonic_ns() - started_ns;
 	mutex_lock(&w->lock);
-	w->syncing = false;
-	w->expected = served + w->waiting;
 	w->sync_ns_last = took_ns;
-	if (err < 0) {
+	if (err < 0)
 		log_writer_poison_locked(w, err);
-	} else {
-		w->durable_offset = goal;
-		log_writer_seal_locked(w, work.named_count);
-		w->seal_err = work.name_err;
-		w->syncs++;
-		w->sync_ns_total += took_ns;
-		if (took_ns > w->sync_ns_max)
-			w->sync_ns_max = took_ns;
+	else
+		note_synced_locked(w, &work, took_ns);
+	return err;
+}
+
+/* Runs one sync of all that is in the log now.  If the buffer cannot be written, it keeps its
+ * records, and what is before it is synced all the same.  The caller has made sure that none is
+ * running. */
+static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	uint32_t served;
+	int flush_err, err = 0;
+
+	w->syncing = true; /* until it is not, nobody else seals */
+	gather_locked(w);
+	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
+	flush_err = log_writer_flush_locked(w);
+	if (flush_err == 0 && w->no_background && log_writer_wants_room_locked(w))
+		log_writer_make_room_locked(w);
+	if (flush_err == 0)
+		w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
+	served = w->waiting;
+	w->waiting = 0; /* whom it does not serve, sees for itself */
+	if (w->poison == 0 && (flush_err == 0 || has_unsynced_locked(w))) {
+		err = sync_written_locked(w);
+		w->expected = served + w->waiting;
 	}
+	w->syncing = false;
 	thread_check(pthread_cond_broadcast(&w->synced));
 	if (w->requests != NULL)
 		thread_check(pthread_cond_signal(&w->wake));
-	return err;
+	return err < 0 ? err : flush_err;
 }
 
 int log_writer_sync_to_seal_locked(struct log_writer *w)
@@ -432,7 +459,9 @@ int log_writer_sync_to_seal_locked(struct log_writer *w)
 	err = sync_once_locked(w);
 	if (w->poison < 0)
 		return -EIO;
-	return err < 0 || w->full_count < before ? err : w->seal_err;
+	if (w->full_count < before)
+		return 0;
+	return err < 0 ? err : w->seal_err;
 }
 
 static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
@@ -453,7 +482,7 @@ static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->loc
 		if (w->poison < 0)
 			return -EIO;
 	}
-	return err;
+	return w->durable_offset < offset ? err : 0; /* what failed came later in the log */
 }
 
 int log_writer_sync_to(struct log_writer *w, uint64_t offset)
@@ -531,6 +560,7 @@ static struct sync_request *take_answered_locked(struct log_writer *w, int err) 
 static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 {
 	struct sync_request *req = take_answered_locked(w, err), *next;
+	uint64_t durable_offset = w->poison < 0 ? 0 : w->durable_offset;
 
 	if (w->poison < 0)
 		err = -EIO; /* as sync_to_locked() */
@@ -539,7 +569,7 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 	mutex_unlock(&w->lock);
 	for (; req != NULL; req = next) {
 		next = req->next;
-		req->done(req->arg, err);
+		req->done(req->arg, req->offset <= durable_offset ? 0 : err);
 		free(req);
 	}
 	mutex_lock(&w->lock);

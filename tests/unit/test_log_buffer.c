@@ -2,6 +2,7 @@
 /* A buffer of a page or more: it is written out in whole blocks of the file, so that a record may
  * be in the file with its front and in the buffer with its rest. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,6 +324,55 @@ static void test_full_disk(void **state)
 	check_file(f, SMALL_BYTES, count);
 }
 
+static void note_result(void *arg, int err)
+{
+	atomic_store((_Atomic int *)arg, err);
+}
+
+/* What is in the file is made durable all the same, but the mark, which ends a record, stays. */
+static void test_full_disk_sync(void **state)
+{
+	struct log_fixture *f = *state;
+	_Atomic int results[] = { 1, 1 };
+	uint64_t record = RECORD_BYTES(SMALL_BYTES), whole, end;
+	struct log_recovery recovery;
+	struct diag diag;
+
+	fixture_open(f, LOG_WRITER_NEVER, 4096);
+	end = put_until_cut(f) * record;
+	whole = fixture_stats(f).written_offset / record;
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(log_writer_sync_async(f->w, whole * record, note_result, &results[0]), 0);
+	WAIT_FOR(atomic_load(&results[0]) != 1);
+	assert_int_equal(results[0], 0);
+	assert_int_equal(fixture_stats(f).durable_offset, fixture_stats(f).written_offset);
+	assert_int_equal(log_writer_sync_async(f->w, end, note_result, &results[1]), 0);
+	WAIT_FOR(atomic_load(&results[1]) != 1);
+	assert_int_equal(results[1], -ENOSPC);
+	assert_int_equal(log_writer_sync_to(f->w, whole * record), 0);
+	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
+	assert_int_equal(fixture_stats(f).syncs, 1);
+	assert_int_equal(fixture_stats(f).poison, 0);
+	fixture_kill(f);
+	assert_int_equal(fixture_try_open(f, &recovery, &diag), 0);
+	assert_int_equal(recovery.records, whole);
+}
+
+/* The same by who waits for it alone. */
+static void test_full_disk_sync_to(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t record = RECORD_BYTES(SMALL_BYTES), whole;
+
+	fixture_open(f, LOG_WRITER_NEVER, 4096);
+	(void)put_until_cut(f);
+	whole = fixture_stats(f).written_offset / record;
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(log_writer_sync_to(f->w, whole * record), 0);
+	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
+	fixture_kill(f);
+}
+
 static void test_short_writes(void **state)
 {
 	struct fault_plan plan = { .at = 1,
@@ -356,9 +406,11 @@ int main(void)
 		TEST("half a record and head room, read beside the writer",
 		     test_read_only_beside_it_with_room),
 		TEST("half a record, and the disk is full", test_full_disk),
+		TEST("half a record, the disk is full, synced", test_full_disk_sync),
+		TEST("half a record, the disk is full, waited for", test_full_disk_sync_to),
 		TEST("short writes", test_short_writes),
 	};
-	size_t count = 9;
+	size_t count = 11;
 
 	for (size_t i = 0; i < ARRAY_SIZE(block_cases); i++)
 		rows[count++] = (struct CMUnitTest){ block_cases[i].name, test_blocks,

@@ -302,6 +302,32 @@ static void test_names_fail(void **state)
 	open_log(f, "k0 k1 k2 k3 k4 kx ", &rec);
 }
 
+/* A buffer that cannot be written keeps no full segment from being sealed. */
+static void test_full_disk(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = SEGMENT_BYTES,
+		.buffer_size_bytes = VALUE_BYTES / 2,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	put_many(f, 5); /* none fits the buffer */
+	(void)fixture_put(f, "small", "in the buffer");
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(log_writer_seal(f->w), 0);
+	assert_true(is_there(f, "000001.data"));
+	assert_true(is_there(f, "000002.data"));
+	assert_int_equal(fixture_stats(f).durable_offset, 5 * RECORD_BYTES);
+	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
+	probe_heal(f->probe);
+	assert_int_equal(log_writer_sync(f->w), 0);
+}
+
 /* A name that was taken back has to be gone before anything longer is durable. */
 static void test_taken_back(void **state)
 {
@@ -537,6 +563,7 @@ int main(void)
 		{ "syncer", test_syncer },
 		{ "syncer, never", test_syncer_never },
 		{ "names fail", test_names_fail },
+		{ "full disk", test_full_disk },
 		{ "a name taken back", test_taken_back },
 		{ "seal", test_seal },
 		{ "close", test_close },

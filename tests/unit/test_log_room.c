@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +97,71 @@ static void test_room_is_made_again(void **state)
 	want = puts * RECORD_BYTES + (uint64_t)ROOM_BYTES / 2;
 	WAIT_FOR(unit_file_bytes(f->path) >= want);
 	assert_records_and_zeros(f, puts);
+}
+
+#define WRITERS 4
+#define PUTS	500
+
+/* An io that sees two syncs of files that run at once. */
+struct one_sync {
+	struct io io;
+	struct io_ops ops;
+	atomic_int running;
+	atomic_bool twice;
+};
+
+static int slow_fdatasync(struct io *io, int fd)
+{
+	struct one_sync *o = (struct one_sync *)(void *)io;
+
+	if (atomic_fetch_add(&o->running, 1) > 0)
+		atomic_store(&o->twice, true);
+	nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+	atomic_fetch_sub(&o->running, 1);
+	return 0;
+}
+
+static void *put_many(void *arg)
+{
+	static const char value[480]; /* two in each segment */
+
+	for (int i = 0; i < PUTS; i++)
+		if (log_writer_put(arg, "k", 1, value, sizeof(value), NULL) < 0)
+			return arg;
+	return NULL;
+}
+
+/* Without a thread of its own, whoever syncs makes room, with the lock released in between, and is
+ * the only one who syncs meanwhile. */
+static void test_room_by_who_syncs(void **state)
+{
+	struct log_fixture *f = *state;
+	struct one_sync one = { .ops = *io_posix.ops };
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.segment_size_bytes = 1024,
+		.preallocate_bytes = ROOM_BYTES,
+		.no_background = true,
+		.io = &one.io,
+	};
+	pthread_t threads[WRITERS];
+	struct log_writer_stats stats;
+	void *failed;
+
+	one.ops.fdatasync = slow_fdatasync;
+	one.io.ops = &one.ops;
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	for (int i = 0; i < WRITERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, put_many, f->w), 0);
+	for (int i = 0; i < WRITERS; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_false(one.twice);
+	stats = fixture_stats(f);
+	assert_int_equal(stats.appends, WRITERS * PUTS);
+	assert_int_equal(stats.durable_offset, stats.end_offset);
+	fixture_close(f);
 }
 
 static void test_close_cuts_it(void **state)
@@ -274,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_puts_do_not_change_the_size),
 		TEST(test_room_is_made_again),
+		TEST(test_room_by_who_syncs),
 		TEST(test_close_cuts_it),
 		TEST(test_zeros_of_a_crash_are_no_news),
 		TEST(test_zeros_without_the_option_are_reported),
