@@ -78,6 +78,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg,
 		.file_bytes = seg->bytes,
 		.durable_bytes = seg->full_bytes == 0 ? seg->bytes : durable_bytes_of(o, seg),
 		.sealed = seg->full_bytes == 0,
+		.may_shrink = w->read_only && seg->full_bytes > 0, /* its writer recovers it */
 	};
 	int err;
 
@@ -384,18 +385,21 @@ static int remove_behind(struct log_opening *o, const struct segment *seg)
 		       : 0;
 }
 
+static bool last_segment(struct segments *s, struct segment *ret)
+{
+	return segments_by_number(s, segments_next_number(s) - 1, ret);
+}
+
 /* The newest first: whatever of this a power cut leaves, the torn one stays the first that is not
- * complete. */
+ * complete.  None is sealed: before one that is, a torn one would be damage (durable_bytes_of). */
 static int remove_all_behind(struct log_opening *o, const struct segment *torn) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
 	struct segment seg;
 	int err = empty_behind(o, w->name, w->fd);
 
-	for (uint64_t number = segments_next_number(&w->segments) - 1;
-	     err == 0 && number > torn->number; number--)
-		if (segments_by_number(&w->segments, number, &seg))
-			err = remove_behind(o, &seg);
+	while (err == 0 && last_segment(&w->segments, &seg) && seg.number > torn->number)
+		err = remove_behind(o, &seg);
 	if (err < 0)
 		return err;
 	err = io_fsync(w->io, w->dir_fd);
@@ -492,11 +496,9 @@ static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THRE
 		return -ENOMEM;
 	free(w->name);
 	w->name = name;
-	for (uint64_t n = segments_next_number(&w->segments) - 1; n >= end->seg.number; n--) {
-		if (!segments_by_number(&w->segments, n, &seg))
-			continue;
+	while (last_segment(&w->segments, &seg) && seg.number >= end->seg.number) {
 		(void)io_close(w->io, &w->fd); /* only read from */
-		w->fd = segments_take_last(&w->segments, n);
+		w->fd = segments_take_last(&w->segments, seg.number);
 	}
 	w->active_number = end->seg.number;
 	take_end(o, &t);

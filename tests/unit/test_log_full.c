@@ -493,6 +493,60 @@ static void test_torn(void **state)
 	assert_int_equal(quarantined_bytes(f), t->saved);
 }
 
+/* An io that cuts a file just before one of its reads. */
+struct cutting {
+	struct io io;
+	struct io_ops ops;
+	const char *path; /* of that file */
+	int reads, cut_at;
+};
+
+static ssize_t cutting_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
+{
+	struct cutting *c = (struct cutting *)(void *)io;
+
+	if (c->reads++ == c->cut_at)
+		assert_int_equal(truncate(c->path, RECORD_BYTES), 0);
+	return io_posix.ops->pread(&io_posix, fd, buf, n, offset);
+}
+
+/* Who reads while a writer recovers sees what is left, or what was there. */
+static void test_read_while_recovered(void **state)
+{
+	struct log_fixture *f = *state;
+	struct cutting c = { .ops = *io_posix.ops };
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.read_only = true,
+		.io = &c.io,
+	};
+	struct log_recovery rec;
+	struct log_writer *reader;
+	struct unit_file torn;
+	char keys[KEYS_BYTES];
+	bool cut = true;
+
+	c.ops.pread = cutting_pread;
+	c.io.ops = &c.ops;
+	open_log(f, "", &rec);
+	put_many(f, RECORDS);
+	c.path = fixture_beside(f, FULL(2));
+	assert_int_equal(truncate(c.path, FULL_BYTES - 1), 0);
+	torn = unit_read_file(c.path);
+	for (c.cut_at = 0; cut; c.cut_at++) {
+		keys[0] = '\0';
+		c.reads = 0;
+		assert_int_equal(
+			log_writer_open_replay(&config, add_key, keys, &reader, NULL, NULL), 0);
+		assert_string_equal(keys, "k0 k1 k2 ");
+		assert_int_equal(log_writer_close(reader), 0);
+		cut = c.reads > c.cut_at;
+		unit_write_file(c.path, torn.data, torn.bytes);
+	}
+	assert_true(c.cut_at > 3);
+	free(torn.data);
+}
+
 static void write_mark(struct log_fixture *f, uint64_t segment, uint64_t durable_offset)
 {
 	const struct synced mark = { .segment = segment, .durable_offset = durable_offset };
@@ -565,6 +619,7 @@ int main(void)
 		{ "names fail", test_names_fail },
 		{ "full disk", test_full_disk },
 		{ "a name taken back", test_taken_back },
+		{ "read while recovered", test_read_while_recovered },
 		{ "seal", test_seal },
 		{ "close", test_close },
 	};
