@@ -15,7 +15,7 @@ OPTIONS = {"on": {"compact_at": "50"}, "off": {"retain": "never"}}
 
 
 class Overwriting(Contestant):
-    """Overwrites files at random, while one thread makes new ones and takes the time of each.
+    """Overwrites files at random, while one thread makes new ones of 4 KiB and takes the time of each.
 
     The first half of the time is not measured: until then there is little to be gained.
     """
@@ -25,7 +25,8 @@ class Overwriting(Contestant):
         super().__init__(f"compaction {compaction}", f"freyjafs, compaction {compaction}", role)
         self.target = bench.targets.freyjafs(segment_size=SEGMENT_SIZE, **OPTIONS[compaction])
         self.program, self.args = bench.program("filebench"), bench.args
-        self.options = [f"--files={self.args.compaction_files}", f"--threads={threads}"]
+        self.options = [f"--files={self.args.compaction_files}", f"--threads={threads}",
+                        f"--size={self.args.file_size}"]
 
     def measure(self, disk, directory):
         with Place(self.target, directory) as place:

@@ -141,7 +141,7 @@ def startup(bench, disk, keys):
 
 def compaction(bench, disk, threads):
     contestants = [Overwriting(bench, mode, threads) for mode in OPTIONS]
-    what = f"{bench.args.compaction_files} files of 4 KiB"
+    what = f"{bench.args.compaction_files} files of {size_text(bench.args.file_size)}"
     return Group("compaction", disk, what, "threads", threads, contestants)
 
 
