@@ -212,7 +212,8 @@ static int open_files(struct fsck *f)
 	segments_close(&segments);
 	if (err < 0)
 		return err;
-	qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
+	if (f->count > 0)
+		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
 	for (size_t i = 0; i < f->count; i++)
 		set_durable(f, &f->files[i]);
 	return f->base_number == 0 ? 0 : io_list(f->io, f->dir_fd, report_folded, f);
@@ -238,6 +239,18 @@ static void report_missing(struct fsck *f)
 
 /* --- damage --- */
 
+/* Says from where on what is lost was never promised; UINT64_MAX: all of it was.  A damage may
+ * reach over the mark.  In the active segment all of that is taken out: nothing follows.  A full
+ * one stays one that is not complete. */
+static uint64_t torn_from(const struct file *file, const struct salvage_lost *l)
+{
+	if (l->offset >= file->durable_bytes)
+		return l->offset;
+	if (file->durable_bytes < file->full_bytes && l->offset + l->bytes > file->durable_bytes)
+		return file->durable_bytes;
+	return UINT64_MAX;
+}
+
 /* What stands behind the durable mark was never promised: the next mount cuts it, in the order of
  * the log, so nothing behind it is damage. */
 static void split_torn_tail(struct file *file)
@@ -247,15 +260,16 @@ static void split_torn_tail(struct file *file)
 	for (size_t i = 0; (file->active || file->full_bytes > 0) && i < s->count; i++) {
 		struct salvage_lost *l = &s->lost[i];
 
-		if (l->offset < file->durable_bytes)
+		file->torn_at = torn_from(file, l);
+		if (file->torn_at == UINT64_MAX)
 			continue;
 		printf("%s: offset %" PRIu64 ", %" PRIu64
 		       " bytes: the end of an append that did not finish (%s); the next mount cuts "
 		       "it, and saves it before\n",
-		       file->name, l->offset, file->bytes - l->offset, l->reason);
-		s->count = i;
+		       file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
+		l->bytes = file->torn_at - l->offset; /* damage, if anything */
+		s->count = l->bytes > 0 ? i + 1 : i;
 		file->torn = true;
-		file->torn_at = l->offset;
 	}
 }
 
@@ -341,7 +355,8 @@ static int note_gaps(struct fsck *f, const struct file *file)
 	return 0;
 }
 
-/* The mark of a file that was cut: what is left was durable.  None at all until that is true. */
+/* The mark of a file that was cut: what is left was durable.  Until it is there the old one holds,
+ * which is too high: a mount refuses the log then, and fsck finds it too short. */
 static int write_mark(struct fsck *f, const struct file *file, uint64_t durable_bytes)
 {
 	struct synced ignored;
@@ -374,7 +389,12 @@ static int salvage_full(struct fsck *f, struct file *file)
 		printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n", file->name,
 		       file->lost.lost[i].offset, file->lost.lost[i].saved_as);
 	segment_name(file->number, sealed);
-	err = io_rename(f->io, f->dir_fd, file->name, sealed);
+	/* Where one is sealed, those before it are durable. */
+	for (const struct file *before = f->files; err == 0 && before < file; before++)
+		if (before->full_bytes > 0)
+			err = io_fdatasync(f->io, before->fd);
+	if (err == 0)
+		err = io_rename(f->io, f->dir_fd, file->name, sealed);
 	if (err == 0)
 		err = io_fsync(f->io, f->dir_fd);
 	if (err < 0)
@@ -399,8 +419,6 @@ static int salvage_file(struct fsck *f, struct file *file)
 		return salvage_full(f, file);
 	durable = too_short ? file->bytes : file->durable_bytes;
 	durable = salvage_new_offset(&file->lost, durable);
-	if (last)
-		(void)!io_unlink(f->io, f->dir_fd, MARK_NAME); /* of the old file */
 	if (hint_file_name(file->name, hint, sizeof(hint)) == 0)
 		(void)!io_unlink(f->io, f->dir_fd, hint); /* it would not fit */
 	err = file->lost.count == 0 ? 0

@@ -460,6 +460,7 @@ static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THR
 	struct log_writer *w = o->w;
 	char name[SEGMENT_NAME_BYTES];
 	struct log_tail t = torn_tail(o, end);
+	struct io_stat st = { 0 };
 	int fd, err;
 
 	segment_file_name(&end->seg, name);
@@ -475,6 +476,11 @@ static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THR
 	(void)io_close(w->io, &fd); /* only read from */
 	w->active_number = end->seg.number;
 	t.fd = w->fd;
+	/* All that it has is saved, also what stands behind the size in its name (trim_full). */
+	err = io_stat(w->io, w->fd, &st);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s/%s: %s", o->dir, name, strerror(-err));
+	t.file_bytes = st.size_bytes;
 	err = finish_active(o, &t);
 	if (err == 0)
 		report_torn(o, name, end);

@@ -24,7 +24,7 @@ struct log_tail {
 	uint64_t file_bytes;
 	uint64_t durable_bytes;	    /* from the durable mark */
 	bool sealed;		    /* all of it has to be whole */
-	bool may_shrink;	    /* its writer may cut zeros from its end */
+	bool may_shrink;	    /* its writer may cut its end: zeros, or what is torn */
 	struct hint_reader *hint;   /* borrowed; read instead of the segment; may be NULL */
 	struct hint_writer *add_to; /* borrowed; gets every record of the segment; may be NULL */
 	log_ahead_fn ahead;	    /* as in log_writer_config */

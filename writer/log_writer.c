@@ -358,8 +358,6 @@ static int do_sync(struct log_writer *w, struct sync_work *work)
 		err = io_fsync(w->io, w->dir_fd);
 	if (err == 0)
 		err = io_fdatasync(w->io, work->fd);
-	if (err == 0 && work->ends_record) /* the mark is a lower bound */
-		synced_mark_write(w->io, w->mark_fd, work->number, work->goal_in_file);
 	return err;
 }
 
@@ -409,11 +407,21 @@ static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
 	took_ns = monotonic_ns() - started_ns;
 	mutex_lock(&w->lock);
 	w->sync_ns_last = took_ns;
-	if (err < 0)
+	/* An error of the disk is told to one fdatasync() alone: log_writer_restore_tail_locked()
+	 * may have had this one's. */
+	if (err == 0)
+		err = w->poison;
+	if (err < 0) {
 		log_writer_poison_locked(w, err);
-	else
-		note_synced_locked(w, &work, took_ns);
-	return err;
+		return err;
+	}
+	if (work.ends_record) { /* the mark is a lower bound */
+		mutex_unlock(&w->lock);
+		synced_mark_write(w->io, w->mark_fd, work.number, work.goal_in_file);
+		mutex_lock(&w->lock);
+	}
+	note_synced_locked(w, &work, took_ns);
+	return 0;
 }
 
 /* Runs one sync of all that is in the log now.  If the buffer cannot be written, it keeps its
@@ -464,6 +472,13 @@ int log_writer_sync_to_seal_locked(struct log_writer *w)
 	return err < 0 ? err : w->seal_err;
 }
 
+/* Says whether the next sync makes everything below 'offset' durable, although the last one could
+ * not write the buffer: it was written meanwhile. */
+static bool is_next_locked(const struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
+{
+	return w->poison == 0 && offset <= w->written_offset;
+}
+
 static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
 {
 	int err = 0;
@@ -472,7 +487,7 @@ static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->loc
 		return -EIO;
 	if (w->durable_offset < offset)
 		join_sync_locked(w);
-	while (err == 0 && w->durable_offset < offset) {
+	while (w->durable_offset < offset && (err == 0 || is_next_locked(w, offset))) {
 		if (w->syncing)
 			cond_wait(&w->synced, &w->lock);
 		else
@@ -534,7 +549,8 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 	return 0;
 }
 
-/* Takes off the list the requests that can be answered: all of them after a failure. */
+/* Takes off the list the requests that can be answered: after a failure all, but for those that the
+ * next sync can serve. */
 static struct sync_request *take_answered_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 {
 	struct sync_request *answered = NULL, **answered_tail = &answered;
@@ -543,7 +559,8 @@ static struct sync_request *take_answered_locked(struct log_writer *w, int err) 
 	while (*p != NULL) {
 		struct sync_request *req = *p;
 
-		if (err == 0 && req->offset > w->durable_offset) {
+		if (req->offset > w->durable_offset &&
+		    (err == 0 || is_next_locked(w, req->offset))) {
 			p = &req->next;
 			continue;
 		}

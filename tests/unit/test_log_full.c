@@ -422,6 +422,8 @@ static const struct torn {
 	  RECORD_TORN },
 	{ "bytes behind it", FULL(2), FULL_BYTES + 50, -1, "k0 k1 k2 k3 k4 k5 k6 ", 3, 50,
 	  FULL_BYTES, RECORD_END },
+	{ "bytes behind a torn one", FULL(2), FULL_BYTES + 50, -2, "k0 k1 k2 ", 1,
+	  RECORD_BYTES + 50 + FULL_BYTES + RECORD_BYTES, 0, RECORD_TORN },
 	{ "zeros behind it", FULL(2), 4096, FULL_BYTES, "k0 k1 k2 k3 k4 k5 k6 ", 3, 0, FULL_BYTES,
 	  RECORD_END },
 };
@@ -445,6 +447,8 @@ static void damage(struct log_fixture *f, const struct torn *t)
 	memcpy(data, file.data, file.bytes < (size_t)t->bytes ? file.bytes : (size_t)t->bytes);
 	if (t->zeros < 0)
 		memset(data + file.bytes, 7, (size_t)t->bytes - file.bytes);
+	if (t->zeros == -2) /* and the record before them is torn */
+		data[RECORD_BYTES + 4] ^= 1;
 	if (t->zeros > 0)
 		memset(data + t->zeros, 0, (size_t)(t->bytes - t->zeros));
 	unit_write_file(path, data, (size_t)t->bytes);
