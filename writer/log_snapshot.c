@@ -5,7 +5,8 @@
  * that moment, or may show it twice, and each name is looked at again.  If they still mean just the
  * files that were opened, there was a moment, the one between the two passes, at which the log was
  * these files.  Else all is done again.  A file that is open stays what it is, whatever becomes of
- * its name; the active one only grows, and is read up to the size that it had. */
+ * its name.  What is not sealed is read up to the size that it had, or to its end, where its writer
+ * has cut it meanwhile. */
 #include "writer/log_snapshot.h"
 
 #include <errno.h>

@@ -115,7 +115,7 @@ int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock) WARN_
 /* Says whether the head room is used up to a half, and can be made. */
 bool log_writer_wants_room_locked(const struct log_writer *w) REQUIRES(w->lock);
 /* Makes it, and releases the lock in between.  What is made is not durable yet: the next sync is
- * what has to wait for the filesystem.  By the syncer, who alone seals nothing meanwhile. */
+ * what has to wait for the filesystem.  By who syncs, or the syncer. */
 void log_writer_make_room_locked(struct log_writer *w) REQUIRES(w->lock);
 /* Cuts the file behind its last record; not durable yet. */
 int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The durable mark: a small file beside the log that holds a lower bound of what is durable in it.
- * It is written after each successful sync and never synced itself: after a power cut it may be
- * older than the truth, never newer.  Threads: one at a time. */
+ * It is written after each successful sync up to the end of a record and never synced itself: after
+ * a power cut it may be older than the truth, never newer.  Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_SYNCED_MARK_H
 #define FREYJAFS_WRITER_SYNCED_MARK_H
 

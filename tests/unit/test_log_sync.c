@@ -622,6 +622,131 @@ static void test_poisoned_by_enospc_of_a_sync(void **state)
 	assert_int_equal(log_writer_sync(f->w), -EIO);
 }
 
+/* --- what happens while a sync runs --- */
+
+/* An io that puts something while an fdatasync() runs that is called outside of the writer's lock.
+ */
+struct meddling {
+	struct io io;
+	struct io_ops ops;
+	struct log_writer *w;
+	const char *value; /* what is put */
+	int put_err;	   /* set */
+	int syncs;
+	int put_at;    /* that one */
+	int next_err;  /* what the one after it returns */
+	int write_err; /* what a write returns, unless 0 */
+	bool heals;    /* before the put */
+};
+
+static int meddling_fdatasync(struct io *io, int fd)
+{
+	struct meddling *m = (struct meddling *)(void *)io;
+
+	if (m->w == NULL)
+		return 0;
+	m->syncs++;
+	if (m->syncs == m->put_at + 1)
+		return m->next_err;
+	if (m->syncs == m->put_at) {
+		m->write_err = m->heals ? 0 : -ENOSPC;
+		m->put_err =
+			log_writer_put(m->w, "key", 3, m->value, (uint32_t)strlen(m->value), NULL);
+	}
+	return 0;
+}
+
+static ssize_t meddling_writev(struct io *io, int fd, const struct iovec *iov, int iov_count)
+{
+	struct meddling *m = (struct meddling *)(void *)io;
+
+	return m->write_err < 0 ? m->write_err
+				: io_posix.ops->writev(&io_posix, fd, iov, iov_count);
+}
+
+static void open_meddling(struct log_fixture *f, struct meddling *m, int64_t buffer_size_bytes)
+{
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.buffer_size_bytes = buffer_size_bytes,
+		.io = &m->io,
+	};
+
+	m->ops = *io_posix.ops;
+	m->ops.fdatasync = meddling_fdatasync;
+	m->ops.writev = meddling_writev;
+	m->io.ops = &m->ops;
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+}
+
+/* An append fails, and the sync of what it takes back has the error of the disk that was this
+ * one's: nothing of it counts. */
+static void test_error_of_another_sync(void **state)
+{
+	struct log_fixture *f = *state;
+	static struct meddling m = { .value = "value", .put_at = 1, .next_err = -EIO };
+	struct log_recovery rec;
+
+	open_meddling(f, &m, 0);
+	fixture_put(f, "key", "value");
+	m.w = f->w;
+	assert_int_equal(log_writer_sync(f->w), -EIO);
+	assert_int_equal(m.syncs, 2);
+	assert_int_equal(m.put_err, -ENOSPC);
+	assert_int_equal(log_writer_durable_offset(f->w), 0);
+	assert_int_equal(log_writer_close(f->w), -EIO);
+	f->w = NULL;
+	assert_int_equal(fixture_try_open(f, &rec, NULL), 0);
+	assert_int_equal(rec.durable_bytes, 0);
+}
+
+static void note_result(void *arg, int err)
+{
+	atomic_store((_Atomic int *)arg, err);
+}
+
+/* The buffer cannot be written when a sync begins, and is written before it ends: who waits for
+ * what was in it gets no error. */
+static void written_meanwhile(struct log_fixture *f, bool waits)
+{
+	static char large[100];
+	static struct meddling m; /* the teardown needs it, too */
+	static _Atomic int result;
+	uint64_t end;
+
+	memset(large, 'v', sizeof(large) - 1);
+	m = (struct meddling){ .value = large, .put_at = 2, .heals = true };
+	atomic_store(&result, 1);
+	open_meddling(f, &m, 64);
+	assert_int_equal(log_writer_put(f->w, "key", 3, large, sizeof(large) - 1, NULL), 0);
+	end = fixture_put(f, "key", "value") + 28; /* in the buffer */
+	assert_int_equal(fixture_stats(f).written_offset, end - 28);
+	m.write_err = -ENOSPC; /* the first fdatasync() is of what is taken back */
+	m.w = f->w;
+	if (waits) {
+		assert_int_equal(log_writer_sync_to(f->w, end), 0);
+	} else {
+		assert_int_equal(log_writer_sync_async(f->w, end, note_result, &result), 0);
+		WAIT_FOR(atomic_load(&result) != 1);
+		assert_int_equal(result, 0);
+	}
+	assert_int_equal(m.put_err, 0);
+	assert_true(log_writer_durable_offset(f->w) >= end);
+	m.w = NULL;
+	fixture_close(f);
+}
+
+static void test_written_meanwhile(void **state)
+{
+	written_meanwhile(*state, true);
+}
+
+static void test_written_meanwhile_async(void **state)
+{
+	written_meanwhile(*state, false);
+}
+
 /* --- the durable mark --- */
 
 static void test_mark_follows_the_sync(void **state)
@@ -717,6 +842,9 @@ int main(void)
 	add_test("poisoned by ENOSPC of a sync", test_poisoned_by_enospc_of_a_sync);
 	add_test("close reports a failed sync", test_close_reports_a_failed_sync);
 	add_test("poison ends with the writer", test_poison_ends_with_the_writer);
+	add_test("error that another sync has had", test_error_of_another_sync);
+	add_test("written while a sync runs", test_written_meanwhile);
+	add_test("written while a sync runs, callback", test_written_meanwhile_async);
 	add_test("durable mark follows the sync", test_mark_follows_the_sync);
 	add_test("durable mark stays after a failed sync", test_mark_stays_after_a_failed_sync);
 	add_test("durable mark is written after the sync", test_mark_is_written_after_the_sync);
