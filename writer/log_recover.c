@@ -380,6 +380,8 @@ static int remove_behind(struct log_opening *o, const struct segment *seg)
 	fd = segments_take_last(&w->segments, seg->number);
 	(void)io_close(w->io, &fd); /* only read from */
 	err = io_unlink(w->io, w->dir_fd, name);
+	if (err == 0)
+		err = io_fsync(w->io, w->dir_fd); /* no other may be gone before this one is */
 	return err < 0 ? diag_set(o->diag, err, "%s/%s: cannot remove it: %s", o->dir, name,
 				  strerror(-err))
 		       : 0;
@@ -391,7 +393,8 @@ static bool last_segment(struct segments *s, struct segment *ret)
 }
 
 /* The newest first: whatever of this a power cut leaves, the torn one stays the first that is not
- * complete.  None is sealed: before one that is, a torn one would be damage (durable_bytes_of). */
+ * complete, and no number is missing between two.  None is sealed: before one that is, a torn one
+ * would be damage (durable_bytes_of). */
 static int remove_all_behind(struct log_opening *o, const struct segment *torn) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -400,10 +403,7 @@ static int remove_all_behind(struct log_opening *o, const struct segment *torn) 
 
 	while (err == 0 && last_segment(&w->segments, &seg) && seg.number > torn->number)
 		err = remove_behind(o, &seg);
-	if (err < 0)
-		return err;
-	err = io_fsync(w->io, w->dir_fd);
-	return err < 0 ? diag_set(o->diag, err, "%s: cannot sync: %s", o->dir, strerror(-err)) : 0;
+	return err;
 }
 
 /* Makes the torn segment the active one again, in the place of the one that is empty now.  It is

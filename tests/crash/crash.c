@@ -212,7 +212,8 @@ struct log_file {
 	char name[SEGMENT_NAME_BYTES];
 	uint64_t number; /* 0: the active one */
 	uint8_t *data;	 /* NULL: it does not exist */
-	size_t bytes;
+	size_t bytes;	 /* at most what the name of a full one says, while it may be sealed */
+	size_t all_bytes;
 };
 
 struct check {
@@ -298,10 +299,9 @@ static int add_full(void *arg, const char *name)
 	c->file_count++;
 	(void)snprintf(f->name, sizeof(f->name), "%s", name);
 	f->number = number;
-	f->data = read_beside(c, c->image->disk, name, &f->bytes);
+	f->data = read_beside(c, c->image->disk, name, &f->all_bytes);
 	assert_non_null(f->data);
-	if (f->bytes > bytes) /* zeros that were to be cut off */
-		f->bytes = bytes;
+	f->bytes = f->all_bytes < bytes ? f->all_bytes : bytes;
 	return 0;
 }
 
@@ -321,7 +321,8 @@ static void read_files(struct check *c)
 	qsort(c->files, c->file_count, sizeof(c->files[0]), compare_files);
 	active = &c->files[c->file_count++];
 	*active = (struct log_file){ .name = "active.data" };
-	active->data = read_beside(c, c->image->disk, active->name, &active->bytes);
+	active->data = read_beside(c, c->image->disk, active->name, &active->all_bytes);
+	active->bytes = active->all_bytes;
 }
 
 static void free_files(struct check *c)
@@ -391,6 +392,9 @@ static void check_cut(struct check *c, const struct log_recovery *recovery)
 
 	c->last = find_last(c, durable);
 	last = &c->files[c->last];
+	/* All that they have is cut, also behind the size in their names. */
+	for (size_t i = c->last; i < c->file_count; i++)
+		c->files[i].bytes = c->files[i].all_bytes;
 	if (log == NULL || bytes != kept || kept > last->bytes ||
 	    (kept > 0 && memcmp(log, last->data, kept) != 0))
 		check_fail(c, "the recovered log is not durable: kept %zu bytes, durable %zu", kept,

@@ -497,6 +497,29 @@ static void test_torn(void **state)
 	assert_int_equal(quarantined_bytes(f), t->saved);
 }
 
+/* What is behind the torn one goes from the end on, each durably before the next: no power cut
+ * leaves a gap. */
+static void test_removed_in_order(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	int at;
+
+	make_dead(f);
+	/* Nothing to be saved, which would sync the directory, too. */
+	assert_int_equal(truncate(fixture_beside(f, FULL(1)), 0), 0);
+	assert_int_equal(truncate(fixture_beside(f, FULL(2)), 0), 0);
+	assert_int_equal(truncate(fixture_beside(f, FULL(3)), 0), 0);
+	open_log(f, "", &rec);
+	at = probe_find_event(f->probe, "unlink:" FULL(3), 0);
+	assert_true(at >= 0);
+	at = probe_find_event(f->probe, "fsync:db", at);
+	assert_true(at >= 0);
+	assert_true(probe_find_event(f->probe, "unlink:" FULL(2), at) > at);
+	assert_int_equal(probe_find_event(f->probe, "unlink:" FULL(2), 0),
+			 probe_find_event(f->probe, "unlink:" FULL(2), at));
+}
+
 /* An io that cuts a file just before one of its reads. */
 struct cutting {
 	struct io io;
@@ -623,6 +646,7 @@ int main(void)
 		{ "names fail", test_names_fail },
 		{ "full disk", test_full_disk },
 		{ "a name taken back", test_taken_back },
+		{ "removed in order", test_removed_in_order },
 		{ "read while recovered", test_read_while_recovered },
 		{ "seal", test_seal },
 		{ "close", test_close },
