@@ -12,6 +12,9 @@
 #include "writer/uthash_config.h"
 
 #define IDLE_NS UINT64_C(60000000000) /* without a look, after which the history is given up */
+/* Stands before each name of a directory that would look like a version, or like such a name with
+ * this mark before it: so names and versions never collide, and each shown name means one thing. */
+#define NAME_MARK '~'
 
 struct history_node {
 	UT_hash_handle hh;
@@ -206,6 +209,14 @@ static bool is_version_name(const char *name)
 	       strcmp(timestamp_format(timestamp_ns, canonical), name) == 0;
 }
 
+/* Says whether 'name' is shown with a mark before it. */
+static bool needs_mark(const char *name)
+{
+	while (*name == NAME_MARK)
+		name++;
+	return is_version_name(name);
+}
+
 static int add_locked(struct history_nodes *h, struct history_node *n, struct history_node **ret)
 	REQUIRES(h->lock)
 {
@@ -249,13 +260,14 @@ static int lookup_locked(struct history_nodes *h, const struct history_node *par
 	err = look_locked(h);
 	if (err < 0)
 		return err;
-	path_bytes = join(parent, name, path);
-	if (path_bytes > 0 && history_has(h->history, path, path_bytes))
-		n = node_new(path, path_bytes, NULL);
-	else if (is_version_name(name))
+	if (is_version_name(name)) {
 		n = node_new(parent->key, parent->path_bytes, name);
-	else
+		return n == NULL ? -ENOMEM : add_locked(h, n, ret);
+	}
+	path_bytes = join(parent, needs_mark(name) ? name + 1 : name, path);
+	if (path_bytes == 0 || !history_has(h->history, path, path_bytes))
 		return -ENOENT;
+	n = node_new(path, path_bytes, NULL);
 	return n == NULL ? -ENOMEM : add_locked(h, n, ret);
 }
 
@@ -333,35 +345,45 @@ static uint64_t ino_below(const struct history_node *dir, const char *name, bool
 	return ino_of(path, bytes + strlen(name));
 }
 
+/* Adds 'name' to a listing, with a mark before it if 'marked'. */
+static int add_entry(struct history_listing *l, const char *name, size_t bytes, bool marked,
+		     const struct history_dirent *entry)
+{
+	int err = grow((void **)&l->entries, &l->room, l->count + 1, sizeof(l->entries[0]));
+
+	if (err == 0)
+		err = grow((void **)&l->names, &l->names_room, l->names_used + marked + bytes + 1,
+			   1);
+	if (err < 0)
+		return err;
+	l->entries[l->count] = *entry;
+	l->entries[l->count++].name_at = l->names_used;
+	if (marked)
+		l->names[l->names_used++] = NAME_MARK;
+	memcpy(l->names + l->names_used, name, bytes);
+	l->names[l->names_used + bytes] = '\0';
+	l->names_used += bytes + 1;
+	return 0;
+}
+
 static int collect(void *arg, const struct history_entry *e)
 {
 	struct collecting *c = arg;
-	struct history_listing *l = c->listing;
-	char version_name[TIMESTAMP_BYTES];
-	size_t bytes = e->name_bytes;
-	const char *name = e->name;
-	int err;
+	struct history_dirent entry = { .mode = S_IFDIR };
+	char name[PATH_NAME_BYTES_MAX + 1];
 
-	if (name == NULL && !e->version.available)
-		return 0;
-	if (name == NULL) {
-		name = timestamp_format(e->version.timestamp_ns, version_name);
-		bytes = strlen(name);
+	if (e->name == NULL) {
+		if (!e->version.available)
+			return 0;
+		(void)timestamp_format(e->version.timestamp_ns, name);
+		entry.mode = e->version.mode & S_IFMT;
+	} else {
+		memcpy(name, e->name, e->name_bytes);
+		name[e->name_bytes] = '\0';
 	}
-	err = grow((void **)&l->entries, &l->room, l->count + 1, sizeof(l->entries[0]));
-	if (err == 0)
-		err = grow((void **)&l->names, &l->names_room, l->names_used + bytes + 1, 1);
-	if (err < 0)
-		return err;
-	memcpy(l->names + l->names_used, name, bytes);
-	l->names[l->names_used + bytes] = '\0';
-	l->entries[l->count++] = (struct history_dirent){
-		.ino = ino_below(c->dir, l->names + l->names_used, e->name == NULL),
-		.mode = e->name != NULL ? S_IFDIR : e->version.mode & S_IFMT,
-		.name_at = l->names_used,
-	};
-	l->names_used += bytes + 1;
-	return 0;
+	entry.ino = ino_below(c->dir, name, e->name == NULL);
+	return add_entry(c->listing, name, strlen(name), e->name != NULL && needs_mark(name),
+			 &entry);
 }
 
 static size_t parent_bytes(const struct history_node *n)

@@ -249,7 +249,7 @@ bool history_has(struct history *h, const char *path, size_t path_bytes)
 struct found_version {
 	const struct graph_node *node;
 	size_t index;
-	uint64_t timestamp_ns;
+	uint64_t timestamp_ns; /* its name: of its commit, or the next one that is free */
 };
 
 struct found_list {
@@ -257,11 +257,28 @@ struct found_list {
 	size_t count;
 };
 
+/* Where the record of a version stands: what orders those of one timestamp. */
+static uint64_t record_of(const struct found_version *f)
+{
+	return f->node->versions[f->index].offset;
+}
+
 static int compare_found(const void *a, const void *b)
 {
 	const struct found_version *x = a, *y = b;
 
-	return x->timestamp_ns < y->timestamp_ns ? -1 : x->timestamp_ns > y->timestamp_ns;
+	if (x->timestamp_ns != y->timestamp_ns)
+		return x->timestamp_ns < y->timestamp_ns ? -1 : 1;
+	return record_of(x) < record_of(y) ? -1 : record_of(x) > record_of(y);
+}
+
+/* The records of a base may share a timestamp, and two files of a base can have had one path since.
+ * Each version needs a name of its own. */
+static void make_distinct(struct found_list *l)
+{
+	for (size_t i = 1; i < l->count; i++)
+		if (l->found[i].timestamp_ns <= l->found[i - 1].timestamp_ns)
+			l->found[i].timestamp_ns = l->found[i - 1].timestamp_ns + 1;
 }
 
 /* Collects the versions of all that had a path, oldest first. */
@@ -285,6 +302,7 @@ static int find_versions(const struct held_list *held, struct found_list *ret)
 	}
 	qsort(ret->found, n, sizeof(ret->found[0]), compare_found);
 	ret->count = n;
+	make_distinct(ret);
 	return 0;
 }
 
@@ -346,6 +364,7 @@ static int list_versions(const struct held_list *held, history_list_fn fn, void 
 		if (err < 0)
 			break;
 		content_map_free(content);
+		entry.version.timestamp_ns = found.found[i].timestamp_ns;
 		err = fn(arg, &entry);
 	}
 	free(found.found);
@@ -417,6 +436,7 @@ static int open_found(struct history *h, const struct found_version *found,
 	if (v == NULL)
 		return -ENOMEM;
 	err = describe(found->node, found->index, &v->attr, &v->content);
+	v->attr.timestamp_ns = found->timestamp_ns;
 	if (err == 0 && !v->attr.available)
 		err = -ENOENT;
 	if (err == 0 && of->kind == VERSION_SYMLINK) {

@@ -47,7 +47,9 @@ int history_refresh(struct history *h, struct diag *diag) WARN_UNUSED;
 
 /* What one version of a file was. */
 struct history_attr {
-	uint64_t timestamp_ns; /* of its commit: its name */
+	/* Its name: the timestamp of its commit, or the next free one where two versions of one
+	 * path share it, as in a base. */
+	uint64_t timestamp_ns;
 	mode_t mode;	       /* S_IFREG or S_IFLNK, and permissions */
 	uint32_t uid, gid;
 	uint64_t size_bytes;

@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codec/crc32.h"
+#include "codec/le.h"
+#include "codec/record.h"
 #include "tests/sim/rng.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
@@ -287,6 +290,40 @@ static void test_wrong_crc(void **state)
 	free(log.data);
 }
 
+/* Gives the record at 'offset' another timestamp.  Returns the offset of the next one. */
+static size_t restamp(struct unit_file *log, size_t offset, uint64_t timestamp_ns)
+{
+	uint8_t *bytes = (uint8_t *)log->data + offset;
+	struct record rec;
+	size_t n;
+
+	(void)record_decode_header(bytes, &rec);
+	n = record_bytes(rec.key_bytes, rec.value_bytes);
+	le64_store(bytes + 12, timestamp_ns);
+	le32_store(bytes, crc32_extend(0, bytes + RECORD_CRC_COVERS_FROM,
+				       n - RECORD_CRC_COVERS_FROM));
+	return offset + n;
+}
+
+/* Two files of a base have one timestamp, and then the path of one comes to the other: each version
+ * has a name of its own, and is found by it. */
+static void test_same_timestamp(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file log = make_log("B:900 p:a=one p:b=two m:b>a");
+	struct history *h;
+	size_t at = 0;
+
+	at = restamp(&log, at, 900);
+	at = restamp(&log, at, 800);
+	(void)restamp(&log, at, 800);
+	plant_log(f, log.data, log.bytes);
+	assert_int_equal(open_history(f, 0, &h), 0);
+	assert_history(h, "a", "800=one 801=two");
+	history_close(h);
+	free(log.data);
+}
+
 /* --- random stores --- */
 
 static const char *random_path(struct rng *rng)
@@ -412,7 +449,7 @@ static void test_random(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[ARRAY_SIZE(logs) + 4];
+	static struct CMUnitTest tests[ARRAY_SIZE(logs) + 5];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(logs); i++)
@@ -425,6 +462,7 @@ int main(void)
 	ADD(test_attributes);
 	ADD(test_refresh);
 	ADD(test_wrong_crc);
+	ADD(test_same_timestamp);
 	ADD(test_random);
 	return unit_run("history", tests, n);
 }
