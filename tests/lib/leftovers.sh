@@ -16,21 +16,22 @@ mounts_below()
 	done
 }
 
-# Processes whose FREYJAFS_TEST_ROOT or FREYJAFS_TEST_DIR is "$1", but for the caller.
+# Processes whose FREYJAFS_TEST_ROOT or FREYJAFS_TEST_DIR is "$1" or below it, but for the caller.
 processes_of()
 {
-	local proc pid
+	local quoted environs=() environ pid
 
-	for proc in /proc/[0-9]*; do
-		pid=${proc#/proc/}
+	# shellcheck disable=SC2001 # each of the characters
+	quoted=$(sed 's/[][\\.*^$]/\\&/g' <<<"$1")
+	mapfile -t environs < <(grep -lzx -e "FREYJAFS_TEST_\(ROOT\|DIR\)=$quoted\(/.*\)\?" \
+		/proc/[0-9]*/environ 2>/dev/null || true)
+	for environ in "${environs[@]}"; do
+		pid=${environ//[^0-9]/}
 		case $pid in
-		"$$" | "$BASHPID" | "$PPID") continue ;;
+		"$$" | "$BASHPID" | "$PPID") ;;
+		*) echo "$pid" ;;
 		esac
-		if tr '\0' '\n' 2>/dev/null <"$proc/environ" |
-			grep -qxF -e "FREYJAFS_TEST_ROOT=$1" -e "FREYJAFS_TEST_DIR=$1"; then
-			echo "$pid"
-		fi
-	done 2>/dev/null
+	done
 }
 
 # Ends such processes and unmounts such mounts.  Prints what there was and returns 1 if there was

@@ -5,10 +5,11 @@
 #
 # A test is an executable file; that it is there registers it.  It ends with 0 (passed), 77
 # (skipped, reason printed) or anything else (failed).  A daemon that writes a line with "error",
-# "warning" or "fault" fails the test, unless the test said expect_log.  Two comment lines at its
-# head are for the runner:
-#	# timeout: SECONDS			default 60
+# "warning" or "fault" fails the test, unless the test said expect_log.  Other tests run beside it.
+# Three comment lines at its head are for the runner:
+#	# timeout: SECONDS			default 60, doubled because others run beside it
 #	# also: CONFIG...			besides the gcc build, where every test runs
+#	# alone: REASON				no other test may run beside it
 #
 # By hand: BUILD=build/gcc tests/mounted/NAME.  KEEP=1 keeps the work directory of a test that
 # passes.  FREYJAFS_TEST_OPTIONS=io_uring=on gives the daemon that option, unless the test sets it
