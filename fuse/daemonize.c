@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,11 +37,12 @@ static _Noreturn void wait_for_child(int fd, pid_t child)
 
 int daemonize_fork(struct daemonize *d)
 {
+	pid_t parent, child;
 	int fds[2];
-	pid_t child;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
+	parent = getpid();
 	child = fork();
 	if (child < 0) {
 		int err = -errno;
@@ -53,26 +57,41 @@ int daemonize_fork(struct daemonize *d)
 	}
 	(void)close(fds[0]);
 	(void)setsid(); /* cannot fail in a new process */
+	/* Ctrl-C ends the parent alone, and nobody would expect a mount after that. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* cannot fail */
+	if (getppid() != parent)
+		_exit(EXIT_CODE_SYSTEM); /* it has ended already */
 	d->ready_fd = fds[1];
 	return 0;
 }
 
-static void tell_parent(struct daemonize *d, uint8_t code)
+bool daemonize_detach(struct daemonize *d)
 {
-	ssize_t n;
+	struct pollfd parent = { .fd = d->ready_fd };
 
 	if (d->ready_fd < 0)
-		return;
-	do
-		n = write(d->ready_fd, &code, 1);
-	while (n < 0 && errno == EINTR);
-	(void)close(d->ready_fd); /* if the write failed, the parent is gone */
+		return true;
+	(void)prctl(PR_SET_PDEATHSIG, 0); /* of the thread that has set it */
+	return poll(&parent, 1, 0) <= 0;  /* POLLERR: the other end of the pipe is closed */
+}
+
+/* -EPIPE: the parent is gone. */
+static int tell_parent(struct daemonize *d, uint8_t code)
+{
+	int err = 0;
+
+	if (d->ready_fd < 0)
+		return 0;
+	while (err == 0 && write(d->ready_fd, &code, 1) < 0)
+		err = errno == EINTR ? 0 : -errno;
+	(void)close(d->ready_fd); /* all is said */
 	d->ready_fd = -1;
+	return err;
 }
 
 int daemonize_ready(struct daemonize *d)
 {
-	int fd, err = 0;
+	int fd, told, err = 0;
 
 	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (fd < 0)
@@ -83,11 +102,11 @@ int daemonize_ready(struct daemonize *d)
 	}
 	if (fd > STDERR_FILENO)
 		(void)close(fd);
-	tell_parent(d, EXIT_CODE_OK);
-	return err;
+	told = tell_parent(d, EXIT_CODE_OK);
+	return told < 0 ? told : err;
 }
 
 void daemonize_failed(struct daemonize *d, int exit_code)
 {
-	tell_parent(d, (uint8_t)exit_code);
+	(void)!tell_parent(d, (uint8_t)exit_code); /* nobody waits then */
 }

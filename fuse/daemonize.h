@@ -4,6 +4,8 @@
 #ifndef FREYJAFS_FUSE_DAEMONIZE_H
 #define FREYJAFS_FUSE_DAEMONIZE_H
 
+#include <stdbool.h>
+
 #include "codec/compiler.h"
 
 struct daemonize {
@@ -13,7 +15,13 @@ struct daemonize {
 /* Forks.  Returns 0 in the child and -errno if there is none; the parent waits and exits here. */
 int daemonize_fork(struct daemonize *d) WARN_UNUSED;
 
-/* Standard input, output and error become /dev/null, and the parent is let go. */
+/* Until this call the child gets SIGTERM when the parent ends, for whatever reason: the mount is
+ * not wanted any more.  The thread that has forked calls it before the mount is made.  False: the
+ * parent has ended. */
+bool daemonize_detach(struct daemonize *d) WARN_UNUSED;
+
+/* Standard input, output and error become /dev/null, and the parent is let go.  -EPIPE: it has
+ * ended before. */
 int daemonize_ready(struct daemonize *d) WARN_UNUSED;
 
 /* Tells the parent the exit code, if it still waits. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,8 +174,14 @@ static void on_ready(void *arg)
 	if (d->options.foreground)
 		return;
 	err = daemonize_ready(&d->daemonize);
-	if (err < 0)
+	if (err == -EPIPE) {
+		log_notice("%s: unmounting: the command that mounts it was ended before it was "
+			   "told of the mount",
+			   d->mountpoint);
+		(void)kill(getpid(), SIGTERM);
+	} else if (err < 0) {
 		log_error("/dev/null: %s", strerror(-err));
+	}
 }
 
 /* Why the transport has ended. */
@@ -198,12 +205,11 @@ static int serve(struct daemon *d)
 	int err;
 
 	err = open_files_start(&fs->files);
-	if (err == 0)
-		err = signals_start(&d->signals, fs);
 	if (err == 0) {
+		signals_serves(&d->signals, fs);
 		err = fs->transport->run(fs->session);
-		signals_end(&d->signals);
 	}
+	signals_end(&d->signals);
 	workers_end(&fs->workers);
 	open_files_stop(&fs->files);
 	/* After a signal the mount is still there.  When it is gone, all is on disk. */
@@ -266,8 +272,14 @@ static int mount_and_serve(struct daemon *d)
 	err = ops_history_start(fs);
 	if (err < 0)
 		(void)diag_set(&diag, err, "out of memory");
-	else
+	else if (!daemonize_detach(&d->daemonize))
+		err = diag_set(&diag, -EPIPE,
+			       "%s: not mounted: the command that mounts it was ended",
+			       d->mountpoint);
+	if (err == 0) {
+		signals_mounts(&d->signals);
 		err = session_start(fs, &diag);
+	}
 	if (err == 0) {
 		init_files(fs);
 		workers_init(&fs->workers);
@@ -283,6 +295,20 @@ static int mount_and_serve(struct daemon *d)
 		session_end(fs);
 	ops_history_end(fs);
 	return close_code != EXIT_CODE_OK ? close_code : code;
+}
+
+/* Signals are waited for from the beginning: loading a large store takes long. */
+static int mount_with_signals(struct daemon *d)
+{
+	int code, err = signals_start(&d->signals, d->mountpoint);
+
+	if (err < 0) {
+		log_error("cannot start a thread: %s", strerror(-err));
+		return EXIT_CODE_SYSTEM;
+	}
+	code = mount_and_serve(d);
+	signals_end(&d->signals);
+	return code;
 }
 
 static int run(struct daemon *d)
@@ -305,7 +331,7 @@ static int run(struct daemon *d)
 		log_error("/: %s", strerror(errno));
 		code = EXIT_CODE_SYSTEM;
 	} else {
-		code = mount_and_serve(d);
+		code = mount_with_signals(d);
 	}
 	daemonize_failed(&d->daemonize, code); /* if the mount never was usable */
 	return code;
