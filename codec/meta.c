@@ -9,6 +9,8 @@
 #define NSEC_PER_SEC	  1000000000
 #define TARGET_SIZE_BYTES 2 /* before the target */
 #define XATTRS_SIZE_BYTES 4 /* before the list */
+#define XATTR_REMOVED	  0 /* before the entry of one attribute */
+#define XATTR_SET	  1
 
 /* The fixed part of an attr value. */
 enum {
@@ -41,7 +43,8 @@ _Static_assert(META_FIELD_MTIME == 1 && META_FIELD_ATIME == 2 && META_FIELD_CTIM
 	       "on disk: field bits");
 _Static_assert(META_FIELD_RDEV == 8 && META_FIELD_INO == 16, "on disk: field bits");
 _Static_assert(META_FIELD_TARGET == 32 && META_FIELD_XATTRS == 64, "on disk: field bits");
-_Static_assert(META_FIELDS_KNOWN == 2 * META_FIELD_XATTRS - 1, "all of them, and no others");
+_Static_assert(META_FIELD_XATTR == 128, "on disk: field bits");
+_Static_assert(META_FIELDS_KNOWN == 2 * META_FIELD_XATTR - 1, "all of them, and no others");
 _Static_assert(META_ATTR_FIXED_BYTES == ATTR_GID + 4, "the fixed part ends with the gid");
 _Static_assert(META_TIME_BYTES == 8 + 4, "i64 seconds, u32 nanoseconds");
 _Static_assert(META_RDEV_BYTES == 4 + 4 && META_INO_BYTES == 8, "u32 major, u32 minor; u64");
@@ -109,6 +112,7 @@ size_t meta_attr_bytes(const struct meta_attr *attr)
 	bytes += attr->fields & META_FIELD_INO ? META_INO_BYTES : 0;
 	bytes += attr->fields & META_FIELD_TARGET ? TARGET_SIZE_BYTES + attr->target_bytes : 0;
 	bytes += attr->fields & META_FIELD_XATTRS ? XATTRS_SIZE_BYTES + attr->xattrs_bytes : 0;
+	bytes += attr->fields & META_FIELD_XATTR ? 1 + xattr_bytes(&attr->xattr) : 0;
 	return bytes;
 }
 
@@ -144,6 +148,10 @@ static uint8_t *encode_fields(const struct meta_attr *attr, uint8_t *p)
 	if (attr->fields & META_FIELD_XATTRS) {
 		le32_store(p, (uint32_t)attr->xattrs_bytes);
 		p = encode_bytes(p + XATTRS_SIZE_BYTES, attr->xattrs, attr->xattrs_bytes);
+	}
+	if (attr->fields & META_FIELD_XATTR) {
+		*p++ = attr->xattr.value == NULL ? XATTR_REMOVED : XATTR_SET;
+		p = xattr_encode(&attr->xattr, p);
 	}
 	return p;
 }
@@ -252,6 +260,22 @@ static enum meta_error decode_xattrs(struct rest *rest, struct meta_attr *attr)
 	return xattrs_ok(attr->xattrs, attr->xattrs_bytes) ? META_OK : META_ERROR_VALUE;
 }
 
+static enum meta_error decode_xattr(struct rest *rest, struct meta_attr *attr)
+{
+	const uint8_t *how = take(rest, 1);
+	size_t n = how == NULL ? 0 : xattr_decode(rest->p, rest->bytes, &attr->xattr);
+
+	if (n == 0)
+		return META_ERROR_SHORT;
+	(void)take(rest, n);
+	if (!xattr_name_ok(&attr->xattr) || *how > XATTR_SET ||
+	    (*how == XATTR_REMOVED && attr->xattr.value_bytes > 0))
+		return META_ERROR_VALUE;
+	if (*how == XATTR_REMOVED)
+		attr->xattr.value = NULL;
+	return META_OK;
+}
+
 /* Decodes the optional fields, which are all that is left. */
 static enum meta_error decode_fields(struct rest *rest, struct meta_attr *attr)
 {
@@ -263,6 +287,8 @@ static enum meta_error decode_fields(struct rest *rest, struct meta_attr *attr)
 		err = decode_target(rest, attr);
 	if (err == META_OK && (attr->fields & META_FIELD_XATTRS))
 		err = decode_xattrs(rest, attr);
+	if (err == META_OK && (attr->fields & META_FIELD_XATTR))
+		err = decode_xattr(rest, attr);
 	if (err == META_OK && rest->bytes > 0)
 		err = META_ERROR_VALUE;
 	return err;
@@ -296,6 +322,8 @@ static enum meta_error check_fixed(const struct meta_attr *attr)
 	if (attr->type != META_TYPE_FILE && attr->content != META_CONTENT_KEPT)
 		return META_ERROR_VALUE;
 	if (attr->mode & ~META_MODE_BITS)
+		return META_ERROR_VALUE;
+	if ((attr->fields & META_FIELD_XATTRS) && (attr->fields & META_FIELD_XATTR))
 		return META_ERROR_VALUE;
 	if (((attr->fields & META_FIELD_RDEV) != 0) != is_device)
 		return META_ERROR_VALUE;

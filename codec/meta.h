@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "codec/compiler.h"
+#include "codec/xattrs.h"
 
 #define META_KEY_PREFIX_BYTES 2 /* NUL and kind */
 #define META_VERSION	      1
@@ -57,7 +58,8 @@ enum meta_content {
 #define META_FIELD_INO	  0x0010 /* the inode number, where it is not the one of the path */
 #define META_FIELD_TARGET 0x0020 /* symlinks, and only they */
 #define META_FIELD_XATTRS 0x0040 /* the whole list; unless set: unchanged, or none */
-#define META_FIELDS_KNOWN 0x007f
+#define META_FIELD_XATTR  0x0080 /* one attribute is set or removed; never with the whole list */
+#define META_FIELDS_KNOWN 0x00ff
 
 #define META_ATTR_FIXED_BYTES 16
 #define META_TIME_BYTES	      12
@@ -100,6 +102,7 @@ struct meta_attr {
 	size_t target_bytes;
 	const uint8_t *xattrs; /* borrowed; see codec/xattrs.h */
 	size_t xattrs_bytes;
+	struct xattr xattr; /* borrowed; META_FIELD_XATTR; its value is NULL: it is removed */
 };
 
 /* The value of a move or of a link. */

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define XATTRS_BYTES_MAX      (1024 * 1024) /* a whole list */
+#define XATTRS_BYTES_MAX      (1024 * 1024) /* a whole list, in a log */
+#define XATTRS_SET_BYTES_MAX  (64 * 1024)   /* what one may grow to: as Linux lists them */
 #define XATTRS_NAME_BYTES_MAX 255
 #define XATTRS_ENTRY_BYTES    5 /* the two sizes */
 
@@ -20,8 +21,16 @@ struct xattr {
 	size_t value_bytes;
 };
 
-/* Says whether the list is well formed: whole entries, names of 1 ... 255 bytes without NUL and
- * each only once. */
+/* An entry by itself: its encoded size; writes it, and returns the end; takes it from the front of
+ * 'bytes', and returns its size, or 0 if it is not whole. */
+size_t xattr_bytes(const struct xattr *x);
+uint8_t *xattr_encode(const struct xattr *x, uint8_t *out);
+size_t xattr_decode(const uint8_t *bytes, size_t n, struct xattr *ret);
+/* Says whether the name has 1 ... 255 bytes without NUL. */
+bool xattr_name_ok(const struct xattr *x);
+
+/* Says whether the list is well formed: whole entries, names that are xattr_name_ok() and each only
+ * once. */
 bool xattrs_ok(const uint8_t *list, size_t list_bytes);
 
 /* Steps through a list that is well formed.  Start with 'pos' = 0; returns false at the end. */
@@ -31,13 +40,11 @@ bool xattrs_next(const uint8_t *list, size_t list_bytes, size_t *pos, struct xat
 bool xattrs_find(const uint8_t *list, size_t list_bytes, const char *name, size_t name_bytes,
 		 struct xattr *ret);
 
-/* Returns the size of 'list' without attribute 'name', plus, unless 'value' is NULL, an entry for
- * it. */
-size_t xattrs_set_bytes(const uint8_t *list, size_t list_bytes, const char *name, size_t name_bytes,
-			const void *value, size_t value_bytes);
+/* Returns the size of 'list' without the attribute of that name, plus, unless 'x->value' is NULL,
+ * an entry for it. */
+size_t xattrs_set_bytes(const uint8_t *list, size_t list_bytes, const struct xattr *x);
 
 /* Writes that list to 'out', which has room for it and does not overlap 'list'. */
-void xattrs_set(const uint8_t *list, size_t list_bytes, const char *name, size_t name_bytes,
-		const void *value, size_t value_bytes, uint8_t *out);
+void xattrs_set(const uint8_t *list, size_t list_bytes, const struct xattr *x, uint8_t *out);
 
 #endif

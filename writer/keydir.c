@@ -981,6 +981,26 @@ int keydir_prepare_content(struct keydir *k, struct node *n, const struct conten
 	return 0;
 }
 
+int keydir_change_xattrs(const struct node *n, const struct xattr *change, uint8_t **ret,
+			 size_t *ret_bytes)
+{
+	const struct node_extra *extra = node_extra(n);
+	const uint8_t *old = extra == NULL ? NULL : extra->xattrs;
+	size_t old_bytes = extra == NULL ? 0 : extra->xattrs_bytes;
+	size_t bytes = xattrs_set_bytes(old, old_bytes, change);
+	uint8_t *list = NULL;
+
+	if (bytes > 0) {
+		list = malloc(bytes);
+		if (list == NULL)
+			return -ENOMEM;
+		xattrs_set(old, old_bytes, change, list);
+	}
+	*ret = list;
+	*ret_bytes = bytes;
+	return 0;
+}
+
 void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes)
 {
 	struct node_extra *extra = node_extra(n);

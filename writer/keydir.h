@@ -317,6 +317,10 @@ void keydir_lay_content(struct keydir *k, struct node *n, const struct content_m
 			uint64_t size_bytes, int64_t now_ns);
 /* An entry of directory 'n', or the content of file 'n', has changed. */
 void keydir_touch(struct node *n, int64_t now_ns);
+/* Makes the list of xattrs that 'n' has after the change (a value of NULL: it is removed); NULL is
+ * the empty one.  The caller owns it.  -ENOMEM. */
+int keydir_change_xattrs(const struct node *n, const struct xattr *change, uint8_t **ret,
+			 size_t *ret_bytes) WARN_UNUSED;
 /* Replaces the xattrs by a list that 'n' owns from here on; NULL: none.  node_extra_get() has been
  * called. */
 void keydir_set_xattrs(struct keydir *k, struct node *n, uint8_t *list, size_t list_bytes);

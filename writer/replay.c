@@ -294,24 +294,49 @@ static int apply_tombstone(struct replay *r)
 	return prune(r, dir);
 }
 
+/* Gives 'n', which has an 'extra', the xattrs of 'attr': the whole list, or one change. */
+static int set_xattrs(struct replay *r, struct node *n, const struct meta_attr *attr)
+{
+	uint8_t *list = NULL;
+	size_t bytes = attr->xattrs_bytes;
+	int err;
+
+	if ((attr->fields & (META_FIELD_XATTRS | META_FIELD_XATTR)) == 0)
+		return 0;
+	if (attr->fields & META_FIELD_XATTR) {
+		err = keydir_change_xattrs(n, &attr->xattr, &list, &bytes);
+		if (err < 0)
+			return err;
+	} else if (bytes > 0) {
+		list = malloc(bytes);
+		if (list == NULL)
+			return -ENOMEM;
+		memcpy(list, attr->xattrs, bytes);
+	}
+	if (bytes > XATTRS_BYTES_MAX) {
+		free(list);
+		return refuse(r, "more extended attributes than a file can have");
+	}
+	keydir_write_lock(r->k);
+	keydir_set_xattrs(r->k, n, list, bytes);
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
 /* Gives 'n' copies of the target and the xattrs of 'attr'. */
 static int set_extra(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
 	struct node_extra *extra;
-	uint8_t *xattrs = NULL;
 	char *target = NULL;
 
-	if ((attr->fields & (META_FIELD_RDEV | META_FIELD_TARGET | META_FIELD_XATTRS)) == 0)
+	if ((attr->fields &
+	     (META_FIELD_RDEV | META_FIELD_TARGET | META_FIELD_XATTRS | META_FIELD_XATTR)) == 0)
 		return 0;
 	extra = node_extra_get(r->k, n);
 	if (attr->fields & META_FIELD_TARGET)
 		target = malloc(attr->target_bytes);
-	if ((attr->fields & META_FIELD_XATTRS) && attr->xattrs_bytes > 0)
-		xattrs = malloc(attr->xattrs_bytes);
-	if (extra == NULL || (target == NULL && (attr->fields & META_FIELD_TARGET)) ||
-	    (xattrs == NULL && attr->xattrs_bytes > 0)) {
+	if (extra == NULL || (target == NULL && (attr->fields & META_FIELD_TARGET))) {
 		free(target);
-		free(xattrs);
 		return -ENOMEM;
 	}
 	keydir_write_lock(r->k);
@@ -323,13 +348,8 @@ static int set_extra(struct replay *r, struct node *n, const struct meta_attr *a
 		extra->target = target;
 		extra->target_bytes = attr->target_bytes;
 	}
-	if (attr->fields & META_FIELD_XATTRS) {
-		if (xattrs != NULL)
-			memcpy(xattrs, attr->xattrs, attr->xattrs_bytes);
-		keydir_set_xattrs(r->k, n, xattrs, attr->xattrs_bytes);
-	}
 	keydir_write_unlock(r->k);
-	return 0;
+	return set_xattrs(r, n, attr);
 }
 
 /* Sets what an attr record says beyond type and content. */

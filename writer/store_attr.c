@@ -86,10 +86,9 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 	return 0;
 }
 
-/* Appends an attr record that has the xattrs 'list' if the log has the node. */
-static int append_xattrs(struct store *s, const struct node *n, const uint8_t *list,
-			 size_t list_bytes, int64_t *ret_now_ns, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+/* Appends an attr record that changes one xattr if the log has the node. */
+static int append_xattr(struct store *s, const struct node *n, const struct xattr *x,
+			int64_t *ret_now_ns, uint64_t *ret_end) REQUIRES(s->commit_lock)
 {
 	struct meta_attr attr = commit_attr_of(n);
 	int err;
@@ -98,9 +97,8 @@ static int append_xattrs(struct store *s, const struct node *n, const uint8_t *l
 	*ret_now_ns = (int64_t)s->io->ops->now_ns(s->io);
 	if (!n->committed || keydir_is_gone(s->keydir, n))
 		return 0;
-	attr.fields |= META_FIELD_XATTRS;
-	attr.xattrs = list;
-	attr.xattrs_bytes = list_bytes;
+	attr.fields |= META_FIELD_XATTR;
+	attr.xattr = *x;
 	commit_begin(s);
 	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
 	if (err == 0)
@@ -113,20 +111,26 @@ static int append_xattrs(struct store *s, const struct node *n, const uint8_t *l
 }
 
 /* Says whether xattr 'name' has this value already. */
-static bool xattr_is(const struct node_extra *extra, const char *name, const void *value,
-		     size_t value_bytes)
+static bool xattr_is(const struct node_extra *extra, const struct xattr *x)
 {
-	struct xattr x;
+	struct xattr old;
 
-	return xattrs_find(extra->xattrs, extra->xattrs_bytes, name, strlen(name), &x) &&
-	       x.value_bytes == value_bytes && memcmp(x.value, value, value_bytes) == 0;
+	return xattrs_find(extra->xattrs, extra->xattrs_bytes, x->name, x->name_bytes, &old) &&
+	       old.value_bytes == x->value_bytes &&
+	       memcmp(old.value, x->value, x->value_bytes) == 0;
 }
 
-/* Sets (or, with 'value' NULL, removes) xattr 'name'. */
-static int change_xattr(struct store *s, struct node *n, const char *name, const void *value,
-			size_t value_bytes, uint64_t *ret_end) REQUIRES(s->commit_lock)
+/* Says whether a list may be so long: it may not grow past the limit, but a list that is longer,
+ * from before there was one, can be changed and made shorter. */
+static bool may_have(const struct node_extra *extra, size_t bytes)
 {
-	size_t name_bytes = strlen(name);
+	return bytes <= XATTRS_SET_BYTES_MAX || bytes <= extra->xattrs_bytes;
+}
+
+/* Sets (or, with a value of NULL, removes) an xattr. */
+static int change_xattr(struct store *s, struct node *n, const struct xattr *x, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
+{
 	struct node_extra *extra = node_extra_get(s->keydir, n);
 	uint8_t *list = NULL;
 	size_t bytes;
@@ -136,20 +140,14 @@ static int change_xattr(struct store *s, struct node *n, const char *name, const
 	if (extra == NULL)
 		return -ENOMEM;
 	*ret_end = 0;
-	if (value != NULL && xattr_is(extra, name, value, value_bytes))
+	if (x->value != NULL && xattr_is(extra, x))
 		return 0; /* no change, no new ctime: as ext4 has it */
-	bytes = xattrs_set_bytes(extra->xattrs, extra->xattrs_bytes, name, name_bytes, value,
-				 value_bytes);
-	if (bytes > XATTRS_BYTES_MAX)
+	if (!may_have(extra, xattrs_set_bytes(extra->xattrs, extra->xattrs_bytes, x)))
 		return -ENOSPC;
-	if (bytes > 0) {
-		list = malloc(bytes);
-		if (list == NULL)
-			return -ENOMEM;
-		xattrs_set(extra->xattrs, extra->xattrs_bytes, name, name_bytes, value, value_bytes,
-			   list);
-	}
-	err = append_xattrs(s, n, list, bytes, &now_ns, ret_end);
+	err = keydir_change_xattrs(n, x, &list, &bytes);
+	if (err < 0)
+		return err;
+	err = append_xattr(s, n, x, &now_ns, ret_end);
 	if (err < 0) {
 		free(list);
 		return err;
@@ -171,10 +169,13 @@ static bool has_xattr(struct store *s, struct node *n, const char *name)
 int store_setxattr(struct store *s, struct node *n, const char *name, const void *value,
 		   size_t value_bytes, int flags, uint64_t *ret_end)
 {
-	size_t name_bytes = strlen(name);
+	const struct xattr x = { .name = name,
+				 .name_bytes = strlen(name),
+				 .value = value != NULL ? value : (const uint8_t *)"",
+				 .value_bytes = value_bytes };
 	int err = 0;
 
-	if (name_bytes == 0 || name_bytes > XATTRS_NAME_BYTES_MAX)
+	if (x.name_bytes == 0 || x.name_bytes > XATTRS_NAME_BYTES_MAX)
 		return -ERANGE;
 	mutex_lock(&s->commit_lock);
 	if ((flags & XATTR_CREATE) && has_xattr(s, n, name))
@@ -182,18 +183,19 @@ int store_setxattr(struct store *s, struct node *n, const char *name, const void
 	else if ((flags & XATTR_REPLACE) && !has_xattr(s, n, name))
 		err = -ENODATA;
 	if (err == 0)
-		err = change_xattr(s, n, name, value != NULL ? value : "", value_bytes, ret_end);
+		err = change_xattr(s, n, &x, ret_end);
 	mutex_unlock(&s->commit_lock);
 	return err;
 }
 
 int store_removexattr(struct store *s, struct node *n, const char *name, uint64_t *ret_end)
 {
+	const struct xattr x = { .name = name, .name_bytes = strlen(name) };
 	int err = -ENODATA;
 
 	mutex_lock(&s->commit_lock);
 	if (has_xattr(s, n, name))
-		err = change_xattr(s, n, name, NULL, 0, ret_end);
+		err = change_xattr(s, n, &x, ret_end);
 	mutex_unlock(&s->commit_lock);
 	return err;
 }

@@ -25,7 +25,7 @@ TIME = struct.Struct('<qI')
 MORE, EXCHANGE, HOLE, KEEP, DROPPED, IMPLICIT, UNNAMED = 1, 2, 4, 4, 8, 16, 16
 FILE, DIRECTORY, SYMLINK, FIFO, SOCKET, CHAR_DEVICE, BLOCK_DEVICE = range(1, 8)
 KEPT, EMPTY, NEW = 0, 1, 2
-MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS = (1 << bit for bit in range(7))
+MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS, XATTR = (1 << bit for bit in range(8))
 TYPE_LETTERS = {FILE: 'f', DIRECTORY: 'd', SYMLINK: 'l', FIFO: 'p', SOCKET: 's', CHAR_DEVICE: 'c',
                 BLOCK_DEVICE: 'b'}
 TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
@@ -107,7 +107,7 @@ class Record:
         self.rest = self.value
         _, _, self.type, self.content, fields, self.mode, self.uid, self.gid = \
             ATTR_FIXED.unpack(self.take(ATTR_FIXED.size))
-        if fields & ~0x7f:
+        if fields & ~0xff:
             raise Invalid(self.offset, f'unknown fields {fields:#06x}')
         if self.type not in TYPE_LETTERS or self.content not in (KEPT, EMPTY, NEW) or \
                 (self.type != FILE and self.content) or self.mode & ~0o7777 or \
@@ -126,7 +126,10 @@ class Record:
         if self.target is not None and (not 0 < len(self.target) <= TARGET_MAX or
                                         b'\0' in self.target):
             raise Invalid(self.offset, 'a target that is none')
+        if fields & XATTRS and fields & XATTR:
+            raise Invalid(self.offset, 'all xattrs and one of them')
         self.xattrs = self.parse_xattrs() if fields & XATTRS else None
+        self.xattr = self.parse_xattr() if fields & XATTR else None
         if self.rest:
             raise Invalid(self.offset, 'an attr value with bytes left over')
 
@@ -145,6 +148,14 @@ class Record:
             xattrs[name] = self.take(value_size)
         self.rest = after
         return xattrs
+
+    def parse_xattr(self):
+        """One attribute: its name, and its value or None if it is removed."""
+        how, name_size, value_size = struct.unpack('<BBI', self.take(6))
+        name, value = self.take(name_size), self.take(value_size)
+        if not name or b'\0' in name or how > 1 or (how == 0 and value):
+            raise Invalid(self.offset, 'the change of an xattr that is none')
+        return name, value if how else None
 
     def parse_base(self):
         self.rest = self.value[2:]
@@ -370,6 +381,11 @@ class Tree:
         node.mode = record.mode
         if record.xattrs is not None:
             node.xattrs = record.xattrs
+        if record.xattr is not None:
+            name, value = record.xattr
+            node.xattrs = {k: v for k, v in node.xattrs.items() if k != name}
+            if value is not None:
+                node.xattrs[name] = value
         if record.type == DIRECTORY:
             node.explicit = node.explicit or not record.flags & IMPLICIT
         elif record.target is not None:

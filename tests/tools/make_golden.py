@@ -27,13 +27,17 @@ def xattr_list(xattrs):
 
 
 def attr(kind, content=KEPT, mode=0, uid=0, gid=0, flags=0, mtime=None, atime=None, ctime=None,
-         rdev=None, ino=None, target=None, xattrs=None):
+         rdev=None, ino=None, target=None, xattrs=None, xattr=None):
     optional = [None if t is None else struct.pack('<qI', *t) for t in (mtime, atime, ctime)]
     optional.append(None if rdev is None else struct.pack('<II', *rdev))
     optional.append(None if ino is None else struct.pack('<Q', ino))
     optional.append(None if target is None else struct.pack('<H', len(target)) + target)
     listed = None if xattrs is None else xattr_list(xattrs)
     optional.append(None if listed is None else struct.pack('<I', len(listed)) + listed)
+    if xattr is not None:  # a name, and a value or None
+        name, value = xattr
+        changed = xattr_list([(name, value or b'')])
+        optional.append((b'\0' if value is None else b'\1') + changed)
     fields = sum(1 << i for i, f in enumerate(optional) if f is not None)
     fixed = struct.pack('<BBBBHHII', 1, flags, kind, content, fields, mode, uid, gid)
     return fixed + b''.join(f for f in optional if f is not None)
@@ -83,6 +87,24 @@ def meta_log():
         (b'\0amoved/sym', attr(SYMLINK, mode=0o777, target=b'f')),
         (b'\0lmoved/f', move(b'hard', ino=0x123456789abcdef0)),
         (b'\0ahard', attr(FILE, mode=0o640, uid=1000, gid=100, xattrs=[(b'user.a', b'1')])),
+    ]
+    return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
+
+
+def xattr_log():
+    """A file with a list of attributes, which are then set anew, added and removed one by one; one
+    attribute of a directory and of the root."""
+    at = 1700000000000000000
+    whole = [(b'user.a', b'1'), (b'user.b', b'2'), (b'user.c', b'')]
+    parts = [
+        (b'f', b'content\n'),
+        (b'\0af', attr(FILE, mode=0o640, xattrs=whole)),
+        (b'\0af', attr(FILE, mode=0o640, xattr=(b'user.a', b'longer than before'))),
+        (b'\0af', attr(FILE, mode=0o640, xattr=(b'user.new', b''))),
+        (b'\0af', attr(FILE, mode=0o640, xattr=(b'user.b', None))),
+        (b'\0af', attr(FILE, mode=0o640, xattr=(b'user.never', None))),
+        (b'\0ad', attr(DIRECTORY, mode=0o755, xattr=(b'user.d', b'x'))),
+        (b'\0a', attr(DIRECTORY, mode=0o755, xattr=(b'user.root', b'y'))),
     ]
     return b''.join(record(key, value, at + i) for i, (key, value) in enumerate(parts))
 
@@ -157,6 +179,8 @@ def golden_files():
         'attr_every_field.bin': every,
         'attr_atime.bin': attr(FILE, mode=0o600, uid=1, gid=2, atime=(5, 6)),
         'attr_symlink.bin': attr(SYMLINK, mode=0o777, target=b'../where'),
+        'attr_xattr_set.bin': attr(FILE, mode=0o644, xattr=(b'user.a', b'one')),
+        'attr_xattr_removed.bin': attr(DIRECTORY, mode=0o755, ino=9, xattr=(b'user.a', None)),
         'attr_device.bin': attr(CHAR_DEVICE, mode=0o640, gid=5, rdev=(5, 70000)),
         'link_plain.bin': move(b'users/44', ino=42),
         'move_plain.bin': move(b'users/43', ino=0xfedcba9876543210),
@@ -176,6 +200,7 @@ def golden_files():
         'base.data': base_log(),
         'synced.bin': synced(1, 70790),
         'meta.data': meta_log(),
+        'xattrs.data': xattr_log(),
         'extents.data': extents_log(),
         'dropped.data': dropped_log(),
     }

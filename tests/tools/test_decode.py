@@ -153,7 +153,7 @@ class Cases:
         self.refuses(record(b'\0', attr), 'unknown kind')
         self.refuses(record(b'\0ad', b'\2' + attr[1:]), 'version 2')
         self.refuses(record(b'\0ad', b'\1\4' + attr[2:]), 'unknown flags')
-        self.refuses(record(b'\0ad', attr[:4] + b'\x80' + attr[5:]), 'unknown fields')
+        self.refuses(record(b'\0ad', attr[:5] + b'\1' + attr[6:]), 'unknown fields')
         self.refuses(record(b'\0ad', attr[:2] + b'\3' + attr[3:]), 'out of its range')
         self.refuses(record(b'\0ad', attr + b'\0'), 'left over')
         self.refuses(record(b'\0ad', attr[:15]), 'too early')
@@ -190,6 +190,13 @@ class Cases:
         for value in (b'\1\x08' + bytes(16), b'\1\x0c' + bytes(8) + b'\1' + bytes(7)):
             self.refuses(record(b'\0pa', value), 'dropped')
         self.refuses(record(b'\0e' + b'\1' + bytes(7), b'\1\x08' + bytes(8) + b'x'), 'dropped')
+
+    def case_golden_xattrs(self):
+        status, _, err = decode('--tree', os.path.join(os.path.dirname(self.log), 'xattrs.data'))
+        assert status == 0, err
+        for change in (b'\2\1' + bytes(4) + b'n', b'\0\1\1' + bytes(3) + b'nv', b'\1' + bytes(5)):
+            value = b'\1\0\1\1\x80\0' + bytes(10) + change
+            self.refuses(record(b'\0aa', value), 'xattr')
 
     def case_golden_base(self):
         status, out, _ = decode('--tree', os.path.join(os.path.dirname(self.log), 'base.data'))

@@ -300,8 +300,8 @@ static size_t restamp(struct unit_file *log, size_t offset, uint64_t timestamp_n
 	(void)record_decode_header(bytes, &rec);
 	n = record_bytes(rec.key_bytes, rec.value_bytes);
 	le64_store(bytes + 12, timestamp_ns);
-	le32_store(bytes, crc32_extend(0, bytes + RECORD_CRC_COVERS_FROM,
-				       n - RECORD_CRC_COVERS_FROM));
+	le32_store(bytes,
+		   crc32_extend(0, bytes + RECORD_CRC_COVERS_FROM, n - RECORD_CRC_COVERS_FROM));
 	return offset + n;
 }
 

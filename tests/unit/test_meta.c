@@ -133,6 +133,27 @@ static const struct attr_case {
 	  NULL,
 	  { .type = META_TYPE_SOCKET, .fields = META_FIELD_XATTRS },
 	  20 },
+	{ "one xattr, set",
+	  "attr_xattr_set.bin",
+	  { .type = META_TYPE_FILE,
+	    .fields = META_FIELD_XATTR,
+	    .mode = 0644,
+	    .xattr = { S("user.a"), (const uint8_t *)"one", 3 } },
+	  31 },
+	{ "one xattr, removed",
+	  "attr_xattr_removed.bin",
+	  { .type = META_TYPE_DIRECTORY,
+	    .fields = META_FIELD_INO | META_FIELD_XATTR,
+	    .mode = 0755,
+	    .ino = 9,
+	    .xattr = { S("user.a"), NULL, 0 } },
+	  36 },
+	{ "one xattr, set to nothing",
+	  NULL,
+	  { .type = META_TYPE_FIFO,
+	    .fields = META_FIELD_XATTR,
+	    .xattr = { S("user.a"), (const uint8_t *)"", 0 } },
+	  28 },
 	{ "atime alone",
 	  "attr_atime.bin",
 	  { .type = META_TYPE_FILE,
@@ -190,6 +211,13 @@ static void assert_same_attr(const struct meta_attr *a, const struct meta_attr *
 	assert_int_equal(a->xattrs_bytes, b->xattrs_bytes);
 	if (a->xattrs_bytes > 0)
 		assert_memory_equal(a->xattrs, b->xattrs, a->xattrs_bytes);
+	assert_int_equal(a->xattr.name_bytes, b->xattr.name_bytes);
+	assert_int_equal(a->xattr.value == NULL, b->xattr.value == NULL);
+	assert_int_equal(a->xattr.value_bytes, b->xattr.value_bytes);
+	if (a->xattr.name_bytes > 0)
+		assert_memory_equal(a->xattr.name, b->xattr.name, a->xattr.name_bytes);
+	if (a->xattr.value_bytes > 0)
+		assert_memory_equal(a->xattr.value, b->xattr.value, a->xattr.value_bytes);
 }
 
 static void test_attr_golden(void **state)
@@ -302,7 +330,7 @@ static void test_attr_flags(void **state)
 
 static void test_attr_fields(void **state)
 {
-	for (int bit = 7; bit < 16; bit++) {
+	for (int bit = 8; bit < 16; bit++) {
 		uint8_t buf[ATTR_BUFFER];
 		size_t n = meta_attr_encode(&whole_attr, buf);
 
@@ -314,7 +342,7 @@ static void test_attr_fields(void **state)
 /* A number that no file has, a target that no file has. */
 static void test_attr_fields_of_others(void **state)
 {
-	static const uint16_t others[] = { META_FIELD_RDEV, META_FIELD_TARGET };
+	static const uint16_t others[] = { META_FIELD_RDEV, META_FIELD_TARGET, META_FIELD_XATTR };
 
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
 		uint8_t buf[ATTR_BUFFER];
@@ -370,6 +398,61 @@ static void test_attr_target(void **state)
 	attr.target_bytes = META_TARGET_BYTES_MAX + 1;
 	assert_int_equal(meta_attr_decode(buf, meta_attr_encode(&attr, buf), &got),
 			 META_ERROR_VALUE);
+}
+
+/* One change of an xattr, each byte of it wrong in turn. */
+static void test_attr_xattr(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t byte;
+		enum meta_error want;
+	} cases[] = {
+		{ 16, 0, META_ERROR_VALUE },   /* removed, and it has a value */
+		{ 16, 2, META_ERROR_VALUE },   /* neither set nor removed */
+		{ 17, 0, META_ERROR_VALUE },   /* without a name */
+		{ 17, 9, META_ERROR_SHORT },   /* a name that takes in the value */
+		{ 17, 255, META_ERROR_SHORT }, /* and one that ends behind it */
+		{ 18, 2, META_ERROR_VALUE },   /* a byte left over */
+		{ 18, 4, META_ERROR_SHORT },   { 21, 255, META_ERROR_SHORT },
+		{ 24, 0, META_ERROR_VALUE }, /* a NUL in the name */
+	};
+	const struct meta_attr attr = { .type = META_TYPE_FILE,
+					.fields = META_FIELD_XATTR,
+					.xattr = { S("user.a"), (const uint8_t *)"one", 3 } };
+	uint8_t buf[ATTR_BUFFER];
+	size_t n = meta_attr_encode(&attr, buf);
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		(void)meta_attr_encode(&attr, buf);
+		buf[cases[i].at] = cases[i].byte;
+		assert_attr_refused(buf, n, cases[i].want);
+	}
+	(void)meta_attr_encode(&attr, buf);
+	for (size_t keep = 0; keep < n; keep++)
+		assert_attr_refused(buf, keep, META_ERROR_SHORT);
+}
+
+/* A list of so many names that they are sorted: with one of them twice it is refused. */
+static void test_xattrs_distinct(void **state)
+{
+	static const size_t counts[] = { 2, 32, 33, 3000 };
+
+	for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
+		size_t count = counts[c], bytes = count * (XATTRS_ENTRY_BYTES + 5);
+		uint8_t *list = calloc(1, bytes), *end = list;
+
+		assert_non_null(list);
+		for (size_t i = 0; i < count; i++) {
+			const char *name = unit_path("n%04zx", i * 7919 % 4096);
+
+			end = xattr_encode(&(struct xattr){ name, 5, list, 0 }, end);
+		}
+		assert_true(xattrs_ok(list, bytes));
+		memcpy(list + XATTRS_ENTRY_BYTES, list + bytes - 5, 5); /* the last is the first */
+		assert_false(xattrs_ok(list, bytes));
+		free(list);
+	}
 }
 
 static void test_attr_ino_zero(void **state)
@@ -1004,6 +1087,8 @@ static void add_attr_rows(void)
 	add_row("attr refused: every field bit above 6", test_attr_fields, NULL);
 	add_row("attr refused: fields of other types", test_attr_fields_of_others, NULL);
 	add_row("attr refused: targets that are none", test_attr_target, NULL);
+	add_row("attr: one xattr", test_attr_xattr, NULL);
+	add_row("xattrs: each name once", test_xattrs_distinct, NULL);
 	add_row("attr refused: inode number 0", test_attr_ino_zero, NULL);
 	add_row("attr refused: fewer fields than bytes", test_attr_fields_against_size, NULL);
 	add_row("attr refused: trailing bytes", test_attr_trailing, NULL);

@@ -354,7 +354,7 @@ static const struct unknown_case {
 	{ "flag 2 of attr", S("\0aa"), S("\1\4\2\0\0\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "exchange in attr", S("\0aa"), S("\1\2\2\0\0\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "flag 7 of move", S("\0ma"), S("\1\200b"), "flags" },
-	{ "field 7 of attr", S("\0aa"), S("\1\0\2\0\200\0\355\1\0\0\0\0\0\0\0\0"), "flags" },
+	{ "field 8 of attr", S("\0aa"), S("\1\0\2\0\0\1\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "field 15 of attr", S("\0aa"), S("\1\0\2\0\0\200\355\1\0\0\0\0\0\0\0\0"), "flags" },
 	{ "type 3, a symlink of later", S("\0aa"), S("\1\0\3\0\0\0\355\1\0\0\0\0\0\0\0\0"),
 	  "range" },

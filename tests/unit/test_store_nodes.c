@@ -334,6 +334,7 @@ static void test_xattr_limits(void **state)
 {
 	struct store_fixture *f = *state;
 	char *big = calloc(1, XATTRS_BYTES_MAX), small[4], name[XATTRS_NAME_BYTES_MAX + 2];
+	const size_t most = XATTRS_SET_BYTES_MAX - XATTRS_ENTRY_BYTES - strlen("user.64k");
 	struct node *n;
 	uint64_t end;
 
@@ -341,9 +342,9 @@ static void test_xattr_limits(void **state)
 	fixture_open_store(f);
 	ops_mkdir_ok(f->s, "d");
 	n = ops_find_ok(f->s, "d");
-	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, 65536, 0, &end), 0);
-	assert_int_equal(store_setxattr(f->s, n, "user.1m", big, XATTRS_BYTES_MAX, 0, &end),
-			 -ENOSPC);
+	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, most + 1, 0, &end), -ENOSPC);
+	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, most, 0, &end), 0);
+	assert_int_equal(store_setxattr(f->s, n, "user.x", "", 0, 0, &end), -ENOSPC);
 	assert_int_equal(store_getxattr(f->s, n, "user.64k", small, sizeof(small)), -ERANGE);
 	assert_int_equal(store_listxattr(f->s, n, NULL, small, sizeof(small)), -ERANGE);
 	assert_int_equal(store_listxattr(f->s, n, NULL, NULL, 0), sizeof("user.64k"));
@@ -351,14 +352,84 @@ static void test_xattr_limits(void **state)
 	name[XATTRS_NAME_BYTES_MAX + 1] = '\0';
 	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), -ERANGE);
 	name[XATTRS_NAME_BYTES_MAX] = '\0';
+	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), -ENOSPC);
+	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, most - 300, 0, &end), 0);
 	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), 0);
 	store_unpin(f->s, n, 1);
 	fixture_reopen_store(f);
 	n = ops_find_ok(f->s, "d");
-	assert_int_equal(store_getxattr(f->s, n, "user.64k", NULL, 0), 65536);
+	assert_int_equal(store_getxattr(f->s, n, "user.64k", NULL, 0), most - 300);
 	assert_int_equal(store_getxattr(f->s, n, name, NULL, 0), 0);
 	store_unpin(f->s, n, 1);
 	free(big);
+}
+
+/* A change of one attribute is one attribute in the log, however many there are. */
+static void test_xattr_log_bytes(void **state)
+{
+	struct store_fixture *f = *state;
+	uint64_t before;
+
+	fixture_open_store(f);
+	ops_write_ok(f->s, "a", "1");
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(set_xattr(f, "a", unit_path("user.%d", i), "value", 0), 0);
+	before = store_end(f->s);
+	assert_int_equal(set_xattr(f, "a", "user.500", "other", 0), 0);
+	assert_int_equal(remove_xattr(f, "a", "user.501"), 0);
+	assert_in_range(store_end(f->s) - before, 1, 160);
+	reopen_and_compare(f);
+	assert_int_equal(remove_xattr(f, "a", "user.501"), -ENODATA);
+	assert_int_equal(set_xattr(f, "a", "user.502", "value", XATTR_CREATE), -EEXIST);
+}
+
+/* A list that is longer than one may grow to, from a log of an earlier version: it is read, and can
+ * be made shorter, but not longer. */
+static void test_xattrs_of_an_old_log(void **state)
+{
+	struct store_fixture *f = *state;
+	struct meta_attr attr = { .type = META_TYPE_FILE,
+				  .content = META_CONTENT_EMPTY,
+				  .fields = META_FIELD_XATTRS };
+	struct xattr x = { "user.long", 9, calloc(1, 100000), 100000 };
+	uint8_t *list = malloc(xattr_bytes(&x)), *value, key[] = { 0, 'a', 'f' }, *rec_bytes;
+	struct record rec = { .timestamp_ns = 1000, .key = key, .key_bytes = sizeof(key) };
+
+	assert_true(x.value != NULL && list != NULL);
+	attr.xattrs = list;
+	attr.xattrs_bytes = (size_t)(xattr_encode(&x, list) - list);
+	value = malloc(meta_attr_bytes(&attr));
+	assert_non_null(value);
+	rec.value = value;
+	rec.value_bytes = (uint32_t)meta_attr_encode(&attr, value);
+	rec_bytes = malloc(record_bytes(rec.key_bytes, rec.value_bytes));
+	assert_non_null(rec_bytes);
+	record_encode(&rec, rec_bytes);
+	plant_log(f, rec_bytes, record_bytes(rec.key_bytes, rec.value_bytes));
+	fixture_open_store(f);
+	assert_int_equal(set_xattr(f, "f", "user.short", "1", 0), -ENOSPC);
+	reopen_and_compare(f);
+	assert_int_equal(set_xattr(f, "f", "user.long", "2", XATTR_REPLACE), 0);
+	assert_int_equal(set_xattr(f, "f", "user.short", "1", 0), 0);
+	reopen_and_compare(f);
+	assert_xattrs(f, "f", "user.long=2 user.short=1");
+	free(rec_bytes);
+	free(value);
+	free(list);
+	free((void *)(uintptr_t)x.value);
+}
+
+static void test_golden_xattrs(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file golden = unit_read_file(GOLDEN_DIR "/xattrs.data");
+
+	plant_log(f, golden.data, golden.bytes);
+	fixture_open_store(f);
+	assert_xattrs(f, "f", "user.c= user.a=longer than before user.new=");
+	assert_xattrs(f, "d", "user.d=x");
+	assert_xattrs(f, "", "user.root=y");
+	free(golden.data);
 }
 
 /* --- inode numbers and times that stay --- */
@@ -519,6 +590,9 @@ int main(void)
 		TEST("xattrs", test_xattrs),
 		TEST("xattrs before the commit", test_xattrs_before_the_commit),
 		TEST("xattrs: limits", test_xattr_limits),
+		TEST("xattrs: bytes of the log", test_xattr_log_bytes),
+		TEST("xattrs: of an old log", test_xattrs_of_an_old_log),
+		TEST("xattrs: golden log", test_golden_xattrs),
 		TEST("inode numbers stay over a reopen", test_inode_numbers_stay),
 		TEST("time of a directory, set by hand", test_directory_time_by_hand),
 		TEST("a file without a name", test_unnamed),
