@@ -29,6 +29,15 @@ bool path_ok(const char *key, size_t key_bytes)
 	return true;
 }
 
+size_t path_levels(const char *path, size_t path_bytes)
+{
+	size_t levels = 1;
+
+	for (size_t i = 0; i < path_bytes; i++)
+		levels += path[i] == '/';
+	return levels;
+}
+
 size_t path_next(const char *path, size_t path_bytes, size_t *pos, const char **ret_name)
 {
 	const char *slash;

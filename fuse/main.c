@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codec/path.h"
 #include "fuse/daemonize.h"
 #include "fuse/datadir.h"
 #include "fuse/exit_code.h"
@@ -75,6 +76,12 @@ static void report_missing(const struct daemon *d)
 		log_notice("%s: %" PRIu64 " files of the log are missing, as accepted; %" PRIu64
 			   " later changes were about what was in them, and are left out",
 			   d->datadir, stats.recovery.segments_missing, stats.dropped_commits);
+	if (stats.moved_directories > 0)
+		log_notice(
+			"%s: %" PRIu64
+			" directories had paths longer than %d bytes, which can be neither changed "
+			"nor removed: they are now keys/moved-1 and so on",
+			d->datadir, stats.moved_directories, PATH_BYTES_MAX);
 }
 
 static int open_store(struct daemon *d)

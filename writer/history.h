@@ -50,7 +50,7 @@ struct history_attr {
 	/* Its name: the timestamp of its commit, or the next free one where two versions of one
 	 * path share it, as in a base. */
 	uint64_t timestamp_ns;
-	mode_t mode;	       /* S_IFREG or S_IFLNK, and permissions */
+	mode_t mode; /* S_IFREG or S_IFLNK, and permissions */
 	uint32_t uid, gid;
 	uint64_t size_bytes;
 	int64_t mtime_ns;

@@ -231,6 +231,16 @@ static int add_version(struct change *c, struct graph_node *n, const struct vers
 	return 0;
 }
 
+/* Says whether a replay keeps the key as one that no path can name, because it is too deep. */
+static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
+{
+	const char *slash = memrchr(path, '/', path_bytes);
+	struct place dir;
+
+	return path_levels(path, path_bytes) > PATH_KEY_LEVELS_MAX &&
+	       (!look_up(c, path, (size_t)(slash - path), &dir) || !is_dir(dir.node));
+}
+
 /* A new content of the file at a path, which is made if it is missing. */
 static int put_version(struct change *c, const char *path, size_t path_bytes,
 		       const struct version *v)
@@ -238,6 +248,8 @@ static int put_version(struct change *c, const char *path, size_t path_bytes,
 	struct place at;
 	int err;
 
+	if (is_too_deep(c, path, path_bytes))
+		return -EEXIST;
 	err = walk(c, path, path_bytes, &at);
 	if (err < 0)
 		return err;

@@ -287,6 +287,8 @@ static void slot_remove(struct dir *dir, const struct dentry *d)
 	dir->count--;
 	if (dir->used - dir->count > dir->count + SLOT_HOLES_MIN)
 		squeeze(dir);
+	if (dir->count == 0)
+		dir->below_bytes = dir->below_levels = 0;
 }
 
 uint64_t keydir_dir_count(const struct node *dir)
@@ -759,6 +761,147 @@ void keydir_dentry_free(struct keydir *k, struct dentry *d)
 	keydir_write_unlock(k);
 }
 
+/* --- how long and how deep paths are --- */
+
+static uint16_t saturated(uint32_t n)
+{
+	return n < UINT16_MAX ? (uint16_t)n : UINT16_MAX;
+}
+
+/* Raises the bounds of the directory of 'd' by what 'd' and all below it has.  Says whether that
+ * changed them. */
+static bool raise_bounds(const struct dentry *d)
+{
+	const struct node *n = dentry_node(d);
+	struct dir *dir = dentry_dir(d)->dir;
+	uint32_t bytes = d->name_bytes, levels = 1;
+	bool raised = false;
+
+	if (node_is_dir(n) && n->dir->below_bytes > 0) {
+		bytes += 1u + n->dir->below_bytes;
+		levels += n->dir->below_levels;
+	}
+	if (dir->below_bytes < saturated(bytes)) {
+		dir->below_bytes = saturated(bytes);
+		raised = true;
+	}
+	if (dir->below_levels < saturated(levels)) {
+		dir->below_levels = saturated(levels);
+		raised = true;
+	}
+	return raised;
+}
+
+/* The same for all directories above. */
+static void raise_all_bounds(const struct dentry *d)
+{
+	while (d != NULL && raise_bounds(d))
+		d = node_name(dentry_dir(d)); /* NULL: the root */
+}
+
+static struct dentry *next_entry(const struct node *dir, uint32_t *i)
+{
+	struct dentry *d = NULL;
+
+	while (d == NULL && *i < dir->dir->used)
+		d = slab_beside(dir, dir->dir->slots[(*i)++].entry);
+	return d;
+}
+
+/* Makes the bounds of 'top' and of all directories below it what they are. */
+static void tighten_bounds(struct node *top)
+{
+	struct node *at = top;
+	uint32_t i = 0;
+
+	top->dir->below_bytes = top->dir->below_levels = 0;
+	for (;;) {
+		struct dentry *d = next_entry(at, &i);
+
+		if (d == NULL && at == top)
+			return;
+		if (d == NULL) {
+			d = node_name(at);
+			(void)raise_bounds(d);
+			at = dentry_dir(d);
+			i = slot_after(at->dir, at->dir->cookie_base + d->cookie);
+		} else if (node_is_dir(dentry_node(d))) {
+			at = dentry_node(d);
+			at->dir->below_bytes = at->dir->below_levels = 0;
+			i = 0;
+		} else {
+			(void)raise_bounds(d);
+		}
+	}
+}
+
+/* How long the path of 'n' is, with a slash behind it, and how deep. */
+static void measure_path(const struct node *n, size_t *ret_bytes, size_t *ret_levels)
+{
+	*ret_bytes = *ret_levels = 0;
+	for (; n->name != 0; n = node_parent(n)) {
+		*ret_bytes += node_name(n)->name_bytes + 1u;
+		(*ret_levels)++;
+	}
+}
+
+/* Says whether the directory 'n' is too long or too deep behind so many bytes and levels. */
+static bool is_too_much(const struct node *n, size_t bytes, size_t levels, size_t levels_max)
+{
+	if (n != NULL && n->dir->below_bytes > 0) {
+		bytes += 1u + n->dir->below_bytes;
+		levels += n->dir->below_levels;
+	}
+	return bytes > PATH_BYTES_MAX || levels > levels_max;
+}
+
+int keydir_fits(struct node *n, const struct node *dir, size_t name_bytes)
+{
+	size_t bytes, levels, old_bytes, old_levels = 0, levels_max = PATH_LEVELS_MAX;
+
+	measure_path(dir, &bytes, &levels);
+	bytes += name_bytes;
+	levels++;
+	if (n != NULL)
+		measure_path(n, &old_bytes, &old_levels);
+	if (levels <= old_levels)
+		levels_max = SIZE_MAX; /* it becomes no deeper than it is */
+	if (!is_too_much(n, bytes, levels, levels_max))
+		return 0;
+	if (n == NULL)
+		return -ENAMETOOLONG;
+	tighten_bounds(n); /* a long path may have been there once */
+	return is_too_much(n, bytes, levels, levels_max) ? -ENAMETOOLONG : 0;
+}
+
+struct node *keydir_find_too_long(struct keydir *k)
+{
+	struct node *n = k->root;
+	size_t bytes = 0;
+
+	if (n->dir->below_bytes < PATH_BYTES_MAX)
+		return NULL;
+	tighten_bounds(n);
+	/* Down the longest path, to where half of a key is full. */
+	while (bytes < PATH_BYTES_MAX / 2) {
+		const struct dentry *d, *longest = NULL;
+		uint32_t i = 0, most = 0;
+
+		while ((d = next_entry(n, &i)) != NULL) {
+			if (!node_is_dir(dentry_node(d)) ||
+			    d->name_bytes + dentry_node(d)->dir->below_bytes <= most)
+				continue;
+			most = d->name_bytes + dentry_node(d)->dir->below_bytes;
+			longest = d;
+		}
+		if (longest == NULL)
+			return NULL;
+		n = dentry_node(longest);
+		bytes += longest->name_bytes + 1u;
+	}
+	return bytes + n->dir->below_bytes > PATH_BYTES_MAX ? n : NULL;
+}
+
 /* Puts a new entry into its directory. */
 static void dentry_insert(struct keydir *k, struct dentry *d)
 {
@@ -791,6 +934,7 @@ static void name_add(struct keydir *k, struct dentry *d, struct node *n)
 
 		more->refs[more->count++] = slab_ref(d);
 	}
+	raise_all_bounds(d);
 }
 
 /* Takes 'd' from the names of its node, which is left alone. */

@@ -246,6 +246,14 @@ bool keydir_is_default(const struct keydir *k, const struct node *n); /* owner a
 ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *name,
 		    size_t name_bytes, char *buf);
 
+/* Checks that directory 'n' (NULL: a new one) can be linked as a name of 'name_bytes' in 'dir':
+ * that each path below it can be the key of a record, and that it is not too deep, unless it is as
+ * deep already.  -ENAMETOOLONG.  Walks through what is below 'n' only where it could matter. */
+int keydir_fits(struct node *n, const struct node *dir, size_t name_bytes) WARN_UNUSED;
+/* Finds a directory to be moved elsewhere, because a path below it is longer than a key can be: its
+ * own path can be a key.  NULL: there is none.  Only old logs have such paths. */
+struct node *keydir_find_too_long(struct keydir *k);
+
 /* --- for the one thread that changes the keydir: preparing, so that nothing can fail after the
  * append --- */
 

@@ -21,6 +21,10 @@ struct dir {
 	uint32_t count;	       /* entries */
 	uint32_t subdir_count; /* entries that are directories */
 	uint32_t cookie_next;
+	/* No path below this directory, from its first component on, has more bytes and levels than
+	 * this.  An upper bound (keydir_fits()); at most UINT16_MAX, which means more.  Of the one
+	 * thread that changes the keydir. */
+	uint16_t below_bytes, below_levels;
 };
 
 #endif

@@ -195,6 +195,15 @@ static bool take_mark(struct replay *r, const char *key, size_t key_bytes)
 	return true;
 }
 
+/* Says whether a key stays one that no path can name although it is a path: it would make more
+ * directories than a key may, and the one that it is in is not there.  (A key of 64 KB could make
+ * 32,000 directories, and 25 MB of such keys would take gigabytes of memory.) */
+static bool is_too_deep(struct replay *r, const char *key, size_t key_bytes)
+{
+	return path_levels(key, key_bytes) > PATH_KEY_LEVELS_MAX &&
+	       keydir_find_dir(r->k, key, keydir_dir_bytes(key, key_bytes)) == NULL;
+}
+
 static int apply_put(struct replay *r)
 {
 	const struct record *rec = &r->entry->rec;
@@ -203,7 +212,8 @@ static int apply_put(struct replay *r)
 	struct place at;
 	int err;
 
-	if (take_mark(r, rec->key, rec->key_bytes) || !path_ok(rec->key, rec->key_bytes))
+	if (take_mark(r, rec->key, rec->key_bytes) || !path_ok(rec->key, rec->key_bytes) ||
+	    is_too_deep(r, rec->key, rec->key_bytes))
 		return put_unnamed(r, &value);
 	err = walk(r, rec->key, rec->key_bytes, &at);
 	if (err < 0)
@@ -255,6 +265,65 @@ static int reveal(struct replay *r, const char *path, size_t path_bytes)
 	}
 	remove_unnamed(r, path, path_bytes);
 	return 0;
+}
+
+/* Keys that are too deep to be files (is_too_deep()), at a path or below it. */
+struct deep_keys {
+	struct keydir *k;
+	const char *path;
+	size_t path_bytes;
+	struct unnamed **found; /* owned */
+	size_t count, room;
+	bool no_memory;
+};
+
+static void add_deep_key(void *arg, const struct unnamed *u)
+{
+	struct deep_keys *d = arg;
+	const char *key = (const char *)u->key;
+
+	if (u->key_bytes < d->path_bytes || memcmp(key, d->path, d->path_bytes) != 0 ||
+	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
+	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
+		return;
+	if (d->count == d->room) {
+		size_t room = d->room * 2 + 8;
+		struct unnamed **found = reallocarray(d->found, room, sizeof(found[0]));
+
+		d->no_memory = d->no_memory || found == NULL;
+		if (found == NULL)
+			return;
+		d->found = found;
+		d->room = room;
+	}
+	d->found[d->count++] = keydir_unnamed_find(d->k, u->key, u->key_bytes);
+}
+
+/* Earlier versions made files of keys however deep they were.  A record of theirs about such a
+ * file, or about a directory that it is in, finds it: it becomes a file now. */
+static int reveal_below(struct replay *r, const char *path, size_t path_bytes)
+{
+	struct deep_keys deep = { .k = r->k, .path = path, .path_bytes = path_bytes };
+	int err = 0;
+
+	keydir_unnamed_each(r->k, add_deep_key, &deep);
+	if (deep.no_memory)
+		err = -ENOMEM;
+	for (size_t i = 0; err == 0 && i < deep.count; i++)
+		err = reveal(r, (const char *)deep.found[i]->key, deep.found[i]->key_bytes);
+	free(deep.found);
+	return err;
+}
+
+/* Finds an entry that a record is about.  NULL: there is none, or '*err' is set. */
+static struct dentry *find_operand(struct replay *r, const char *path, size_t path_bytes, int *err)
+{
+	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
+
+	if (d != NULL)
+		return d;
+	*err = reveal_below(r, path, path_bytes);
+	return *err < 0 ? NULL : keydir_find_path(r->k, path, path_bytes);
 }
 
 /* Removes 'dir', and what is above it, for as long as they are empty and exist only through their
@@ -402,6 +471,10 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 		at.d = NULL;
 	}
 	if (at.d == NULL && attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT)
+		at.d = find_operand(r, path, path_bytes, &err);
+	if (err < 0)
+		return err;
+	if (at.d == NULL && attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT)
 		return refuse(r, "an attr record of a file that does not exist");
 	if (at.d == NULL)
 		return make(r, at.dir, at.name, at.name_bytes, node_type_bits(attr->type), ret);
@@ -509,7 +582,9 @@ static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 	err = walk(r, move->new_path, move->new_path_bytes, &to);
 	if (err < 0)
 		return err;
-	from = keydir_find_path(r->k, path, path_bytes);
+	from = find_operand(r, path, path_bytes, &err);
+	if (err < 0)
+		return err;
 	if (from == NULL)
 		return refuse(r, "a move of something that does not exist");
 	problem = move_problem(from, &to, exchange);
@@ -546,7 +621,9 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 	err = walk(r, link->new_path, link->new_path_bytes, &to);
 	if (err < 0)
 		return err;
-	from = keydir_find_path(r->k, path, path_bytes);
+	from = find_operand(r, path, path_bytes, &err);
+	if (err < 0)
+		return err;
 	if (from == NULL || node_is_dir(dentry_node(from)))
 		return refuse(r, "a link to something that does not exist or is a directory");
 	if (to.d != NULL)
@@ -642,7 +719,8 @@ static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
 	struct place at;
 	int err;
 
-	if (take_mark(r, key, key_bytes) || !path_ok(key, key_bytes))
+	if (take_mark(r, key, key_bytes) || !path_ok(key, key_bytes) ||
+	    is_too_deep(r, key, key_bytes))
 		return put_content_unnamed(r, key, key_bytes, content);
 	err = walk(r, key, key_bytes, &at);
 	if (err < 0)
@@ -729,6 +807,10 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 	if (publish->staging_id != 0 && staged == NULL)
 		return refuse(r, "a publish of what was not staged");
 	err = walk(r, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d == NULL && (publish->flags & META_FLAG_KEEP) != 0)
+		at.d = find_operand(r, path, path_bytes, &err);
 	if (err < 0)
 		return err;
 	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0

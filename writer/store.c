@@ -223,6 +223,8 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), (int64_t)s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
+	if (!s->read_only)
+		store_move_too_long(s);
 	err = config->no_background || s->read_only ? 0 : compact_start(s);
 	if (err < 0) {
 		(void)diag_set(diag, err, "%s: cannot start the compaction thread: %s", s->path,
@@ -587,6 +589,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->files = keydir.files;
 	ret->directories = keydir.directories;
 	ret->dropped_commits = s->dropped_commits;
+	ret->moved_directories = s->moved_directories;
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
 	compact_figures(s, &ret->compaction);

@@ -365,6 +365,7 @@ struct store_stats {
 	uint64_t directories;	      /* without the root */
 	uint64_t unnamed_keys;	      /* keys that no path can name */
 	uint64_t dropped_commits;     /* at open, because of missing segments */
+	uint64_t moved_directories;   /* at open, to the root: paths in them were too long */
 	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
 	struct store_compaction compaction;
 	bool reserve_missing; /* the reserve for deleting on a full disk could not be made */

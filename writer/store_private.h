@@ -44,8 +44,10 @@ struct store {
 	bool synchronous;
 	store_progress_fn progress; /* while it is opened; may be NULL */
 	void *progress_arg;
-	bool keeps_going;	  /* missing segments are accepted */
-	uint64_t dropped_commits; /* that they made impossible to apply */
+	bool keeps_going;	    /* missing segments are accepted */
+	uint64_t dropped_commits;   /* that they made impossible to apply */
+	uint64_t moved_directories; /* by store_move_too_long() */
+	uint64_t moved_names;	    /* the last one that it has tried */
 	struct log_writer *log;
 	struct keydir *keydir;
 	struct log_recovery recovery;
@@ -141,6 +143,10 @@ struct content_commit {
 /* 'ret_end' is 0 when the node has no name, so that nothing was appended. */
 int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
+
+/* Moves directories with paths that are longer than a key can be.  When opened; an error leaves
+ * them. */
+void store_move_too_long(struct store *s);
 
 /* Sets in 'n' (with the keydir's write lock), or in an attr record, what 'set' says. */
 void store_apply_set(struct node *n, const struct store_set *set);

@@ -4,6 +4,7 @@
 #include "writer/store_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,8 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	int err;
 
 	err = check_new(s, dir, name, name_bytes);
+	if (err == 0 && S_ISDIR(special->mode))
+		err = keydir_fits(NULL, dir, name_bytes);
 	if (err == 0)
 		err = prepare(s, dir, name, name_bytes, special->mode, special->uid, special->gid,
 			      &n, &d);
@@ -486,6 +489,19 @@ struct renaming {
 	bool exchange;
 };
 
+/* Checks that no path becomes longer than a key can be: it could neither be used nor removed. */
+static int check_paths(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+{
+	struct node *from = dentry_node(r->from), *to = r->exchange ? dentry_node(r->to) : NULL;
+	int err = 0;
+
+	if (node_is_dir(from))
+		err = keydir_fits(from, r->new_dir, r->new_name_bytes);
+	if (err == 0 && to != NULL && node_is_dir(to))
+		err = keydir_fits(to, dentry_dir(r->from), r->from->name_bytes);
+	return err;
+}
+
 static int check_exchange(const struct renaming *r)
 {
 	if (r->to == NULL)
@@ -589,6 +605,8 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 	if (keydir_is_inside(r->new_dir, from))
 		return -EINVAL;
 	err = r->exchange ? check_exchange(r) : check_replace(r);
+	if (err == 0)
+		err = check_paths(s, r);
 	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
 	if (err == 0 && r->exchange && !from->committed)
 		err = store_commit_empty(s, from);
@@ -618,6 +636,27 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 	settle_hidden_keys(s, r);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
+}
+
+/* Earlier versions let a rename make paths that are longer than a key can be.  What is there could
+ * be neither changed nor removed, so its directory is moved to the root. */
+void store_move_too_long(struct store *s)
+{
+	struct node *n;
+	uint64_t end;
+	int err = 0;
+
+	while (err == 0 && (n = keydir_find_too_long(s->keydir)) != NULL) {
+		const struct dentry *d = node_name(n);
+		char name[32];
+
+		do
+			(void)snprintf(name, sizeof(name), "moved-%" PRIu64, ++s->moved_names);
+		while (keydir_find(s->keydir, store_root(s), name, strlen(name)) != NULL);
+		err = store_rename(s, dentry_dir(d), d->name, d->name_bytes, store_root(s), name,
+				   strlen(name), RENAME_NOREPLACE, &end);
+		s->moved_directories += err == 0;
+	}
 }
 
 int store_rename(struct store *s, struct node *old_dir, const char *old_name, size_t old_name_bytes,

@@ -29,6 +29,7 @@ MTIME, ATIME, CTIME, RDEV, INO, TARGET, XATTRS, XATTR = (1 << bit for bit in ran
 TYPE_LETTERS = {FILE: 'f', DIRECTORY: 'd', SYMLINK: 'l', FIFO: 'p', SOCKET: 's', CHAR_DEVICE: 'c',
                 BLOCK_DEVICE: 'b'}
 TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
+KEY_LEVELS_MAX = 64  # a key makes directories up to here
 NAME_MAX, PATH_MAX = 255, 65535
 SIZE_MAX = 2**63 - 1
 KINDS = {b'a': 'attr', b'b': 'base', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish'}
@@ -304,6 +305,10 @@ class Tree:
     def put_value(self, key, value):
         if self.marked == key:
             self.unnamed[key], self.marked = value, None
+            return
+        if split(key) and len(split(key)) > KEY_LEVELS_MAX and \
+                not isinstance(self.lookup(split(key)[:-1]), Directory):
+            self.unnamed[key] = value
             return
         names = split(key)
         parent = self.enter(names) if names else None

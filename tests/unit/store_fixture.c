@@ -14,7 +14,8 @@
 #include "codec/record.h"
 
 #define SHOWN_VALUE_BYTES 40
-#define LOG_ROOM	  65536
+#define LOG_ROOM	  (1024 * 1024)
+#define WORD_ROOM	  (64 * 1024 + 64) /* of a key or value */
 
 int store_fixture_setup(void **state)
 {
@@ -287,7 +288,7 @@ static void add_extent(struct unit_file *log, uint64_t timestamp_ns, char *path,
 {
 	const char *rest = split(path, '='), *at = split(path, '@');
 	struct meta_extent extent = { .offset = strtoull(at, NULL, 10) };
-	uint8_t key[META_EXTENT_KEY_BYTES], value[512];
+	uint8_t key[META_EXTENT_KEY_BYTES], value[WORD_ROOM];
 	size_t n;
 
 	if (flags != 0) {
@@ -305,7 +306,7 @@ static void add_extent(struct unit_file *log, uint64_t timestamp_ns, char *path,
 /* "a=7,12" */
 static void add_publish(struct unit_file *log, uint64_t timestamp_ns, char *path, uint8_t flags)
 {
-	uint8_t key[512], value[META_PUBLISH_BYTES];
+	uint8_t key[WORD_ROOM], value[META_PUBLISH_BYTES];
 	struct meta_publish publish = { .flags = flags };
 	const char *rest = split(path, '=');
 
@@ -331,7 +332,7 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 	struct meta_attr attr = { .type = META_TYPE_FILE, .mode = 0640, .uid = 7, .gid = 8 };
 	bool more = word[0] == '+';
 	char kind = word[more], *path = word + more + 2;
-	uint8_t key[512], value[512];
+	uint8_t key[WORD_ROOM], value[WORD_ROOM];
 	const char *rest;
 	size_t n;
 
