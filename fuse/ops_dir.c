@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations on open directories.  They have no state: the offset of an entry is its cookie in the
- * store, which stays as long as the entry does.  Cookies begin above the offsets of "." and "..".
- */
+/* Operations on open directories.  The offset of an entry is its cookie in the store, which stays
+ * as long as the entry does.  Cookies begin above the offsets of "." and "..".  An open directory
+ * remembers where its listing ends: each name that is made meanwhile, also by a rename, gets a
+ * larger cookie, so a program that renames what it lists would never come to an end. */
 #include "fuse/ops.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,11 +89,23 @@ struct listed {
 	size_t name_at; /* in names */
 };
 
+/* An open directory. */
+struct dir_handle {
+	_Atomic uint64_t end; /* the largest cookie when the listing began */
+};
+
+static struct dir_handle *dir_handle_of(const struct fuse_file_info *fi)
+{
+	return (struct dir_handle *)(uintptr_t)fi->fh;
+}
+
 /* What fits into one reply.  It is collected first, because attributes need locks that must not be
  * taken inside store_list(). */
 struct listing {
 	const struct dir_reply *reply;
-	size_t room; /* of the reply, for entries to come */
+	struct dir_handle *handle;
+	uint64_t end; /* entries with larger cookies are not listed */
+	size_t room;  /* of the reply, for entries to come */
 	struct listed *entries;
 	size_t count, capacity;
 	char *names; /* NUL-terminated; as big as the reply, which needs more for each */
@@ -105,7 +119,7 @@ static int collect(void *arg, const struct store_dirent *e)
 	char *name = l->names + l->names_used;
 	size_t need;
 
-	if (l->names_used + e->name_bytes >= l->reply->size)
+	if (e->cookie > l->end || l->names_used + e->name_bytes >= l->reply->size)
 		return 1;
 	memcpy(name, e->name, e->name_bytes);
 	name[e->name_bytes] = '\0';
@@ -187,6 +201,9 @@ static int list_store(struct fs *fs, struct dir_reply *r, struct node *dir, off_
 {
 	uint64_t cookie = off <= OFFSET_DOTDOT ? 0 : (uint64_t)off;
 
+	if (off == 0)
+		atomic_store(&l->handle->end, store_list_end(fs->store, dir));
+	l->end = atomic_load(&l->handle->end);
 	if (!add_dots(fs, r, dir, off))
 		return 0;
 	l->names = malloc(r->size);
@@ -207,7 +224,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 {
 	struct fs *fs = fs_of(req);
 	struct dir_reply r = { .req = req, .size = size, .plus = plus };
-	struct listing l = { 0 };
+	struct listing l = { .handle = dir_handle_of(fi) };
 	void *own;
 	int err = 0;
 
@@ -247,15 +264,27 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 /* Replies: open, err. */
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct dir_handle *h;
+
 	if (fs_is_history(ino)) {
 		history_opendir(req, ino, fi);
 		return;
 	}
+	h = calloc(1, sizeof(*h));
+	if (h == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	/* The kernel may take the beginning from its own copy and ask for the rest alone. */
+	if (!fs_is_virtual(ino))
+		atomic_init(&h->end, store_list_end(fs_of(req)->store, fs_node(ino)));
+	fi->fh = (uint64_t)(uintptr_t)h;
 	/* The kernel drops its copy of a listing when it changes the directory, and nobody else
 	 * does. */
 	fi->cache_readdir = 1;
 	fi->keep_cache = 1;
-	(void)fuse_reply_open(req, fi); /* there is nothing to take back */
+	if (fuse_reply_open(req, fi) < 0)
+		free(h);
 }
 
 /* Replies: err, when everything committed in the whole store is durable. */
@@ -267,8 +296,10 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 /* Replies: err. */
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	if (fs_is_history(ino))
+	if (fs_is_history(ino)) {
 		history_releasedir(req, fi);
-	else
-		reply_err(req, 0);
+		return;
+	}
+	free(dir_handle_of(fi));
+	reply_err(req, 0);
 }

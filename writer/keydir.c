@@ -230,7 +230,7 @@ static void squeeze(struct dir *dir)
 
 /* The cookies have come to what 32 bits can say: counts on from a larger base.  Where an entry is
  * older than four thousand million others all get new ones, behind the old ones: a listing that
- * is under way then meets entries again. */
+ * is under way then meets entries again, or ends if it has a bound. */
 static void rebase(struct keydir *k, struct dir *dir)
 {
 	uint32_t first, base;
@@ -1277,6 +1277,17 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 	}
 	read_unlock(k);
 	return err;
+}
+
+uint64_t keydir_list_end(struct keydir *k, struct node *dir)
+{
+	uint64_t end = 0;
+
+	read_lock(k);
+	if (node_is_dir(dir))
+		end = dir->dir->cookie_base + dir->dir->cookie_next - 1;
+	read_unlock(k);
+	return end;
 }
 
 void store_pin_in_list(struct node *n)

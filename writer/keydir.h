@@ -200,6 +200,7 @@ int keydir_lookup(struct keydir *k, struct node *dir, const char *name, size_t n
 void keydir_getattr(struct keydir *k, struct node *n, struct store_attr *ret);
 struct node *keydir_parent(struct keydir *k, struct node *n); /* pinned, or NULL */
 int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
+uint64_t keydir_list_end(struct keydir *k, struct node *dir); /* as store_list_end() */
 void keydir_unpin(struct keydir *k, struct node *n, uint64_t count);
 /* Copies the target of a symlink.  Returns its size, or -errno: -EINVAL, -ERANGE. */
 ssize_t keydir_target(struct keydir *k, struct node *n, char *buf, size_t buf_bytes);

@@ -287,6 +287,11 @@ int store_list(struct store *s, struct node *dir, uint64_t cookie, store_list_fn
 	return keydir_list(s->keydir, dir, cookie, fn, arg);
 }
 
+uint64_t store_list_end(struct store *s, struct node *dir)
+{
+	return keydir_list_end(s->keydir, dir);
+}
+
 /* --- durability --- */
 
 int store_sync(struct store *s)

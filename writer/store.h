@@ -124,6 +124,8 @@ typedef int (*store_list_fn)(void *arg, const struct store_dirent *entry);
 /* Calls 'fn' for the entries behind 'cookie' (0: all), without "." and "..".  Returns 0, or what
  * 'fn' returned. */
 int store_list(struct store *s, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
+/* No entry of 'dir' has a larger cookie now; each one that is made later has. */
+uint64_t store_list_end(struct store *s, struct node *dir);
 void store_pin_in_list(struct node *n);
 
 /* Makes a file that is in the directory at once and in the log with store_commit().  -EEXIST,
