@@ -114,7 +114,6 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fallocate = op_fallocate,
 	.rename = op_rename,
 	.statfs = op_statfs,
-	.access = op_access,
 	.create = op_create,
 	.open = op_open,
 	.read = op_read,

@@ -298,17 +298,3 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	};
 	(void)fuse_reply_statfs(req, &st);
 }
-
-/* Replies: err.  Asked only without default_permissions, so about root on a mount of its own: what
- * it may not do is to execute a file that nobody may. */
-void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
-{
-	struct store_attr attr = { .mode = S_IFDIR };
-
-	if (!fs_is_virtual(ino))
-		store_getattr(fs_of(req)->store, fs_node(ino), &attr);
-	if ((mask & X_OK) && S_ISREG(attr.mode) && (attr.mode & 0111) == 0)
-		reply_err(req, -EACCES);
-	else
-		reply_err(req, 0);
-}

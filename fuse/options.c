@@ -38,20 +38,22 @@ static const struct unit size_units[] = {
 
 /* What mount(8), fstab and libfuse know and we hand on.  A name that ends in '=' takes a value. */
 static const char *const passed_on[] = {
-	"allow_other",	"allow_root", "auto_unmount", "default_permissions",
-	"ro",		"rw",	      "dev",	      "nodev",
-	"suid",		"nosuid",     "exec",	      "noexec",
-	"sync",		"async",      "dirsync",      "noatime",
-	"nodiratime",	"norelatime", "fsname=",      "subtype=",
-	"max_read=",	"context=",   "fscontext=",   "defcontext=",
-	"rootcontext=",
+	"allow_other", "allow_root",  "auto_unmount", "default_permissions",
+	"ro",	       "rw",	      "dev",	      "nodev",
+	"suid",	       "nosuid",      "exec",	      "noexec",
+	"sync",	       "async",	      "dirsync",      "noatime",
+	"fsname=",     "subtype=",    "max_read=",    "context=",
+	"fscontext=",  "defcontext=", "rootcontext=",
 };
 
-/* What fstab holds for others to read, and what changes nothing here (access times are never
- * updated by reading). */
+/* Options that fstab holds for others to read, and options of mount(8) that change nothing here:
+ * reading never updates an access time, there are no mandatory locks and no inode versions. */
 static const char *const ignored[] = {
-	"nofail", "_netdev", "noauto",	 "auto",  "user",     "users",	  "nouser",
-	"owner",  "group",   "defaults", "atime", "diratime", "relatime", "strictatime",
+	"nofail",	 "_netdev",  "noauto",	   "auto",	"user",	      "user=",
+	"users",	 "nouser",   "owner",	   "group",	"defaults",   "comment=",
+	"atime",	 "diratime", "nodiratime", "relatime",	"norelatime", "strictatime",
+	"nostrictatime", "lazytime", "nolazytime", "iversion",	"noiversion", "mand",
+	"nomand",	 "silent",   "loud",	   "symfollow",
 };
 
 /* --- values to text --- */
@@ -316,7 +318,6 @@ static bool item_is(const char *item, const char *name)
 static int pass_on(struct options *o, const char *item)
 {
 	size_t old = strlen(o->mount_options);
-	const char *item_begin = item;
 	char *grown, *p;
 
 	grown = realloc(o->mount_options, old + 1 + 2 * strlen(item) + 1);
@@ -336,9 +337,6 @@ static int pass_on(struct options *o, const char *item)
 		o->has_fsname = true;
 	if (strncmp(grown + (old > 0 ? old + 1 : 0), "subtype=", 8) == 0)
 		o->has_subtype = true;
-	if (strcmp(item_begin, "allow_other") == 0 || strcmp(item_begin, "allow_root") == 0 ||
-	    strcmp(item_begin, "default_permissions") == 0)
-		o->wants_permissions = true;
 	return 0;
 }
 
@@ -399,8 +397,16 @@ static int take_item(struct options *o, const char *item, struct diag *diag)
 		if (item_is(item, ignored[i]))
 			return 0;
 	}
-	if (strncmp(item, "x-", 2) == 0)
+	if (strncmp(item, "x-", 2) == 0 || strncmp(item, "X-", 2) == 0)
 		return 0;
+	if (strcmp(item, "nosymfollow") == 0) {
+		o->nosymfollow = true;
+		return 0;
+	}
+	if (strcmp(item, "remount") == 0)
+		return diag_set(diag, -EINVAL,
+				"option remount: the options of a mount cannot be changed: "
+				"unmount it and mount it again with the new ones");
 	return diag_set(diag, -EINVAL, "unknown option '%s': see freyjafs --help", item);
 }
 
@@ -534,10 +540,10 @@ void options_print_help(FILE *f)
 	fprintf(f, "Handed on to the mount:\n     ");
 	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
 		fprintf(f, "%s %s", i % 6 == 0 && i > 0 ? "\n     " : "", passed_on[i]);
-	fprintf(f, " debug\nTaken and without effect here:\n     ");
+	fprintf(f, " nosymfollow debug\nTaken and without effect here:\n     ");
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		fprintf(f, "%s %s", i % 8 == 0 && i > 0 ? "\n     " : "", ignored[i]);
-	fprintf(f, " x-*\n\nExit status:\n");
+	fprintf(f, " x-* X-*\n\nExit status:\n");
 #define PRINT_EXIT_CODE(name, number, meaning) fprintf(f, "  %d  %s\n", number, meaning);
 	EXIT_CODES(PRINT_EXIT_CODE)
 #undef PRINT_EXIT_CODE

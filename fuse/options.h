@@ -78,7 +78,7 @@ struct options {
 	bool help;	 /* then nothing else needs to be right */
 	bool version;
 	bool has_fsname, has_subtype; /* among 'mount_options' */
-	bool wants_permissions;	      /* allow_other, allow_root or default_permissions is */
+	bool nosymfollow;	      /* libfuse does not know it: set after the mount */
 	unsigned int max_read_bytes;  /* 0: the kernel's; among 'mount_options', too */
 	const char *datadir;	      /* borrowed from argv */
 	const char *mountpoint;	      /* borrowed from argv */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "fuse/init_reply.h"
@@ -56,13 +57,6 @@ static void capture_end(struct capture *c, const struct diag *libfuse_text, stru
 
 /* --- the session --- */
 
-/* Says whether the kernel is to check permissions.  A mount of root's that nobody else may use has
- * no use for it, and it costs a request for the directory of each file that is made. */
-static bool needs_permissions(const struct options *o)
-{
-	return geteuid() != 0 || o->wants_permissions;
-}
-
 /* The options for libfuse; the caller frees the string.  NULL: no memory. */
 static char *mount_options(const struct fs *fs)
 {
@@ -76,8 +70,9 @@ static char *mount_options(const struct fs *fs)
 	fprintf(f, "%s", o->has_subtype ? "rw" : "subtype=freyjafs");
 	if (o->at != 0)
 		fprintf(f, ",ro");
-	if (needs_permissions(o))
-		fprintf(f, ",default_permissions");
+	/* Also where only root may look: root can be a server that acts for others (setfsuid(2)),
+	 * or lack capabilities. */
+	fprintf(f, ",default_permissions");
 	if (o->mount_options[0] != '\0')
 		fprintf(f, ",%s", o->mount_options);
 	if (!o->has_fsname) {
@@ -108,6 +103,18 @@ static struct fuse_session *new_session(struct fs *fs)
 	return se;
 }
 
+/* Sets what libfuse cannot: it refuses names of options that it does not know. */
+static int set_mount_flags(const struct fs *fs, struct diag *diag)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSYMFOLLOW };
+
+	if (!fs->options->nosymfollow ||
+	    mount_setattr(AT_FDCWD, fs->mountpoint, AT_SYMLINK_NOFOLLOW, &attr, sizeof(attr)) == 0)
+		return 0;
+	return diag_set(diag, -errno, "option nosymfollow: %s%s", strerror(errno),
+			errno == EPERM ? ": only root can set it" : "");
+}
+
 int session_start(struct fs *fs, struct diag *diag)
 {
 	struct diag libfuse_text, why;
@@ -124,7 +131,11 @@ int session_start(struct fs *fs, struct diag *diag)
 		err = init_reply_extend(fs->session, fs->transport, fs->on_ready, fs->on_ready_arg);
 	capture_end(&capture, &libfuse_text, &why);
 	if (err == 0)
+		err = set_mount_flags(fs, &why);
+	if (err == 0)
 		return 0;
+	if (fs->session != NULL)
+		fuse_session_unmount(fs->session); /* a no-op where it is not mounted */
 	if (fs->session != NULL)
 		fuse_session_destroy(fs->session);
 	fs->session = NULL;

@@ -194,7 +194,7 @@ class Targets:
 
     def session_options(self, transport):
         """What the daemon asks of libfuse and the kernel: fuse/transport_classic.c, session.c."""
-        permissions = "" if os.geteuid() == 0 else ",default_permissions"
+        permissions = ",default_permissions"
         if self.has_transports:     # then it runs on the daemon's own
             return f"io_uring={TRANSPORTS[transport]}{permissions}"
         threads = min(max(4 * os.cpu_count(), 8), 64)
