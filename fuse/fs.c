@@ -52,14 +52,21 @@ void fs_stat(struct fs *fs, struct node *n, struct stat *ret)
 	fs_stat_of(&attr, ret);
 }
 
+double fs_attr_seconds(const struct stat *attr)
+{
+	return S_ISREG(attr->st_mode) && (attr->st_mode & (S_ISUID | S_ISGID)) != 0
+		       ? 0
+		       : FS_CACHE_SECONDS;
+}
+
 void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
 {
 	*ret = (struct fuse_entry_param){
 		.ino = fs_ino(n),
-		.attr_timeout = FS_CACHE_SECONDS,
 		.entry_timeout = FS_CACHE_SECONDS,
 	};
 	fs_stat(fs, n, &ret->attr);
+	ret->attr_timeout = fs_attr_seconds(&ret->attr);
 }
 
 void *fs_reply_buffer(fuse_req_t req, size_t bytes, void **ret_own)

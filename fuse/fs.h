@@ -94,6 +94,9 @@ void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count);
 /* What stat(2) shows of a node, its pending value included. */
 void fs_stat(struct fs *fs, struct node *n, struct stat *ret);
 void fs_stat_of(const struct store_attr *attr, struct stat *ret);
+/* How long the kernel may keep these attributes.  A write takes setuid bits away here, and no reply
+ * to a write says so: the kernel has to ask before it executes such a file. */
+double fs_attr_seconds(const struct stat *attr);
 /* The entry of a node whose pin goes to the kernel. */
 void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret);
 

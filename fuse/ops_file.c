@@ -205,7 +205,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		virtual_write(req, ino, buf, size);
 		return;
 	}
-	err = privileges_drop(req, fs_node(ino));
+	err = fi->writepage ? privileges_drop_all(req, fs_node(ino))
+			    : privileges_drop(req, fs_node(ino));
 	if (err == 0)
 		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off,
 				      (fi->flags & O_APPEND) != 0);

@@ -68,7 +68,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		virtual_stat(fs_of(req), ino, &st);
 	else
 		fs_stat(fs_of(req), fs_node(ino), &st);
-	(void)fuse_reply_attr(req, &st, FS_CACHE_SECONDS);
+	(void)fuse_reply_attr(req, &st, fs_attr_seconds(&st));
 }
 
 /* --- setattr --- */

@@ -70,3 +70,17 @@ int privileges_drop(fuse_req_t req, struct node *n)
 		return err;
 	return store_setattr(fs_of(req)->store, n, &set, &end);
 }
+
+int privileges_drop_all(fuse_req_t req, struct node *n)
+{
+	struct store_set set = { .which = STORE_SET_MODE };
+	struct store_attr attr;
+	uint64_t end;
+	int err = drop_capability(fs_of(req), n);
+
+	store_getattr(fs_of(req)->store, n, &attr);
+	set.mode = attr.mode & 07777 & ~(mode_t)(S_ISUID | S_ISGID);
+	if (err < 0 || set.mode == (attr.mode & 07777))
+		return err;
+	return store_setattr(fs_of(req)->store, n, &set, &end);
+}

@@ -9,6 +9,8 @@
 
 /* For a write or anything like it, by the caller of 'req'. */
 int privileges_drop(fuse_req_t req, struct node *n) WARN_UNUSED;
+/* For pages that a mapping has written: the kernel writes them back, and does not say for whom. */
+int privileges_drop_all(fuse_req_t req, struct node *n) WARN_UNUSED;
 
 /* For a new owner or a new size: adds a new mode to 'set' where it has to change. */
 int privileges_drop_in(fuse_req_t req, struct node *n, bool new_owner, bool new_size,

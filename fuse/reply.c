@@ -45,7 +45,7 @@ static void send_reply(const struct reply *r)
 		(void)fuse_reply_write(r->req, r->written_bytes);
 		break;
 	case KIND_ATTR:
-		(void)fuse_reply_attr(r->req, &r->attr, FS_CACHE_SECONDS);
+		(void)fuse_reply_attr(r->req, &r->attr, fs_attr_seconds(&r->attr));
 		break;
 	case KIND_ENTRY:
 		if (fuse_reply_entry(r->req, &r->entry) < 0)
