@@ -115,6 +115,8 @@ static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQ
 	size = of->pending.active ? of->pending.size_bytes : attr.size_bytes;
 	if (offset >= size)
 		return -ENXIO;
+	if (atomic_load(&of->maps) > 0)
+		return (int64_t)(data ? offset : size);
 	while (file_content_next_data(&c, end - end % SEEK_BLOCK_BYTES, &begin, &end) &&
 	       begin < size) {
 		begin -= begin % SEEK_BLOCK_BYTES;
@@ -128,6 +130,16 @@ static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQ
 		at = end > at ? end : at;
 	}
 	return data ? -ENXIO : (int64_t)at;
+}
+
+void open_file_begin_maps(struct open_file *of)
+{
+	atomic_fetch_add(&of->maps, 1);
+}
+
+void open_file_end_maps(struct open_file *of)
+{
+	atomic_fetch_sub(&of->maps, 1);
 }
 
 int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)

@@ -99,7 +99,12 @@ int open_file_truncate(struct open_file *of, uint64_t size_bytes) WARN_UNUSED;
 /* As fallocate(2) with mode 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE or ZERO_RANGE.  -EOPNOTSUPP:
  * another. */
 int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n) WARN_UNUSED;
-/* lseek(2) with SEEK_DATA ('data') or SEEK_HOLE.  Returns the offset; -ENXIO. */
+/* A handle can be mapped for writing from here on, or no more. */
+void open_file_begin_maps(struct open_file *of);
+void open_file_end_maps(struct open_file *of);
+/* lseek(2) with SEEK_DATA ('data') or SEEK_HOLE.  Returns the offset; -ENXIO.  All is data while a
+ * handle can be mapped for writing: the kernel tells of a written page only when it writes it
+ * back. */
 int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset) WARN_UNUSED;
 
 /* A descriptor is closed: commits if dirty, but not what open(2) alone has done.  A shell closes

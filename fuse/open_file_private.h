@@ -43,7 +43,8 @@ struct open_file {
 	struct pending pending GUARDED; /* by lock */
 	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
 
-	/* Changed with the lock, read without. */
+	/* Read without the lock; all but 'maps' are changed with it. */
+	_Atomic uint32_t maps;		  /* handles that can be mapped for writing */
 	_Atomic uint64_t charged_bytes;	  /* taken from the budget for what is pending */
 	_Atomic uint64_t append_since_ns; /* monotonic; when the oldest append that is not committed
 					     was made; 0: there is none */

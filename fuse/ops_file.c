@@ -18,10 +18,16 @@
 
 /* A bit that no address has.  Not every request brings the flags of open(2) along. */
 #define HANDLE_WRITES UINT64_C(1)
+#define HANDLE_MAPS   UINT64_C(2) /* it reads as well: mmap(2) can write through it */
 
 struct open_file *ops_handle(const struct fuse_file_info *fi)
 {
-	return (struct open_file *)(uintptr_t)(fi->fh & ~HANDLE_WRITES);
+	return (struct open_file *)(uintptr_t)(fi->fh & ~(HANDLE_WRITES | HANDLE_MAPS));
+}
+
+static bool can_map(const struct fuse_file_info *fi)
+{
+	return (fi->fh & HANDLE_MAPS) != 0;
 }
 
 static bool can_write(const struct fuse_file_info *fi)
@@ -34,6 +40,7 @@ static int open_handle(struct fs *fs, struct node *n, struct fuse_file_info *fi)
 	struct open_file *of = open_files_get(&fs->files, n);
 	bool truncate = (fi->flags & O_TRUNC) != 0;
 	bool writes = truncate || (fi->flags & O_ACCMODE) != O_RDONLY, bypass;
+	bool maps = (fi->flags & O_ACCMODE) == O_RDWR;
 	int err;
 
 	if (of == NULL)
@@ -45,7 +52,9 @@ static int open_handle(struct fs *fs, struct node *n, struct fuse_file_info *fi)
 		open_files_put(&fs->files, of);
 		return err;
 	}
-	fi->fh = (uint64_t)(uintptr_t)of | (writes ? HANDLE_WRITES : 0);
+	if (maps)
+		open_file_begin_maps(of);
+	fi->fh = (uint64_t)(uintptr_t)of | (writes ? HANDLE_WRITES : 0) | (maps ? HANDLE_MAPS : 0);
 	fi->direct_io = bypass;
 	fi->keep_cache = 1;    /* nobody else changes the value */
 	fi->noflush = !writes; /* closing it commits nothing */
@@ -57,6 +66,8 @@ static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
 {
 	bool dropped;
 
+	if (can_map(fi))
+		open_file_end_maps(ops_handle(fi));
 	(void)!open_file_release(ops_handle(fi), false, &dropped); /* nobody to tell */
 	open_files_put(&fs->files, ops_handle(fi));
 }
@@ -326,8 +337,11 @@ static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = fs_of(req);
 	bool dropped;
-	int err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
+	int err;
 
+	if (can_map(fi))
+		open_file_end_maps(ops_handle(fi));
+	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
 	open_files_put(&fs->files, ops_handle(fi));
 	reply_err(req, err);
 	if (!dropped)
