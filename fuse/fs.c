@@ -88,9 +88,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
 	/* Cached pages never go stale, so a new mtime is no reason to drop them.  Who takes setuid
 	 * bits away: see init_reply.h.  Write-back caching would hide the writes that make a value
-	 * pending. */
+	 * pending.  After an asynchronous direct write the kernel does not drop the pages that
+	 * others have read meanwhile, so it is to wait for each of them (ASYNC_DIO). */
 	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
-				      FUSE_CAP_WRITEBACK_CACHE);
+				      FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ASYNC_DIO);
 	if (fs->options->max_read_bytes != 0)
 		conn->max_read = fs->options->max_read_bytes;
 	conn->max_background = BACKGROUND_MAX;

@@ -16,7 +16,7 @@
 #include "fuse/request.h"
 #include "fuse/virtual.h"
 
-/* A bit that no address has.  Not every request brings the flags of open(2) along. */
+/* Bits that no address has.  Not every request brings the flags of open(2) along. */
 #define HANDLE_WRITES UINT64_C(1)
 #define HANDLE_MAPS   UINT64_C(2) /* it reads as well: mmap(2) can write through it */
 
