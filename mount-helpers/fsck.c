@@ -10,7 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/timestamp.h"
+#include "codec/meta.h"
+#include "mount-helpers/fsck_old.h"
 #include "mount-helpers/fsck_replay.h"
+#include "mount-helpers/key_text.h"
 #include "writer/hint_file.h"
 #include "writer/log_snapshot.h"
 #include "writer/salvage.h"
@@ -18,12 +22,15 @@
 #define ACTIVE_NAME "active.data"
 #define MARK_NAME   "active.synced"
 
+#define HOLDER_BYTES_MAX 4096
+
 /* X(name, number, meaning): as fsck(8) has them */
-#define FSCK_EXITS(X)                                                               \
-	X(FSCK_OK, 0, "nothing is wrong")                                           \
-	X(FSCK_CORRECTED, 1, "damage was found and salvaged")                       \
-	X(FSCK_UNCORRECTED, 4, "damage was found and is still there")               \
-	X(FSCK_FAILED, 8, "it could not be checked: in use, or the system refused") \
+#define FSCK_EXITS(X)                                                                   \
+	X(FSCK_OK, 0, "nothing is wrong")                                               \
+	X(FSCK_CORRECTED, 1, "damage was found and salvaged")                           \
+	X(FSCK_UNCORRECTED, 4, "damage was found and is still there")                   \
+	X(FSCK_FAILED, 8,                                                               \
+	  "it could not be checked: in use, of a newer version, or the system refused") \
 	X(FSCK_USAGE, 16, "wrong arguments")
 
 enum fsck_exit {
@@ -34,36 +41,21 @@ enum fsck_exit {
 
 struct options {
 	const char *datadir;
-	bool salvage, take_inside, help, version;
-};
-
-/* One file of the log. */
-struct file {
-	char name[SEGMENT_NAME_BYTES];
-	uint64_t number; /* of the active one: that it will have */
-	bool active;
-	uint64_t full_bytes; /* what the name of a full one says; 0: it is none */
-	int fd;		     /* owned */
-	uint64_t bytes;
-	uint64_t durable_bytes; /* all of a sealed one */
-	bool ends;		/* a full one that is not complete: the log ends in it */
-	bool torn;		/* at 'torn_at', behind what is durable */
-	uint64_t torn_at;
-	struct salvage lost;
+	bool salvage, take_inside, prefer_none, help, version;
 };
 
 struct fsck {
 	struct options options;
 	struct io *io;
 	int dir_fd, lock_fd;
-	struct file *files; /* owned; in the order of the log */
+	struct fsck_file *files; /* owned; in the order of the log */
 	size_t count, room;
 	struct synced mark;
 	bool has_mark;
 	uint64_t base_number;	   /* the log begins there; 0: with the first segment */
 	uint64_t found, corrected; /* damages */
-	struct fsck_gap *gaps;	   /* owned */
-	size_t gap_count;
+	struct fsck_names names;   /* that cannot be read whole */
+	uint64_t restored;	   /* names that have an older version now */
 };
 
 /* --- messages --- */
@@ -75,6 +67,7 @@ static void complain(const char *fmt, ...)
 
 	fprintf(stderr, "fsck.freyjafs: ");
 	va_start(args, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): not where it is called twice */
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fprintf(stderr, "\n");
@@ -89,7 +82,7 @@ static int failed(const struct fsck *f, const char *what, int err)
 static void print_help(FILE *out)
 {
 	fprintf(out,
-		"usage: fsck.freyjafs [-n | -y] [--take-inside] DATADIR\n"
+		"usage: fsck.freyjafs [-n | -y] [--prefer old|none] [--take-inside] DATADIR\n"
 		"Reads all of the store in DATADIR and says what is damaged.\n\n"
 		"  -n             check only, change nothing (the default); also beside a mount\n"
 		"  -y, --salvage  take out what is damaged, so that the store can be mounted; "
@@ -97,6 +90,10 @@ static void print_help(FILE *out)
 		"                 is taken out is in DATADIR/quarantine/ first, with a report\n"
 		"  --take-inside  with -y: keep records also where they may be part of a damaged\n"
 		"                 value (see the manual)\n"
+		"  --prefer old   with -y: a file that cannot be read whole becomes its newest "
+		"whole\n"
+		"                 version, if there is one (the default)\n"
+		"  --prefer none  with -y: it stays what is left of it; what is lost is EIO\n"
 		"  -a, -p, -f     as fsck(8) calls it: -a and -p mean -n, -f nothing\n"
 		"  -h, --help     print this\n"
 		"  -V, --version  print the version\n\nExit status:\n");
@@ -108,7 +105,7 @@ static void print_help(FILE *out)
 /* --- the files --- */
 
 /* Adds a file and takes over 'fd'. */
-static int add_file(struct fsck *f, const struct file *file)
+static int add_file(struct fsck *f, const struct fsck_file *file)
 {
 	int fd = file->fd;
 
@@ -137,12 +134,13 @@ static int take_segments(struct fsck *f, struct segments *s)
 	while (segments_get(s, count, &seg))
 		count++;
 	while (err == 0 && count > 0 && segments_get(s, --count, &seg)) {
-		struct file file = { .number = seg.number,
-				     .full_bytes = seg.full_bytes,
-				     .bytes = seg.bytes,
-				     .durable_bytes = seg.bytes };
+		struct fsck_file file = { .number = seg.number,
+					  .full_bytes = seg.full_bytes,
+					  .bytes = seg.bytes,
+					  .durable_bytes = seg.bytes };
 
 		segment_file_name(&seg, file.name);
+		file.base = seg.number == s->base_number;
 		file.fd = segments_take_last(s, seg.number);
 		err = add_file(f, &file);
 	}
@@ -151,7 +149,7 @@ static int take_segments(struct fsck *f, struct segments *s)
 
 static int compare_files(const void *a, const void *b)
 {
-	const struct file *x = a, *y = b;
+	const struct fsck_file *x = a, *y = b;
 
 	return x->number < y->number ? -1 : x->number > y->number;
 }
@@ -169,7 +167,7 @@ static int report_folded(void *arg, const char *name)
 }
 
 /* How much of a file is known to be durable.  Full ones are sealed in their order. */
-static void set_durable(const struct fsck *f, struct file *file)
+static void set_durable(const struct fsck *f, struct fsck_file *file)
 {
 	if (!file->active && file->full_bytes == 0)
 		return;
@@ -177,9 +175,92 @@ static void set_durable(const struct fsck *f, struct file *file)
 		f->has_mark && f->mark.segment == file->number ? f->mark.durable_offset : 0;
 	if (!file->active && f->has_mark && f->mark.segment > file->number)
 		file->durable_bytes = file->full_bytes;
-	for (const struct file *later = file + 1; later < f->files + f->count; later++)
+	for (const struct fsck_file *later = file + 1; later < f->files + f->count; later++)
 		if (!later->active && later->full_bytes == 0)
 			file->durable_bytes = file->full_bytes;
+}
+
+/* Says whether the hint of a file that is not there is: then there was one. */
+static bool has_hint(const struct fsck *f, const char *hint_name)
+{
+	int fd = io_open(f->io, f->dir_fd, hint_name, O_RDONLY, 0);
+	bool has = fd >= 0;
+
+	(void)io_close(f->io, &fd); /* read only */
+	return has;
+}
+
+static int add_missing_file(struct fsck *f, struct fsck_file *file, const char *how)
+{
+	printf("%s: is missing, and with it all that was written while it was the active segment; "
+	       "%s\n",
+	       file->name, how);
+	file->missing = true;
+	file->fd = -1;
+	return add_file(f, file);
+}
+
+/* Adds those whose numbers are missing.  Salvage puts in their place what their hints say. */
+static int add_missing(struct fsck *f)
+{
+	uint64_t next = f->base_number != 0 ? f->base_number : SEGMENT_FIRST_NUMBER;
+	size_t count = f->count; /* in the order of the log; those that are added come behind */
+	int err = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		for (; err == 0 && next < f->files[i].number; next++) {
+			struct fsck_file file = { .number = next };
+
+			segment_name(next, file.name);
+			err = add_missing_file(
+				f, &file,
+				"put it back from a copy, mount with -o "
+				"missing_segments=accept, or go on without it by -y");
+		}
+		next = f->files[i].number + 1;
+	}
+	return err;
+}
+
+/* The active segment may be missing after a crash, if nothing is known to have been in it. */
+static int add_missing_active(struct fsck *f, struct fsck_file *active)
+{
+	char hint[SEGMENT_NAME_BYTES];
+	int err = hint_file_name(ACTIVE_NAME, hint, sizeof(hint));
+
+	if (err < 0)
+		return err; /* cannot happen */
+	active->durable_bytes =
+		f->has_mark && f->mark.segment == active->number ? f->mark.durable_offset : 0;
+	if (active->durable_bytes == 0 && !has_hint(f, hint))
+		return 0;
+	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
+}
+
+/* Takes what was opened into the list of files, in the order of the log. */
+static int take_files(struct fsck *f, struct log_snapshot *files)
+{
+	struct fsck_file active = { .name = ACTIVE_NAME, .active = true };
+	int err = 0;
+
+	active.number = segments_next_number(files->segments);
+	if (f->has_mark && f->mark.segment > active.number)
+		active.number = f->mark.segment;
+	active.fd = files->fd;
+	active.bytes = files->active.size_bytes;
+	if (files->fd >= 0)
+		err = add_file(f, &active);
+	else
+		err = add_missing_active(f, &active);
+	if (err == 0)
+		err = take_segments(f, files->segments);
+	if (err == 0 && f->count > 0)
+		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
+	if (err == 0)
+		err = add_missing(f);
+	if (err == 0 && f->count > 0)
+		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
+	return err;
 }
 
 /* The files as they were at one moment: there may be a mount. */
@@ -187,7 +268,6 @@ static int open_files(struct fsck *f)
 {
 	struct segments segments;
 	struct log_snapshot files = { .fd = -1, .segments = &segments };
-	struct file active = { .name = ACTIVE_NAME, .active = true };
 	struct diag diag = { "" };
 	int err;
 
@@ -198,43 +278,23 @@ static int open_files(struct fsck *f)
 	f->mark = files.mark;
 	f->has_mark = files.mark_valid;
 	f->base_number = segments.base_number;
-	active.number = segments_next_number(&segments);
-	if (f->has_mark && f->mark.segment > active.number)
-		active.number = f->mark.segment;
-	active.fd = files.fd;
-	active.bytes = files.active.size_bytes;
-	if (files.fd >= 0 && err < 0)
-		(void)io_close(f->io, &files.fd); /* read only */
-	else if (files.fd >= 0)
-		err = add_file(f, &active);
-	if (err == 0)
-		err = take_segments(f, &segments);
-	segments_close(&segments);
 	if (err < 0)
-		return err;
-	if (f->count > 0)
-		qsort(f->files, f->count, sizeof(f->files[0]), compare_files);
-	for (size_t i = 0; i < f->count; i++)
-		set_durable(f, &f->files[i]);
-	return f->base_number == 0 ? 0 : io_list(f->io, f->dir_fd, report_folded, f);
-}
+		(void)io_close(f->io, &files.fd); /* read only */
+	else
+		err = take_files(f, &files);
+	segments_close(&segments);
+	for (size_t i = 0; err == 0 && i < f->count; i++) {
+		struct fsck_file *file = &f->files[i];
+		char log_name[SEGMENT_NAME_BYTES];
 
-static void report_missing(struct fsck *f)
-{
-	uint64_t next = f->base_number != 0 ? f->base_number : SEGMENT_FIRST_NUMBER;
-	char name[SEGMENT_NAME_BYTES];
-
-	for (size_t i = 0; i < f->count; i++) {
-		for (; next < f->files[i].number; next++) {
-			segment_name(next, name);
-			printf("%s: is missing, and with it all that was written while it was the "
-			       "active segment; put it back from a copy, or mount with -o "
-			       "missing_segments=accept\n",
-			       name);
-			f->found++;
-		}
-		next = f->files[i].number + 1;
+		set_durable(f, file);
+		segment_name(file->number, log_name);
+		err = hint_file_name(file->active ? ACTIVE_NAME : log_name, file->hint_name,
+				     sizeof(file->hint_name));
 	}
+	if (err < 0 || f->base_number == 0)
+		return err;
+	return io_list(f->io, f->dir_fd, report_folded, f);
 }
 
 /* --- damage --- */
@@ -242,7 +302,7 @@ static void report_missing(struct fsck *f)
 /* Says from where on what is lost was never promised; UINT64_MAX: all of it was.  A damage may
  * reach over the mark.  In the active segment all of that is taken out: nothing follows.  A full
  * one stays one that is not complete. */
-static uint64_t torn_from(const struct file *file, const struct salvage_lost *l)
+static uint64_t torn_from(const struct fsck_file *file, const struct salvage_lost *l)
 {
 	if (l->offset >= file->durable_bytes)
 		return l->offset;
@@ -253,7 +313,7 @@ static uint64_t torn_from(const struct file *file, const struct salvage_lost *l)
 
 /* What stands behind the durable mark was never promised: the next mount cuts it, in the order of
  * the log, so nothing behind it is damage. */
-static void split_torn_tail(struct file *file)
+static void split_torn_tail(struct fsck_file *file)
 {
 	struct salvage *s = &file->lost;
 
@@ -273,10 +333,86 @@ static void split_torn_tail(struct file *file)
 	}
 }
 
-static void print_lost(const struct file *file, const struct salvage_lost *l)
+struct salvage_file fsck_salvage_file(const struct fsck_file *file, struct io *io, int dir_fd,
+				      bool take_inside)
 {
-	printf("%s: offset %" PRIu64 ", %" PRIu64 " bytes: %s\n", file->name, l->offset, l->bytes,
+	return (struct salvage_file){
+		.io = io,
+		.dir_fd = dir_fd,
+		.name = file->name,
+		.fd = file->fd,
+		.bytes = file->bytes,
+		.number = file->number,
+		.hint_name = file->hint_name,
+		.boundary_bytes = file->durable_bytes <= file->bytes ? file->durable_bytes : 0,
+		.may_have_more = file->active,
+		.take_inside = take_inside,
+	};
+}
+
+static void print_meta_record(const struct record *rec, enum meta_kind kind, const char *operand,
+			      size_t operand_bytes)
+{
+	switch (kind) {
+	case META_ATTR:
+		printf("attributes of ");
+		break;
+	case META_BASE:
+		printf("the beginning of a base");
+		return;
+	case META_EXTENT:
+		printf("%" PRIu32 " bytes of a content in pieces", rec->value_bytes);
+		return;
+	case META_LINK:
+		printf("a link to ");
+		break;
+	case META_MOVE:
+		printf("a rename of ");
+		break;
+	case META_PUBLISH:
+		printf("a content in pieces of ");
+		break;
+	}
+	key_text_print(stdout, operand, operand_bytes);
+}
+
+void fsck_print_record(const struct salvage_record *was)
+{
+	const struct record *rec = &was->rec;
+	const char *operand;
+	enum meta_kind kind;
+	size_t bytes;
+
+	if (!meta_is_key(rec->key, rec->key_bytes)) {
+		if (rec->value_bytes == 0)
+			printf("the removal of ");
+		else
+			printf("%" PRIu32 " bytes, the content of ", rec->value_bytes);
+		key_text_print(stdout, rec->key, rec->key_bytes);
+	} else if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK) {
+		print_meta_record(rec, kind, operand, bytes);
+	} else {
+		printf("a record of an unknown kind");
+	}
+}
+
+static void print_lost(const struct fsck_file *file, const struct salvage_lost *l)
+{
+	printf("%s: offset %" PRIu64 ", %" PRIu64 " bytes: %s", file->name, l->offset, l->bytes,
 	       l->reason);
+	if (l->known == SALVAGE_PROVEN) {
+		printf("; its hint says that it was ");
+		fsck_print_record(&l->was);
+		printf(l->exact ? ": nothing is lost\n" : "\n");
+	} else if (l->known == SALVAGE_CLAIMED) {
+		printf("; without a hint that proves it, it says that it is ");
+		fsck_print_record(&l->was);
+		printf("\n");
+	} else if (l->known == SALVAGE_NOTHING) {
+		printf(": nothing is lost\n");
+	} else {
+		printf("; nothing says what it was\n");
+	}
 	if (l->inside > 0)
 		printf("%s: offset %" PRIu64 ": %" PRIu64
 		       " records in there look whole; they may be part of a damaged value and are "
@@ -284,16 +420,17 @@ static void print_lost(const struct file *file, const struct salvage_lost *l)
 		       file->name, l->inside_from, l->inside);
 }
 
-static bool is_too_short(const struct file *file)
+static bool is_too_short(const struct fsck_file *file)
 {
-	return (file->active || file->full_bytes > 0) && file->bytes < file->durable_bytes;
+	return !file->missing && (file->active || file->full_bytes > 0) &&
+	       file->bytes < file->durable_bytes;
 }
 
 /* Says whether a power cut has left something of a full segment out.  The log ends there: what
  * later files have is no part of it, and the next mount saves it and goes on there. */
 static bool ends_here(struct fsck *f, size_t index)
 {
-	struct file *file = &f->files[index];
+	struct fsck_file *file = &f->files[index];
 	uint64_t end = file->bytes;
 
 	if (file->full_bytes == 0 || file->durable_bytes == file->full_bytes)
@@ -312,52 +449,116 @@ static bool ends_here(struct fsck *f, size_t index)
 	return true;
 }
 
+/* How many damages of a file are counted. */
+static uint64_t damages_of(const struct fsck_file *file)
+{
+	uint64_t count = file->missing || is_too_short(file);
+
+	for (size_t i = 0; !file->missing && i < file->lost.count; i++)
+		count += file->lost.lost[i].bytes > 0;
+	for (size_t i = 0; i < file->edits.count; i++)
+		count += file->edits.lost[i].reason[0] != '\0';
+	return count;
+}
+
+/* Notes that records are lost behind the end of a file, unless its hint says which. */
+static int note_lost_end(struct fsck *f, struct fsck_file *file)
+{
+	if (is_too_short(file)) {
+		printf("%s: ends at offset %" PRIu64 ", though it was durable up to %" PRIu64
+		       ": its end is missing\n",
+		       file->name, file->bytes, file->durable_bytes);
+	} else if (!file->missing) {
+		return 0;
+	}
+	if (file->lost.used_hint ||
+	    salvage_add(&file->lost, file->bytes, 0, "its end is missing") != NULL)
+		return 0;
+	return -ENOMEM;
+}
+
 static int scan_files(struct fsck *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
-		struct file *file = &f->files[i];
-		int err = salvage_scan(f->io, file->fd, file->bytes, f->options.take_inside,
-				       &file->lost);
+		struct fsck_file *file = &f->files[i];
+		struct salvage_file sf =
+			fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
+		int err = salvage_scan(&sf, &file->lost);
 
 		if (err < 0)
 			return failed(f, file->name, err);
 		split_torn_tail(file);
 		for (size_t n = 0; n < file->lost.count; n++)
 			print_lost(file, &file->lost.lost[n]);
-		f->found += file->lost.count;
-		if (is_too_short(file)) {
-			printf("%s: ends at offset %" PRIu64
-			       ", though it was durable up to %" PRIu64 ": its end is missing\n",
-			       file->name, file->bytes, file->durable_bytes);
-			f->found++;
-		}
+		err = note_lost_end(f, file);
+		if (err < 0)
+			return failed(f, file->name, err);
 		if (ends_here(f, i))
 			break;
 	}
 	return 0;
 }
 
-/* Counts what is lost as gaps of the new files. */
-static int note_gaps(struct fsck *f, const struct file *file)
+/* --- what does not fit, and what cannot be read --- */
+
+static void print_edits(const struct fsck_file *file)
 {
-	size_t count = file->lost.count + is_too_short(file);
-	void *gaps = reallocarray(f->gaps, f->gap_count + count + 1, sizeof(f->gaps[0]));
+	for (size_t i = 0; i < file->edits.count; i++) {
+		const struct salvage_lost *l = &file->edits.lost[i];
 
-	if (gaps == NULL)
-		return -ENOMEM;
-	f->gaps = gaps;
-	for (size_t i = 0; i < count; i++) {
-		uint64_t offset = i < file->lost.count ? file->lost.lost[i].offset : file->bytes;
-
-		f->gaps[f->gap_count++] =
-			(struct fsck_gap){ file->number, salvage_new_offset(&file->lost, offset) };
+		if (l->reason[0] == '\0')
+			continue; /* it was printed as lost */
+		printf("%s: offset %" PRIu64 ": ", file->name, l->offset);
+		if (l->was.owned != NULL) {
+			printf("a whole record that does not fit: %s: ", l->reason);
+			fsck_print_record(&l->was);
+			printf("\n");
+		} else {
+			printf("a content that cannot be told for certain: %s\n", l->reason);
+		}
 	}
+}
+
+static void print_name(const struct fsck_name *name)
+{
+	char text[TIMESTAMP_BYTES];
+
+	printf("lost: ");
+	key_text_print(stdout, name->path, name->path_bytes);
+	printf(": version of %s: %" PRIu64 " of %" PRIu64
+	       " bytes cannot be read, the first at offset %" PRIu64 "; ",
+	       timestamp_format(name->version_ns, text), name->lost_bytes, name->size_bytes,
+	       name->first_lost);
+	if (name->has_older)
+		printf("the newest whole version is of %s, %" PRIu64 " bytes\n",
+		       timestamp_format(name->older_ns, text), name->older_bytes);
+	else
+		printf("no older version is whole\n");
+}
+
+static int check_fit(struct fsck *f)
+{
+	struct diag diag = { "" };
+	int err = fsck_replay(f->io, f->files, f->count, &f->names, &diag);
+
+	if (err < 0) {
+		complain("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+		return err;
+	}
+	for (size_t i = 0; i < f->count; i++) {
+		print_edits(&f->files[i]);
+		f->found += damages_of(&f->files[i]);
+	}
+	for (size_t i = 0; i < f->names.count; i++)
+		print_name(&f->names.list[i]);
 	return 0;
 }
 
+/* --- salvage --- */
+
 /* The mark of a file that was cut: what is left was durable.  Until it is there the old one holds,
  * which is too high: a mount refuses the log then, and fsck finds it too short. */
-static int write_mark(struct fsck *f, const struct file *file, uint64_t durable_bytes)
+static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t durable_bytes)
 {
 	struct synced ignored;
 	bool valid;
@@ -374,114 +575,110 @@ static int write_mark(struct fsck *f, const struct file *file, uint64_t durable_
 /* A full segment that is complete, or was durable as a whole, gets another size, and so another
  * name: what is left of it is sealed.  One that the log ends in keeps its name: it stays
  * incomplete. */
-static int salvage_full(struct fsck *f, struct file *file)
+static int seal_full(struct fsck *f, struct fsck_file *file)
 {
 	char sealed[SEGMENT_NAME_BYTES];
-	uint64_t bytes;
 	int err = 0;
 
-	if (file->lost.count > 0)
-		err = salvage_write(f->io, f->dir_fd, file->name, file->fd, file->bytes,
-				    &file->lost, &bytes);
-	if (err < 0)
-		return failed(f, file->name, err);
-	for (size_t i = 0; i < file->lost.count; i++)
-		printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n", file->name,
-		       file->lost.lost[i].offset, file->lost.lost[i].saved_as);
 	segment_name(file->number, sealed);
 	/* Where one is sealed, those before it are durable. */
-	for (const struct file *before = f->files; err == 0 && before < file; before++)
+	for (const struct fsck_file *before = f->files; err == 0 && before < file; before++)
 		if (before->full_bytes > 0)
 			err = io_fdatasync(f->io, before->fd);
 	if (err == 0)
 		err = io_rename(f->io, f->dir_fd, file->name, sealed);
 	if (err == 0)
 		err = io_fsync(f->io, f->dir_fd);
-	if (err < 0)
-		return failed(f, file->name, err);
-	(void)snprintf(file->name, sizeof(file->name), "%s", sealed);
-	f->corrected += file->lost.count + is_too_short(file);
-	file->full_bytes = 0;
-	return 0;
+	return err < 0 ? failed(f, file->name, err) : 0;
 }
 
-/* Puts the new file in the place of the old one, which stays open no longer. */
-static int salvage_file(struct fsck *f, struct file *file)
+static void print_saved(const struct fsck_file *file)
 {
-	bool too_short = is_too_short(file), last = file->active || file->ends;
-	char hint[SEGMENT_NAME_BYTES];
-	uint64_t durable, bytes;
-	int err;
+	const char *last = "";
 
-	if (file->lost.count == 0 && !too_short)
-		return 0;
-	if (file->full_bytes > 0 && !file->ends)
-		return salvage_full(f, file);
-	durable = too_short ? file->bytes : file->durable_bytes;
-	durable = salvage_new_offset(&file->lost, durable);
-	if (hint_file_name(file->name, hint, sizeof(hint)) == 0)
-		(void)!io_unlink(f->io, f->dir_fd, hint); /* it would not fit */
-	err = file->lost.count == 0 ? 0
-				    : salvage_write(f->io, f->dir_fd, file->name, file->fd,
-						    file->bytes, &file->lost, &bytes);
-	if (err < 0)
-		return failed(f, file->name, err);
-	for (size_t i = 0; i < file->lost.count; i++)
-		printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n", file->name,
-		       file->lost.lost[i].offset, file->lost.lost[i].saved_as);
-	f->corrected += file->lost.count + too_short;
-	return last ? write_mark(f, file, durable) : 0;
+	for (size_t i = 0; i < file->lost.count; i++) {
+		const struct salvage_lost *l = &file->lost.lost[i];
+
+		if (l->saved_as[0] != '\0' && strcmp(l->saved_as, last) != 0)
+			printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n",
+			       file->name, l->offset, l->saved_as);
+		last = l->saved_as;
+	}
+	for (size_t i = 0; i < file->edits.count; i++)
+		if (file->edits.lost[i].saved_as[0] != '\0')
+			printf("%s: saved as quarantine/%s\n", file->name,
+			       file->edits.lost[i].saved_as);
 }
 
-/* --- what does not fit --- */
-
-/* Takes the misfits of one file out of it. */
-static int take_out(struct fsck *f, struct file *file, const struct fsck_misfits *m)
+/* How much of the new file is durable: all of it that takes the place of what was durable. */
+static uint64_t new_durable(const struct fsck_file *file, uint64_t new_bytes)
 {
-	struct io_stat st = { 0 };
+	uint64_t durable = file->durable_bytes;
+
+	if (file->missing || durable >= file->bytes)
+		return new_bytes;
+	return salvage_new_offset(&file->edits, salvage_new_offset(&file->lost, durable));
+}
+
+/* Puts the new file in the place of the old one. */
+static int salvage_one(struct fsck *f, struct fsck_file *file)
+{
+	struct salvage_file sf = fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
+	bool too_short = is_too_short(file);
+	uint64_t bytes = file->bytes;
 	int err = 0;
 
-	salvage_free(&file->lost);
-	(void)io_close(f->io, &file->fd);
-	file->fd = io_open(f->io, f->dir_fd, file->name, O_RDONLY, 0); /* as it is now */
-	if (file->fd < 0)
-		return failed(f, file->name, file->fd);
-	err = io_stat(f->io, file->fd, &st);
-	file->bytes = st.size_bytes;
-	if (file->full_bytes > 0 && file->bytes > file->full_bytes)
-		file->bytes = file->full_bytes;
-	file->durable_bytes = file->bytes;
-	if (err == 0)
-		err = synced_mark_read(f->io, f->dir_fd, MARK_NAME, &f->mark, &f->has_mark);
-	set_durable(f, file);
-	for (size_t i = 0; err == 0 && i < m->count; i++)
-		if (m->list[i].segment == file->number)
-			err = salvage_add(&file->lost, m->list[i].offset, m->list[i].bytes,
-					  m->list[i].reason);
-	return err < 0 ? failed(f, file->name, err) : salvage_file(f, file);
+	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing)
+		return 0;
+	(void)!io_unlink(f->io, f->dir_fd, file->hint_name); /* it would not fit */
+	if (file->lost.count > 0 || file->edits.count > 0 || file->missing)
+		err = salvage_write(&sf, &file->lost, &file->edits, &bytes);
+	if (err < 0)
+		return failed(f, file->name, err);
+	print_saved(file);
+	f->corrected += damages_of(file);
+	if (file->full_bytes > 0 && !file->ends)
+		return seal_full(f, file);
+	return file->active || file->ends ? write_mark(f, file, new_durable(file, bytes)) : 0;
 }
 
-static int check_fit(struct fsck *f)
+/* The last file first: if this is killed, what is lost in an earlier one can still be told, and
+ * with it what does not fit behind. */
+static int salvage_all(struct fsck *f)
 {
-	struct fsck_misfits m = { 0 };
-	struct diag diag = { "" };
-	int err = fsck_replay(f->options.datadir, f->gaps, f->gap_count, &m, &diag);
+	int err = 0;
 
+	for (size_t i = f->count; err == 0 && i > 0; i--)
+		err = salvage_one(f, &f->files[i - 1]);
+	return err;
+}
+
+/* Gives the names that cannot be read whole their newest whole versions. */
+static int restore_old(struct fsck *f)
+{
+	struct diag diag = { "" };
+	int err;
+
+	(void)io_close(f->io, &f->lock_fd); /* the store takes it itself */
+	err = fsck_old(f->options.datadir, &f->names, &f->restored, &diag);
 	if (err < 0)
-		complain("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
-	for (size_t i = 0; err == 0 && i < m.count; i++)
-		printf("segment %06" PRIu64 ": offset %" PRIu64 ", %" PRIu64
-		       " bytes: a whole record that does not fit: %s: %s\n",
-		       m.list[i].segment, m.list[i].offset, m.list[i].bytes, m.list[i].key,
-		       m.list[i].reason);
-	f->found += m.count;
-	for (size_t i = 0; err == 0 && m.count > 0 && f->options.salvage && i < f->count; i++)
-		err = take_out(f, &f->files[i], &m);
-	fsck_misfits_free(&m);
+		complain("older versions: %s", diag.text[0] != '\0' ? diag.text : strerror(-err));
 	return err;
 }
 
 /* --- all of it --- */
+
+/* Says who has the store, from what the holder wrote into the lock file. */
+static void say_who_holds(const struct fsck *f)
+{
+	char who[HOLDER_BYTES_MAX];
+	ssize_t n = io_pread_all(f->io, f->lock_fd, who, sizeof(who) - 1, 0);
+
+	who[n > 0 ? n : 0] = '\0';
+	who[strcspn(who, "\n")] = '\0';
+	complain("%s: in use; unmount it first: %s", f->options.datadir,
+		 who[0] != '\0' ? who : "a process that did not leave its name has it");
+}
 
 static int take_lock(struct fsck *f)
 {
@@ -490,7 +687,7 @@ static int take_lock(struct fsck *f)
 	f->lock_fd = io_open(f->io, f->dir_fd, "lock", O_RDWR | O_CREAT, 0600);
 	err = f->lock_fd < 0 ? f->lock_fd : io_lock(f->io, f->lock_fd);
 	if (err == -EWOULDBLOCK) {
-		complain("%s: in use; unmount it first", f->options.datadir);
+		say_who_holds(f);
 		return err;
 	}
 	return err < 0 ? failed(f, "lock", err) : 0;
@@ -498,7 +695,6 @@ static int take_lock(struct fsck *f)
 
 static int check_all(struct fsck *f)
 {
-	uint64_t missing;
 	int err;
 
 	f->dir_fd = io_open(f->io, AT_FDCWD, f->options.datadir, O_RDONLY | O_DIRECTORY, 0);
@@ -509,18 +705,14 @@ static int check_all(struct fsck *f)
 	err = f->options.salvage ? take_lock(f) : 0;
 	if (err == 0)
 		err = open_files(f);
-	if (err < 0)
-		return err;
-	report_missing(f);
-	missing = f->found;
-	err = scan_files(f);
-	for (size_t i = 0; err == 0 && i < f->count; i++)
-		err = note_gaps(f, &f->files[i]);
-	for (size_t i = 0; err == 0 && f->options.salvage && i < f->count; i++)
-		err = salvage_file(f, &f->files[i]);
-	/* Without what is missing nothing can be expected to fit: a mount leaves that out. */
-	if (err == 0 && missing == 0 && (f->found == 0 || f->options.salvage))
+	if (err == 0)
+		err = scan_files(f);
+	if (err == 0)
 		err = check_fit(f);
+	if (err == 0 && f->options.salvage)
+		err = salvage_all(f);
+	if (err == 0 && f->options.salvage && !f->options.prefer_none && f->names.count > 0)
+		err = restore_old(f);
 	return err;
 }
 
@@ -528,26 +720,30 @@ static void close_all(struct fsck *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
 		salvage_free(&f->files[i].lost);
+		salvage_free(&f->files[i].edits);
 		(void)io_close(f->io, &f->files[i].fd);
 	}
 	free(f->files);
-	free(f->gaps);
+	fsck_names_free(&f->names);
 	(void)io_close(f->io, &f->lock_fd);
 	(void)io_close(f->io, &f->dir_fd);
 }
 
 static enum fsck_exit summary(const struct fsck *f)
 {
-	if (f->found == 0) {
+	uint64_t unreadable = f->names.count - f->restored;
+
+	if (f->found == 0 && f->names.count == 0) {
 		printf("%s: nothing is wrong\n", f->options.datadir);
 		return FSCK_OK;
 	}
-	printf("%s: %" PRIu64 " damages, %" PRIu64 " salvaged\n", f->options.datadir, f->found,
-	       f->corrected);
-	if (f->corrected == f->found)
-		return FSCK_CORRECTED;
+	printf("%s: %" PRIu64 " damages, %" PRIu64 " salvaged; %" PRIu64
+	       " names cannot be read whole\n",
+	       f->options.datadir, f->found, f->corrected, unreadable);
 	if (!f->options.salvage)
 		printf("%s: nothing was changed; -y salvages what is left\n", f->options.datadir);
+	else if (f->corrected == f->found && (f->corrected > 0 || unreadable == 0))
+		return FSCK_CORRECTED;
 	return FSCK_UNCORRECTED;
 }
 
@@ -557,6 +753,8 @@ static int take_option(struct options *o, const char *arg)
 		o->salvage = true;
 	else if (strcmp(arg, "--take-inside") == 0)
 		o->take_inside = true;
+	else if (strcmp(arg, "--prefer=old") == 0 || strcmp(arg, "--prefer=none") == 0)
+		o->prefer_none = strcmp(arg, "--prefer=none") == 0;
 	else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0)
 		o->help = true;
 	else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0)
@@ -570,7 +768,15 @@ static int take_option(struct options *o, const char *arg)
 static int parse(int argc, char *const argv[], struct options *ret)
 {
 	for (int i = 1; i < argc; i++) {
-		if (argv[i][0] == '-' && argv[i][1] != '\0') {
+		if (strcmp(argv[i], "--prefer") == 0 && i + 1 < argc) {
+			const char *what = argv[++i];
+
+			if (strcmp(what, "old") != 0 && strcmp(what, "none") != 0) {
+				complain("--prefer: '%s' is not old or none", what);
+				return -EINVAL;
+			}
+			ret->prefer_none = strcmp(what, "none") == 0;
+		} else if (argv[i][0] == '-' && argv[i][1] != '\0') {
 			if (take_option(ret, argv[i]) < 0) {
 				complain("unknown option '%s': see --help", argv[i]);
 				return -EINVAL;

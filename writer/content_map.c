@@ -22,7 +22,7 @@ struct content_map {
 	size_t spare_count;
 	bool keeps_holes; /* constant */
 	uint64_t size_bytes;
-	uint64_t count, data_bytes, live_bytes; /* as the queries say */
+	uint64_t count, data_bytes, dropped_bytes, live_bytes; /* as the queries say */
 };
 
 static int compare(const struct extent *a, const struct extent *b)
@@ -127,6 +127,8 @@ static void count(struct content_map *c, const struct content_piece *p, int by)
 	uint64_t around = RECORD_HEADER_BYTES + p->place.key_bytes + META_EXTENT_FIXED_BYTES;
 
 	c->count += (uint64_t)by;
+	if (p->dropped)
+		c->dropped_bytes += (uint64_t)by * p->bytes;
 	if (p->hole || p->dropped)
 		return;
 	c->data_bytes += (uint64_t)by * p->bytes;
@@ -289,6 +291,11 @@ uint64_t content_map_pieces(const struct content_map *c)
 uint64_t content_map_data_bytes(const struct content_map *c)
 {
 	return c->data_bytes;
+}
+
+uint64_t content_map_dropped_bytes(const struct content_map *c)
+{
+	return c->dropped_bytes;
 }
 
 uint64_t content_map_live_bytes(const struct content_map *c)

@@ -63,6 +63,7 @@ void content_map_each(struct content_map *c, content_piece_fn fn, void *arg);
 uint64_t content_map_size(const struct content_map *c);
 uint64_t content_map_pieces(const struct content_map *c);
 uint64_t content_map_data_bytes(const struct content_map *c); /* without holes and dropped ones */
+uint64_t content_map_dropped_bytes(const struct content_map *c); /* that cannot be read */
 /* What keeps records of the log alive: the bytes that are read from them and, for each piece, what
  * a record has around them.  Of a record that is read from in two pieces the latter counts twice.
  */

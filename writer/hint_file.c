@@ -110,6 +110,23 @@ struct hint_reader *hint_reader_open(struct io *io, int dir_fd, const struct hin
 	return r;
 }
 
+struct hint_reader *hint_reader_open_any(struct io *io, int dir_fd, const char *name,
+					 uint64_t segment, struct hint_header *ret)
+{
+	struct hint_reader *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	if (!read_file(r, io, dir_fd, name, SIZE_MAX) ||
+	    !hint_check(r->bytes, r->byte_count, ret) || ret->segment != segment ||
+	    ret->records == 0) {
+		hint_reader_close(r);
+		return NULL;
+	}
+	r->pos = HINT_HEADER_BYTES;
+	return r;
+}
+
 void hint_reader_drop(struct hint_reader *r)
 {
 	size_t drop = r->pos / DROP_BYTES * DROP_BYTES;

@@ -28,9 +28,14 @@ struct hint_reader; /* opaque, see hint_file.c */
 
 /* Loads a hint.  NULL: there is none to be trusted. */
 struct hint_reader *hint_reader_open(struct io *io, int dir_fd, const struct hint_about *about);
+/* The same of a segment that is damaged or gone: all that is known of it is its number, and the
+ * name of its hint.  The caller finds out whether it speaks of this file. */
+struct hint_reader *hint_reader_open_any(struct io *io, int dir_fd, const char *name,
+					 uint64_t segment, struct hint_header *ret);
 /* As log_reader_next(): 1, or 0 at the end; cannot fail. */
 int hint_reader_next(struct hint_reader *r, struct log_entry *ret);
-/* What has been read so far is not needed any more: its memory is given back. */
+/* The records that it returns live as long as the reader, unless this is called: what has been read
+ * so far is not needed any more: its memory is given back. */
 void hint_reader_drop(struct hint_reader *r);
 void hint_reader_close(struct hint_reader *r); /* NULL is a no-op */
 

@@ -9,21 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/le.h"
 #include "codec/meta.h"
-#include "codec/path.h"
-#include "codec/record.h"
-#include "writer/log_reader.h"
 
 #define QUARANTINE	 "quarantine"
 #define TEMP_SUFFIX	 ".salvage"
-#define WINDOW_BYTES	 ((size_t)1 << 20)
+#define CHUNK_BYTES	 ((size_t)1 << 20)
 #define REPORT_BYTES_MAX 2048
-/* The longest key that is searched for: every path, and most others. */
-#define KEY_BYTES_MAX ((uint32_t)4 * PATH_BYTES_MAX)
 
 /* --- lists --- */
 
-int salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes, const char *reason)
+struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes,
+				 const char *reason)
 {
 	struct salvage_lost *l;
 
@@ -32,237 +29,219 @@ int salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes, const char *
 		void *lost = reallocarray(s->lost, room, sizeof(s->lost[0]));
 
 		if (lost == NULL)
-			return -ENOMEM;
+			return NULL;
 		s->lost = lost;
 		s->room = room;
 	}
 	l = &s->lost[s->count++];
-	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes };
+	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes, .new_offset = offset };
+	if (s->count > 1) {
+		const struct salvage_lost *before = l - 1;
+
+		l->new_offset = offset - (before->offset + before->bytes) + before->new_offset +
+				before->instead_bytes;
+	}
 	(void)snprintf(l->reason, sizeof(l->reason), "%s", reason);
-	return 0;
+	return l;
 }
 
 void salvage_free(struct salvage *s)
 {
+	for (size_t i = 0; i < s->count; i++) {
+		free(s->lost[i].was.owned);
+		free(s->lost[i].instead);
+	}
 	free(s->lost);
 	*s = (struct salvage){ 0 };
 }
 
-uint64_t salvage_new_offset(const struct salvage *s, uint64_t offset)
+int salvage_put_instead(struct salvage_lost *l, const struct record *rec)
 {
-	uint64_t gone = 0;
+	uint64_t bytes = record_bytes(rec->key_bytes, rec->value_bytes);
+	uint8_t *more = realloc(l->instead, l->instead_bytes + bytes);
 
-	for (size_t i = 0; i < s->count && s->lost[i].offset < offset; i++) {
-		uint64_t before = offset - s->lost[i].offset;
-
-		gone += s->lost[i].bytes < before ? s->lost[i].bytes : before;
-	}
-	return offset - gone;
-}
-
-/* --- searching --- */
-
-struct search {
-	struct io *io;
-	int fd;
-	uint64_t file_bytes;
-	uint8_t *window; /* owned */
-	uint64_t window_offset;
-	size_t window_bytes;
-};
-
-/* Makes sure that the window has the header at 'offset'.  False: the file has none there. */
-static int load(struct search *s, uint64_t offset)
-{
-	ssize_t got;
-
-	if (s->file_bytes - offset < RECORD_HEADER_BYTES)
-		return 0;
-	if (offset >= s->window_offset &&
-	    offset + RECORD_HEADER_BYTES <= s->window_offset + s->window_bytes)
-		return 1;
-	got = io_pread_all(s->io, s->fd, s->window, WINDOW_BYTES, offset);
-	if (got < 0)
-		return (int)got;
-	s->window_offset = offset;
-	s->window_bytes = (size_t)got;
-	return got >= RECORD_HEADER_BYTES;
-}
-
-static bool is_zero(const uint8_t *header)
-{
-	static const uint8_t zeros[RECORD_HEADER_BYTES];
-
-	return memcmp(header, zeros, sizeof(zeros)) == 0;
-}
-
-/* Says whether a whole record is at 'offset', and how long it is.  Returns 1, 0 or -errno. */
-static int is_whole(struct search *s, uint64_t offset, uint64_t *ret_bytes)
-{
-	struct log_entry entry;
-	struct log_reader *r;
-	struct record rec;
-	int got = load(s, offset);
-
-	if (got <= 0)
-		return got;
-	(void)record_decode_header(s->window + (offset - s->window_offset), &rec);
-	if (rec.key_bytes > KEY_BYTES_MAX ||
-	    record_bytes(rec.key_bytes, rec.value_bytes) > s->file_bytes - offset ||
-	    is_zero(s->window + (offset - s->window_offset)))
-		return 0;
-	got = log_reader_open(s->io, s->fd, offset, s->file_bytes, &r);
-	if (got < 0)
-		return got;
-	got = log_reader_next(r, &entry);
-	if (got > 0)
-		*ret_bytes = entry.bytes;
-	log_reader_close(r);
-	return got;
-}
-
-/* Finds the first whole record in ['from', 'to').  Returns 1, 0 or -errno. */
-static int find_whole(struct search *s, uint64_t from, uint64_t to, uint64_t *ret_offset,
-		      uint64_t *ret_bytes)
-{
-	int got = 0;
-
-	for (; got == 0 && from < to; from++) {
-		got = is_whole(s, from, ret_bytes);
-		if (got > 0)
-			*ret_offset = from;
-	}
-	return got;
-}
-
-/* Where what the record at 'offset' claims to be ends: its length is wrong, or something in it. */
-static int claimed_end(struct search *s, uint64_t offset, uint64_t *ret)
-{
-	struct record rec;
-	uint64_t bytes;
-	int got = load(s, offset);
-
-	*ret = s->file_bytes;
-	if (got <= 0)
-		return got;
-	*ret = offset;
-	if (is_zero(s->window + (offset - s->window_offset)))
-		return 0;
-	(void)record_decode_header(s->window + (offset - s->window_offset), &rec);
-	bytes = record_bytes(rec.key_bytes, rec.value_bytes);
-	*ret = bytes > s->file_bytes - offset ? s->file_bytes : offset + bytes;
+	if (more == NULL)
+		return -ENOMEM;
+	record_encode(rec, more + l->instead_bytes);
+	l->instead = more;
+	l->instead_bytes += bytes;
 	return 0;
 }
 
-/* Counts what looks like records in a range that was given up. */
-static int count_inside(struct search *s, uint64_t from, struct salvage_lost *lost)
+/* The last range that begins at or before 'offset' of the old file (or 'by_new': of the new one);
+ * NULL: there is none. */
+static const struct salvage_lost *last_before(const struct salvage *s, uint64_t offset, bool by_new)
 {
-	uint64_t end = lost->offset + lost->bytes, bytes;
-	int got = 1;
+	size_t low = 0, high = s->count;
 
-	while (got > 0 && from < end) {
-		got = find_whole(s, from, end, &from, &bytes);
-		if (got <= 0)
-			break;
-		if (lost->inside++ == 0)
-			lost->inside_from = from;
-		from += bytes;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if ((by_new ? s->lost[mid].new_offset : s->lost[mid].offset) <= offset)
+			low = mid + 1;
+		else
+			high = mid;
 	}
-	return got < 0 ? got : 0;
+	return low == 0 ? NULL : &s->lost[low - 1];
 }
 
-/* --- one segment --- */
-
-/* Where reading stopped, and where what is lost begins: a group goes as a whole. */
-struct stop {
-	struct log_stop at;
-	uint64_t lost_from;
-};
-
-/* Reads whole records from 'from' on. */
-static int read_run(struct search *s, uint64_t from, struct salvage *ret, struct stop *ret_stop)
+uint64_t salvage_new_offset(const struct salvage *s, uint64_t offset)
 {
-	uint64_t group_from = 0, in_group = 0;
-	struct log_entry entry;
-	struct log_reader *r;
-	int got = log_reader_open(s->io, s->fd, from, s->file_bytes, &r);
+	const struct salvage_lost *l = last_before(s, offset, false);
 
-	if (got < 0)
-		return got;
-	while ((got = log_reader_next(r, &entry)) > 0) {
-		if (in_group == 0)
-			group_from = entry.offset;
-		in_group++;
-		if (meta_has_more(entry.rec.key, entry.rec.key_bytes, entry.rec.value,
-				  entry.value_held_bytes))
-			continue;
-		ret->records += in_group;
-		in_group = 0;
-	}
-	if (got == 0) {
-		ret_stop->at = log_reader_stop(r);
-		ret_stop->lost_from = in_group > 0 ? group_from : ret_stop->at.offset;
-		if (in_group > 0 && ret_stop->at.scan == RECORD_END)
-			ret_stop->at.reason = RECORD_REASON_GROUP;
-	}
-	log_reader_close(r);
-	return got;
+	if (l == NULL)
+		return offset;
+	if (offset < l->offset + l->bytes || offset == l->offset)
+		return l->new_offset;
+	return offset - (l->offset + l->bytes) + l->new_offset + l->instead_bytes;
 }
 
-/* Finds where to go on behind a position that is not whole, and notes what is lost. */
-static int skip(struct search *s, const struct stop *stop, bool take_inside, struct salvage *ret,
-		uint64_t *ret_next)
+uint64_t salvage_new_bytes(const struct salvage *s, uint64_t file_bytes)
 {
-	uint64_t claimed, next = s->file_bytes, bytes;
-	int err = claimed_end(s, stop->at.offset, &claimed);
+	const struct salvage_lost *l = s->count == 0 ? NULL : &s->lost[s->count - 1];
 
-	if (err == 0 && (take_inside || claimed <= stop->at.offset))
-		claimed = stop->at.offset + 1;
-	if (err == 0)
-		err = find_whole(s, claimed, s->file_bytes, &next, &bytes);
-	if (err >= 0)
-		err = salvage_add(ret, stop->lost_from, next - stop->lost_from,
-				  record_reason_text(stop->at.reason));
-	if (err == 0)
-		err = count_inside(s, stop->at.offset + 1, &ret->lost[ret->count - 1]);
-	*ret_next = next;
-	return err;
+	if (l == NULL)
+		return file_bytes;
+	return file_bytes - (l->offset + l->bytes) + l->new_offset + l->instead_bytes;
 }
 
-int salvage_scan(struct io *io, int fd, uint64_t file_bytes, bool take_inside, struct salvage *ret)
-{
-	struct search s = { .io = io, .fd = fd, .file_bytes = file_bytes };
-	struct stop stop;
-	uint64_t at = 0;
-	int err = 0;
+/* --- reading the new file --- */
 
-	s.window = malloc(WINDOW_BYTES);
-	if (s.window == NULL)
+/* Reads what stands at one place of the new file: up to the next range, or in one. */
+static ssize_t view_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
+{
+	struct salvage_view *v = (struct salvage_view *)(void *)io; /* its first member */
+	const struct salvage_lost *l, *next;
+	uint64_t in_old = offset, end;
+
+	if (fd != v->fd)
+		return v->base->ops->pread(v->base, fd, buf, n, offset);
+	l = last_before(v->s, offset, true);
+	next = l == NULL ? v->s->lost : l + 1;
+	if (l != NULL && offset < l->new_offset + l->instead_bytes) {
+		size_t at = (size_t)(offset - l->new_offset), left = l->instead_bytes - at;
+
+		if (n > left)
+			n = left;
+		memcpy(buf, l->instead + at, n);
+		return (ssize_t)n;
+	}
+	if (l != NULL)
+		in_old = offset - (l->new_offset + l->instead_bytes) + l->offset + l->bytes;
+	end = v->s->count > 0 && next < v->s->lost + v->s->count ? next->offset : v->file_bytes;
+	if (in_old >= end)
+		return 0;
+	if (n > end - in_old)
+		n = (size_t)(end - in_old);
+	return v->base->ops->pread(v->base, fd, buf, n, in_old);
+}
+
+void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
+		       const struct salvage *s)
+{
+	*v = (struct salvage_view){
+		.ops = *f->io->ops,
+		.base = f->io,
+		.fd = f->fd,
+		.file_bytes = f->bytes,
+		.s = s,
+	};
+	v->ops.pread = view_pread;
+	v->io.ops = &v->ops;
+}
+
+/* --- what stands for a record --- */
+
+static int encode_alone(const struct record *rec, uint8_t **ret, size_t *ret_bytes)
+{
+	*ret_bytes = (size_t)record_bytes(rec->key_bytes, rec->value_bytes);
+	*ret = malloc(*ret_bytes);
+	if (*ret == NULL)
 		return -ENOMEM;
-	while (err == 0) {
-		err = read_run(&s, at, ret, &stop);
-		if (err < 0)
-			break;
-		if (stop.at.scan == RECORD_END) {
-			if (stop.lost_from < file_bytes)
-				err = salvage_add(ret, stop.lost_from, file_bytes - stop.lost_from,
-						  record_reason_text(stop.at.reason));
-			break;
-		}
-		err = skip(&s, &stop, take_inside, ret, &at);
-	}
-	free(s.window);
+	record_encode(rec, *ret);
+	return 0;
+}
+
+/* A publish that says that the content of this key was here. */
+static int dropped_value(const struct record *was, uint8_t **ret, size_t *ret_bytes)
+{
+	const struct meta_publish publish = { .flags = META_FLAG_DROPPED,
+					      .size_bytes = was->value_bytes };
+	uint8_t value[META_PUBLISH_BYTES];
+	struct record rec = *was;
+	uint8_t *key;
+	int err;
+
+	if (was->key_bytes > UINT32_MAX - META_KEY_PREFIX_BYTES)
+		return -ENODATA;
+	key = malloc(META_KEY_PREFIX_BYTES + (size_t)was->key_bytes);
+	if (key == NULL)
+		return -ENOMEM;
+	meta_key_prefix(META_PUBLISH, key);
+	memcpy(key + META_KEY_PREFIX_BYTES, was->key, was->key_bytes);
+	meta_publish_encode(&publish, value);
+	rec.key = key;
+	rec.key_bytes += META_KEY_PREFIX_BYTES;
+	rec.value = value;
+	rec.value_bytes = sizeof(value);
+	err = encode_alone(&rec, ret, ret_bytes);
+	free(key);
 	return err;
+}
+
+/* A hole that says that the bytes of this extent were here. */
+static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes)
+{
+	struct record rec = was->rec;
+	struct meta_extent extent;
+	uint8_t value[META_HOLE_BYTES];
+
+	if (was->value_held_bytes < META_EXTENT_FIXED_BYTES ||
+	    rec.value_bytes <= META_EXTENT_FIXED_BYTES)
+		return -ENODATA;
+	extent = (struct meta_extent){
+		.flags = META_FLAG_HOLE | META_FLAG_DROPPED,
+		.offset = le64_load((const uint8_t *)rec.value + 2),
+		.bytes = rec.value_bytes - META_EXTENT_FIXED_BYTES,
+	};
+	rec.value = value;
+	rec.value_bytes = (uint32_t)meta_extent_encode_fixed(&extent, value);
+	return encode_alone(&rec, ret, ret_bytes);
+}
+
+int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
+		     bool *ret_exact)
+{
+	const struct record *rec = &was->rec;
+	const char *operand;
+	enum meta_kind kind;
+	size_t bytes;
+
+	*ret_exact = was->value_held_bytes == rec->value_bytes;
+	if (*ret_exact)
+		return encode_alone(rec, ret, ret_bytes);
+	if (!meta_is_key(rec->key, rec->key_bytes))
+		return dropped_value(rec, ret, ret_bytes);
+	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK &&
+	    kind == META_EXTENT)
+		return dropped_extent(was, ret, ret_bytes);
+	return -ENODATA;
 }
 
 /* --- writing --- */
 
-static int copy_range(struct io *io, int from_fd, uint64_t from, uint64_t bytes, int to_fd,
-		      uint64_t to, uint8_t *chunk)
+/* A range of a file. */
+struct source {
+	struct io *io; /* to read it by */
+	int fd;
+	uint64_t from, bytes;
+};
+
+static int copy_range(const struct source *s, struct io *io, int to_fd, uint64_t to, uint8_t *chunk)
 {
-	for (uint64_t done = 0; done < bytes;) {
-		size_t n = bytes - done < WINDOW_BYTES ? (size_t)(bytes - done) : WINDOW_BYTES;
-		ssize_t got = io_pread_all(io, from_fd, chunk, n, from + done);
+	for (uint64_t done = 0; done < s->bytes;) {
+		size_t n = s->bytes - done < CHUNK_BYTES ? (size_t)(s->bytes - done) : CHUNK_BYTES;
+		ssize_t got = io_pread_all(s->io, s->fd, chunk, n, s->from + done);
 		int err;
 
 		if (got < 0)
@@ -288,10 +267,11 @@ static int finish(struct io *io, int fd, int err)
 	return err < 0 ? err : close_err;
 }
 
-static int save_report(struct io *io, int quarantine_fd, const char *file, const char *report,
-		       const struct salvage_lost *l, uint64_t now_ns)
+/* Writes the report about 'bytes' of the file from the beginning of 'l' on. */
+static int save_report(const struct salvage_file *f, int quarantine_fd,
+		       const struct salvage_lost *l, uint64_t bytes, uint64_t now_ns)
 {
-	char text[REPORT_BYTES_MAX];
+	char text[REPORT_BYTES_MAX], name[SALVAGE_NAME_BYTES];
 	int fd, len;
 
 	len = snprintf(text, sizeof(text),
@@ -302,100 +282,132 @@ static int save_report(struct io *io, int quarantine_fd, const char *file, const
 		       "records_inside: %" PRIu64 "\n"
 		       "saved_as: %s\n"
 		       "salvaged_at_ns: %" PRIu64 "\n",
-		       file, l->offset, l->bytes, l->reason, l->inside, l->saved_as, now_ns);
+		       f->name, l->offset, bytes, l->reason, l->inside, l->saved_as, now_ns);
 	if (len < 0 || (size_t)len >= sizeof(text))
 		return -ENAMETOOLONG;
-	fd = io_open(io, quarantine_fd, report, O_RDWR | O_CREAT | O_EXCL, 0600);
+	(void)snprintf(name, sizeof(name), "%.*s.txt", (int)strlen(l->saved_as) - 4, l->saved_as);
+	fd = io_open(f->io, quarantine_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
-	return finish(io, fd, io_pwrite_all(io, fd, text, (size_t)len, 0));
+	return finish(f->io, fd, io_pwrite_all(f->io, fd, text, (size_t)len, 0));
 }
 
-/* Saves one lost range. */
-static int save(struct io *io, int quarantine_fd, const char *file, int fd, struct salvage_lost *l,
-		uint64_t now_ns, uint8_t *chunk)
+/* Saves 'count' lost ranges, one behind the other, as one. */
+static int save(const struct salvage_file *f, struct io *by, int quarantine_fd,
+		struct salvage_lost *l, size_t count, uint8_t *chunk)
 {
-	char report[SALVAGE_NAME_BYTES];
+	uint64_t now_ns = f->io->ops->now_ns(f->io);
+	struct source all = { by, f->fd, l->offset, 0 };
 	int out, err, len;
 
-	len = snprintf(l->saved_as, sizeof(l->saved_as), "%s.%" PRIu64 ".%" PRIu64 ".bad", file,
-		       l->offset, now_ns);
+	for (size_t i = 0; i < count; i++)
+		all.bytes += l[i].bytes;
+	len = snprintf(l->saved_as, sizeof(l->saved_as), "%s%s.%" PRIu64 ".%" PRIu64 ".bad",
+		       f->name, by == f->io ? "" : ".unfit", l->offset, now_ns);
 	if (len < 0 || (size_t)len >= sizeof(l->saved_as))
 		return -ENAMETOOLONG;
-	(void)snprintf(report, sizeof(report), "%.*s.txt", len - 4, l->saved_as);
-	out = io_open(io, quarantine_fd, l->saved_as, O_RDWR | O_CREAT | O_EXCL, 0600);
+	out = io_open(f->io, quarantine_fd, l->saved_as, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (out < 0)
 		return out;
-	err = finish(io, out, copy_range(io, fd, l->offset, l->bytes, out, 0, chunk));
-	return err < 0 ? err : save_report(io, quarantine_fd, file, report, l, now_ns);
+	err = finish(f->io, out, copy_range(&all, f->io, out, 0, chunk));
+	for (size_t i = 1; i < count; i++)
+		memcpy(l[i].saved_as, l->saved_as, sizeof(l->saved_as));
+	return err < 0 ? err : save_report(f, quarantine_fd, l, all.bytes, now_ns);
 }
 
-static int save_all(struct io *io, int dir_fd, const char *name, int fd, struct salvage *s,
-		    uint8_t *chunk)
+/* Saves all ranges of 's' that have bytes. */
+static int save_all(const struct salvage_file *f, struct io *by, int quarantine_fd,
+		    struct salvage *s, uint8_t *chunk)
 {
-	uint64_t now_ns = io->ops->now_ns(io);
-	int quarantine_fd, err;
+	int err = 0;
 
-	err = io_mkdir(io, dir_fd, QUARANTINE, 0700);
-	if (err == 0 || err == -EEXIST)
-		err = io_fsync(io, dir_fd);
-	if (err < 0)
-		return err;
-	quarantine_fd = io_open(io, dir_fd, QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
-	if (quarantine_fd < 0)
-		return quarantine_fd;
-	for (size_t i = 0; err == 0 && i < s->count; i++)
-		err = save(io, quarantine_fd, name, fd, &s->lost[i], now_ns, chunk);
-	if (err == 0)
-		err = io_fsync(io, quarantine_fd);
-	(void)io_close(io, &quarantine_fd); /* a directory: nothing to lose */
+	for (size_t i = 0, n; err == 0 && i < s->count; i += n) {
+		uint64_t end = s->lost[i].offset + s->lost[i].bytes;
+
+		for (n = 1; i + n < s->count && s->lost[i + n].offset == end; n++)
+			end += s->lost[i + n].bytes;
+		if (end > s->lost[i].offset)
+			err = save(f, by, quarantine_fd, &s->lost[i], n, chunk);
+	}
 	return err;
 }
 
-/* Copies what is between the lost ranges. */
-static int copy_kept(struct io *io, int fd, uint64_t file_bytes, const struct salvage *s, int to,
-		     uint8_t *chunk, uint64_t *ret_bytes)
+static int save_both(const struct salvage_file *f, struct io *view, struct salvage *s,
+		     struct salvage *edits, uint8_t *chunk)
+{
+	int quarantine_fd, err = io_mkdir(f->io, f->dir_fd, QUARANTINE, 0700);
+
+	if (err == 0 || err == -EEXIST)
+		err = io_fsync(f->io, f->dir_fd);
+	if (err < 0)
+		return err;
+	quarantine_fd = io_open(f->io, f->dir_fd, QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	if (quarantine_fd < 0)
+		return quarantine_fd;
+	err = save_all(f, f->io, quarantine_fd, s, chunk);
+	if (err == 0)
+		err = save_all(f, view, quarantine_fd, edits, chunk);
+	if (err == 0)
+		err = io_fsync(f->io, quarantine_fd);
+	(void)io_close(f->io, &quarantine_fd); /* a directory: nothing to lose */
+	return err;
+}
+
+/* Copies the file that 'view' reads, of 'bytes', with the edits in it. */
+static int copy_edited(const struct salvage_file *f, struct io *view, uint64_t bytes,
+		       const struct salvage *edits, int to, uint8_t *chunk)
 {
 	uint64_t at = 0, written = 0;
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i <= s->count; i++) {
-		uint64_t end = i < s->count ? s->lost[i].offset : file_bytes;
+	for (size_t i = 0; err == 0 && i <= edits->count; i++) {
+		const struct salvage_lost *l = i < edits->count ? &edits->lost[i] : NULL;
+		struct source kept = { view, f->fd, at, (l != NULL ? l->offset : bytes) - at };
 
-		err = copy_range(io, fd, at, end - at, to, written, chunk);
-		written += end - at;
-		at = i < s->count ? end + s->lost[i].bytes : end;
+		err = copy_range(&kept, f->io, to, written, chunk);
+		written += kept.bytes;
+		if (err < 0 || l == NULL)
+			break;
+		err = io_pwrite_all(f->io, to, l->instead, l->instead_bytes, written);
+		written += l->instead_bytes;
+		at = l->offset + l->bytes;
 	}
-	*ret_bytes = written;
 	return err;
 }
 
-static int replace(struct io *io, int dir_fd, const char *name, int fd, uint64_t file_bytes,
-		   const struct salvage *s, uint8_t *chunk, uint64_t *ret_bytes)
+static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes,
+		   const struct salvage *edits, uint8_t *chunk)
 {
 	char temp[SALVAGE_NAME_BYTES];
 	int to, err;
 
-	(void)snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, name);
-	to = io_open(io, dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	(void)snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, f->name);
+	to = io_open(f->io, f->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (to < 0)
 		return to;
-	err = finish(io, to, copy_kept(io, fd, file_bytes, s, to, chunk, ret_bytes));
+	err = finish(f->io, to, copy_edited(f, view, bytes, edits, to, chunk));
 	if (err == 0)
-		err = io_rename(io, dir_fd, temp, name);
+		err = io_rename(f->io, f->dir_fd, temp, f->name);
 	if (err < 0)
-		(void)!io_unlink(io, dir_fd, temp); /* it would only lie about */
-	return err < 0 ? err : io_fsync(io, dir_fd);
+		(void)!io_unlink(f->io, f->dir_fd, temp); /* it would only lie about */
+	return err < 0 ? err : io_fsync(f->io, f->dir_fd);
 }
 
-int salvage_write(struct io *io, int dir_fd, const char *name, int fd, uint64_t file_bytes,
-		  struct salvage *s, uint64_t *ret_bytes)
+int salvage_write(const struct salvage_file *f, struct salvage *s, struct salvage *edits,
+		  uint64_t *ret_bytes)
 {
-	uint8_t *chunk = malloc(WINDOW_BYTES);
-	int err = chunk == NULL ? -ENOMEM : save_all(io, dir_fd, name, fd, s, chunk);
+	uint8_t *chunk = malloc(CHUNK_BYTES);
+	uint64_t bytes = salvage_new_bytes(s, f->bytes);
+	struct salvage_view view;
+	int err;
 
+	if (chunk == NULL)
+		return -ENOMEM;
+	salvage_view_init(&view, f, s);
+	err = save_both(f, &view.io, s, edits, chunk);
 	if (err == 0)
-		err = replace(io, dir_fd, name, fd, file_bytes, s, chunk, ret_bytes);
+		err = replace(f, &view.io, bytes, edits, chunk);
 	free(chunk);
+	*ret_bytes = salvage_new_bytes(edits, bytes);
 	return err;
 }

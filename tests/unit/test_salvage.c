@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/meta.h"
 #include "codec/record.h"
 #include "tests/sim/faultio.h"
 #include "tests/unit/store_fixture.h"
@@ -21,7 +22,9 @@
 /* A log, and where its records and its groups begin; the end is one more. */
 struct sample {
 	struct unit_file log;
-	uint64_t starts[RECORDS_MAX];
+	uint64_t starts[RECORDS_MAX], timestamps[RECORDS_MAX];
+	char keys[RECORDS_MAX][64];
+	uint32_t value_bytes[RECORDS_MAX];
 	size_t count;
 };
 
@@ -35,6 +38,10 @@ static struct sample make_sample(const struct unit_file *log)
 		assert_int_equal(
 			record_scan(log->data + at, log->bytes - at, log->bytes - at, &got),
 			RECORD_WHOLE);
+		s.timestamps[s.count] = got.rec.timestamp_ns;
+		s.value_bytes[s.count] = got.rec.value_bytes;
+		(void)snprintf(s.keys[s.count], sizeof(s.keys[0]), "%.*s", (int)got.rec.key_bytes,
+			       (const char *)got.rec.key);
 		s.starts[s.count++] = at;
 		at += got.bytes;
 	}
@@ -52,16 +59,26 @@ static size_t record_of(const struct sample *s, uint64_t offset)
 	return i;
 }
 
+static struct salvage_file sample_file(int dir_fd, int fd, uint64_t bytes)
+{
+	return (struct salvage_file){
+		.io = &io_posix, .dir_fd = dir_fd, .name = "log", .fd = fd, .bytes = bytes
+	};
+}
+
 static struct salvage scan(const char *dir, const void *data, size_t bytes, bool take_inside)
 {
 	const char *path = unit_path("%s/log", dir);
 	struct salvage got = { 0 };
+	struct salvage_file f;
 	int fd;
 
 	unit_write_file(path, data, bytes);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(salvage_scan(&io_posix, fd, bytes, take_inside, &got), 0);
+	f = sample_file(-1, fd, bytes);
+	f.take_inside = take_inside;
+	assert_int_equal(salvage_scan(&f, &got), 0);
 	(void)close(fd);
 	return got;
 }
@@ -93,6 +110,29 @@ static void group_of(const struct sample *s, size_t record, uint64_t *ret_from, 
 	*ret_to = s->starts[record + 1];
 }
 
+/* What stands in for a value has its key, size and time, and cannot be read.  Nothing stands in for
+ * anything else. */
+static void assert_claim(const struct sample *s, const struct salvage_lost *l, size_t record)
+{
+	struct record_scan_result got;
+	struct meta_publish publish;
+
+	if (l->instead == NULL)
+		return;
+	assert_int_equal(l->known, SALVAGE_CLAIMED);
+	assert_int_equal(record_scan(l->instead, l->instead_bytes, l->instead_bytes, &got),
+			 RECORD_WHOLE);
+	assert_int_equal(got.bytes, l->instead_bytes);
+	assert_int_equal(got.rec.timestamp_ns, s->timestamps[record]);
+	assert_int_equal(got.rec.key_bytes, META_KEY_PREFIX_BYTES + strlen(s->keys[record]));
+	assert_memory_equal((const char *)got.rec.key + META_KEY_PREFIX_BYTES, s->keys[record],
+			    strlen(s->keys[record]));
+	assert_int_equal(meta_publish_decode(got.rec.value, got.rec.value_bytes, &publish),
+			 META_OK);
+	assert_int_equal(publish.flags, META_FLAG_DROPPED);
+	assert_int_equal(publish.size_bytes, s->value_bytes[record]);
+}
+
 static void test_every_byte(void **state)
 {
 	static const uint8_t flips[] = { 0x01, 0x80, 0xff };
@@ -110,12 +150,18 @@ static void test_every_byte(void **state)
 			got = scan(*state, log.data, log.bytes, true);
 			assert_only_originals(&s, &got, log.bytes);
 			assert_int_equal(got.count, 1);
-			assert_int_equal(got.lost[0].offset, from);
-			assert_int_equal(got.lost[0].bytes, to - from);
+			assert_claim(&s, &got.lost[0], record);
+			/* A value that is lost leaves the rest of its group as it is. */
+			assert_int_equal(got.lost[0].offset,
+					 got.lost[0].instead != NULL ? s.starts[record] : from);
+			assert_int_equal(got.lost[0].offset + got.lost[0].bytes, to);
 			salvage_free(&got);
 
 			got = scan(*state, log.data, log.bytes, false);
 			assert_only_originals(&s, &got, log.bytes);
+			assert_claim(&s, &got.lost[0], record);
+			if (got.lost[0].instead != NULL)
+				from = s.starts[record];
 			assert_int_equal(got.lost[0].offset, from);
 			assert_true(got.lost[0].offset + got.lost[0].bytes >= to);
 			/* Its length is right: so it costs that record alone. */
@@ -171,7 +217,8 @@ static void test_several(void **state)
 	assert_int_equal(got.count, 2);
 	assert_int_equal(got.records, 3);
 	assert_int_equal(got.lost[1].offset, s.starts[3]);
-	assert_int_equal(salvage_new_offset(&got, s.starts[2]), s.starts[1]);
+	assert_int_equal(salvage_new_offset(&got, s.starts[2]),
+			 s.starts[1] + got.lost[0].instead_bytes);
 	assert_int_equal(salvage_new_offset(&got, s.starts[1] + 5), s.starts[1]);
 	salvage_free(&got);
 
@@ -244,20 +291,25 @@ static void test_write(void **state)
 	struct unit_file log = make_log("p:a=first p:b=second p:c=third"), got_file;
 	struct sample s = make_sample(&log);
 	const char *path = unit_path("%s/log", (const char *)*state);
-	struct salvage got;
-	uint64_t bytes = 0;
+	struct salvage got, edits = { 0 };
+	struct salvage_file f;
+	uint64_t bytes = 0, instead;
 	int dir_fd, fd;
 
 	log.data[s.starts[1] + 21] ^= 1;
 	got = scan(*state, log.data, log.bytes, false);
 	dir_fd = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(salvage_write(&io_posix, dir_fd, "log", fd, log.bytes, &got, &bytes), 0);
-	assert_int_equal(bytes, log.bytes - (s.starts[2] - s.starts[1]));
+	f = sample_file(dir_fd, fd, log.bytes);
+	assert_int_equal(salvage_write(&f, &got, &edits, &bytes), 0);
+	instead = got.lost[0].instead_bytes;
+	assert_int_equal(bytes, log.bytes - (s.starts[2] - s.starts[1]) + instead);
+	assert_int_equal(bytes, salvage_new_bytes(&got, log.bytes));
 	got_file = unit_read_file(path);
 	assert_int_equal(got_file.bytes, bytes);
 	assert_memory_equal(got_file.data, log.data, s.starts[1]);
-	assert_memory_equal(got_file.data + s.starts[1], log.data + s.starts[2],
+	assert_memory_equal(got_file.data + s.starts[1], got.lost[0].instead, instead);
+	assert_memory_equal(got_file.data + s.starts[1] + instead, log.data + s.starts[2],
 			    log.bytes - s.starts[2]);
 	free(got_file.data);
 	got_file = unit_read_file(
@@ -280,7 +332,8 @@ static void fail_at(const char *dir, uint64_t at, uint64_t times, const struct u
 		.at = at, .times = times, .kinds = IOCALL_ALL, .action = FAULT_ERROR, .err = -EIO
 	};
 	uint64_t lost_bytes = s->starts[2] - s->starts[1], bytes = 0;
-	struct salvage got = scan(dir, log->data, log->bytes, false);
+	struct salvage got = scan(dir, log->data, log->bytes, false), edits = { 0 };
+	struct salvage_file file;
 	struct faultio *f = faultio_new(&io_posix);
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = open(unit_path("%s/log", dir), O_RDONLY | O_CLOEXEC);
@@ -288,10 +341,13 @@ static void fail_at(const char *dir, uint64_t at, uint64_t times, const struct u
 	int err;
 
 	faultio_set_plan(f, &plan);
-	err = salvage_write(faultio_io(f), dir_fd, "log", fd, log->bytes, &got, &bytes);
+	file = sample_file(dir_fd, fd, log->bytes);
+	file.io = faultio_io(f);
+	err = salvage_write(&file, &got, &edits, &bytes);
 	*ret_hit = faultio_hits(f) > 0;
 	now = unit_read_file(unit_path("%s/log", dir));
-	assert_true(now.bytes == log->bytes || now.bytes == log->bytes - lost_bytes);
+	assert_true(now.bytes == log->bytes ||
+		    now.bytes == log->bytes - lost_bytes + got.lost[0].instead_bytes);
 	if (err == 0)
 		assert_int_equal(now.bytes, bytes);
 	if (now.bytes != log->bytes) {
@@ -329,7 +385,8 @@ static void test_order(void **state)
 	struct unit_file log = make_log("p:a=first p:b=second p:c=third");
 	struct sample s = make_sample(&log);
 	struct probe *p = probe_new();
-	struct salvage got;
+	struct salvage got, edits = { 0 };
+	struct salvage_file f;
 	uint64_t bytes;
 	int dir_fd, fd, bad, temp, renamed;
 
@@ -337,7 +394,9 @@ static void test_order(void **state)
 	got = scan(*state, log.data, log.bytes, false);
 	dir_fd = io_open(probe_io(p), AT_FDCWD, *state, O_RDONLY | O_DIRECTORY, 0);
 	fd = open(unit_path("%s/log", (const char *)*state), O_RDONLY | O_CLOEXEC);
-	assert_int_equal(salvage_write(probe_io(p), dir_fd, "log", fd, log.bytes, &got, &bytes), 0);
+	f = sample_file(dir_fd, fd, log.bytes);
+	f.io = probe_io(p);
+	assert_int_equal(salvage_write(&f, &got, &edits, &bytes), 0);
 	bad = probe_find_event(p, unit_path("fsync:%s", got.lost[0].saved_as), 0);
 	assert_true(bad >= 0);
 	assert_true(probe_find_event(p, "fsync:quarantine", bad) > bad);
