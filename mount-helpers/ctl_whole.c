@@ -8,12 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mount-helpers/key_text.h"
 #include "writer/log_writer.h"
+#include "writer/lost.h"
+#include "writer/replay.h"
 
 /* --- verify --- */
 
 struct totals {
 	uint64_t records, commits, bytes;
+	struct keydir *keydir; /* what the log says */
 };
 
 static int count(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
@@ -24,7 +28,32 @@ static int count(void *arg, const struct log_entry *entries, size_t entry_count,
 	t->records += entry_count;
 	for (size_t i = 0; i < entry_count; i++)
 		t->bytes += entries[i].bytes;
+	return replay_commit(t->keydir, "the log", entries, entry_count, diag);
+}
+
+static int print_lost(void *arg, const struct lost_name *lost)
+{
+	uint64_t *count = arg;
+
+	(*count)++;
+	key_text_print(stdout, lost->path, lost->path_bytes);
+	printf(": %" PRIu64 " of %" PRIu64 " bytes are not in the log any more\n", lost->lost_bytes,
+	       lost->size_bytes);
 	return 0;
+}
+
+/* Says which names cannot be read whole. */
+static enum ctl_exit report_lost(struct keydir *k)
+{
+	uint64_t count = 0;
+	int err = lost_each(k, print_lost, &count);
+
+	if (err < 0)
+		return ctl_failed(err, "the tree", NULL);
+	if (count == 0)
+		return CTL_OK;
+	ctl_say("%" PRIu64 " names cannot be read whole: see fsck.freyjafs", count);
+	return CTL_DATA;
 }
 
 enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
@@ -35,6 +64,8 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 		.read_only = true,
 		.ignore_hints = true,
 	};
+	const struct keydir_defaults defaults = { .umask = 022 };
+	enum ctl_exit status = CTL_OK;
 	struct log_recovery found = { 0 };
 	struct log_writer *w = NULL;
 	struct diag diag = { "" };
@@ -45,9 +76,14 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 	if (asprintf(&path, "%s/active.data", datadir) < 0)
 		return ctl_failed(-ENOMEM, datadir, NULL);
 	config.file_path = path;
-	err = log_writer_open_replay(&config, count, &t, &w, &found, &diag);
+	err = keydir_create(&defaults, &t.keydir);
+	if (err == 0)
+		err = log_writer_open_replay(&config, count, &t, &w, &found, &diag);
 	(void)!log_writer_close(w); /* read only */
 	free(path);
+	if (err == 0)
+		status = report_lost(t.keydir);
+	keydir_free(t.keydir);
 	if (err < 0)
 		return ctl_failed(err, datadir, &diag);
 	printf("%" PRIu64 " sealed segments, %" PRIu64 " commits, %" PRIu64 " records, %" PRIu64
@@ -58,7 +94,7 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 		       " bytes at the end are no whole record (%s): a write that goes on, "
 		       "or what a crash has left; the next mount cuts them\n",
 		       found.file_bytes - found.kept_bytes, record_reason_text(found.stop.reason));
-	return ctl_flush(CTL_OK);
+	return ctl_flush(status);
 }
 
 /* --- compact --- */
