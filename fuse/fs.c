@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "fuse/log.h"
 #include "fuse/ops.h"
 #include "fuse/ops_history.h"
 
@@ -136,3 +137,11 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fsyncdir = op_fsyncdir,
 	.releasedir = op_releasedir,
 };
+
+void fs_tell(void *arg, const struct trouble *t)
+{
+	char line[TROUBLES_LINE_MAX];
+
+	if (troubles_line(arg, t, monotonic_ns(), line))
+		log_error("%s", line);
+}

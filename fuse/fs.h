@@ -22,6 +22,7 @@
 #include "fuse/open_file.h"
 #include "fuse/options.h"
 #include "fuse/transport.h"
+#include "fuse/troubles.h"
 #include "fuse/workers.h"
 #include "writer/store.h"
 
@@ -47,6 +48,7 @@ struct fs {
 	const struct transport *transport;
 	struct fuse_session *session;
 	struct workers workers;
+	struct troubles troubles;
 	const char *datadir;	/* resolved */
 	const char *mountpoint; /* resolved */
 	uint32_t uid, gid;	/* of the mount's own files: the daemon's */
@@ -54,6 +56,9 @@ struct fs {
 	void (*on_ready)(void *arg); /* called once, when the kernel has taken the mount */
 	void *on_ready_arg;
 };
+
+/* Logs it; 'arg' is a struct troubles. */
+void fs_tell(void *arg, const struct trouble *t);
 
 static inline struct fs *fs_of(fuse_req_t req)
 {

@@ -102,12 +102,15 @@ static int open_store(struct daemon *d)
 		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
 		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,
 		.umask = (mode_t)o->umask,
+		.trouble = fs_tell,
+		.trouble_arg = &d->fs.troubles,
 	};
 	struct diag diag = { "" };
 	struct progress progress;
 	int err;
 
 	io_posix_raise_file_limit();
+	troubles_init(&d->fs.troubles, d->mountpoint);
 	progress_begin(&progress, STDERR_FILENO, d->datadir);
 	config.progress = progress_show;
 	config.progress_arg = &progress;

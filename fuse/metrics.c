@@ -104,6 +104,14 @@ static void print_store(FILE *f, const struct sample *s)
 	      "Of that, what is free for the log.");
 }
 
+static void print_troubles(FILE *f, const struct troubles *t)
+{
+	counter(f, "failed_reads_total", atomic_load(&t->counts[TROUBLE_READ]),
+		"Reads of values that got EIO: the record is damaged, or the disk cannot read it.");
+	counter(f, "failed_commits_total", atomic_load(&t->counts[TROUBLE_COMMIT]),
+		"Values that were not committed.");
+}
+
 static void print_compaction(FILE *f, const struct store_compaction *c)
 {
 	head(f, "compaction", "gauge", "1 beside the state that compaction is in.");
@@ -143,6 +151,7 @@ int metrics_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	print_info(f, fs);
 	print_log(f, &s.stats.log);
 	print_store(f, &s);
+	print_troubles(f, &fs->troubles);
 	print_compaction(f, &s.stats.compaction);
 	print_recovery(f, &s.stats.recovery);
 	if (fclose(f) == 0)

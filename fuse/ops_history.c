@@ -38,6 +38,8 @@ int ops_history_start(struct fs *fs)
 		.uid = fs->options->uid == OPTION_OWN_ID ? fs->uid : (uint32_t)fs->options->uid,
 		.gid = fs->options->gid == OPTION_OWN_ID ? fs->gid : (uint32_t)fs->options->gid,
 		.umask = (mode_t)fs->options->umask,
+		.trouble = fs_tell,
+		.trouble_arg = &fs->troubles,
 	};
 
 	return history_nodes_create(&config, &fs->history);

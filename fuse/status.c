@@ -125,6 +125,9 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "unnamed_keys: %" PRIu64 "\n", stats.unnamed_keys);
 	fprintf(f, "live_bytes: %" PRIu64 "\n", stats.live_bytes);
 	fprintf(f, "pending_bytes: %" PRIu64 "\n", open_files_pending_bytes(&fs->files));
+	fprintf(f, "failed_reads: %" PRIu64 "\n", atomic_load(&fs->troubles.counts[TROUBLE_READ]));
+	fprintf(f, "failed_commits: %" PRIu64 "\n",
+		atomic_load(&fs->troubles.counts[TROUBLE_COMMIT]));
 	fprintf(f, "reserve_missing: %s\n", stats.reserve_missing ? "yes" : "no");
 	print_compaction(f, &stats);
 	print_recovery(f, &stats.recovery);

@@ -30,6 +30,10 @@ struct history {
 struct history_version {
 	struct shared_log *log;
 	struct history_attr attr;
+	trouble_fn trouble; /* may be NULL */
+	void *trouble_arg;
+	char *path; /* owned; NULL: there was no memory for it */
+	size_t path_bytes;
 	uint64_t offset; /* of the record, without a content */
 	uint32_t key_bytes, value_bytes;
 	char *target; /* owned; symlinks */
@@ -449,6 +453,8 @@ static int open_found(struct history *h, const struct found_version *found,
 		return err;
 	}
 	mutex_init(&v->lock);
+	v->trouble = h->config.trouble;
+	v->trouble_arg = h->config.trouble_arg;
 	v->offset = of->offset;
 	v->key_bytes = of->key_bytes;
 	v->value_bytes = of->value_bytes;
@@ -456,6 +462,16 @@ static int open_found(struct history *h, const struct found_version *found,
 	atomic_fetch_add(&h->log->refs, 1);
 	*ret = v;
 	return 0;
+}
+
+/* For messages. */
+static void set_path(struct history_version *v, const char *path, size_t path_bytes)
+{
+	v->path = malloc(path_bytes);
+	if (v->path == NULL)
+		return;
+	memcpy(v->path, path, path_bytes);
+	v->path_bytes = path_bytes;
 }
 
 int history_version_open(struct history *h, const char *path, size_t path_bytes,
@@ -474,6 +490,8 @@ int history_version_open(struct history *h, const char *path, size_t path_bytes,
 			if (found.found[i].timestamp_ns != timestamp_ns)
 				continue;
 			err = open_found(h, &found.found[i], ret);
+			if (err == 0)
+				set_path(*ret, path, path_bytes);
 			break;
 		}
 	}
@@ -490,6 +508,7 @@ void history_version_close(struct history_version *v) NO_THREAD_SAFETY
 	content_map_free(v->content);
 	mutex_destroy(&v->lock);
 	free(v->target);
+	free(v->path);
 	free(v);
 }
 
@@ -575,6 +594,24 @@ static bool has_pieces(const struct history_version *v) NO_THREAD_SAFETY
 	return v->content != NULL; /* the pointer is constant */
 }
 
+static void tell_unreadable(struct history_version *v, uint64_t offset)
+{
+	struct trouble t = {
+		.kind = TROUBLE_READ,
+		.path = v->path,
+		.path_bytes = v->path_bytes,
+		.reason = "an old version: a record of it is damaged or cannot be read",
+	};
+	struct content_piece p = { .place = { .record_offset = v->offset } };
+
+	if (v->trouble == NULL)
+		return;
+	if (has_pieces(v))
+		(void)find_piece(v, offset, &p);
+	t.segment = log_writer_locate(v->log->w, p.place.record_offset, &t.file_offset);
+	v->trouble(v->trouble_arg, &t);
+}
+
 ssize_t history_version_read(struct history_version *v, void *buf, size_t n, uint64_t offset)
 {
 	size_t done = 0;
@@ -588,11 +625,15 @@ ssize_t history_version_read(struct history_version *v, void *buf, size_t n, uin
 		n = (size_t)(v->attr.size_bytes - offset);
 	if (!has_pieces(v)) {
 		err = read_plain(v, buf, n, offset);
+		if (err == -EIO)
+			tell_unreadable(v, offset);
 		return err < 0 ? err : (ssize_t)n;
 	}
 	while (done < n) {
 		ssize_t got = read_some(v, (uint8_t *)buf + done, n - done, offset + done);
 
+		if (got == -EIO)
+			tell_unreadable(v, offset + done);
 		if (got < 0)
 			return got;
 		done += (size_t)got;

@@ -22,6 +22,7 @@
 #include "codec/compiler.h"
 #include "writer/diag.h"
 #include "writer/io.h"
+#include "writer/trouble.h"
 
 struct history;		/* opaque, see history.c */
 struct history_version; /* opaque; one version of a file, to be read */
@@ -32,7 +33,9 @@ struct history_config {
 	bool accept_missing_segments;
 	uint32_t uid, gid; /* of what has no other in the log */
 	mode_t umask;
-	struct io *io; /* NULL: the operating system */
+	struct io *io;	    /* NULL: the operating system */
+	trouble_fn trouble; /* told of versions that cannot be read; may be NULL */
+	void *trouble_arg;
 };
 
 /* Reads the log.  Errors as of log_writer_open_replay() with 'read_only'.  The caller owns what is

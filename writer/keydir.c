@@ -1303,6 +1303,19 @@ void keydir_unpin(struct keydir *k, struct node *n, uint64_t count)
 	keydir_write_unlock(k);
 }
 
+size_t keydir_path_of(struct keydir *k, const struct node *n, char *buf)
+{
+	const struct dentry *d;
+	ssize_t bytes = 0;
+
+	read_lock(k);
+	d = node_name(n);
+	if (d != NULL)
+		bytes = keydir_path(k, dentry_dir(d), d->name, d->name_bytes, buf);
+	read_unlock(k);
+	return bytes < 0 ? 0 : (size_t)bytes;
+}
+
 /* Copies 'n' bytes if they fit; a buffer of 0 bytes asks only for the size. */
 static ssize_t copy_out(void *buf, size_t buf_bytes, const void *bytes, size_t n)
 {

@@ -201,6 +201,9 @@ void keydir_getattr(struct keydir *k, struct node *n, struct store_attr *ret);
 struct node *keydir_parent(struct keydir *k, struct node *n); /* pinned, or NULL */
 int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
 uint64_t keydir_list_end(struct keydir *k, struct node *dir); /* as store_list_end() */
+/* Writes the path of 'n' to 'buf', which has room for PATH_BYTES_MAX.  Returns its size; 0: the
+ * root, or it has no name. */
+size_t keydir_path_of(struct keydir *k, const struct node *n, char *buf);
 void keydir_unpin(struct keydir *k, struct node *n, uint64_t count);
 /* Copies the target of a symlink.  Returns its size, or -errno: -EINVAL, -ERANGE. */
 ssize_t keydir_target(struct keydir *k, struct node *n, char *buf, size_t buf_bytes);

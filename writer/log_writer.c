@@ -703,6 +703,41 @@ uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
 	return room > 0 ? room : segments_room(&w->segments, offset);
 }
 
+bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
+{
+	struct segment before;
+	uint64_t durable;
+
+	if (segments_get(&w->segments, index, ret))
+		return true;
+	mutex_lock(&w->lock);
+	durable = w->durable_offset > w->active_start ? w->durable_offset - w->active_start : 0;
+	*ret = (struct segment){
+		.number = w->active_number, .start = w->active_start, .bytes = durable, .fd = w->fd
+	};
+	mutex_unlock(&w->lock);
+	/* A rotation may have come in between. */
+	return index == 0 ||
+	       (segments_get(&w->segments, index - 1, &before) && before.number < ret->number);
+}
+
+uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *ret_file_offset)
+{
+	struct segment seg;
+
+	*ret_file_offset = 0;
+	mutex_lock(&w->lock);
+	seg = (struct segment){ .number = w->active_number,
+				.start = w->active_start,
+				.bytes = w->end_offset - w->active_start };
+	mutex_unlock(&w->lock);
+	for (size_t i = 0; position < seg.start || position - seg.start >= seg.bytes; i++)
+		if (!segments_get(&w->segments, i, &seg))
+			return 0;
+	*ret_file_offset = position - seg.start;
+	return seg.number;
+}
+
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 {
 	mutex_lock(&w->lock);

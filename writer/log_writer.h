@@ -214,6 +214,13 @@ ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offs
  * most.  0: no segment has it. */
 uint64_t log_writer_room(struct log_writer *w, uint64_t offset);
 
+/* Returns the number of the segment that holds a position (of the active one: that it will have),
+ * and stores the offset in its file.  0: no segment does, or it was replaced. */
+uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *ret_file_offset);
+/* Copies segment 'index' (0 ...): the sealed and the full ones, and then the active one, up to
+ * where it is durable.  False: there are not so many. */
+bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret);
+
 struct log_writer_stats {
 	uint64_t end_offset;	    /* just past the last record */
 	uint64_t written_offset;    /* handed to the kernel up to here; <= end_offset; with a buffer

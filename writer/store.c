@@ -186,6 +186,8 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->progress = config->progress;
 	s->progress_arg = config->progress_arg;
 	s->read_only = config->read_only;
+	s->trouble = config->trouble;
+	s->trouble_arg = config->trouble_arg;
 	s->synchronous = config->fsync_interval_ns == 0;
 	mutex_init(&s->commit_lock);
 	compact_init(&s->compactor, config);

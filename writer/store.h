@@ -27,6 +27,7 @@
 #include "writer/diag.h"
 #include "writer/io.h"
 #include "writer/log_writer.h"
+#include "writer/trouble.h"
 
 struct store; /* opaque, see store.c */
 struct node;  /* opaque, see keydir.c */
@@ -64,6 +65,8 @@ struct store_config {
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the
 			       process id alone */
 	struct io *io;	    /* NULL: the operating system */
+	trouble_fn trouble; /* told of values that cannot be read or committed; may be NULL */
+	void *trouble_arg;
 	store_progress_fn progress; /* may be NULL */
 	void *progress_arg;
 };

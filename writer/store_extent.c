@@ -255,6 +255,8 @@ int store_staged_read(struct store *s, struct store_staging *staging, void *buf,
 					set_staged_verified, staging);
 		done += n;
 	}
+	if (err == -EIO)
+		store_tell_unreadable(s, NULL);
 	return err;
 }
 

@@ -52,6 +52,9 @@ struct store {
 	struct keydir *keydir;
 	struct log_recovery recovery;
 
+	trouble_fn trouble; /* may be NULL */
+	void *trouble_arg;
+
 	struct read_gate gate; /* those inside may read from where the keydir has said */
 	struct compactor compactor;
 
@@ -116,6 +119,13 @@ typedef void (*set_verified_fn)(void *arg, const struct content_piece *piece);
 int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
 		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
 		      void *arg) WARN_UNUSED;
+
+/* Notes, for this thread, where and why a record could not be read.  Returns -EIO. */
+int store_bad_record(const struct value_place *place, const char *reason);
+/* Tells of a read that got EIO because of the record noted last; 'n' may be NULL.
+ * The same of a value that was not committed. */
+void store_tell_unreadable(struct store *s, struct node *n);
+void store_tell_not_committed(struct store *s, struct node *n, int err);
 
 /* Calls 'fn' with all that is staged; it must change nothing. */
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);

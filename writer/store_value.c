@@ -164,7 +164,8 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 	keydir_write_unlock(s->keydir);
 }
 
-int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
+static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
 {
 	struct content_map *fresh = NULL;
 	struct value_plan plan;
@@ -199,6 +200,15 @@ int store_commit_content(struct store *s, const struct content_commit *cc, uint6
 	return 0;
 }
 
+int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
+{
+	int err = commit_content(s, cc, ret_end);
+
+	if (err < 0)
+		store_tell_not_committed(s, cc->n, err);
+	return err;
+}
+
 int store_commit(struct store *s, struct node *n, const void *value, uint64_t value_bytes,
 		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
 		 uint64_t *ret_end)
@@ -225,14 +235,17 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 
 /* --- reading --- */
 
-/* Reads exactly 'n' bytes that the log has. */
-static int read_log(struct store *s, void *buf, size_t n, uint64_t offset)
+/* Reads exactly 'n' bytes at 'offset', which belong to the record at 'place'. */
+static int read_log(struct store *s, const struct value_place *place, void *buf, size_t n,
+		    uint64_t offset)
 {
 	ssize_t got = log_writer_read(s->log, buf, n, offset);
 
-	if (got < 0)
+	if (got == -EAGAIN || got == -ENOMEM)
 		return (int)got;
-	return (size_t)got == n ? 0 : -EIO;
+	if (got < 0)
+		return store_bad_record(place, strerrordesc_np((int)-got));
+	return (size_t)got == n ? 0 : store_bad_record(place, "the file ends before it");
 }
 
 /* Reads the whole record at 'place' and compares its CRC, and the sizes that the keydir believes
@@ -251,7 +264,7 @@ static int check_crc(struct store *s, const struct value_place *place)
 							     : VERIFY_CHUNK_BYTES;
 		size_t skip = 0;
 
-		err = read_log(s, chunk, n, place->record_offset + done);
+		err = read_log(s, place, chunk, n, place->record_offset + done);
 		if (err < 0)
 			break;
 		if (done == 0) {
@@ -263,10 +276,10 @@ static int check_crc(struct store *s, const struct value_place *place)
 	}
 	free(chunk);
 	if (err < 0)
-		return err == -ENOMEM || err == -EAGAIN ? err : -EIO;
+		return err;
 	if (crc != stored || rec.key_bytes != place->key_bytes ||
 	    rec.value_bytes != place->value_bytes)
-		return -EIO;
+		return store_bad_record(place, "the CRC does not match");
 	return 0;
 }
 
@@ -277,7 +290,7 @@ static int verify_piece(struct store *s, const struct content_piece *piece,
 	int err;
 
 	if (piece->dropped)
-		return -EIO;
+		return store_bad_record(&piece->place, "compaction has dropped its bytes");
 	if (piece->verified || piece->hole)
 		return 0;
 	err = check_crc(s, &piece->place);
@@ -306,7 +319,7 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 		}
 		err = verify_piece(s, p, set_verified, arg);
 		if (err == 0)
-			err = read_log(s, buf + (begin - offset), (size_t)(stop - begin),
+			err = read_log(s, &p->place, buf + (begin - offset), (size_t)(stop - begin),
 				       p->place.record_offset + RECORD_HEADER_BYTES +
 					       p->place.key_bytes + p->value_offset +
 					       (begin - p->offset));
@@ -381,6 +394,8 @@ int store_verify(struct store *s, struct node *n)
 	int err = verify(s, n);
 
 	read_gate_leave(&s->gate, side);
+	if (err == -EIO)
+		store_tell_unreadable(s, n);
 	return err;
 }
 
@@ -390,6 +405,8 @@ ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 	ssize_t got = read_value(s, n, buf, buf_bytes, offset);
 
 	read_gate_leave(&s->gate, side);
+	if (got == -EIO)
+		store_tell_unreadable(s, n);
 	return got;
 }
 

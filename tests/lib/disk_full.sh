@@ -40,6 +40,9 @@ full_keeps_what_was()
 	said 'No space left on device'
 	head -c 65536 /dev/urandom >"$work/other"
 	refused cp "$work/other" "$keys/fill.1"
+	grep -F "$mnt: keys/fill.0x: the value was not committed: No space left on device" \
+		"$daemon_log" >/dev/null || fail "no message about fill.0x"
+	[ "$(status_of failed_commits)" -ge 3 ] || fail "failed_commits: $(status_of failed_commits)"
 	crash_and_remount
 	cmp "$work/64k" "$keys/fill.1" || fail "the old value went when the new one found no space"
 	[ ! -e "$keys/fill.0x" ] || fail "a file that found no space is there"
