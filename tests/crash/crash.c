@@ -552,7 +552,9 @@ void crash_check(const struct crash_system *system, const struct crash_recorder 
 	print_message("%s: %zu instants, %llu images, %llu with a torn tail, %llu cut again\n",
 		      system->name, recorder->count, (unsigned long long)images,
 		      (unsigned long long)c.torn_count, (unsigned long long)c.second_count);
-	if (options->every == 1) { /* a sample may be too small */
+	if (recorder->count > 50 * options->every) /* else a sample may be too small */
+		assert_true(images > recorder->count / (2 * options->every));
+	if (options->every == 1) {
 		assert_true(images > recorder->count / 2);
 		assert_true(system->makes_head_room || c.torn_count > 0);
 		assert_true(c.second_count > 0);

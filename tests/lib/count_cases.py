@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Counts the single test cases in a meson test log.
 
-usage: count_cases.py CONFIG < testlog.json
+usage: count_cases.py CONFIG [TIMES] < testlog.json
 
 Prints one line per case, with tabs between: pass, fail or skip; the configuration; the test and the
 case; how to run it alone, or why it was skipped.  A test program that prints no cases (neither
-cmocka nor TAP) is one case.
+cmocka nor TAP) is one case.  The file TIMES gets a line for each program: seconds, two fields for the
+time of the processors, which meson does not know, and the configuration with the test.
 """
 import json
 import os
@@ -61,9 +62,13 @@ def reason(text):
 
 
 def main():
-    config = sys.argv[1]
+    config, *times = sys.argv[1:]
     for line in sys.stdin:
         test = json.loads(line)
+        for path in times:
+            with open(path, "a", encoding="utf-8") as out:
+                print(f"{test['duration']:.3f}", "-", "-", f"{config} {test['name'].rpartition(' / ')[2]}",
+                      sep="\t", file=out)
         out = test.get("stdout") or ""
         err = test.get("stderr") or ""
         suite, _, name = test["name"].rpartition(" / ")
