@@ -39,17 +39,23 @@ void fs_stat_of(const struct store_attr *attr, struct stat *ret)
 
 /* The table is asked before the node: an open file holds its value back from commits, so what is
  * seen is one state. */
-void fs_stat(struct fs *fs, struct node *n, struct stat *ret)
+static void get_attr(struct fs *fs, struct node *n, struct store_attr *ret)
 {
 	struct open_file *of = open_files_find(&fs->files, n);
-	struct store_attr attr;
 
 	if (of != NULL) {
-		open_file_getattr(of, &attr);
+		open_file_getattr(of, ret);
 		open_files_put(&fs->files, of);
 	} else {
-		store_getattr(fs->store, n, &attr);
+		store_getattr(fs->store, n, ret);
 	}
+}
+
+void fs_stat(struct fs *fs, struct node *n, struct stat *ret)
+{
+	struct store_attr attr;
+
+	get_attr(fs, n, &attr);
 	fs_stat_of(&attr, ret);
 }
 
@@ -62,11 +68,15 @@ double fs_attr_seconds(const struct stat *attr)
 
 void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
 {
+	struct store_attr attr;
+
+	get_attr(fs, n, &attr);
 	*ret = (struct fuse_entry_param){
 		.ino = fs_ino(n),
+		.generation = (uint32_t)(attr.generation + fs->generation), /* 32 bits in Linux */
 		.entry_timeout = FS_CACHE_SECONDS,
 	};
-	fs_stat(fs, n, &ret->attr);
+	fs_stat_of(&attr, &ret->attr);
 	ret->attr_timeout = fs_attr_seconds(&ret->attr);
 }
 

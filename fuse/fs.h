@@ -5,7 +5,9 @@
  * Node numbers.  The root of the mount and the files beside keys/ have small fixed numbers.  All
  * else is a node of the store, and its number is its address: the kernel names only nodes that a
  * reply has given it, each such reply keeps one pin, and forget gives pins back.  So there is no
- * table of inodes.  The number of keys/ is that of the store's root, which needs no pin.
+ * table of inodes.  The number of keys/ is that of the store's root, which needs no pin.  An
+ * address is used again when its node is gone, with another generation: a file handle never comes
+ * to mean another file.
  *
  * What is below history/ has numbers of its own: the address of its node (history_nodes.h) and a
  * bit that no address has. */
@@ -52,6 +54,7 @@ struct fs {
 	const char *datadir;	/* resolved */
 	const char *mountpoint; /* resolved */
 	uint32_t uid, gid;	/* of the mount's own files: the daemon's */
+	uint32_t generation;	/* random; added to those of nodes, so that each mount has others */
 	struct timespec mounted_at;
 	void (*on_ready)(void *arg); /* called once, when the kernel has taken the mount */
 	void *on_ready_arg;

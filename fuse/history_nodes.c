@@ -8,6 +8,7 @@
 
 #include "codec/path.h"
 #include "codec/timestamp.h"
+#include "writer/store.h"
 #include "writer/thread.h"
 #include "writer/uthash_config.h"
 
@@ -19,6 +20,7 @@
 struct history_node {
 	UT_hash_handle hh;
 	uint64_t lookups; /* of the kernel */
+	uint32_t generation;
 	bool is_dir;
 	struct history_attr version; /* unless it is a directory */
 	size_t key_bytes;
@@ -38,6 +40,7 @@ struct history_nodes {
 	uint64_t used_ns GUARDED;	    /* monotonic; of the last look */
 	struct history_node *nodes GUARDED; /* uthash, by key */
 	struct history_node *root GUARDED;  /* not among 'nodes' */
+	uint32_t newest GUARDED;	    /* generation that a node has */
 	bool has_reaper GUARDED, stopping GUARDED;
 	pthread_t reaper GUARDED; /* gives up what is idle */
 };
@@ -151,19 +154,21 @@ struct history_node *history_nodes_root(struct history_nodes *h) NO_THREAD_SAFET
 	return h->root; /* constant */
 }
 
-/* FNV-1a; what stat(2) shows needs no better. */
+/* FNV-1a, in 53 bits; what stat(2) shows needs no better. */
 static uint64_t ino_of(const char *key, size_t key_bytes)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
 	for (size_t i = 0; i < key_bytes; i++)
 		hash = (hash ^ (uint8_t)key[i]) * UINT64_C(0x100000001b3);
+	hash &= STORE_INO_MAX;
 	return hash == 0 ? 1 : hash;
 }
 
 static void stat_of(const struct history_node *n, struct history_stat *ret)
 {
 	*ret = (struct history_stat){ .ino = ino_of(n->key, n->key_bytes),
+				      .generation = n->generation,
 				      .is_dir = n->is_dir,
 				      .version = n->version };
 }
@@ -235,6 +240,7 @@ static int add_locked(struct history_nodes *h, struct history_node *n, struct hi
 	if (!n->is_dir)
 		err = describe_locked(h, n);
 	if (err == 0) {
+		n->generation = ++h->newest;
 		HASH_ADD_KEYPTR(hh, h->nodes, n->key, n->key_bytes, n);
 		if (n->hh.tbl == NULL)
 			err = -ENOMEM;

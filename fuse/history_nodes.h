@@ -22,7 +22,8 @@ void history_nodes_destroy(struct history_nodes *h); /* with all nodes; NULL is 
 
 /* What stat(2) needs; a directory has a mode and an 'ino' alone. */
 struct history_stat {
-	uint64_t ino; /* of its path */
+	uint64_t ino;	     /* of its path */
+	uint32_t generation; /* differs from those of nodes that had its address before */
 	bool is_dir;
 	struct history_attr version; /* unless it is a directory */
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,6 +105,7 @@ static int open_store(struct daemon *d)
 		.umask = (mode_t)o->umask,
 		.trouble = fs_tell,
 		.trouble_arg = &d->fs.troubles,
+		.inode32 = o->inode32 != 0,
 	};
 	struct diag diag = { "" };
 	struct progress progress;
@@ -267,6 +269,8 @@ static int mount_and_serve(struct daemon *d)
 	fs->mountpoint = d->mountpoint;
 	fs->uid = getuid();
 	fs->gid = getgid();
+	if (getrandom(&fs->generation, sizeof(fs->generation), GRND_NONBLOCK) < 0)
+		fs->generation = (uint32_t)getpid(); /* so early after booting there was no mount */
 	fs->on_ready = on_ready;
 	fs->on_ready_arg = d;
 	(void)clock_gettime(CLOCK_REALTIME, &fs->mounted_at); /* cannot fail */

@@ -64,12 +64,21 @@ static struct timespec timespec_of(int64_t ns)
 	return t;
 }
 
+static uint64_t shown_ino(const struct fs *fs, uint64_t ino)
+{
+	uint64_t folded = (ino ^ ino >> 32) & UINT32_MAX;
+
+	if (!fs->options->inode32)
+		return ino;
+	return folded == 0 ? 1 : folded;
+}
+
 static void fill_stat(const struct fs *fs, const struct history_stat *s, struct stat *ret)
 {
 	const struct history_attr *v = &s->version;
 
 	*ret = (struct stat){
-		.st_ino = s->ino,
+		.st_ino = shown_ino(fs, s->ino),
 		.st_mode = S_IFDIR | DIR_MODE,
 		.st_nlink = s->is_dir ? 2 : 1,
 		.st_uid = fs->uid,
@@ -177,6 +186,7 @@ static void answer_lookup(struct job *j)
 		return;
 	}
 	entry.ino = ino_of(n);
+	entry.generation = (uint32_t)(s.generation + fs->generation);
 	fill_stat(fs, &s, &entry.attr);
 	reply_entry(req, &entry, REPLY_AS_CONFIGURED, 0);
 }
@@ -332,6 +342,7 @@ static size_t add_entry(fuse_req_t req, const struct history_listing *l, size_t 
 		entry.attr.st_ino = l->entries[i - 2].ino;
 		entry.attr.st_mode = l->entries[i - 2].mode;
 	}
+	entry.attr.st_ino = shown_ino(fs_of(req), entry.attr.st_ino);
 	if (plus)
 		return fuse_add_direntry_plus(req, buf, room, name, &entry, (off_t)i + 1);
 	return fuse_add_direntry(req, buf, room, name, &entry.attr, (off_t)i + 1);

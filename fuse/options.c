@@ -78,6 +78,7 @@ struct words {
 static struct words words_of(enum option_kind kind)
 {
 	static const char *const loss[] = { "refuse", "accept" };
+	static const char *const flag[] = { "off", "on" };
 	static const char *const wanted[] = {
 		[OPTION_AUTO] = "auto",
 		[OPTION_ON] = "on",
@@ -87,6 +88,8 @@ static struct words words_of(enum option_kind kind)
 	switch (kind) {
 	case OPTION_LOSS:
 		return (struct words){ loss, ARRAY_SIZE(loss) };
+	case OPTION_FLAG:
+		return (struct words){ flag, ARRAY_SIZE(flag) };
 	case OPTION_WANTED:
 		return (struct words){ wanted, ARRAY_SIZE(wanted) };
 	case OPTION_DURATION:
@@ -130,6 +133,7 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 		(void)snprintf(buf, OPTION_TEXT_BYTES, "%#" PRIo64, (uint64_t)value);
 		break;
 	case OPTION_LOSS:
+	case OPTION_FLAG:
 	case OPTION_WANTED:
 		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", words_of(kind).words[value]);
 		break;
@@ -262,6 +266,7 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 		ok = parse_digits(text, 8, &value, &end) && *end == '\0';
 		break;
 	case OPTION_LOSS:
+	case OPTION_FLAG:
 	case OPTION_WANTED:
 		ok = parse_word(words_of(row->kind), text, &value);
 		break;
@@ -290,6 +295,7 @@ static const char *unit_hint(enum option_kind kind)
 	case OPTION_ID:
 	case OPTION_LOSS:
 	case OPTION_TIME:
+	case OPTION_FLAG:
 	case OPTION_WANTED:
 		break;
 	}
@@ -362,6 +368,10 @@ static int take_own(struct options *o, const struct option_row *row, const char 
 	const char *value = strchr(item, '=');
 	int64_t *field = (int64_t *)(void *)((char *)o + row->field_offset);
 
+	if (value == NULL && row->kind == OPTION_FLAG) {
+		*field = 1;
+		return 0;
+	}
 	if (value == NULL)
 		return bad_value(row, "", diag);
 	if (!parse_value(row, value + 1, field))

@@ -24,6 +24,7 @@ enum option_kind {
 	OPTION_PERCENT,	 /* a number, or "never" */
 	OPTION_LOSS,	 /* what a loss is met with: "refuse" (0) or "accept" (1) */
 	OPTION_TIME,	 /* ns since the epoch, as timestamp_parse_human() reads it; 0: "off" */
+	OPTION_FLAG,	 /* "off" (0) or "on" (1); the name alone is on */
 	OPTION_WANTED,	 /* enum option_wanted: "auto", "on" or "off" */
 };
 
@@ -66,6 +67,8 @@ enum option_wanted {
 	  "owner of files and directories that have no other in the log")                          \
 	X(gid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
 	  "group of files and directories that have no other in the log")                          \
+	X(inode32, OPTION_FLAG, 0, 0, 1,                                                           \
+	  "inode numbers of 32 bits, for 32-bit programs; others after each mount")                \
 	X(umask, OPTION_MODE, 022, 0, 0777,                                                        \
 	  "permissions taken from those that have none in the log")
 

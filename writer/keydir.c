@@ -37,10 +37,11 @@
 /* Kinds of objects in the slab. */
 enum {
 	KIND_OTHER,
-	KIND_NODE,
+	KIND_NODE = SLAB_KIND_DATED, /* the mount hands out addresses of nodes */
 };
 
 _Static_assert(sizeof(struct node) == 48, "there are millions of them");
+_Static_assert(SLAB_CHUNKS_MAX << SLAB_CHUNK_REF_BITS <= UINT32_MAX - INO_FIRST, "ino32()");
 _Static_assert(offsetof(struct dentry, name) == 13, "there are millions of them");
 _Static_assert(PATH_BYTES_MAX <= UINT16_MAX, "node.key_bytes: the value of a node has a path");
 _Static_assert(PATH_NAME_BYTES_MAX <= UINT8_MAX, "dentry.name_bytes");
@@ -298,17 +299,31 @@ uint64_t keydir_dir_count(const struct node *dir)
 
 /* --- inode numbers --- */
 
+/* Makes a number of 53 bits from any. */
+static uint64_t fold_ino(uint64_t ino)
+{
+	ino &= STORE_INO_MAX;
+	return ino < INO_FIRST ? ino + INO_FIRST : ino;
+}
+
+/* The first number from 'ino' on that no node was given. */
+static uint64_t next_free_ino(const struct keydir *k, uint64_t ino)
+{
+	while (number_set_has(&k->given, ino))
+		ino = fold_ino(ino + 1);
+	return ino;
+}
+
 /* An inode number is a hash of the path, so that it stays over a remount without being stored, and
  * takes no memory.  A node that was renamed, linked or unlinked while in use keeps its number, as
- * one that it was given, and nobody else gets it.  (Two paths that have the same 64-bit hash by
- * chance are one in 10^5 stores of ten million keys; programs then take them for hard links.) */
+ * one that it was given, and nobody else gets it.  (Two paths that have the same hash by chance are
+ * one in 20,000 stores of a million keys; programs then take them for hard links.) */
 static uint64_t ino_of_path(const struct keydir *k, const struct node *dir, const char *name,
 			    size_t name_bytes)
 {
 	uint64_t parent_ino = keydir_ino(k, dir); /* as deep as the path; the root has its number */
-	uint64_t ino = XXH3_64bits_withSeed(name, name_bytes, parent_ino);
 
-	return ino < INO_FIRST ? ino + INO_FIRST : ino;
+	return fold_ino(XXH3_64bits_withSeed(name, name_bytes, parent_ino));
 }
 
 bool keydir_ino_is_given(const struct node *n)
@@ -349,6 +364,12 @@ uint64_t keydir_ino(const struct keydir *k, const struct node *n)
 	return ino;
 }
 
+/* A number of 32 bits that no other node has now: where the node is in memory. */
+static uint64_t ino32(const struct node *n)
+{
+	return (uint64_t)slab_ref(n) + INO_FIRST;
+}
+
 static void forget_ino(struct keydir *k, struct node *n)
 {
 	if (keydir_ino_is_given(n)) {
@@ -362,6 +383,9 @@ void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino)
 	if (n == k->root || n->rare == 0)
 		return; /* the root has the same one always */
 	forget_ino(k, n);
+	/* An earlier version gave numbers of 64 bits. */
+	if (ino > STORE_INO_MAX)
+		ino = next_free_ino(k, fold_ino(ino));
 	node_rare(n)->ino = ino;
 	if (node_is_dir(n))
 		atomic_store_explicit(&n->dir->ino, ino, memory_order_relaxed);
@@ -388,10 +412,7 @@ static bool free_ino(struct keydir *k, const struct node *dir, const char *name,
 	ino = ino_of_path(k, dir, name, name_bytes);
 	if (!number_set_has(&k->given, ino))
 		return false;
-	do
-		ino++;
-	while (ino < INO_FIRST || number_set_has(&k->given, ino));
-	*ret = ino;
+	*ret = next_free_ino(k, ino);
 	return true;
 }
 
@@ -424,9 +445,7 @@ int keydir_give_ino(struct keydir *k, struct node *n, const struct node *dir)
 	keydir_write_lock(k);
 	/* No name is like the bytes of an address, which have a NUL in them. */
 	ino = ino_of_path(k, dir, (const char *)&n, sizeof(n));
-	while (ino < INO_FIRST || number_set_has(&k->given, ino))
-		ino++;
-	keydir_set_ino(k, n, ino);
+	keydir_set_ino(k, n, next_free_ino(k, ino));
 	keydir_write_unlock(k);
 	return 0;
 }
@@ -1189,7 +1208,8 @@ static void fill_attr(const struct keydir *k, const struct node *n, struct store
 	struct node_times t = node_times(n);
 
 	*ret = (struct store_attr){
-		.ino = keydir_ino(k, n),
+		.ino = k->defaults.inode32 ? ino32(n) : keydir_ino(k, n),
+		.generation = slab_generation(n),
 		.mode = n->mode,
 		.uid = n->uid,
 		.gid = n->gid,

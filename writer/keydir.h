@@ -177,6 +177,7 @@ mode_t node_type_bits(enum meta_type type);
 struct keydir_defaults {
 	uint32_t uid, gid;
 	mode_t umask;
+	bool inode32; /* what stat(2) shows; the log has the same numbers as without */
 };
 
 /* -ENOMEM.  The caller owns what is stored. */

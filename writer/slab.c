@@ -63,6 +63,66 @@ static size_t object_bytes(const struct slab_chunk *c)
 	return (size_t)c->granules * SLAB_GRANULE_BYTES;
 }
 
+/* --- generations --- */
+
+static uint32_t generation_new(void)
+{
+	static _Atomic uint32_t newest;
+
+	return atomic_fetch_add_explicit(&newest, 1, memory_order_relaxed) + 1;
+}
+
+static size_t place_count(const struct slab_chunk *c)
+{
+	return (CHUNK_GRANULES - HEAD_GRANULES) / c->granules;
+}
+
+static size_t place_of(const struct slab_chunk *c, const void *object)
+{
+	size_t granule = ((uintptr_t)object & (SLAB_CHUNK_BYTES - 1)) / SLAB_GRANULE_BYTES;
+
+	return (granule - HEAD_GRANULES) / c->granules;
+}
+
+uint32_t slab_generation(const void *object)
+{
+	const struct slab_chunk *c = slab_chunk_of(object);
+
+	return c->generations == NULL ? c->generation : c->generations[place_of(c, object)];
+}
+
+static int generations_make(struct slab_chunk *c)
+{
+	size_t count = place_count(c);
+
+	c->generations = reallocarray(NULL, count, sizeof(c->generations[0]));
+	if (c->generations == NULL)
+		return -1;
+	c->slab->generations_bytes += count * sizeof(c->generations[0]);
+	for (size_t i = 0; i < count; i++)
+		c->generations[i] = c->generation;
+	return 0;
+}
+
+static void generations_free(struct slab_chunk *c)
+{
+	if (c->generations != NULL)
+		c->slab->generations_bytes -= place_count(c) * sizeof(c->generations[0]);
+	free(c->generations);
+}
+
+/* The place of 'object', which is freed, gets another generation.  False: there is no memory, so it
+ * must not be used again. */
+static bool renew_place(struct slab_chunk *c, const void *object)
+{
+	if (c->kind != SLAB_KIND_DATED)
+		return true;
+	if (c->generations == NULL && generations_make(c) < 0)
+		return false;
+	c->generations[place_of(c, object)] = generation_new();
+	return true;
+}
+
 /* --- chunks --- */
 
 /* The region of a small slab that was destroyed, for the next one: to map it, to touch it and to
@@ -145,6 +205,7 @@ static struct slab_chunk *chunk_new(struct slab *s, unsigned int kind, uint32_t 
 		.kind = (uint16_t)kind,
 		.granules = (uint16_t)granules,
 		.fresh = HEAD_GRANULES,
+		.generation = kind == SLAB_KIND_DATED ? generation_new() : 0,
 	};
 	forbid((uint8_t *)c + HEAD_BYTES, SLAB_CHUNK_BYTES - HEAD_BYTES);
 	s->chunks[number] = c;
@@ -161,6 +222,7 @@ static void chunk_free(struct slab_chunk *c)
 
 	s->chunks[c->number] = NULL;
 	s->chunk_count--;
+	generations_free(c);
 	allow(c, SLAB_CHUNK_BYTES);
 	pages_unmap(c, SLAB_CHUNK_BYTES);
 }
@@ -183,6 +245,7 @@ void slab_destroy(struct slab *s)
 
 		if (chunk == NULL)
 			continue;
+		generations_free(s->chunks[i]);
 		allow(chunk, SLAB_CHUNK_BYTES);
 		if (chunk + SLAB_CHUNK_BYTES != from) {
 			pages_unmap(from, (size_t)(end - from));
@@ -199,7 +262,8 @@ void slab_destroy(struct slab *s)
 
 size_t slab_bytes(const struct slab *s)
 {
-	return s->chunk_count * SLAB_CHUNK_BYTES + s->chunk_room * sizeof(s->chunks[0]);
+	return s->chunk_count * SLAB_CHUNK_BYTES + s->chunk_room * sizeof(s->chunks[0]) +
+	       s->generations_bytes;
 }
 
 /* --- objects --- */
@@ -239,13 +303,17 @@ void slab_free(void *object)
 	struct slab_chunk *c = slab_chunk_of(object);
 	struct free_object *o = object;
 
+	bool again;
+
 	if (object == NULL)
 		return;
-	if (!has_room(c))
+	again = renew_place(c, object);
+	if (again && !has_room(c))
 		list_add(c);
 	*o = (struct free_object){ .next = c->free };
 	forbid((uint8_t *)o + FREE_BYTES, object_bytes(c) - FREE_BYTES);
-	c->free = (uint32_t)(((uintptr_t)o & (SLAB_CHUNK_BYTES - 1)) / SLAB_GRANULE_BYTES);
+	if (again)
+		c->free = (uint32_t)(((uintptr_t)o & (SLAB_CHUNK_BYTES - 1)) / SLAB_GRANULE_BYTES);
 	/* The last one of its size stays: whoever frees and makes in turn would map and unmap. */
 	if (--c->used == 0 && (c->next != NULL || c->prev != NULL)) {
 		list_remove(c);

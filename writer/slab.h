@@ -22,6 +22,7 @@
 #define SLAB_OBJECT_BYTES_MAX 320
 #define SLAB_SIZES	      (SLAB_OBJECT_BYTES_MAX / SLAB_GRANULE_BYTES + 1)
 #define SLAB_KINDS	      2
+#define SLAB_KIND_DATED	      1 /* objects whose addresses others keep: they have a generation */
 #define SLAB_CHUNKS_MAX	      (((size_t)1 << (32 - SLAB_CHUNK_REF_BITS)) - 1)
 
 typedef uint32_t slab_ref_t; /* 0: none */
@@ -37,11 +38,15 @@ struct slab_chunk {
 	uint32_t used;		 /* objects */
 	uint32_t fresh;		 /* the granule that no object has begun at so far */
 	uint32_t free;		 /* the granule of the first free object behind the head; 0: none */
+	/* SLAB_KIND_DATED: */
+	uint32_t generation;   /* of objects whose place nobody had before */
+	uint32_t *generations; /* of all places; NULL: that one; owned */
 };
 
 struct slab {
 	struct slab_chunk **chunks; /* by number; NULL: the number is free */
 	size_t chunk_room, chunk_end, chunk_count;
+	size_t generations_bytes; /* of all chunks */
 	struct slab_chunk *with_room[SLAB_KINDS][SLAB_SIZES];
 	uint8_t *region, *region_end; /* address space for chunks to come */
 };
@@ -54,6 +59,11 @@ void slab_destroy(struct slab *s);
  * is for slab_each().  NULL: no memory. */
 void *slab_new(struct slab *s, unsigned int kind, size_t bytes);
 void slab_free(void *object); /* NULL is a no-op */
+
+/* Of an object of SLAB_KIND_DATED: differs from that of each other object that had its address
+ * before, in any slab of the process (2^32 of them).  It costs 4 bytes for each place of a chunk
+ * from the first one on that is freed in it. */
+uint32_t slab_generation(const void *object);
 
 /* Steps through the objects of a kind: begin with '*cursor' = 0; NULL is the end.  For objects
  * whose first four bytes are not all zero: others are taken for free ones.  Objects made meanwhile

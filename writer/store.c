@@ -174,7 +174,8 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 {
 	struct keydir_defaults defaults = { .uid = config->uid,
 					    .gid = config->gid,
-					    .umask = config->umask };
+					    .umask = config->umask,
+					    .inode32 = config->inode32 };
 	struct store *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)

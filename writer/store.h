@@ -62,6 +62,7 @@ struct store_config {
 	uint32_t uid, gid; /* of nodes whose log record names none */
 	mode_t umask; /* files are 0666 less this, directories 0777 less this, where no record says
 			 else */
+	bool inode32; /* see struct store_attr */
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the
 			       process id alone */
 	struct io *io;	    /* NULL: the operating system */
@@ -82,10 +83,15 @@ int store_open(const struct store_config *config, struct store **ret,
  */
 int store_close(struct store *s) WARN_UNUSED;
 
+/* Inode numbers have 53 bits: programs in JavaScript, Lua and others have no integers beside the
+ * numbers that a double can hold, and must tell two files apart. */
+#define STORE_INO_MAX ((UINT64_C(1) << 53) - 1)
+
 /* Attributes of a node, as stat(2) shows them. */
 struct store_attr {
-	uint64_t ino;
-	mode_t mode; /* type and permissions */
+	uint64_t ino;	     /* at most STORE_INO_MAX, with config.inode32 at most UINT32_MAX */
+	uint32_t generation; /* differs from those of nodes that had its address before */
+	mode_t mode;	     /* type and permissions */
 	uint32_t uid, gid;
 	uint32_t link_count;
 	uint32_t rdev_major, rdev_minor; /* devices */

@@ -97,7 +97,8 @@ static void test_slab(void **state)
 				check_each(&s, objects, kind);
 	}
 	/* About half of them are there; sizes vary a little. */
-	assert_true(slab_bytes(&s) <= most);
+	assert_true(slab_bytes(&s) - s.generations_bytes <= most);
+	assert_true(s.generations_bytes < OBJECTS * 2 * sizeof(uint32_t));
 	for (size_t i = 0; i < OBJECTS; i++) {
 		assert_true(objects[i].p == NULL || filled(&objects[i]));
 		slab_free(objects[i].p);
@@ -189,6 +190,62 @@ static void test_slab_small(void **state)
 		slab_destroy(&s);
 		assert_int_equal(msync(before, SLAB_CHUNK_BYTES, MS_ASYNC), 0);
 	}
+}
+
+/* Whoever has the address of an object that is gone sees that by the generation. */
+static void test_generations(void **state)
+{
+	enum {
+		COUNT = 3 * SLAB_CHUNK_BYTES / 48,
+	};
+	static struct {
+		uint8_t *p;
+		uint32_t generation;
+	} first[COUNT];
+	struct slab s;
+	uint32_t last;
+	uint8_t *p;
+
+	slab_init(&s);
+	for (size_t i = 0; i < COUNT; i++) {
+		first[i].p = slab_new(&s, SLAB_KIND_DATED, 48);
+		assert_non_null(first[i].p);
+		memset(first[i].p, 1, 48);
+		first[i].generation = slab_generation(first[i].p);
+	}
+	for (size_t i = 0; i < COUNT; i += 2)
+		slab_free(first[i].p);
+	for (size_t i = 1; i < COUNT; i += 2) /* others keep theirs */
+		assert_int_equal(slab_generation(first[i].p), first[i].generation);
+	for (size_t i = 0; i < COUNT; i += 2) { /* the same places, in any order */
+		p = slab_new(&s, SLAB_KIND_DATED, 48);
+		for (size_t j = 0; j < COUNT && i % 512 == 0; j++)
+			if (first[j].p == p)
+				assert_int_not_equal(slab_generation(p), first[j].generation);
+	}
+	p = slab_new(&s, SLAB_KIND_DATED, 48);
+	last = slab_generation(p);
+	for (int i = 0; i < 1000; i++) {
+		uint8_t *again;
+
+		slab_free(p);
+		again = slab_new(&s, SLAB_KIND_DATED, 48);
+		assert_ptr_equal(again, p);
+		assert_int_not_equal(slab_generation(again), last);
+		last = slab_generation(again);
+	}
+	slab_destroy(&s);
+
+	/* A slab that has the memory of one that was destroyed. */
+	slab_init(&s);
+	for (size_t i = 0; i < COUNT; i++) {
+		p = slab_new(&s, SLAB_KIND_DATED, 48);
+		assert_non_null(p);
+		for (size_t j = 0; j < COUNT && i % 512 == 0; j++)
+			if (first[j].p == p)
+				assert_int_not_equal(slab_generation(p), first[j].generation);
+	}
+	slab_destroy(&s);
 }
 
 /* --- hash table --- */
@@ -310,6 +367,7 @@ int main(void)
 {
 	static struct CMUnitTest tests[ARRAY_SIZE(hashes) + 6] = {
 		{ "slab", test_slab, NULL, NULL, NULL },
+		{ "generations", test_generations, NULL, NULL, NULL },
 		{ "slab: numbers of chunks", test_slab_numbers, NULL, NULL, NULL },
 		{ "slab: destroy", test_slab_destroy, NULL, NULL, NULL },
 		{ "slab: small ones", test_slab_small, NULL, NULL, NULL },
