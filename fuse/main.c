@@ -99,6 +99,7 @@ static int open_store(struct daemon *d)
 		.compact_at_percent =
 			o->compact_at == LOG_WRITER_NEVER ? 0 : (unsigned int)o->compact_at,
 		.retain_ns = o->retain,
+		.scrub_interval_ns = o->scrub,
 		.accept_missing_segments = o->missing_segments != 0,
 		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
 		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,

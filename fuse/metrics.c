@@ -125,6 +125,19 @@ static void print_compaction(FILE *f, const struct store_compaction *c)
 	      "Segments that compaction leaves alone because they cannot be read.");
 }
 
+static void print_scrub(FILE *f, const struct store_scrub *s)
+{
+	gauge(f, "scrub_running", s->running, "1: the log is being read and checked.");
+	counter(f, "scrubs_total", s->runs, "Times that all of the log was read and checked.");
+	gauge(f, "last_scrub_time_seconds", s->ended_ns / UINT64_C(1000000000),
+	      "When the last of them ended, since the epoch; 0: there was none.");
+	gauge(f, "last_scrub_bytes", s->bytes, "Bytes that it was about.");
+	gauge(f, "last_scrub_records", s->records, "Records that it found to be right.");
+	gauge(f, "last_scrub_damaged", s->damaged, "Records that it found damaged.");
+	gauge(f, "last_scrub_unchecked_bytes", s->unchecked_bytes,
+	      "Bytes behind a damaged record that it could not tell apart.");
+}
+
 static void print_recovery(FILE *f, const struct log_recovery *r)
 {
 	gauge(f, "recovered_cut_bytes", r->file_bytes - r->kept_bytes,
@@ -153,6 +166,7 @@ int metrics_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	print_store(f, &s);
 	print_troubles(f, &fs->troubles);
 	print_compaction(f, &s.stats.compaction);
+	print_scrub(f, &s.stats.scrub);
 	print_recovery(f, &s.stats.recovery);
 	if (fclose(f) == 0)
 		return 0;

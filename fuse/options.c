@@ -24,10 +24,9 @@ struct unit {
 	int64_t factor;
 };
 static const struct unit duration_units[] = {
-	{ "h", INT64_C(3600000000000) },
-	{ "m", INT64_C(60000000000) },
-	{ "s", INT64_C(1000000000) },
-	{ "ms", INT64_C(1000000) },
+	{ "d", INT64_C(86400000000000) }, /* is read, and not written: 24h is as good */
+	{ "h", INT64_C(3600000000000) },  { "m", INT64_C(60000000000) },
+	{ "s", INT64_C(1000000000) },	  { "ms", INT64_C(1000000) },
 };
 static const struct unit size_units[] = {
 	{ "G", INT64_C(1) << 30 },
@@ -112,7 +111,7 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 		else if (value == 0)
 			(void)snprintf(buf, OPTION_TEXT_BYTES, "0");
 		else
-			unit_text(duration_units, ARRAY_SIZE(duration_units), value, buf);
+			unit_text(duration_units + 1, ARRAY_SIZE(duration_units) - 1, value, buf);
 		break;
 	case OPTION_SIZE:
 		unit_text(size_units, ARRAY_SIZE(size_units), value, buf);

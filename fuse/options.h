@@ -36,6 +36,9 @@ enum option_wanted {
 
 #define OPTION_RETAIN_MAX_NS INT64_C(315360000000000000) /* ten years */
 #define OPTION_OWN_ID	     (-1)			 /* uid, gid: those of the daemon */
+/* A week: what rots is found while there are backups without it, and reading all of the log so
+ * often costs little.  (Not at each start, which would be slower by it.) */
+#define OPTION_SCRUB_DEFAULT_NS INT64_C(604800000000000)
 
 /* X(name = field, kind, default, min, max, help).  Beside 'min' ... 'max' "never"
  * (LOG_WRITER_NEVER) is legal for OPTION_DURATION and OPTION_PERCENT, and 0 for OPTION_DURATION. */
@@ -56,6 +59,9 @@ enum option_wanted {
 	  "a sealed file of the log is compacted when so many percent of it can be gained")        \
 	X(retain, OPTION_DURATION, 0, INT64_C(1000000000), OPTION_RETAIN_MAX_NS,                   \
 	  "files of the log with anything younger than this are not compacted; never: none are")   \
+	X(scrub, OPTION_DURATION, OPTION_SCRUB_DEFAULT_NS, INT64_C(1000000000),                    \
+	  OPTION_RETAIN_MAX_NS,                                                                    \
+	  "all of the log is read and checked this long after the mount and after the last time")  \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
 	  "accept: mount also when files of the log are missing, without what was in them")        \
 	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/timestamp.h"
 #include "fuse/fs.h"
 
 static const char *scan_text(enum record_scan scan)
@@ -88,6 +89,27 @@ static void print_compaction(FILE *f, const struct store_stats *stats)
 	fprintf(f, "unreadable_segments: %" PRIu64 "\n", c->unreadable_segments);
 }
 
+static void print_scrub(FILE *f, const struct store_scrub *s)
+{
+	char ended[TIMESTAMP_BYTES];
+
+	if (s->running)
+		fprintf(f, "scrub_state: running (%" PRIu64 " bytes read)\n", s->done_bytes);
+	else
+		fprintf(f, "scrub_state: idle\n");
+	fprintf(f, "last_scrub: %s\n",
+		s->ended_ns == 0 ? "never" : timestamp_format(s->ended_ns, ended));
+	fprintf(f, "last_scrub_result: %s\n",
+		s->ended_ns == 0 ? "none"
+		: s->err < 0	 ? strerror(-s->err)
+		: s->damaged > 0 ? "damaged"
+				 : "ok");
+	fprintf(f, "last_scrub_bytes: %" PRIu64 "\n", s->bytes);
+	fprintf(f, "last_scrub_records: %" PRIu64 "\n", s->records);
+	fprintf(f, "last_scrub_damaged: %" PRIu64 "\n", s->damaged);
+	fprintf(f, "last_scrub_unchecked_bytes: %" PRIu64 "\n", s->unchecked_bytes);
+}
+
 static void print_recovery(FILE *f, const struct log_recovery *r)
 {
 	fprintf(f, "recovered_tail: %s\n", scan_text(r->stop.scan));
@@ -130,6 +152,7 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 		atomic_load(&fs->troubles.counts[TROUBLE_COMMIT]));
 	fprintf(f, "reserve_missing: %s\n", stats.reserve_missing ? "yes" : "no");
 	print_compaction(f, &stats);
+	print_scrub(f, &stats.scrub);
 	print_recovery(f, &stats.recovery);
 	print_options(f, fs);
 	if (fclose(f) != 0) {

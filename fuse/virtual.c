@@ -218,6 +218,12 @@ void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 			reply_err(req, err);
 		else
 			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+	} else if (is_word(buf, n, "scrub")) {
+		err = store_scrub(s);
+		if (err < 0)
+			reply_err(req, err);
+		else
+			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
 	} else if (is_word(buf, n, "compact")) {
 		reply_compacted(req, size);
 	} else {

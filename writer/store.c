@@ -165,6 +165,7 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);
 	compact_destroy(&s->compactor);
+	scrub_destroy(&s->scrubber);
 	mutex_destroy(&s->commit_lock);
 	free(s->path);
 	free(s);
@@ -192,6 +193,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->synchronous = config->fsync_interval_ns == 0;
 	mutex_init(&s->commit_lock);
 	compact_init(&s->compactor, config);
+	scrub_init(&s->scrubber, config);
 	s->path = strdup(config->dir_path);
 	if (s->path == NULL || keydir_create(&defaults, &s->keydir) < 0) {
 		destroy(s);
@@ -229,9 +231,10 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	if (!s->read_only)
 		store_move_too_long(s);
 	err = config->no_background || s->read_only ? 0 : compact_start(s);
+	if (err == 0 && !config->no_background && !s->read_only && s->scrubber.interval_ns > 0)
+		err = scrub_start(s);
 	if (err < 0) {
-		(void)diag_set(diag, err, "%s: cannot start the compaction thread: %s", s->path,
-			       strerror(-err));
+		(void)diag_set(diag, err, "%s: cannot start a thread: %s", s->path, strerror(-err));
 		(void)!store_close(s); /* the first error is told */
 		return err;
 	}
@@ -245,6 +248,7 @@ int store_close(struct store *s)
 
 	if (s == NULL)
 		return 0;
+	scrub_stop(s);
 	compact_stop(s);
 	err = log_writer_close(s->log);
 	destroy(s);
@@ -601,6 +605,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
 	compact_figures(s, &ret->compaction);
+	scrub_figures(s, &ret->scrub);
 	mutex_lock(&s->commit_lock);
 	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);
 	mutex_unlock(&s->commit_lock);

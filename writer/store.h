@@ -66,6 +66,9 @@ struct store_config {
 	const char *holder; /* written to DATADIR/lock for people: who has the store; NULL: the
 			       process id alone */
 	struct io *io;	    /* NULL: the operating system */
+	/* The whole log is read and checked this long after the store was opened, and after the
+	 * last time; 0 or less: only by store_scrub(). */
+	int64_t scrub_interval_ns;
 	trouble_fn trouble; /* told of values that cannot be read or committed; may be NULL */
 	void *trouble_arg;
 	store_progress_fn progress; /* may be NULL */
@@ -349,6 +352,24 @@ int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg);
 int store_get_at(struct store *s, uint64_t offset, struct record *ret,
 		 void **ret_buffer) WARN_UNUSED;
 
+/* --- scrub --- */
+
+/* Has the whole log read and checked in the background, soon; once more after one that runs
+ * already. -errno: there is no thread for it. */
+int store_scrub(struct store *s) WARN_UNUSED;
+
+struct store_scrub {
+	bool running;
+	uint64_t done_bytes; /* of the one that runs */
+	uint64_t runs;	     /* that came to their end since open */
+	/* Of the last one that did: */
+	uint64_t ended_ns; /* wall clock, since the epoch; 0: there was none */
+	int err;	   /* -ENOMEM, or 0 */
+	uint64_t bytes, records;
+	uint64_t damaged;	  /* records that are not what was written */
+	uint64_t unchecked_bytes; /* behind a damaged one, without a hint that tells them apart */
+};
+
 /* --- figures --- */
 
 enum store_compaction_state {
@@ -379,6 +400,7 @@ struct store_stats {
 	uint64_t moved_directories;   /* at open, to the root: paths in them were too long */
 	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
 	struct store_compaction compaction;
+	struct store_scrub scrub;
 	bool reserve_missing; /* the reserve for deleting on a full disk could not be made */
 };
 void store_stats(struct store *s, struct store_stats *ret);

@@ -11,6 +11,7 @@
 #include "writer/number_set.h"
 #include "writer/read_gate.h"
 #include "writer/reserve.h"
+#include "writer/scrub.h"
 #include "writer/store.h"
 #include "writer/thread.h"
 
@@ -57,6 +58,7 @@ struct store {
 
 	struct read_gate gate; /* those inside may read from where the keydir has said */
 	struct compactor compactor;
+	struct scrubber scrubber;
 
 	/* Outermost lock of the store: held while the tree is changed, the append included.  Log
 	 * order is tree order. */
