@@ -10,7 +10,8 @@
 	X(SYSTEM, 2, "the mount failed, or the operating system refused something")            \
 	X(DATA, 3, "the data in DATADIR is damaged or cannot be read")                         \
 	X(IN_USE, 4, "DATADIR is in use by another process, or MOUNTPOINT is mounted already") \
-	X(NOT_DURABLE, 5, "a sync failed: the last records may be lost on a power failure")
+	X(NOT_DURABLE, 5,                                                                      \
+	  "changes are lost, or will be on a power failure: a sync or a commit failed")
 
 enum exit_code {
 #define EXIT_CODE_ENUM(name, number, meaning) EXIT_CODE_##name = (number),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/fs.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "codec/path.h"
 #include "fuse/log.h"
 #include "fuse/ops.h"
 #include "fuse/ops_history.h"
@@ -17,6 +19,20 @@ void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count)
 		history_forget(fs, ino, count);
 	else if (!fs_is_virtual(ino) && fs_node(ino) != store_root(fs->store))
 		store_unpin(fs->store, fs_node(ino), count);
+}
+
+void fs_report_lost(struct fs *fs, struct node *n, int err)
+{
+	char *path = malloc(PATH_BYTES_MAX);
+	size_t bytes = path == NULL ? 0 : store_node_path(fs->store, n, path);
+
+	for (size_t i = 0; i < bytes; i++) {
+		if (iscntrl((unsigned char)path[i]))
+			path[i] = '?'; /* a message is one line */
+	}
+	log_error("%s: keys/%.*s: what was written and not committed is lost: %s", fs->mountpoint,
+		  (int)bytes, path == NULL ? "" : path, strerror(-err));
+	free(path);
 }
 
 void fs_stat_of(const struct store_attr *attr, struct stat *ret)

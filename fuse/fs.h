@@ -108,6 +108,9 @@ double fs_attr_seconds(const struct stat *attr);
 /* The entry of a node whose pin goes to the kernel. */
 void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret);
 
+/* Says that what was written to a file is lost. */
+void fs_report_lost(struct fs *fs, struct node *n, int err);
+
 /* Memory for a reply of 'bytes'.  Stores what is to be freed after the reply, or NULL if the memory
  * is the transport's: then nothing has to be freed or copied, and other requests wait for this
  * thread.  NULL: no memory. */

@@ -210,12 +210,34 @@ static void report_end(const struct daemon *d, int err)
 			  strerror(-err));
 }
 
+static void report_lost(void *arg, struct node *n, int err)
+{
+	fs_report_lost(arg, n, err);
+}
+
+/* Commits what programs have written and not closed, as a local filesystem keeps it.  The exit code
+ * if some of it is lost. */
+static int commit_open_files(struct daemon *d)
+{
+	struct open_files_end end;
+
+	open_files_stop(&d->fs.files);
+	open_files_commit_all(&d->fs.files, report_lost, &d->fs, &end);
+	if (end.committed > 0)
+		log_notice("%s: %zu files were open with changes that no program had closed: they "
+			   "are committed",
+			   d->mountpoint, end.committed);
+	if (end.lost == 0)
+		return EXIT_CODE_OK;
+	log_error("%s: what was written to %zu open files is lost", d->mountpoint, end.lost);
+	return EXIT_CODE_NOT_DURABLE;
+}
+
 /* Serves until the end of the mount, and unmounts. */
 static int serve(struct daemon *d)
 {
 	struct fs *fs = &d->fs;
-	size_t dropped;
-	int err;
+	int err, code;
 
 	err = open_files_start(&fs->files);
 	if (err == 0) {
@@ -224,18 +246,14 @@ static int serve(struct daemon *d)
 	}
 	signals_end(&d->signals);
 	workers_end(&fs->workers);
-	open_files_stop(&fs->files);
+	code = commit_open_files(d);
 	/* After a signal the mount is still there.  When it is gone, all is on disk. */
 	if (atomic_load(&d->signals.received) != 0)
 		(void)!store_sync(fs->store); /* closing the store will tell of a failure */
 	session_unmount(fs);
-	dropped = open_files_destroy(&fs->files);
-	if (dropped > 0)
-		log_notice("%s: %zu files were open with changes that nobody has closed or synced: "
-			   "they keep what they had",
-			   d->mountpoint, dropped);
+	open_files_destroy(&fs->files);
 	if (err == 0)
-		return EXIT_CODE_OK;
+		return code;
 	report_end(d, err);
 	return EXIT_CODE_SYSTEM;
 }

@@ -58,6 +58,11 @@ void open_file_unlock(struct open_file *of)
 	mutex_unlock(&of->lock);
 }
 
+struct node *open_file_node(const struct open_file *of)
+{
+	return of->node;
+}
+
 struct file_content open_file_content(struct open_file *of)
 {
 	return (struct file_content){ .store = of->store, .node = of->node, .p = &of->pending };
@@ -85,6 +90,14 @@ static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
 	store_getattr(of->store, of->node, &attr);
 	if (!of->pending.dirty && attr.link_count > 0)
 		pending_drop(&of->pending);
+}
+
+/* Pages of a mapping come without a thread: those who have opened the file have mapped it. */
+static void changed_by_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
+{
+	if (by == 0)
+		of->pending.mapped = true;
+	writers_add(&of->pending.writers, by != 0 ? by : of->opener, of->opener);
 }
 
 ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offset)
@@ -203,7 +216,8 @@ static int write_locked(struct open_file *of, const void *buf, size_t n, uint64_
 	return buffer_locked(of, buf, n, offset);
 }
 
-int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset, bool appends)
+int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset, bool appends,
+		    pid_t by)
 {
 	int err;
 
@@ -211,7 +225,9 @@ int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t of
 	err = write_locked(of, buf, n, offset);
 	if (err < 0)
 		end_unchanged_locked(of);
-	else if (appends && !of->unnamed)
+	else
+		changed_by_locked(of, by);
+	if (err == 0 && appends && !of->unnamed)
 		open_files_append_begins(of);
 	open_file_unlock(of);
 	return err;
@@ -228,12 +244,14 @@ static int truncate_locked(struct open_file *of, uint64_t size_bytes) REQUIRES(o
 	return err;
 }
 
-int open_file_truncate(struct open_file *of, uint64_t size_bytes)
+int open_file_truncate(struct open_file *of, uint64_t size_bytes, pid_t by)
 {
 	int err;
 
 	open_file_lock(of);
 	err = truncate_locked(of, size_bytes);
+	if (err == 0)
+		changed_by_locked(of, by);
 	open_file_unlock(of);
 	return err;
 }
@@ -269,7 +287,7 @@ static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uin
 	}
 }
 
-int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n)
+int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n, pid_t by)
 {
 	struct store_set set = { .which = STORE_SET_MTIME, .mtime = now() };
 	bool changed = false;
@@ -282,10 +300,12 @@ int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_
 	err = fallocate_locked(of, mode, offset, n, &changed);
 	if (err < 0 || !changed)
 		end_unchanged_locked(of);
+	else
+		changed_by_locked(of, by);
 	open_file_unlock(of);
 	if (err < 0 || changed)
 		return err;
-	return open_file_setattr(of, &set, &end); /* the times change all the same */
+	return open_file_setattr(of, &set, by, &end); /* the times change all the same */
 }
 
 /* The modes of handles do not mix, so the first one chooses for all. */
@@ -300,17 +320,21 @@ static bool add_handle_locked(struct open_file *of, bool wants_bypass) REQUIRES(
 	return of->bypass;
 }
 
-int open_file_open(struct open_file *of, bool truncate, bool wants_bypass, bool *ret_bypass)
+int open_file_open(struct open_file *of, const struct open_file_how *how, bool *ret_bypass)
 {
 	int err = 0;
 
 	open_file_lock(of);
-	if (truncate)
+	if (how->truncate)
 		err = truncate_locked(of, 0);
-	if (truncate && err == 0)
+	if (how->truncate && err == 0)
 		of->pending.awaits_content = true;
 	if (err == 0)
-		*ret_bypass = add_handle_locked(of, wants_bypass);
+		*ret_bypass = add_handle_locked(of, how->wants_bypass);
+	if (err == 0 && how->writable) {
+		of->writable_handles++;
+		of->opener = how->by;
+	}
 	open_file_unlock(of);
 	return err;
 }
@@ -344,28 +368,54 @@ int open_file_commit_locked(struct open_file *of)
 	return 0;
 }
 
-/* Commits if dirty, 'even_empty' also what an open made or emptied and nobody has filled yet. */
-static int commit(struct open_file *of, bool even_empty, uint64_t *ret_end)
+/* Says whether a close by the process of thread 'by' commits what is pending: if it has written
+ * some of it, and has no other descriptor to write more with.  The latter is asked for only when
+ * there was a close that was not the last one, as of a shell that redirects: it costs more than a
+ * commit. What a close has failed to commit only those try again who have surely written it. */
+static bool flush_commits_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
+{
+	const struct pending *p = &of->pending;
+	enum writers_answer wrote;
+	struct store_attr attr;
+
+	if (!p->dirty || p->awaits_content)
+		return false;
+	wrote = writers_include(&p->writers, by);
+	if (wrote == WRITERS_NO || (wrote == WRITERS_MAYBE && p->close_err != 0))
+		return false;
+	if (of->flushes == 0)
+		return true; /* there is no sign of copies */
+	store_getattr(of->store, of->node, &attr);
+	return !writers_has_another(by, attr.ino);
+}
+
+int open_file_flush(struct open_file *of, pid_t by, uint64_t *ret_end)
 {
 	int err = 0;
 
 	open_file_lock(of);
-	if (of->pending.dirty && (even_empty || !of->pending.awaits_content))
+	if (flush_commits_locked(of, by)) {
 		err = open_file_commit_locked(of);
+		of->pending.close_err = err;
+	}
+	of->flushes++;
 	if (err == 0)
 		*ret_end = of->commit_end;
 	open_file_unlock(of);
 	return err;
 }
 
-int open_file_flush(struct open_file *of, uint64_t *ret_end)
-{
-	return commit(of, false, ret_end);
-}
-
 int open_file_commit(struct open_file *of, uint64_t *ret_end)
 {
-	return commit(of, true, ret_end);
+	int err = 0;
+
+	open_file_lock(of);
+	if (of->pending.dirty)
+		err = open_file_commit_locked(of);
+	if (err == 0)
+		*ret_end = of->commit_end;
+	open_file_unlock(of);
+	return err;
 }
 
 int open_file_give_name(struct open_file *of, struct node *dir, const char *name, uint64_t *ret_end)
@@ -393,6 +443,19 @@ int open_file_give_name(struct open_file *of, struct node *dir, const char *name
 	return err;
 }
 
+/* Says whether a release is to commit what is pending: of the last handle that can write, because
+ * no other close will.  Where that is not the last one, what an open has emptied and what a mapping
+ * has written, since the kernel says of no process for these. */
+static bool release_commits_locked(const struct open_file *of, bool writable) REQUIRES(of->lock)
+{
+	const struct pending *p = &of->pending;
+
+	if (!p->dirty)
+		return false;
+	return of->handles == 0 ||
+	       (writable && (of->writable_handles == 0 || p->awaits_content || p->mapped));
+}
+
 int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)
 {
 	bool last;
@@ -400,7 +463,13 @@ int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)
 
 	open_file_lock(of);
 	last = --of->handles == 0;
-	if (of->pending.dirty && (writable || last))
+	if (writable)
+		of->writable_handles--;
+	if (writable && of->flushes > 0)
+		of->flushes--;
+	if (release_commits_locked(of, writable))
+		err = of->pending.close_err;
+	if (err == 0 && release_commits_locked(of, writable))
 		err = open_file_commit_locked(of);
 	*ret_dropped = err < 0 && last;
 	if (*ret_dropped) {
@@ -483,7 +552,8 @@ void open_file_getattr(struct open_file *of, struct store_attr *ret)
 	mutex_unlock(&of->lock);
 }
 
-int open_file_setattr(struct open_file *of, const struct store_set *set, uint64_t *ret_end)
+int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t by,
+		      uint64_t *ret_end)
 {
 	struct store_set rest = *set;
 	struct store_attr attr;
@@ -499,9 +569,11 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, uint64_
 	if (err == 0 && rest.which != set->which)
 		pending_set_times(&of->pending, set, now());
 	else if (err == 0 && (set->which & STORE_SET_MTIME))
-		of->pending.written_at = set->mtime; /* what it shows when it has no name */
-	if (err == 0)
-		of->pending.awaits_content = false; /* somebody means it, as touch(1) does */
+		of->pending.written_at = set->mtime;  /* what it shows when it has no name */
+	if (err == 0 && of->pending.awaits_content) { /* somebody means it, as touch(1) does */
+		of->pending.awaits_content = false;
+		changed_by_locked(of, by);
+	}
 	if (err == 0 && end != 0)
 		of->commit_end = end;
 	if (err == 0)

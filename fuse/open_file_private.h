@@ -35,11 +35,15 @@ struct open_file {
 	/* Held over the commit and the loading of the value, so across system calls; never across
 	 * a wait for durability, and never across a reply. */
 	struct mutex lock;
-	size_t handles GUARDED; /* by lock; open ones; each has a reference */
-	bool bypass GUARDED;	/* by lock; of all handles: past the pages of the kernel */
-	bool shared GUARDED;	/* by lock; with 'bypass': there was more than one */
-	bool ready GUARDED;	/* by lock; the state of the node was looked at */
-	bool unnamed GUARDED;	/* by lock; no name yet: nothing is committed, it stays dirty */
+	size_t writable_handles GUARDED; /* by lock; those of the handles that can write */
+	size_t handles GUARDED;		 /* by lock; open ones; each has a reference */
+	size_t flushes
+		GUARDED;      /* by lock; that no release has followed: of copies of descriptors */
+	pid_t opener GUARDED; /* by lock; the thread that has opened the last of these */
+	bool bypass GUARDED;  /* by lock; of all handles: past the pages of the kernel */
+	bool shared GUARDED;  /* by lock; with 'bypass': there was more than one */
+	bool ready GUARDED;   /* by lock; the state of the node was looked at */
+	bool unnamed GUARDED; /* by lock; no name yet: nothing is committed, it stays dirty */
 	struct pending pending GUARDED; /* by lock */
 	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
 

@@ -26,22 +26,19 @@ static void open_file_free(struct open_file *of) NO_THREAD_SAFETY
 	free(of);
 }
 
-size_t open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
+void open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
 {
 	struct open_file *of, *next;
-	size_t dirty = 0;
 
 	HASH_ITER (hh, f->by_node, of, next) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
 		HASH_DEL(f->by_node, of);
-		dirty += of->pending.dirty && !of->unnamed;
 		open_file_free(of);
 	}
 	budget_destroy(&f->budget);
 	thread_check(pthread_cond_destroy(&f->append_wake));
 	mutex_destroy(&f->append_lock);
 	mutex_destroy(&f->lock);
-	return dirty;
 }
 
 uint64_t open_files_pending_bytes(struct open_files *f)
@@ -144,12 +141,30 @@ static void hold_locked(struct open_files *f, struct open_file *of) REQUIRES(f->
 	store_pin(f->config.store, of->node);
 }
 
-static void let_go(struct open_files *f, struct open_file *of)
+void open_files_let_go(struct open_files *f, struct open_file *of)
 {
 	struct node *n = of->node;
 
 	open_files_put(f, of);
 	store_unpin(f->config.store, n, 1);
+}
+
+size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
+{
+	struct open_file *of, *next, **files;
+	size_t n = 0;
+
+	mutex_lock(&f->lock);
+	files = calloc(HASH_COUNT(f->by_node) + 1, sizeof(*files));
+	HASH_ITER (hh, f->by_node, of, next) {
+		if (files == NULL || atomic_load(&of->maps) == 0)
+			continue;
+		hold_locked(f, of);
+		files[n++] = of;
+	}
+	mutex_unlock(&f->lock);
+	*ret = files;
+	return n;
 }
 
 /* --- the bound on what is pending --- */
@@ -185,7 +200,7 @@ static int spill(void *arg, uint64_t *ret_freed)
 	open_file_charge_locked(largest);
 	*ret_freed = bytes - atomic_load(&largest->charged_bytes);
 	mutex_unlock(&largest->lock);
-	let_go(f, largest);
+	open_files_let_go(f, largest);
 	return err;
 }
 
@@ -238,9 +253,12 @@ static void commit_append(struct open_file *of, uint64_t *end)
 	uint64_t committed = 0;
 
 	open_file_lock(of);
-	if (of->pending.dirty && open_file_commit_locked(of) == 0)
+	if (of->pending.close_err != 0) /* lost, unless more is written */
+		atomic_store(&of->append_since_ns, 0);
+	else if (of->pending.dirty && open_file_commit_locked(of) == 0)
 		committed = of->commit_end;
-	atomic_store(&of->append_since_ns, of->pending.dirty ? monotonic_ns() : 0);
+	else
+		atomic_store(&of->append_since_ns, of->pending.dirty ? monotonic_ns() : 0);
 	open_file_unlock(of);
 	if (committed > *end)
 		*end = committed;
@@ -264,7 +282,7 @@ static uint64_t commit_appends(struct open_files *f, uint64_t until_ns)
 		n = take_due(f, until_ns, due, &next_ns);
 		for (size_t i = 0; i < n; i++) {
 			commit_append(due[i], &end);
-			let_go(f, due[i]);
+			open_files_let_go(f, due[i]);
 		}
 	} while (n == DUE_MAX);
 	if (end != 0 && f->config.append_sync)
@@ -317,4 +335,27 @@ void open_files_stop(struct open_files *f)
 	thread_check(pthread_join(f->committer, NULL));
 	f->has_committer = false;
 	(void)commit_appends(f, monotonic_ns());
+}
+
+void open_files_commit_all(struct open_files *f, open_files_lost_fn lost, void *arg,
+			   struct open_files_end *ret) NO_THREAD_SAFETY
+{
+	struct open_file *of, *next;
+	uint64_t end;
+	int err;
+
+	*ret = (struct open_files_end){ 0 };
+	HASH_ITER (hh, f->by_node, of, next) {
+		if (!of->pending.dirty || of->unnamed)
+			continue;
+		err = of->pending.close_err;
+		if (err == 0)
+			err = open_file_commit(of, &end);
+		if (err == 0) {
+			ret->committed++;
+		} else {
+			ret->lost++;
+			lost(arg, of->node, err);
+		}
+	}
 }

@@ -35,29 +35,33 @@ static bool can_write(const struct fuse_file_info *fi)
 	return (fi->fh & HANDLE_WRITES) != 0;
 }
 
-static int open_handle(struct fs *fs, struct node *n, struct fuse_file_info *fi)
+static int open_handle(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
 {
+	struct fs *fs = fs_of(req);
 	struct open_file *of = open_files_get(&fs->files, n);
-	bool truncate = (fi->flags & O_TRUNC) != 0;
-	bool writes = truncate || (fi->flags & O_ACCMODE) != O_RDONLY, bypass;
-	bool maps = (fi->flags & O_ACCMODE) == O_RDWR;
+	struct open_file_how how = {
+		.truncate = (fi->flags & O_TRUNC) != 0,
+		.writable = (fi->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY,
+		.wants_bypass = (fi->flags & O_ACCMODE) == O_WRONLY && init_reply_allows_bypass(),
+		.by = fuse_req_ctx(req)->pid,
+	};
+	bool maps = (fi->flags & O_ACCMODE) == O_RDWR, bypass;
 	int err;
 
 	if (of == NULL)
 		return -ENOMEM;
-	err = open_file_open(of, truncate,
-			     (fi->flags & O_ACCMODE) == O_WRONLY && init_reply_allows_bypass(),
-			     &bypass);
+	err = open_file_open(of, &how, &bypass);
 	if (err < 0) {
 		open_files_put(&fs->files, of);
 		return err;
 	}
 	if (maps)
 		open_file_begin_maps(of);
-	fi->fh = (uint64_t)(uintptr_t)of | (writes ? HANDLE_WRITES : 0) | (maps ? HANDLE_MAPS : 0);
+	fi->fh = (uint64_t)(uintptr_t)of | (how.writable ? HANDLE_WRITES : 0) |
+		 (maps ? HANDLE_MAPS : 0);
 	fi->direct_io = bypass;
-	fi->keep_cache = 1;    /* nobody else changes the value */
-	fi->noflush = !writes; /* closing it commits nothing */
+	fi->keep_cache = 1;	     /* nobody else changes the value */
+	fi->noflush = !how.writable; /* closing it commits nothing */
 	return 0;
 }
 
@@ -68,7 +72,7 @@ static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
 
 	if (can_map(fi))
 		open_file_end_maps(ops_handle(fi));
-	(void)!open_file_release(ops_handle(fi), false, &dropped); /* nobody to tell */
+	(void)!open_file_release(ops_handle(fi), can_write(fi), &dropped); /* nobody to tell */
 	open_files_put(&fs->files, ops_handle(fi));
 }
 
@@ -91,7 +95,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	fi->flags &= ~O_TRUNC; /* it is empty */
-	err = open_handle(fs, n, fi);
+	err = open_handle(req, n, fi);
 	if (err < 0) {
 		ops_unmake_file(req, parent, name, n);
 		reply_err(req, err);
@@ -118,7 +122,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		virtual_open(req, ino, fi);
 		return;
 	}
-	err = open_handle(fs, fs_node(ino), fi);
+	err = open_handle(req, fs_node(ino), fi);
 	if (err == 0 && (fi->flags & O_TRUNC)) {
 		err = privileges_drop(req, fs_node(ino));
 		if (err < 0)
@@ -220,7 +224,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 			    : privileges_drop(req, fs_node(ino));
 	if (err == 0)
 		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off,
-				      (fi->flags & O_APPEND) != 0);
+				      (fi->flags & O_APPEND) != 0, fuse_req_ctx(req)->pid);
 	if (err == 0 && (fi->flags & (O_SYNC | O_DSYNC)))
 		err = open_file_commit(ops_handle(fi), &end);
 	if (err < 0)
@@ -245,7 +249,8 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 	if (err == 0)
 		err = privileges_drop(req, fs_node(ino));
 	if (err == 0)
-		err = open_file_fallocate(ops_handle(fi), mode, (uint64_t)off, (uint64_t)length);
+		err = open_file_fallocate(ops_handle(fi), mode, (uint64_t)off, (uint64_t)length,
+					  fuse_req_ctx(req)->pid);
 	reply_err(req, err);
 }
 
@@ -275,7 +280,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err = 0;
 
 	if (!fs_is_virtual(ino) && can_write(fi))
-		err = open_file_flush(ops_handle(fi), &end);
+		err = open_file_flush(ops_handle(fi), fuse_req_ctx(req)->pid, &end);
 	if (err < 0)
 		reply_err(req, err);
 	else
@@ -343,12 +348,24 @@ static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		open_file_end_maps(ops_handle(fi));
 	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
 	open_files_put(&fs->files, ops_handle(fi));
+	if (dropped) /* before the reply: the kernel may forget the node after it */
+		fs_report_lost(fs, fs_node(ino), err);
 	reply_err(req, err);
-	if (!dropped)
-		return;
-	/* close(2) has reported it.  The kernel still has the lost value in its page cache. */
-	log_error("a value was not committed and is lost: %s", strerror(-err));
-	(void)drop_pages_elsewhere(fs, ino, NULL, fi);
+	if (dropped) /* the kernel still has the lost value in its page cache */
+		(void)drop_pages_elsewhere(fs, ino, NULL, fi);
+}
+
+void ops_take_mapped(struct fs *fs)
+{
+	struct open_file **files = NULL;
+	size_t n = open_files_hold_mapped(&fs->files, &files);
+
+	for (size_t i = 0; i < n; i++) { /* a page that is dirty is sent before it is dropped */
+		(void)fuse_lowlevel_notify_inval_inode(fs->session,
+						       fs_ino(open_file_node(files[i])), 0, 0);
+		open_files_let_go(&fs->files, files[i]);
+	}
+	free(files);
 }
 
 /* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a

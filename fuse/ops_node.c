@@ -111,7 +111,7 @@ static int truncate_path(struct fs *fs, struct node *n, uint64_t size_bytes,
 	return err;
 }
 
-static int set_attributes(struct fs *fs, struct node *n, const struct store_set *set,
+static int set_attributes(struct fs *fs, struct node *n, const struct store_set *set, pid_t by,
 			  uint64_t *ret_end)
 {
 	struct open_file *of;
@@ -120,7 +120,7 @@ static int set_attributes(struct fs *fs, struct node *n, const struct store_set 
 	of = open_files_find(&fs->files, n);
 	if (of == NULL)
 		return store_setattr(fs->store, n, set, ret_end);
-	err = open_file_setattr(of, set, ret_end);
+	err = open_file_setattr(of, set, by, ret_end);
 	open_files_put(&fs->files, of);
 	return err;
 }
@@ -161,11 +161,12 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		err = truncate_path(fs, n, (uint64_t)attr->st_size, &set, &end);
 		set.which = 0;
 	} else if (to_set & FUSE_SET_ATTR_SIZE) {
-		err = open_file_truncate(ops_handle(fi), (uint64_t)attr->st_size);
+		err = open_file_truncate(ops_handle(fi), (uint64_t)attr->st_size,
+					 fuse_req_ctx(req)->pid);
 	}
 	/* With nothing to set, as chown(path, -1, -1), the ctime becomes now. */
 	if (err == 0 && (set.which != 0 || (to_set & FUSE_SET_ATTR_SIZE) == 0))
-		err = set_attributes(fs, n, &set, &end);
+		err = set_attributes(fs, n, &set, fuse_req_ctx(req)->pid, &end);
 	if (err < 0) {
 		reply_err(req, err);
 		return;

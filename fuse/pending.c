@@ -22,6 +22,7 @@ static void touch(struct pending *p, struct timespec now)
 {
 	p->dirty = true;
 	p->awaits_content = false;
+	p->close_err = 0;
 	p->shown = false;
 	p->written_at = now;
 	p->changed_at = now;
@@ -164,6 +165,9 @@ void pending_committed(struct pending *p)
 	p->set_times = 0;
 	p->dirty = false;
 	p->awaits_content = false;
+	p->writers.count = 0;
+	p->mapped = false;
+	p->close_err = 0;
 }
 
 void pending_drop(struct pending *p)

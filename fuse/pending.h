@@ -19,6 +19,7 @@
 
 #include "codec/compiler.h"
 #include "fuse/ranges.h"
+#include "fuse/writers.h"
 #include "writer/store.h"
 
 struct pending {
@@ -34,6 +35,12 @@ struct pending {
 	 * before the command writes, and a crash must not leave an empty stand-in.  The last close
 	 * does. */
 	bool awaits_content;
+	/* Whose close commits it; kept by the owner.  Empty when it is not dirty. */
+	struct writers writers;
+	bool mapped; /* some of it was written to a mapping: the kernel says of no thread */
+	/* 0, or why a close could not commit it, and has said so: only a change, or somebody who
+	 * asks for it, makes it be tried again. */
+	int close_err;
 	bool shown; /* somebody has seen 'written_at' or 'changed_at' since they were set */
 	struct timespec written_at; /* of the last write; the mtime, unless one is set */
 	struct timespec changed_at; /* of the last change of any kind; the ctime */

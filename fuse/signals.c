@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fuse/fs.h"
 #include "fuse/log.h"
+#include "fuse/ops.h"
 #include "writer/thread.h"
 
 #define AGAIN_NS 20000000L
@@ -81,6 +81,7 @@ static void *wait_for_signal(void *arg)
 		return NULL;
 	atomic_store(&s->received, number);
 	log_notice("%s: unmounting: got %s", s->mountpoint, strsignal(number));
+	ops_take_mapped(s->fs);
 	while (atomic_load(&s->phase) == PHASE_SERVING) {
 		s->fs->transport->stop(s->fs->session);
 		nap();

@@ -283,6 +283,11 @@ struct node *store_parent(struct store *s, struct node *n)
 	return keydir_parent(s->keydir, n);
 }
 
+size_t store_node_path(struct store *s, struct node *n, char *buf)
+{
+	return keydir_path_of(s->keydir, n, buf);
+}
+
 int store_lookup(struct store *s, struct node *dir, const char *name, size_t name_bytes,
 		 struct node **ret, struct store_attr *ret_attr)
 {

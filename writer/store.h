@@ -116,6 +116,10 @@ void store_getattr(struct store *s, struct node *n, struct store_attr *ret);
 /* The parent directory, pinned; the root's is the root; NULL for a node without a name. */
 struct node *store_parent(struct store *s, struct node *n);
 
+/* Copies the path of 'n' (PATH_BYTES_MAX bytes at most), without a NUL; a node with several names
+ * has several, and this is one of them.  Returns its size; 0: it has no name. */
+size_t store_node_path(struct store *s, struct node *n, char *buf);
+
 /* -ENOENT, -ENOTDIR, -ENAMETOOLONG.  'ret_attr' may be NULL. */
 int store_lookup(struct store *s, struct node *dir, const char *name, size_t name_bytes,
 		 struct node **ret, struct store_attr *ret_attr) WARN_UNUSED;

@@ -6,7 +6,11 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fuse/file_content.h"
 #include "fuse/open_file.h"
@@ -16,7 +20,8 @@
 #define KIB	    UINT64_C(1024)
 #define MIB	    (1024 * KIB)
 #define FILE_MAX    (3 * MIB)
-#define RECORD_MORE 100 /* header and key of one, at most */
+#define RECORD_MORE 100	     /* header and key of one, at most */
+#define SELF	    getpid() /* the thread that requests come from */
 
 static struct open_files files;
 
@@ -55,6 +60,7 @@ struct handle {
 
 static struct handle open_path(struct store_fixture *f, const char *path, bool truncate)
 {
+	const struct open_file_how how = { .truncate = truncate, .writable = true, .by = SELF };
 	struct handle h;
 	bool bypass;
 
@@ -62,7 +68,7 @@ static struct handle open_path(struct store_fixture *f, const char *path, bool t
 		assert_int_equal(ops_create(f->s, path, 0644, &h.node), 0);
 	h.of = open_files_get(&files, h.node);
 	assert_non_null(h.of);
-	assert_int_equal(open_file_open(h.of, truncate, false, &bypass), 0);
+	assert_int_equal(open_file_open(h.of, &how, &bypass), 0);
 	return h;
 }
 
@@ -71,11 +77,31 @@ static void close_handle(struct store_fixture *f, struct handle *h, int want)
 	uint64_t end;
 	bool dropped;
 
-	assert_int_equal(open_file_flush(h->of, &end), want);
+	assert_int_equal(open_file_flush(h->of, SELF, &end), want);
 	(void)!open_file_release(h->of, true, &dropped);
 	assert_int_equal(dropped, want < 0);
 	open_files_put(&files, h->of);
 	store_unpin(f->s, h->node, 1);
+}
+
+static void release_ok(struct handle *h)
+{
+	bool dropped;
+
+	assert_int_equal(open_file_release(h->of, true, &dropped), 0);
+	assert_false(dropped);
+}
+
+/* After its release. */
+static void let_go_of(struct store_fixture *f, struct handle *h)
+{
+	open_files_put(&files, h->of);
+	store_unpin(f->s, h->node, 1);
+}
+
+static uint64_t committed_bytes(struct store_fixture *f, const char *path)
+{
+	return ops_attr_ok(f->s, path).size_bytes;
 }
 
 /* Bytes that differ from their neighbours; made by main(). */
@@ -94,7 +120,7 @@ static const uint8_t *some_bytes(uint64_t seed)
 
 static void write_ok(struct handle *h, const void *buf, size_t n, uint64_t offset)
 {
-	assert_int_equal(open_file_write(h->of, buf, n, offset, false), 0);
+	assert_int_equal(open_file_write(h->of, buf, n, offset, false, SELF), 0);
 }
 
 static void write_path(struct store_fixture *f, const char *path, uint64_t n, uint64_t part)
@@ -187,7 +213,7 @@ static void test_change(void **state)
 		write_ok(&h, some_bytes(77), c->bytes, c->offset);
 		memcpy(want + c->offset, some_bytes(77), c->bytes);
 	} else {
-		assert_int_equal(open_file_fallocate(h.of, c->mode, c->offset, c->bytes), 0);
+		assert_int_equal(open_file_fallocate(h.of, c->mode, c->offset, c->bytes, SELF), 0);
 		memset(want + c->offset, 0, c->bytes);
 	}
 	close_handle(f, &h, 0);
@@ -233,7 +259,7 @@ static void test_truncate_costs_a_record(void **state)
 	assert_int_equal(open_file_truncate_commit(h.of, MIB + 5, &set, &end), 0);
 	assert_int_equal(end, store_end(f->s));
 	assert_path(f, "a", some_bytes(0), MIB + 5);
-	assert_int_equal(open_file_truncate(h.of, 2 * MIB), 0);
+	assert_int_equal(open_file_truncate(h.of, 2 * MIB, SELF), 0);
 	close_handle(f, &h, 0);
 	assert_true(store_end(f->s) - before < 300);
 	assert_int_equal(ops_attr_ok(f->s, "a").size_bytes, 2 * MIB);
@@ -249,7 +275,7 @@ static void test_sparse(void **state)
 	struct handle h;
 
 	h = open_path(f, "a", true);
-	assert_int_equal(open_file_truncate(h.of, (uint64_t)tib), 0);
+	assert_int_equal(open_file_truncate(h.of, (uint64_t)tib, SELF), 0);
 	write_ok(&h, "x", 1, 10 * MIB);
 	write_ok(&h, "y", 1, (uint64_t)tib - 1);
 	for (int round = 0; round < 3; round++) { /* pending, open, and opened again */
@@ -272,9 +298,11 @@ static void test_sparse(void **state)
 		}
 	}
 	assert_true(store_end(f->s) < 500);
-	assert_int_equal(open_file_write(h.of, "x", 1, STORE_CONTENT_BYTES_MAX, false), -EFBIG);
-	assert_int_equal(open_file_truncate(h.of, STORE_CONTENT_BYTES_MAX + UINT64_C(1)), -EFBIG);
-	assert_int_equal(open_file_fallocate(h.of, 0, STORE_CONTENT_BYTES_MAX, 1), -EFBIG);
+	assert_int_equal(open_file_write(h.of, "x", 1, STORE_CONTENT_BYTES_MAX, false, SELF),
+			 -EFBIG);
+	assert_int_equal(open_file_truncate(h.of, STORE_CONTENT_BYTES_MAX + UINT64_C(1), SELF),
+			 -EFBIG);
+	assert_int_equal(open_file_fallocate(h.of, 0, STORE_CONTENT_BYTES_MAX, 1, SELF), -EFBIG);
 	close_handle(f, &h, 0);
 	assert_int_equal(ops_attr_ok(f->s, "a").size_bytes, tib);
 }
@@ -293,7 +321,8 @@ static void append_lines(struct store_fixture *f, const char *path, uint64_t lin
 	for (uint64_t i = 0; i < lines; i++, size += line_bytes) {
 		h = open_path(f, path, false);
 		assert_int_equal(
-			open_file_write(h.of, some_bytes(0) + size, line_bytes, size, true), 0);
+			open_file_write(h.of, some_bytes(0) + size, line_bytes, size, true, SELF),
+			0);
 		close_handle(f, &h, 0);
 	}
 	assert_true(store_end(f->s) - before < 1000 * lines);
@@ -351,7 +380,7 @@ static void test_disk_full(void **state)
 	h = open_path(f, "a", true);
 	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
 	for (; err == 0 && at < FILE_MAX; at += 128 * KIB)
-		err = open_file_write(h.of, some_bytes(0) + at, 128 * KIB, at, false);
+		err = open_file_write(h.of, some_bytes(0) + at, 128 * KIB, at, false, SELF);
 	assert_int_equal(err, -ENOSPC);
 	at -= 128 * KIB;
 	assert_path(f, "a", some_bytes(0), 5000);
@@ -374,6 +403,226 @@ static void test_disk_full(void **state)
 	probe_heal(f->probe);
 	assert_path(f, "a", some_bytes(0), FILE_MAX);
 	assert_int_equal(open_files_pending_bytes(&files), 0);
+}
+
+/* --- whose close commits --- */
+
+static void flush_ok(struct handle *h, pid_t by)
+{
+	uint64_t end;
+
+	assert_int_equal(open_file_flush(h->of, by, &end), 0);
+}
+
+static pid_t start_process(void)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends with a test that fails */
+		for (;;)
+			(void)pause();
+	}
+	return child;
+}
+
+static void end_process(pid_t child)
+{
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
+/* A child closes what it got from its parent, which has written half of the value. */
+static void test_close_of_a_child(void **state)
+{
+	struct store_fixture *f = *state;
+	pid_t child = start_process();
+	struct handle h;
+
+	write_path(f, "a", 5, 5);
+	h = open_path(f, "a", true);
+	write_ok(&h, "half", 4, 0);
+	flush_ok(&h, child);
+	assert_path(f, "a", some_bytes(0), 5);
+	write_ok(&h, "half", 4, 4);
+	flush_ok(&h, SELF); /* the writer's own */
+	assert_path(f, "a", "halfhalf", 8);
+
+	assert_int_equal(open_file_write(h.of, "c", 1, 8, false, child), 0);
+	flush_ok(&h, SELF); /* of what is pending now it has written nothing */
+	assert_path(f, "a", "halfhalf", 8);
+	write_ok(&h, "p", 1, 9);
+	flush_ok(&h, child);
+	assert_path(f, "a", "halfhalfcp", 10);
+
+	write_ok(&h, "q", 1, 10);
+	flush_ok(&h, child);
+	assert_path(f, "a", "halfhalfcp", 10);
+	release_ok(&h); /* the last one commits whoever closes it */
+	assert_path(f, "a", "halfhalfcpq", 11);
+	let_go_of(f, &h);
+	end_process(child);
+}
+
+/* Who is truncating, allocating or setting times is changing the value, too. */
+static void test_close_after_other_changes(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct store_set set = { .which = STORE_SET_MTIME, .mtime = { .tv_sec = 7 } };
+	pid_t child = start_process();
+	struct handle h = open_path(f, "a", true);
+	uint64_t end;
+
+	write_ok(&h, "abc", 3, 0);
+	flush_ok(&h, SELF);
+	assert_int_equal(open_file_truncate(h.of, 2, child), 0);
+	flush_ok(&h, SELF);
+	assert_path(f, "a", "abc", 3);
+	flush_ok(&h, child);
+	assert_path(f, "a", "ab", 2);
+	assert_int_equal(open_file_fallocate(h.of, 0, 0, 4, child), 0);
+	flush_ok(&h, SELF);
+	assert_path(f, "a", "ab", 2);
+	flush_ok(&h, child);
+	assert_path(f, "a", "ab\0\0", 4);
+	close_handle(f, &h, 0);
+
+	h = open_path(f, "a", true);
+	assert_int_equal(open_file_setattr(h.of, &set, child, &end), 0);
+	flush_ok(&h, SELF);
+	assert_path(f, "a", "ab\0\0", 4);
+	flush_ok(&h, child); /* as touch(1) */
+	assert_path(f, "a", "", 0);
+	close_handle(f, &h, 0);
+	end_process(child);
+}
+
+/* Pages of a mapping come without a thread: they are of whoever has opened the file. */
+static void test_close_of_a_mapping(void **state)
+{
+	struct store_fixture *f = *state;
+	pid_t child = start_process();
+	struct handle h = open_path(f, "a", true), other = open_path(f, "a", false);
+
+	assert_int_equal(open_file_write(h.of, "a", 1, 0, false, 0), 0);
+	flush_ok(&h, child);
+	assert_int_equal(committed_bytes(f, "a"), 0);
+	flush_ok(&h, SELF);
+	assert_path(f, "a", "a", 1);
+	assert_int_equal(open_file_write(h.of, "b", 1, 0, false, 0), 0);
+	release_ok(&h); /* it goes with its mapping, though another one is left */
+	assert_path(f, "a", "b", 1);
+	write_ok(&other, "c", 1, 0);
+	let_go_of(f, &h);
+	close_handle(f, &other, 0);
+	end_process(child);
+}
+
+/* What a close could not commit is lost, and does not come back at the release. */
+static void test_close_that_fails(void **state)
+{
+	struct store_fixture *f = *state;
+	bool dropped;
+	struct handle h;
+	uint64_t end;
+
+	write_path(f, "a", 5, 5);
+	h = open_path(f, "a", true);
+	write_ok(&h, "new", 3, 0);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_flush(h.of, SELF, &end), -ENOSPC);
+	probe_heal(f->probe);
+	assert_int_equal(open_file_release(h.of, true, &dropped), -ENOSPC);
+	assert_true(dropped);
+	assert_path(f, "a", some_bytes(0), 5);
+	let_go_of(f, &h);
+
+	/* Unless something is written again, or somebody asks for it. */
+	h = open_path(f, "a", true);
+	write_ok(&h, "new", 3, 0);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_flush(h.of, SELF, &end), -ENOSPC);
+	probe_heal(f->probe);
+	write_ok(&h, "est", 3, 3);
+	release_ok(&h);
+	assert_path(f, "a", "newest", 6);
+	let_go_of(f, &h);
+
+	h = open_path(f, "a", true);
+	write_ok(&h, "old", 3, 0);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_flush(h.of, SELF, &end), -ENOSPC);
+	probe_heal(f->probe);
+	assert_int_equal(open_file_commit(h.of, &end), 0);
+	assert_path(f, "a", "old", 3);
+	close_handle(f, &h, 0);
+}
+
+/* Nor does the committer take it. */
+static void test_append_that_fails(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle h, other;
+	uint64_t end;
+
+	write_path(f, "a", 5, 5);
+	h = open_path(f, "a", false);
+	other = open_path(f, "a", false);
+	assert_int_equal(open_file_write(h.of, "x", 1, 5, true, SELF), 0);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_flush(h.of, SELF, &end), -ENOSPC);
+	probe_heal(f->probe);
+	assert_int_equal(open_files_start(&files), 0);
+	open_files_stop(&files);
+	assert_path(f, "a", some_bytes(0), 5);
+	assert_int_equal(open_file_commit(other.of, &end), 0);
+	close_handle(f, &h, 0);
+	close_handle(f, &other, 0);
+}
+
+/* --- the end of the mount --- */
+
+static void count_lost(void *arg, struct node *n, int err)
+{
+	assert_ptr_equal(n, ((struct handle *)arg)->node);
+	assert_int_equal(err, -ENOSPC);
+}
+
+static void test_commit_all(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle written, emptied, made, failed, read;
+	struct open_files_end all;
+	uint64_t end;
+
+	write_path(f, "emptied", 5, 5);
+	write_path(f, "failed", 5, 5);
+	write_path(f, "read", 5, 5);
+	failed = open_path(f, "failed", true);
+	write_ok(&failed, "x", 1, 0);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_flush(failed.of, SELF, &end), -ENOSPC);
+	probe_heal(f->probe);
+	written = open_path(f, "written", true);
+	write_ok(&written, "half", 4, 0);
+	emptied = open_path(f, "emptied", true);
+	made = open_path(f, "made", false);
+	read = open_path(f, "read", false);
+	open_files_commit_all(&files, count_lost, &failed, &all);
+	assert_int_equal(all.committed, 3);
+	assert_int_equal(all.lost, 1);
+	assert_path(f, "written", "half", 4);
+	assert_path(f, "emptied", "", 0);
+	assert_true(ops_attr_ok(f->s, "made").committed);
+	assert_path(f, "failed", some_bytes(0), 5);
+	assert_path(f, "read", some_bytes(0), 5);
+	assert_int_equal(open_file_commit(failed.of, &end), 0);
+	close_handle(f, &written, 0);
+	close_handle(f, &emptied, 0);
+	close_handle(f, &made, 0);
+	close_handle(f, &failed, 0);
+	close_handle(f, &read, 0);
 }
 
 /* --- without a name --- */
@@ -447,7 +696,7 @@ static void model_set_size(struct model *m, struct rng *rng)
 		memset(m->bytes + size, 0, m->size - size);
 	m->size = size;
 	if (rng_chance(rng, 70)) {
-		assert_int_equal(open_file_truncate(m->h.of, size), 0);
+		assert_int_equal(open_file_truncate(m->h.of, size, SELF), 0);
 		return;
 	}
 	assert_int_equal(open_file_truncate_commit(m->h.of, size, &set, &end), 0);
@@ -465,7 +714,7 @@ static void model_zero(struct model *m, struct rng *rng)
 	memset(m->bytes + at, 0, n);
 	if (extends && at + n > m->size)
 		m->size = at + n;
-	assert_int_equal(open_file_fallocate(m->h.of, mode, at, n), 0);
+	assert_int_equal(open_file_fallocate(m->h.of, mode, at, n, SELF), 0);
 }
 
 static void model_check(struct model *m, struct rng *rng)
@@ -643,11 +892,6 @@ static void test_pending_is_bounded(void **state)
 
 /* --- files that stay open --- */
 
-static uint64_t committed_bytes(struct store_fixture *f, const char *path)
-{
-	return ops_attr_ok(f->s, path).size_bytes;
-}
-
 static bool is_durable(struct store_fixture *f)
 {
 	struct store_stats stats;
@@ -667,7 +911,8 @@ static void test_appends_are_committed(void **state)
 	log = open_path(f, "log", true);
 	other = open_path(f, "other", true);
 	for (uint64_t at = 0; at < 3000; at += 1000) {
-		assert_int_equal(open_file_write(log.of, some_bytes(0) + at, 1000, at, true), 0);
+		assert_int_equal(open_file_write(log.of, some_bytes(0) + at, 1000, at, true, SELF),
+				 0);
 		write_ok(&other, "x", 1, at);
 		WAIT_FOR(committed_bytes(f, "log") == at + 1000);
 	}
@@ -675,7 +920,7 @@ static void test_appends_are_committed(void **state)
 	WAIT_FOR(is_durable(f));
 	assert_int_equal(committed_bytes(f, "other"), 0); /* nobody has closed it */
 	open_files_stop(&files);
-	assert_int_equal(open_file_write(log.of, "y", 1, 3000, true), 0);
+	assert_int_equal(open_file_write(log.of, "y", 1, 3000, true, SELF), 0);
 	close_handle(f, &log, 0);
 	close_handle(f, &other, 0);
 }
@@ -688,7 +933,7 @@ static void test_appends_at_the_end(void **state)
 
 	assert_int_equal(open_files_start(&files), 0);
 	log = open_path(f, "log", true);
-	assert_int_equal(open_file_write(log.of, "line\n", 5, 0, true), 0);
+	assert_int_equal(open_file_write(log.of, "line\n", 5, 0, true, SELF), 0);
 	assert_int_equal(committed_bytes(f, "log"), 0);
 	open_files_stop(&files);
 	assert_path(f, "log", "line\n", 5);
@@ -697,9 +942,10 @@ static void test_appends_at_the_end(void **state)
 
 static bool open_with(struct open_file *of, bool wants_bypass)
 {
+	const struct open_file_how how = { .wants_bypass = wants_bypass, .by = SELF };
 	bool bypass;
 
-	assert_int_equal(open_file_open(of, false, wants_bypass, &bypass), 0);
+	assert_int_equal(open_file_open(of, &how, &bypass), 0);
 	return bypass;
 }
 
@@ -746,6 +992,12 @@ int main(void)
 		cmocka_unit_test(test_pieces_are_bounded),
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_unlinked),
+		cmocka_unit_test(test_close_of_a_child),
+		cmocka_unit_test(test_close_after_other_changes),
+		cmocka_unit_test(test_close_of_a_mapping),
+		cmocka_unit_test(test_close_that_fails),
+		cmocka_unit_test(test_append_that_fails),
+		cmocka_unit_test(test_commit_all),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_pending_is_bounded),
 		cmocka_unit_test(test_appends_are_committed),
