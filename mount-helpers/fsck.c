@@ -350,6 +350,23 @@ struct salvage_file fsck_salvage_file(const struct fsck_file *file, struct io *i
 	};
 }
 
+/* Prints where a rename or a link leads to, if that is known. */
+static void print_new_path(const struct salvage_record *was, enum meta_kind kind)
+{
+	const struct record *rec = &was->rec;
+	struct meta_move move;
+
+	if (was->value_held_bytes != rec->value_bytes)
+		return;
+	if ((kind == META_MOVE &&
+	     meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK) ||
+	    (kind == META_LINK &&
+	     meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK)) {
+		printf(move.flags & META_FLAG_EXCHANGE ? " with " : " to ");
+		key_text_print(stdout, move.new_path, move.new_path_bytes);
+	}
+}
+
 static void print_meta_record(const struct record *rec, enum meta_kind kind, const char *operand,
 			      size_t operand_bytes)
 {
@@ -364,7 +381,7 @@ static void print_meta_record(const struct record *rec, enum meta_kind kind, con
 		printf("%" PRIu32 " bytes of a content in pieces", rec->value_bytes);
 		return;
 	case META_LINK:
-		printf("a link to ");
+		printf("a link of ");
 		break;
 	case META_MOVE:
 		printf("a rename of ");
@@ -391,6 +408,7 @@ void fsck_print_record(const struct salvage_record *was)
 		key_text_print(stdout, rec->key, rec->key_bytes);
 	} else if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK) {
 		print_meta_record(rec, kind, operand, bytes);
+		print_new_path(was, kind);
 	} else {
 		printf("a record of an unknown kind");
 	}
@@ -407,7 +425,7 @@ static void print_lost(const struct fsck_file *file, const struct salvage_lost *
 	} else if (l->known == SALVAGE_CLAIMED) {
 		printf("; without a hint that proves it, it says that it is ");
 		fsck_print_record(&l->was);
-		printf("\n");
+		printf(l->exact ? ", but for one byte: nothing is lost\n" : "\n");
 	} else if (l->known == SALVAGE_NOTHING) {
 		printf(": nothing is lost\n");
 	} else {
@@ -455,7 +473,7 @@ static uint64_t damages_of(const struct fsck_file *file)
 	uint64_t count = file->missing || is_too_short(file);
 
 	for (size_t i = 0; !file->missing && i < file->lost.count; i++)
-		count += file->lost.lost[i].bytes > 0;
+		count += file->lost.lost[i].bytes > 0 || file->lost.lost[i].known == SALVAGE_PROVEN;
 	for (size_t i = 0; i < file->edits.count; i++)
 		count += file->edits.lost[i].reason[0] != '\0';
 	return count;

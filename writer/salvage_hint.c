@@ -312,8 +312,17 @@ static int load(struct fitting *g, struct hint_reader *hint)
 	return search_init(&g->search, g->f->io, g->f->fd, g->f->bytes);
 }
 
-int salvage_by_hint(const struct salvage_file *f, uint64_t whole_records, struct salvage *ret,
-		    uint64_t *ret_next)
+/* Says whether the hint says no more than the file does. */
+static bool is_agreed(const struct salvage_file *f, const struct salvage *scanned,
+		      const struct hint_header *h)
+{
+	if (scanned->count > 0 || f->fd < 0 || f->bytes < h->segment_bytes)
+		return false;
+	return f->bytes == h->segment_bytes || f->may_have_more;
+}
+
+int salvage_by_hint(const struct salvage_file *f, const struct salvage *scanned,
+		    struct salvage *ret, uint64_t *ret_next)
 {
 	struct fitting g = { .f = f };
 	struct hint_header header;
@@ -323,13 +332,17 @@ int salvage_by_hint(const struct salvage_file *f, uint64_t whole_records, struct
 
 	if (hint == NULL)
 		return 0;
+	if (is_agreed(f, scanned, &header)) {
+		hint_reader_close(hint);
+		return 0;
+	}
 	g.count = (size_t)header.records;
 	g.records = calloc(g.count, sizeof(g.records[0]));
 	err = g.records == NULL ? -ENOMEM : load(&g, hint);
 	if (err == 0)
 		err = find_all(&g);
 	/* A hint of another file has nothing, or little, of what is whole in this one. */
-	if (err == 0 && 2 * g.matched >= whole_records) {
+	if (err == 0 && 2 * g.matched >= scanned->records) {
 		ret->used_hint = true;
 		err = add_all(&g, ret, ret_next);
 	}

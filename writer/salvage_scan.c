@@ -15,6 +15,7 @@
 
 #define LOCATE_BYTES_MAX 8192 /* of the front of a record; a path has at most half of that */
 #define CLAIMS_MAX	 64   /* damaged records, one behind the other */
+#define MENDED_BYTES_MAX 512  /* a longer record may have other damage that looks like one byte */
 
 /* Where reading stopped, and where what is lost begins: a group goes as a whole. */
 struct stop {
@@ -58,11 +59,26 @@ static int read_run(const struct salvage_file *f, uint64_t from, struct salvage 
 	return got;
 }
 
-/* Copies what the record at 'offset' claims to be: its time, its key, and the front of its value.
- * If one byte of these is what is wrong, it is put right. */
-static int read_claim(struct search *s, uint64_t offset, struct salvage_record *ret)
+/* What a damaged record claims to be, and whether one byte of the claim was wrong and is right now.
+ */
+struct claim {
+	struct salvage_record was;
+	bool located;
+};
+
+/* How much of the value says what a record is. */
+static uint32_t claimed_value_bytes(const struct record *rec)
+{
+	uint32_t most = META_EXCHANGE_FIXED_BYTES + PATH_BYTES_MAX;
+
+	return rec->value_bytes < most ? rec->value_bytes : most;
+}
+
+/* Copies the time of the record at 'offset', its key, and the front of its value. */
+static int read_claim(struct search *s, uint64_t offset, struct claim *ret)
 {
 	uint8_t header[RECORD_HEADER_BYTES];
+	struct salvage_record *was = &ret->was;
 	struct record rec;
 	uint32_t syndrome = 0;
 	size_t front, time_bytes = RECORD_HEADER_BYTES - RECORD_TIMESTAMP_OFFSET;
@@ -72,26 +88,61 @@ static int read_claim(struct search *s, uint64_t offset, struct salvage_record *
 	if (got != (ssize_t)sizeof(header))
 		return got < 0 ? (int)got : -EIO;
 	(void)record_decode_header(header, &rec);
-	ret->value_held_bytes =
-		rec.value_bytes < META_PUBLISH_BYTES ? rec.value_bytes : META_PUBLISH_BYTES;
-	front = time_bytes + rec.key_bytes + ret->value_held_bytes;
-	ret->owned = malloc(front);
-	if (ret->owned == NULL)
+	was->value_held_bytes = claimed_value_bytes(&rec);
+	front = time_bytes + rec.key_bytes + was->value_held_bytes;
+	was->owned = malloc(front);
+	if (was->owned == NULL)
 		return -ENOMEM;
-	got = io_pread_all(s->io, s->fd, ret->owned, front, offset + RECORD_TIMESTAMP_OFFSET);
+	got = io_pread_all(s->io, s->fd, was->owned, front, offset + RECORD_TIMESTAMP_OFFSET);
 	if (got < 0)
 		return (int)got;
 	err = search_syndrome(s, offset, &syndrome);
 	if (err < 0)
 		return err;
 	if (front <= LOCATE_BYTES_MAX)
-		(void)salvage_locate(ret->owned, front, RECORD_TIMESTAMP_OFFSET,
-				     record_bytes(rec.key_bytes, rec.value_bytes), syndrome);
-	rec.timestamp_ns = le64_load(ret->owned);
-	rec.key = ret->owned + time_bytes;
-	rec.value = ret->owned + time_bytes + rec.key_bytes;
-	ret->rec = rec;
+		ret->located =
+			salvage_locate(was->owned, front, RECORD_TIMESTAMP_OFFSET,
+				       record_bytes(rec.key_bytes, rec.value_bytes), syndrome);
+	rec.timestamp_ns = le64_load(was->owned);
+	rec.key = was->owned + time_bytes;
+	rec.value = was->owned + time_bytes + rec.key_bytes;
+	was->rec = rec;
 	return 0;
+}
+
+/* Says whether all of a record is in the claim, so that the byte that was wrong is one of all of
+ * its bytes, and it is no content: what is nearly certain is not enough for that. */
+static bool is_mended(const struct claim *c)
+{
+	const struct record *rec = &c->was.rec;
+	struct meta_publish publish;
+	struct meta_attr attr;
+	struct meta_move move;
+	const char *operand;
+	enum meta_kind kind;
+	size_t bytes;
+
+	if (!c->located || c->was.value_held_bytes != rec->value_bytes ||
+	    record_bytes(rec->key_bytes, rec->value_bytes) > MENDED_BYTES_MAX)
+		return false;
+	if (!meta_is_key(rec->key, rec->key_bytes))
+		return rec->value_bytes == 0 && path_ok(rec->key, rec->key_bytes);
+	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) != META_OK)
+		return false;
+	switch (kind) {
+	case META_ATTR:
+		return meta_attr_decode(rec->value, rec->value_bytes, &attr) == META_OK;
+	case META_LINK:
+		return meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK;
+	case META_MOVE:
+		return meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK;
+	case META_PUBLISH:
+		return meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK;
+	case META_BASE:
+	case META_EXTENT:
+		break;
+	}
+	return false;
 }
 
 /* Adds a record that is what it claims to be.  A value is replaced by what says that it was there,
@@ -99,31 +150,34 @@ static int read_claim(struct search *s, uint64_t offset, struct salvage_record *
 static int add_claimed(struct search *s, uint64_t offset, const struct stop *stop,
 		       struct salvage *ret)
 {
-	struct salvage_record was = { 0 };
+	bool is_put, mended, in_group = stop != NULL && stop->in_group > 0;
+	struct claim c = { 0 };
+	struct salvage_record *was = &c.was;
 	struct salvage_lost *l = NULL;
-	bool is_put, exact, in_group = stop != NULL && stop->in_group > 0;
 	uint64_t from = offset, end = 0;
-	int err = read_claim(s, offset, &was);
+	int err = read_claim(s, offset, &c);
 
-	is_put = err == 0 && was.rec.value_bytes > 0 && path_ok(was.rec.key, was.rec.key_bytes);
-	if (in_group && !is_put)
+	mended = err == 0 && is_mended(&c);
+	is_put = err == 0 && was->rec.value_bytes > 0 && path_ok(was->rec.key, was->rec.key_bytes);
+	if (in_group && !is_put && !mended)
 		from = stop->lost_from;
 	if (err == 0)
 		err = search_claimed_end(s, offset, &end);
 	if (err == 0)
 		l = salvage_add(ret, from, end - from, record_reason_text(RECORD_REASON_CRC));
 	if (l == NULL) {
-		free(was.owned);
+		free(was->owned);
 		return err < 0 ? err : -ENOMEM;
 	}
-	l->was = was;
-	if (is_put || !in_group)
+	l->was = *was;
+	if (is_put || mended || !in_group)
 		l->known = SALVAGE_CLAIMED;
-	if (!is_put)
+	if (!is_put && !mended)
 		return 0;
 	ret->records += in_group ? stop->in_group : 0;
-	was.value_held_bytes = 0; /* they are not proven */
-	return salvage_stand_in(&was, &l->instead, &l->instead_bytes, &exact);
+	if (is_put)
+		was->value_held_bytes = 0; /* they are not proven */
+	return salvage_stand_in(was, &l->instead, &l->instead_bytes, &l->exact);
 }
 
 /* Follows what damaged records claim to be long, from the stop to a whole record or to where one is
@@ -281,10 +335,9 @@ int salvage_scan(const struct salvage_file *f, struct salvage *ret)
 	uint64_t next = 0;
 	int err = f->fd < 0 ? 0 : scan_from(f, 0, ret);
 
-	if (err < 0 || f->hint_name == NULL ||
-	    (ret->count == 0 && f->fd >= 0 && f->bytes == f->boundary_bytes))
+	if (err < 0 || f->hint_name == NULL)
 		return err;
-	err = salvage_by_hint(f, ret->records, &by_hint, &next);
+	err = salvage_by_hint(f, ret, &by_hint, &next);
 	if (err == 0 && by_hint.used_hint && f->fd >= 0 && next < f->bytes)
 		err = scan_from(f, next, &by_hint);
 	if (err < 0 || !by_hint.used_hint) {
