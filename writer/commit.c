@@ -129,7 +129,9 @@ int commit_append(struct store *s, bool removes)
 
 	do
 		err = log_writer_append(s->log, c->records, c->count, &c->where);
-	while ((err == -ENOSPC || err == -EDQUOT) && removes && reserve_release(&s->reserve));
+	while (log_is_full(err) && removes && reserve_release(&s->reserve));
+	if (log_is_full(err) || (removes && !reserve_is_whole(&s->reserve)))
+		compact_note_full(&s->compactor);
 	if (err < 0)
 		return err;
 	c->now_ns = (int64_t)c->where.timestamp_ns[c->count - 1];

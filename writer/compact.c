@@ -79,13 +79,23 @@ uint64_t compact_space(struct store *s)
 	return space > SPACE_SPARE_BYTES ? space - SPACE_SPARE_BYTES : 0;
 }
 
-/* Moves the victims of this round to the front; returns how many.  'l->views' is in no order then.
- */
-static size_t choose(struct store *s, struct compact_look *l, const struct compact_mode *mode,
-		     uint64_t batch_bytes, uint64_t *ret_lacking)
+static void swap_views(struct compact_view *a, struct compact_view *b)
 {
-	uint64_t bytes = 0, space = compact_space(s);
-	size_t chosen = 0;
+	struct compact_view v = *a;
+
+	*a = *b;
+	*b = v;
+}
+
+/* Moves the victims of this round to the front; returns how many.  'l->views' is in no order then.
+ * Where there is no space for any, the first one that the reserve is enough for is the only one; if
+ * the disk is full, the one that needs least is tried in any case, as that is an estimate. */
+static size_t choose(struct store *s, struct compact_look *l, struct compact_mode *mode,
+		     uint64_t batch_bytes) REQUIRES(s->compactor.run_lock)
+{
+	uint64_t bytes = 0, space = mode->no_space ? 0 : compact_space(s);
+	uint64_t with_reserve = space + s->compactor.reserve.bytes;
+	size_t chosen = 0, fitting = SIZE_MAX, least = SIZE_MAX;
 
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_gain);
@@ -96,17 +106,28 @@ static size_t choose(struct store *s, struct compact_look *l, const struct compa
 		if (!may_be_victim(s, &v, mode))
 			continue;
 		if (needed > space - bytes) {
-			if (*ret_lacking == 0 || needed < *ret_lacking)
-				*ret_lacking = needed;
+			if (fitting == SIZE_MAX && needed <= with_reserve)
+				fitting = i;
+			if (mode->lacking_bytes == 0 || needed < mode->lacking_bytes) {
+				mode->lacking_bytes = needed;
+				least = i;
+			}
 			continue;
 		}
 		if (chosen > 0 && bytes + needed > batch_bytes)
 			break;
 		bytes += needed;
-		l->views[i] = l->views[chosen];
-		l->views[chosen++] = v;
+		swap_views(&l->views[i], &l->views[chosen++]);
 	}
-	return chosen;
+	if (chosen > 0)
+		return chosen;
+	if (fitting == SIZE_MAX && mode->tries_least)
+		fitting = least;
+	if (fitting == SIZE_MAX)
+		return 0;
+	swap_views(&l->views[0], &l->views[fitting]);
+	mode->takes_reserve = true;
+	return 1;
 }
 
 /* --- one round --- */
@@ -143,7 +164,7 @@ static void give_way(struct store *s) REQUIRES(s->compactor.run_lock)
 	log_writer_stats(s->log, &log);
 	keydir_stats(s->keydir, &keydir);
 	percent = (log.active_bytes + log.sealed_bytes) / (keydir.live_bytes / 100 + 1);
-	if (log.end_offset != c->paced_end && percent < URGENT_PERCENT) {
+	if (log.end_offset != c->paced_end && percent < URGENT_PERCENT && !atomic_load(&c->full)) {
 		if (percent >= GENTLE_PERCENT)
 			took_ns /= 4;
 		if (took_ns > NAP_NS_MAX)
@@ -182,6 +203,7 @@ static void drop_temp(struct store *s, struct compact_victim *v)
 
 /* Writes the new file of a victim.  'v->fd' stays -1 if it is not worth it. */
 static int rewrite(struct store *s, struct compact_victim *v, struct compact_pace *pace)
+	REQUIRES(s->compactor.run_lock)
 {
 	char temp[SEGMENT_TEMP_NAME_BYTES];
 	struct rewrite r = {
@@ -195,7 +217,7 @@ static int rewrite(struct store *s, struct compact_victim *v, struct compact_pac
 	int err;
 
 	segment_temp_name(v->seg.number, temp);
-	v->fd = io_open(s->io, s->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	v->fd = compact_new_file(s, pace->mode, temp);
 	if (v->fd < 0)
 		return v->fd;
 	r.to_fd = v->fd;
@@ -292,7 +314,7 @@ static void make_hints(struct store *s, const struct compact_batch *b)
 		const struct compact_victim *v = &b->victims[i];
 		struct segment seg = { .number = v->seg.number, .bytes = v->to_bytes };
 
-		if (v->replaced)
+		if (v->replaced && !atomic_load(&s->compactor.full))
 			log_writer_make_hint(s->log, &seg, &s->compactor.stop);
 	}
 }
@@ -333,8 +355,8 @@ static int compact_batch(struct store *s, const struct compact_look *l, size_t c
 	for (size_t i = 0; i < count; i++)
 		complete += b->victims[i].fd >= 0;
 	/* Those that are complete are put in place even if there is no room for the next. */
-	if (complete > 0 && (err == 0 || err == -ENOSPC || err == -EDQUOT)) {
-		int replace_err = log_writer_sync_to(s->log, b->judged_end);
+	if (complete > 0 && (err == 0 || log_is_full(err))) {
+		int replace_err = compact_sync_judged(s, b->judged_end);
 
 		if (replace_err == 0)
 			replace_err = replace_all(s, b);
@@ -392,7 +414,7 @@ static int compact_in_place(struct store *s, struct compact_look *l, struct comp
 	batch_bytes = compact_live_bytes(s) / BATCH_SHARE;
 	if (batch_bytes < BATCH_BYTES_MIN)
 		batch_bytes = BATCH_BYTES_MIN;
-	count = choose(s, l, mode, batch_bytes, &mode->lacking_bytes);
+	count = choose(s, l, mode, batch_bytes);
 	for (size_t i = 0; i < count; i++)
 		pace.all_bytes += l->views[i].seg.bytes;
 	if (count > 0)
@@ -432,17 +454,20 @@ int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
 	struct compact_look l = { 0 };
 	int err = log_writer_seal(s->log); /* full segments are to be looked at, too */
 
-	if (err == 0)
+	if (err == 0 || log_is_full(err))
 		err = compact_look(s, &l);
 	*ret_more = false;
 	mode->lacking_bytes = 0;
+	mode->takes_reserve = false;
 	if (err == 0 && wants_active(s, &l, mode)) {
 		err = seal_active(s);
-		mode->seals_active = mode->run == 0; /* by hand once */
+		mode->seals_active = mode->run == 0 && err == 0; /* by hand once */
 		*ret_more = err == 0;
-	} else if (err == 0) {
-		err = fold_or_compact(s, &l, mode, ret_more);
 	}
+	/* Without space, or an inode, for another segment there is something to gain in the others.
+	 */
+	if (!*ret_more && (err == 0 || log_is_full(err)))
+		err = fold_or_compact(s, &l, mode, ret_more);
 	free(l.views);
 	return err;
 }

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "writer/log_space.h"
+#include "writer/reserve.h"
 #include "writer/store.h"
 #include "writer/thread.h"
 
@@ -43,23 +45,27 @@ struct compactor {
 	int64_t retain_ns;
 	uint64_t bytes_min;   /* smaller amounts are not worth it */
 	uint64_t slack_bytes; /* so much may be dead, if the disk has room */
+	uint64_t segment_bytes_max;
 	bool has_thread;
 	pthread_t thread;
 	atomic_bool stop; /* in the middle of everything */
 
 	/* Log end from which on an append wakes the thread. */
 	atomic_uint_least64_t wake_at;
+	atomic_bool full; /* a commit has found no space since there was enough of it */
 
 	/* One round at a time.  Outside the commit lock. */
 	struct mutex run_lock;
 	struct compact_known *known GUARDED; /* by run_lock */
 	size_t known_count GUARDED;	     /* by run_lock */
 	uint64_t runs GUARDED;		     /* by run_lock: by hand */
-	uint64_t dead_seen GUARDED;	     /* by run_lock: when last looked at */
+	uint64_t dead_seen GUARDED;	     /* by run_lock: when last looked at, */
+	uint64_t dead_swept GUARDED;	     /* by run_lock: or when all was compacted */
 	uint64_t paced_ns GUARDED;	     /* by run_lock: when the last piece was done */
 	uint64_t paced_end GUARDED;	     /* by run_lock: of the log then */
 	uint64_t fold_from GUARDED; /* by run_lock: no fold by itself of fewer dead bytes than this:
 				       the last one was not worth it */
+	struct reserve reserve GUARDED; /* by run_lock: for the segment that is written anew */
 
 	/* Innermost. */
 	struct mutex lock;
@@ -68,6 +74,11 @@ struct compactor {
 	bool stopping GUARDED;			  /* by lock */
 	struct compact_request *requests GUARDED; /* by lock */
 	struct store_compaction figures GUARDED;  /* by lock */
+	pthread_cond_t space;		 /* with lock: space was gained, or there is none to gain */
+	uint64_t space_asked GUARDED;	 /* by lock: requests so far, */
+	uint64_t space_answered GUARDED; /* by lock: and how many of them were looked into */
+	uint64_t space_gains GUARDED;	 /* by lock: how many times there was some */
+	uint64_t space_retry_ns GUARDED; /* by lock: monotonic; nothing can be gained before */
 };
 
 void compact_init(struct compactor *c, const struct store_config *config);
@@ -80,5 +91,16 @@ void compact_destroy(struct compactor *c);
 /* Something was appended, up to 'end'. */
 void compact_note(struct compactor *c, uint64_t end);
 void compact_figures(struct store *s, struct store_compaction *ret);
+
+/* --- a full disk (compact_space.c) --- */
+
+/* A commit has found no space: what can be gained is worth more now, and hints are given up. */
+void compact_note_full(struct compactor *c);
+/* For a commit that removes something and has failed with 'err'.  Where that means a full disk,
+ * hints are given up, or dead space is compacted, and this waits for it.  True: there is space, try
+ * again.  With no lock held. */
+bool compact_makes_space_for(struct store *s, int err);
+/* Returns 'bytes', or a share of the disk if that is less. */
+uint64_t compact_share_of_disk(struct store *s, uint64_t bytes);
 
 #endif

@@ -228,7 +228,7 @@ static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run
 	int err;
 
 	segment_temp_name(number_of(f), temp);
-	f->fd = io_open(s->io, s->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	f->fd = compact_new_file(s, f->mode, temp);
 	if (f->fd < 0)
 		return f->fd;
 	f->base = (struct fold_base){
@@ -361,7 +361,7 @@ static int remove_folded(struct fold *f)
 static int replace(struct store *s, struct fold *f, bool *ret_replaced)
 	REQUIRES(s->compactor.run_lock)
 {
-	int err = log_writer_sync_to(s->log, f->judged_end);
+	int err = compact_sync_judged(s, f->judged_end);
 
 	if (err == 0)
 		err = prepare_doubles(f);
@@ -454,7 +454,8 @@ static int fold(struct store *s, const struct compact_look *l, size_t count,
 		err = 0; /* it stays as it is */
 	if (*ret_folded) {
 		learn(s, &f);
-		make_hint(&f);
+		if (!atomic_load(&s->compactor.full))
+			make_hint(&f);
 	}
 	finish(&f);
 	return err;
@@ -476,7 +477,10 @@ int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *m
 	needed = sums.live_bytes + sums.floor_bytes + sums.bytes / SPACE_EXTRA_SHARE;
 	if (needed > sums.bytes)
 		needed = sums.bytes;
-	if (needed > compact_space(s)) {
+	mode->takes_reserve = mode->no_space || needed > compact_space(s);
+	if (mode->takes_reserve &&
+	    needed > s->compactor.reserve.bytes + (mode->no_space ? 0 : compact_space(s))) {
+		mode->takes_reserve = false;
 		if (mode->lacking_bytes == 0)
 			mode->lacking_bytes = needed;
 		return 0;

@@ -19,6 +19,9 @@ struct compact_mode {
 	void *arg;
 	uint64_t lacking_bytes; /* set: of disk space, for the smallest of those there was no room
 				   for */
+	bool no_space;		/* whatever the disk says: a write has failed */
+	bool tries_least;	/* the smallest of these in any case */
+	bool takes_reserve;	/* set: the new file is written into the blocks of the reserve */
 };
 
 /* A sealed segment as it was when looked at. */
@@ -92,6 +95,30 @@ void compact_set_unreadable(struct store *s, struct compact_known *known)
 /* Folds the oldest segments into one, if that is worth it.  After 'l' was looked at. */
 int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *mode,
 		 bool *ret_folded) REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+
+/* --- compact_space.c --- */
+
+/* The largest segment for which the reserve of this disk may serve. */
+uint64_t compact_segment_bytes_max(struct store *s);
+/* Makes the reserve, or makes it as large as it should be. */
+void compact_keep_reserve(struct store *s) REQUIRES(s->compactor.run_lock);
+/* Makes the file that a new segment is written to, of the reserve where 'mode' says so.  Then it is
+ * longer than what is written to it, and has to be cut.  Returns its descriptor or -errno. */
+int compact_new_file(struct store *s, const struct compact_mode *mode, const char *name)
+	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+/* Makes durable what was there when it was judged what is live.  Records in a buffer may find no
+ * space: the reserve for names gives way to them. */
+int compact_sync_judged(struct store *s, uint64_t judged_end) WARN_UNUSED;
+/* Rounds, as long as they are worth it.  After each the reserves are made again, and those who wait
+ * for space are told. */
+int compact_rounds(struct store *s, struct compact_mode *mode)
+	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+/* How many have asked for space so far, and that these have been looked into. */
+uint64_t compact_space_asked(struct compactor *c);
+bool compact_is_asked(struct compactor *c);
+void compact_space_done(struct store *s, uint64_t asked) REQUIRES(s->compactor.run_lock);
+/* Says whether the disk is full, or nearly. */
+bool compact_is_short(struct store *s) REQUIRES(s->compactor.run_lock);
 
 /* One round.  Stores whether another one is worth it. */
 int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)

@@ -304,6 +304,8 @@ int rewrite_segment(struct rewrite *r)
 		err = flush_copy(&o);
 	if (err == 0)
 		err = compact_out_flush(&o.to);
+	if (err == 0) /* it may be made of a reserve, and longer */
+		err = io_truncate(r->io, r->to_fd, o.to.written);
 	if (err == 0)
 		err = io_fsync(r->io, r->to_fd);
 	r->to_bytes = o.to.written;

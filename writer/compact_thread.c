@@ -14,8 +14,15 @@
 #define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
 /* A smaller one is sealed more often than pays, if the disk has room for it so many times. */
 #define SEGMENT_BYTES_FEW ((uint64_t)32 * 1024 * 1024)
-#define FREE_SHARE	  8 /* of the disk: a segment, or what may be dead, at most */
-#define SLACK_SHARE	  8 /* of the largest segment: so much may be dead before it is worth it */
+#define FREE_SHARE	  8    /* of the disk: a segment, or what may be dead, at most */
+#define SHORT_LOOK_SHARE  1024 /* the same on a full disk, */
+#define SHORT_BYTES_MIN	  ((uint64_t)64 * 1024)
+#define SHORT_PERCENT	  3 /* and what may be dead of a segment */
+/* When nothing happens, the same is worth it if more than that share of what is free is dead, and
+ * of what is live since the last time. */
+#define QUIET_FREE_SHARE 4
+#define QUIET_LOOK_SHARE 64
+#define SLACK_SHARE	 8 /* of the largest segment: so much may be dead before it is worth it */
 
 /* --- figures --- */
 
@@ -31,7 +38,7 @@ static void set_state(struct compactor *c, enum store_compaction_state state, in
 
 static void set_result(struct compactor *c, int err, const struct compact_mode *mode)
 {
-	if (err == -ENOSPC || err == -EDQUOT || (err == 0 && mode->lacking_bytes > 0))
+	if (log_is_full(err) || (err == 0 && mode->lacking_bytes > 0))
 		set_state(c, STORE_COMPACTION_NO_SPACE, err, mode->lacking_bytes);
 	else if (err < 0 && err != -ECANCELED)
 		set_state(c, STORE_COMPACTION_FAILED, err, 0);
@@ -62,7 +69,11 @@ static void set_segment_size(struct store *s, uint64_t live_bytes, uint64_t free
 		bytes = SEGMENT_BYTES_FEW;
 	if (bytes > free_bytes / FREE_SHARE)
 		bytes = free_bytes / FREE_SHARE;
-	log_writer_set_segment_size(s->log, bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN);
+	if (bytes < SEGMENT_BYTES_MIN)
+		bytes = SEGMENT_BYTES_MIN;
+	if (bytes > compact_segment_bytes_max(s))
+		bytes = compact_segment_bytes_max(s);
+	log_writer_set_segment_size(s->log, bytes);
 }
 
 /* How much may be dead without a look.  A small store that is overwritten all the time would be
@@ -93,51 +104,108 @@ static uint64_t dead_bytes(struct store *s, uint64_t live_bytes)
 	return live_bytes < all ? all - live_bytes : 0;
 }
 
-/* Says whether so much has died since the last look that there may be something to gain. */
-static bool is_worth_a_look(struct store *s) REQUIRES(s->compactor.run_lock)
+/* Says whether so much has died since the last look that there may be something to gain.  On a full
+ * disk less is worth it. */
+static bool is_worth_a_look(struct store *s, bool is_short) REQUIRES(s->compactor.run_lock)
 {
 	struct compactor *c = &s->compactor;
 	uint64_t live = compact_live_bytes(s), dead = dead_bytes(s, live);
 	uint64_t step, free_bytes = free_bytes_of(s);
 
 	set_segment_size(s, live, free_bytes);
-	step = live / LOOK_SHARE;
-	if (step < c->bytes_min)
-		step = c->bytes_min;
+	step = is_short ? live / SHORT_LOOK_SHARE : live / LOOK_SHARE;
+	if (step < (is_short ? SHORT_BYTES_MIN : c->bytes_min))
+		step = is_short ? SHORT_BYTES_MIN : c->bytes_min;
 	if (dead < c->dead_seen)
 		c->dead_seen = dead;
-	return dead - c->dead_seen >= step && dead >= slack_bytes(c, free_bytes);
+	return dead - c->dead_seen >= step && (is_short || dead >= slack_bytes(c, free_bytes));
 }
 
-static void note_dead(struct store *s) REQUIRES(s->compactor.run_lock)
+/* Says the same of each segment, while nothing happens. */
+static bool is_worth_all(struct store *s, bool is_short) REQUIRES(s->compactor.run_lock)
+{
+	struct compactor *c = &s->compactor;
+	uint64_t live = compact_live_bytes(s), dead = dead_bytes(s, live);
+	uint64_t step = is_short ? SHORT_BYTES_MIN : live / QUIET_LOOK_SHARE;
+
+	if (dead < c->dead_swept)
+		c->dead_swept = dead;
+	if (step > c->bytes_min)
+		step = c->bytes_min;
+	return dead - c->dead_swept >= (step > SHORT_BYTES_MIN ? step : SHORT_BYTES_MIN) &&
+	       dead >= free_bytes_of(s) / QUIET_FREE_SHARE;
+}
+
+static void note_dead(struct store *s, bool all) REQUIRES(s->compactor.run_lock)
 {
 	s->compactor.dead_seen = dead_bytes(s, compact_live_bytes(s));
+	if (all)
+		s->compactor.dead_swept = s->compactor.dead_seen;
 }
 
-/* Does what is worth doing.  Returns whether it should be tried again although nothing is appended.
- */
-static bool tick(struct store *s)
+static uint64_t segments_so_far(struct store *s)
+{
+	struct log_writer_stats log;
+
+	log_writer_stats(s->log, &log);
+	return log.segments;
+}
+
+/* Each segment is worth it, once, as by hand. */
+static int compact_thoroughly(struct store *s, struct compact_mode *mode)
+	REQUIRES(s->compactor.run_lock)
+{
+	*mode = (struct compact_mode){
+		.dead_percent = SHORT_PERCENT,
+		.seals_active = true,
+		.bytes_min = s->compactor.reserve.goal_bytes / 8,
+		.run = ++s->compactor.runs,
+		.below = segments_so_far(s) + 1,
+		.no_space = mode->no_space,
+		.tries_least = true,
+	};
+	return compact_rounds(s, mode);
+}
+
+/* Compacts what is worth it, or 'all' that has anything dead.  Returns whether it should be tried
+ * again although nothing is appended. */
+static bool compact_what_is_worth_it(struct store *s, bool all) REQUIRES(s->compactor.run_lock)
 {
 	struct compactor *c = &s->compactor;
 	struct compact_mode mode = { .dead_percent = c->dead_percent,
 				     .seals_active = true,
 				     .bytes_min = c->bytes_min };
-	bool more, again = false;
-	int err = 0;
+	int err;
+
+	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
+	err = compact_rounds(s, &mode);
+	if ((err == 0 || log_is_full(err)) && all)
+		err = compact_thoroughly(s, &mode);
+	set_result(c, err, &mode);
+	return err < 0 || mode.lacking_bytes > 0;
+}
+
+/* Does what is worth doing.  Returns whether it should be tried again although nothing is appended.
+ */
+static bool tick(struct store *s, bool is_quiet)
+{
+	struct compactor *c = &s->compactor;
+	uint64_t asked = compact_space_asked(c);
+	bool again = false, is_short, sweeps, looks;
 
 	if (c->dead_percent == 0 || s->recovery.segments_missing > 0)
 		return false;
 	mutex_lock(&s->compactor.run_lock);
-	if (is_worth_a_look(s)) {
-		set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
-		do
-			err = compact_round(s, &mode, &more);
-		while (err == 0 && more && !atomic_load(&c->stop));
-		set_result(c, err, &mode);
-		again = err < 0 || mode.lacking_bytes > 0;
+	compact_keep_reserve(s);
+	is_short = compact_is_short(s) || compact_is_asked(c);
+	looks = is_worth_a_look(s, is_short) || compact_is_asked(c);
+	sweeps = is_quiet && is_worth_all(s, is_short);
+	if (looks || sweeps) {
+		again = compact_what_is_worth_it(s, is_short || sweeps);
 		if (!again)
-			note_dead(s);
+			note_dead(s, is_short || sweeps);
 	}
+	compact_space_done(s, asked);
 	mutex_unlock(&s->compactor.run_lock);
 	return again;
 }
@@ -148,9 +216,7 @@ int store_compact(struct store *s, store_compact_progress_fn progress, void *arg
 {
 	struct compactor *c = &s->compactor;
 	struct compact_mode mode = { .seals_active = true, .progress = progress, .arg = arg };
-	struct log_writer_stats log;
-	bool more = true;
-	int err = 0;
+	int err;
 
 	if (s->read_only)
 		return -EROFS;
@@ -159,10 +225,9 @@ int store_compact(struct store *s, store_compact_progress_fn progress, void *arg
 	mutex_lock(&s->compactor.run_lock);
 	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
 	mode.run = ++c->runs;
-	log_writer_stats(s->log, &log);
-	mode.below = log.segments + 1; /* the active one, when it has been sealed, too */
-	while (err == 0 && more)
-		err = atomic_load(&c->stop) ? -ECANCELED : compact_round(s, &mode, &more);
+	mode.below = segments_so_far(s) + 1; /* the active one, when it has been sealed, too */
+	compact_keep_reserve(s);
+	err = compact_rounds(s, &mode);
 	if (err == 0 && mode.lacking_bytes > 0)
 		err = -ENOSPC;
 	set_result(c, err, &mode);
@@ -259,7 +324,7 @@ static void *thread_main(void *arg)
 			continue;
 		}
 		mutex_unlock(&s->compactor.lock);
-		again = tick(s);
+		again = tick(s, log_writer_size(s->log) == seen_end);
 		mutex_lock(&s->compactor.lock);
 		if (!c->woken && !c->stopping && c->requests == NULL)
 			sleep_locked(s, &seen_end, again);
@@ -277,14 +342,15 @@ void compact_init(struct compactor *c, const struct store_config *config)
 
 	c->dead_percent = config->compact_at_percent;
 	c->retain_ns = config->retain_ns;
-	c->slack_bytes =
-		(segment_bytes > 0 ? segment_bytes : STORE_SEGMENT_SIZE_DEFAULT) / SLACK_SHARE;
+	c->segment_bytes_max = segment_bytes > 0 ? segment_bytes : STORE_SEGMENT_SIZE_DEFAULT;
+	c->slack_bytes = c->segment_bytes_max / SLACK_SHARE;
 	c->bytes_min = segment_bytes > 0 && segment_bytes < DEAD_BYTES_MIN ? segment_bytes
 									   : DEAD_BYTES_MIN;
 	atomic_store(&c->wake_at, UINT64_MAX);
 	mutex_init(&c->run_lock);
 	mutex_init(&c->lock);
 	cond_init(&c->wake);
+	cond_init(&c->space);
 }
 
 int compact_start(struct store *s)
@@ -317,6 +383,7 @@ void compact_stop(struct store *s)
 	mutex_lock(&c->lock);
 	c->stopping = true;
 	thread_check(pthread_cond_signal(&c->wake));
+	thread_check(pthread_cond_broadcast(&c->space));
 	mutex_unlock(&c->lock);
 	thread_check(pthread_join(c->thread, NULL));
 	c->has_thread = false;
@@ -326,6 +393,7 @@ void compact_stop(struct store *s)
 void compact_destroy(struct compactor *c) NO_THREAD_SAFETY
 {
 	free(c->known);
+	thread_check(pthread_cond_destroy(&c->space));
 	thread_check(pthread_cond_destroy(&c->wake));
 	mutex_destroy(&c->lock);
 	mutex_destroy(&c->run_lock);

@@ -347,6 +347,8 @@ int fold_base_write(struct fold_base *b)
 	if (err == 0)
 		err = write_base(&w);
 	if (err == 0)
+		err = io_truncate(b->io, b->fd, b->to_bytes);
+	if (err == 0)
 		err = io_fsync(b->io, b->fd);
 	fold_source_free(&w.source);
 	compact_out_free(&w.to);

@@ -16,6 +16,9 @@
 #define BUFFER_BYTES ((size_t)256 * 1024)
 #define DROP_BYTES   PAGES_HUGE_BYTES /* of a hint that are given back at a time */
 #define TEMP_SUFFIX  ".new"
+/* No hint is made where less than this is free, and less than that share of the disk. */
+#define SPARE_BYTES ((uint64_t)64 * 1024 * 1024)
+#define SPARE_SHARE 32
 
 int hint_file_name(const char *log_name, char *ret, size_t ret_size)
 {
@@ -176,11 +179,26 @@ struct hint_writer {
 	bool failed;
 };
 
+/* The last of the space is for what cannot be made again. */
+static bool is_nearly_full(struct io *io, int dir_fd)
+{
+	struct io_space disk;
+	uint64_t available;
+
+	if (io_space(io, dir_fd, &disk) < 0)
+		return false;
+	available = disk.blocks_available * disk.block_bytes;
+	return available < SPARE_BYTES && available < disk.blocks * disk.block_bytes / SPARE_SHARE;
+}
+
 struct hint_writer *hint_writer_open(struct io *io, int dir_fd, const char *name)
 {
-	struct hint_writer *w = calloc(1, sizeof(*w));
+	struct hint_writer *w;
 	int len;
 
+	if (is_nearly_full(io, dir_fd))
+		return NULL;
+	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return NULL;
 	w->io = io;
@@ -295,4 +313,43 @@ void hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
 	/* At anything but the end the bytes do not add up to the segment. */
 	hint_writer_close(w, more == 0 ? about : NULL);
 	log_reader_close(r);
+}
+
+/* --- a full disk --- */
+
+/* Names of hints, one behind the other, each with its NUL byte. */
+struct hint_names {
+	char *text;
+	size_t bytes;
+};
+
+/* Takes what segments have, active.hint, and what was left of one that is being written. */
+static int add_hint_name(void *arg, const char *name)
+{
+	struct hint_names *names = arg;
+	const char *end = strstr(name, ".hint");
+	char *text;
+
+	if (end == NULL || (end[5] != '\0' && strcmp(end + 5, TEMP_SUFFIX) != 0) ||
+	    (strncmp(name, "active.", 7) != 0 && (name[0] < '0' || name[0] > '9')))
+		return 0;
+	text = realloc(names->text, names->bytes + strlen(name) + 1);
+	if (text == NULL)
+		return -ENOMEM;
+	memcpy(text + names->bytes, name, strlen(name) + 1);
+	names->text = text;
+	names->bytes += strlen(name) + 1;
+	return 0;
+}
+
+bool hint_files_drop(struct io *io, int dir_fd)
+{
+	struct hint_names names = { NULL, 0 };
+	bool any = false;
+
+	(void)!io_list(io, dir_fd, add_hint_name, &names); /* those that it has come to */
+	for (size_t at = 0; at < names.bytes; at += strlen(names.text + at) + 1)
+		any = io_unlink(io, dir_fd, names.text + at) == 0 || any;
+	free(names.text);
+	return any;
 }

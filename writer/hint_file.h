@@ -54,4 +54,7 @@ void hint_writer_close(struct hint_writer *w, const struct hint_about *about);
 void hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
 		    const atomic_bool *stop);
 
+/* Removes all hints of a directory.  Says whether there were any. */
+bool hint_files_drop(struct io *io, int dir_fd);
+
 #endif

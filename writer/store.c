@@ -160,6 +160,7 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
 		free(s->commit.parts[i].large);
 	reserve_close(&s->reserve);
+	reserve_close(&s->compactor.reserve);
 	number_set_destroy(&s->void_stagings);
 	content_map_free(s->kept);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
@@ -182,8 +183,8 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	if (s == NULL)
 		return NULL;
 	s->io = config->io != NULL ? config->io : &io_posix;
-	s->dir_fd = s->lock_fd = s->reserve.fd = -1;
-	s->reserve.io = s->io;
+	s->dir_fd = s->lock_fd = s->reserve.fd = s->compactor.reserve.fd = -1;
+	s->reserve.io = s->compactor.reserve.io = s->io;
 	s->keeps_going = config->accept_missing_segments;
 	s->progress = config->progress;
 	s->progress_arg = config->progress_arg;
@@ -224,7 +225,8 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	}
 	mutex_lock(&s->commit_lock);
 	if (!s->read_only)
-		reserve_open(&s->reserve, s->io, s->dir_fd);
+		reserve_open(&s->reserve, s->io, s->dir_fd, RESERVE_NAME,
+			     compact_share_of_disk(s, RESERVE_BYTES));
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), (int64_t)s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
@@ -429,11 +431,13 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 	if (key_bytes == 0 || key_bytes > RECORD_KEY_BYTES_MAX)
 		return -ENOENT;
 	rec.key_bytes = (uint32_t)key_bytes;
-	mutex_lock(&s->commit_lock);
-	err = find_key(s, key, key_bytes, &found);
-	if (err == 0)
-		err = append_plain_locked(s, &rec, true, &offset, &end);
-	mutex_unlock(&s->commit_lock);
+	do {
+		mutex_lock(&s->commit_lock);
+		err = find_key(s, key, key_bytes, &found);
+		if (err == 0)
+			err = append_plain_locked(s, &rec, true, &offset, &end);
+		mutex_unlock(&s->commit_lock);
+	} while (compact_makes_space_for(s, err));
 	return err < 0 ? err : wait_if_synchronous(s, end);
 }
 

@@ -431,19 +431,27 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	return 0;
 }
 
+static int unlink_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+			 uint64_t *ret_end) REQUIRES(s->commit_lock)
+{
+	struct dentry *d;
+	int err = find(s, dir, name, name_bytes, &d);
+
+	if (err == 0 && node_is_dir(dentry_node(d)))
+		err = -EISDIR;
+	return err < 0 ? err : remove_locked(s, d, ret_end);
+}
+
 int store_unlink(struct store *s, struct node *dir, const char *name, size_t name_bytes,
 		 uint64_t *ret_end)
 {
-	struct dentry *d;
 	int err;
 
-	mutex_lock(&s->commit_lock);
-	err = find(s, dir, name, name_bytes, &d);
-	if (err == 0 && node_is_dir(dentry_node(d)))
-		err = -EISDIR;
-	if (err == 0)
-		err = remove_locked(s, d, ret_end);
-	mutex_unlock(&s->commit_lock);
+	do {
+		mutex_lock(&s->commit_lock);
+		err = unlink_locked(s, dir, name, name_bytes, ret_end);
+		mutex_unlock(&s->commit_lock);
+	} while (compact_makes_space_for(s, err));
 	return err;
 }
 
@@ -457,23 +465,31 @@ static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_
 	return path_bytes > 0 && keydir_unnamed_find(s->keydir, path, (size_t)path_bytes) != NULL;
 }
 
-int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		uint64_t *ret_end)
+static int rmdir_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+			uint64_t *ret_end) REQUIRES(s->commit_lock)
 {
 	struct dentry *d;
-	int err;
+	int err = find(s, dir, name, name_bytes, &d);
 
-	mutex_lock(&s->commit_lock);
-	err = find(s, dir, name, name_bytes, &d);
 	if (err == 0 && !node_is_dir(dentry_node(d)))
 		err = -ENOTDIR;
 	/* The tombstone of the directory would be one of the key, too, and a key is never dropped.
 	 */
 	if (err == 0 && (keydir_dir_count(dentry_node(d)) > 0 || hides_key(s, dentry_node(d))))
 		err = -ENOTEMPTY;
-	if (err == 0)
-		err = remove_locked(s, d, ret_end);
-	mutex_unlock(&s->commit_lock);
+	return err < 0 ? err : remove_locked(s, d, ret_end);
+}
+
+int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		uint64_t *ret_end)
+{
+	int err;
+
+	do {
+		mutex_lock(&s->commit_lock);
+		err = rmdir_locked(s, dir, name, name_bytes, ret_end);
+		mutex_unlock(&s->commit_lock);
+	} while (compact_makes_space_for(s, err));
 	return err;
 }
 

@@ -706,20 +706,25 @@ static void test_async(void **state)
 	check_prepared(f);
 }
 
-/* Without room for the whole it does what there is room for, and says so. */
+/* Without room for the whole, and without a reserve, it does what there is room for, and says so.
+ * With the reserve it needs no room. */
 static void test_no_space(void **state)
 {
 	struct store_fixture *f = *state;
 
 	prepare(f);
 	probe_set_free_bytes(f->probe, 256 * 1024 + 30);
+	probe_fail(f->probe, IOCALL_ALLOCATE, FAULT_FOR_EVER, -ENOSPC);
 	assert_int_equal(store_compact(f->s, NULL, NULL), -ENOSPC);
 	assert_int_equal(stats_of(f).compaction.state, STORE_COMPACTION_NO_SPACE);
 	assert_true(stats_of(f).compaction.needed_bytes > 30);
 	assert_int_equal(stats_of(f).compaction.segments, 1); /* there was room for the other */
-	probe_set_free_bytes(f->probe, UINT64_MAX);
+	probe_heal(f->probe);
+	probe_set_free_bytes(f->probe, 0);
 	compact_ok(f);
+	assert_int_equal(stats_of(f).compaction.segments, 2);
 	assert_int_equal(stats_of(f).compaction.state, STORE_COMPACTION_IDLE);
+	assert_true(unit_file_bytes(unit_path("%s/reserve.segment", f->data_dir)) >= 65536);
 	check_prepared(f);
 }
 

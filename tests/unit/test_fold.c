@@ -916,11 +916,13 @@ static void test_no_space(void **state)
 		churn(f->s, i);
 	assert_int_equal(store_rotate(f->s), 0);
 	probe_set_free_bytes(f->probe, 256 * 1024 + 700);
+	probe_fail(f->probe, IOCALL_ALLOCATE, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(unlink(unit_path("%s/reserve.segment", f->data_dir)), 0);
 	assert_int_equal(store_compact(f->s, NULL, NULL), -ENOSPC);
 	assert_int_equal(stats_of(f->s).compaction.state, STORE_COMPACTION_NO_SPACE);
 	assert_true(stats_of(f->s).compaction.needed_bytes > 700);
 	assert_int_equal(stats_of(f->s).compaction.folds, 0);
-	probe_set_free_bytes(f->probe, UINT64_MAX);
+	probe_heal(f->probe); /* with the reserve there is room */
 	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
 	assert_int_equal(stats_of(f->s).compaction.folds, 1);
 	check_prepared(f);
