@@ -12,6 +12,7 @@
 #include "codec/timestamp.h"
 #include "writer/log_recover.h"
 #include "writer/log_snapshot.h"
+#include "writer/log_space.h"
 
 #define BLOCK_BYTES_MIN 4096 /* a page */
 #define BLOCK_BYTES_MAX ((uint64_t)256 * 1024)
@@ -70,8 +71,8 @@ static int open_file(struct log_writer *w, struct io_stat *ret_st,
 {
 	int err;
 
-	w->fd = io_open(w->io, w->dir_fd, w->name,
-			O_RDWR | O_CREAT | (w->room_bytes > 0 ? 0 : O_APPEND), 0600);
+	w->fd = log_open_or_make(w->io, w->dir_fd, w->name,
+				 O_RDWR | (w->room_bytes > 0 ? 0 : O_APPEND));
 	if (w->fd < 0)
 		return diag_set(diag, w->fd, "%s: cannot open for appending: %s", w->path,
 				strerror(-w->fd));

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "writer/log_space.h"
+
 int synced_mark_name(const char *log_name, char *ret, size_t ret_size)
 {
 	static const char suffix[] = ".data";
@@ -27,7 +29,7 @@ int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, s
 	ssize_t got;
 	int fd;
 
-	fd = io_open(io, dir_fd, name, O_RDWR | O_CREAT, 0600);
+	fd = log_open_or_make(io, dir_fd, name, O_RDWR);
 	if (fd < 0)
 		return fd;
 	got = io_pread_all(io, fd, buf, sizeof(buf), 0);

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "codec/le.h"
 #include "codec/meta.h"
 #include "codec/synced.h"
+#include "tests/sim/rng.h"
+#include "tests/sim/simdisk.h"
 
 #define ROWS_MAX 256
 
@@ -684,18 +687,120 @@ static void test_order_of_the_cut(void **state)
 	assert_true(probe_find_event(f->probe, "pwrite:active.synced", 0) > cut_synced);
 }
 
+/* Where nothing can be written at all the log opens all the same, and says what was not saved. */
 static void test_no_room_for_the_quarantine(void **state)
 {
+	static const int errors[] = { -ENOSPC, -EDQUOT };
 	struct log_fixture *f = *state;
+	struct log_recovery rec;
 	uint8_t log[LOG_BYTES];
 	struct diag diag;
 
 	make_log(log);
-	plant(f, log, LOG_BYTES - 1, UINT64_MAX);
-	probe_fail(f->probe, IOCALL_PWRITE, FAULT_FOR_EVER, -ENOSPC);
-	assert_int_equal(fixture_try_open(f, NULL, &diag), -ENOSPC);
-	assert_int_equal(unit_file_bytes(f->path), LOG_BYTES - 1);
-	assert_non_null(strstr(diag.text, "quarantine"));
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		plant(f, log, LOG_BYTES - 1, 0);
+		probe_fail(f->probe, IOCALL_PWRITE, FAULT_FOR_EVER, errors[i]);
+		assert_int_equal(fixture_try_open(f, &rec, &diag), 0);
+		probe_heal(f->probe);
+		assert_string_equal(rec.quarantine, "nothing: the disk is full");
+		assert_non_null(strstr(diag.text, "the disk is full"));
+		assert_int_equal(quarantined(f), 0);
+		assert_int_equal(unit_file_bytes(f->path), LAST_OFFSET);
+		fixture_put(f, "later", "value");
+		fixture_close(f);
+	}
+}
+
+/* Neither blocks nor inodes: hints go first, then the reserves, each only if what went before was
+ * not enough. */
+static void test_room_for_the_quarantine(void **state)
+{
+	static const char *const in_the_way[] = { "000001.hint", "reserve.segment", "reserve" };
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	uint8_t log[LOG_BYTES];
+
+	make_log(log);
+	for (unsigned int failures = 0; failures <= ARRAY_SIZE(in_the_way); failures++) {
+		plant(f, log, LOG_BYTES - 1, 0);
+		for (size_t i = 0; i < ARRAY_SIZE(in_the_way); i++)
+			unit_write_file(fixture_beside(f, in_the_way[i]), log, 100);
+		faultio_set_plan(
+			probe_faults(f->probe),
+			&(struct fault_plan){ .at = failures > 0 ? 2 : 0, /* not of the log */
+					      .times = failures,
+					      .kinds = IOCALL_BIT(IOCALL_MKDIR),
+					      .err = -ENOSPC });
+		assert_int_equal(fixture_try_open(f, &rec, NULL), 0);
+		probe_heal(f->probe);
+		check_quarantine(f, &rec, log + LAST_OFFSET, LOG_BYTES - 1 - LAST_OFFSET);
+		for (size_t i = 0; i < ARRAY_SIZE(in_the_way); i++)
+			assert_int_equal(unit_exists(fixture_beside(f, in_the_way[i])),
+					 i >= failures);
+		fixture_close(f);
+		unit_tmpdir_remove(strdup(fixture_beside(f, "quarantine")));
+	}
+}
+
+#define SIM_LOG	   "/db/active.data"
+#define TAIL_BYTES ((size_t)3700000) /* in several pieces */
+
+/* Says whether the pieces in quarantine, in the order of their offsets, are the tail. */
+struct pieces {
+	struct simdisk *disk;
+	const uint8_t *tail;
+	uint64_t saved_bytes;
+};
+
+static int check_piece(void *arg, const char *name)
+{
+	struct pieces *p = arg;
+	uint64_t offset;
+	uint8_t *bytes;
+	size_t n;
+
+	if (strstr(name, ".bad") == NULL)
+		return 0;
+	assert_int_equal(sscanf(name, "active.data.%lu.", &offset), 1);
+	bytes = simdisk_read_file(p->disk, unit_path("/db/quarantine/%s", name), &n);
+	assert_non_null(bytes);
+	assert_true(offset >= LAST_OFFSET && offset - LAST_OFFSET + n <= TAIL_BYTES);
+	assert_memory_equal(bytes, p->tail + (offset - LAST_OFFSET), n);
+	p->saved_bytes += n;
+	free(bytes);
+	return 0;
+}
+
+/* A tail that is larger than all that is free moves to quarantine through the space that it has. */
+static void test_tail_larger_than_the_space(void **state)
+{
+	struct log_writer_config config = { .file_path = SIM_LOG,
+					    .fsync_interval_ns = LOG_WRITER_NEVER };
+	uint8_t log[LOG_BYTES], *bytes = malloc(LAST_OFFSET + TAIL_BYTES);
+	struct simdisk *disk = simdisk_new();
+	struct pieces pieces = { .disk = disk };
+	struct rng r = { 7 };
+	struct log_writer *w;
+	struct diag diag;
+
+	assert_non_null(bytes);
+	make_log(log);
+	memcpy(bytes, log, LAST_OFFSET);
+	for (size_t i = LAST_OFFSET; i < LAST_OFFSET + TAIL_BYTES; i++)
+		bytes[i] = (uint8_t)(rng_next(&r) | 1);
+	config.io = simdisk_io(disk);
+	assert_int_equal(io_mkdir(config.io, AT_FDCWD, "/db", 0700), 0);
+	assert_int_equal(simdisk_write_file(disk, SIM_LOG, bytes, LAST_OFFSET + TAIL_BYTES), 0);
+	simdisk_set_capacity(disk, simdisk_used_bytes(disk));
+	if (log_writer_open(&config, &w, &diag) < 0)
+		fail_msg("%s", diag.text);
+	assert_int_equal(log_writer_size(w), LAST_OFFSET);
+	assert_int_equal(log_writer_close(w), 0);
+	pieces.tail = bytes + LAST_OFFSET;
+	assert_int_equal(simdisk_list_names(disk, "/db/quarantine", check_piece, &pieces), 0);
+	assert_int_equal(pieces.saved_bytes, TAIL_BYTES);
+	simdisk_free(disk);
+	free(bytes);
 }
 
 /* Records that a dead process left in the page cache are made durable before they are served. */
@@ -768,6 +873,8 @@ int main(void)
 	add_test("nothing is cut before it is saved", test_nothing_is_cut_before_it_is_saved);
 	add_test("order of save and cut", test_order_of_the_cut);
 	add_test("no room for the quarantine", test_no_room_for_the_quarantine);
+	add_test("room for the quarantine", test_room_for_the_quarantine);
+	add_test("a tail that is larger than the space", test_tail_larger_than_the_space);
 	add_test("opening makes the log durable", test_open_makes_the_log_durable);
 	return unit_run("log_recovery", rows, row_count);
 }
