@@ -32,9 +32,7 @@ void log_writer_poison_locked(struct log_writer *w, int err)
 		w->poison = err;
 }
 
-/* Takes away what a failed write may have left behind the last whole record, and makes that
- * durable: else, after a power cut, a later record could be followed by a piece of what was
- * refused. */
+/* Takes away what a failed write may have left behind the last whole record. */
 int log_writer_restore_tail_locked(struct log_writer *w)
 {
 	int err;
@@ -44,21 +42,52 @@ int log_writer_restore_tail_locked(struct log_writer *w)
 	err = io_truncate(w->io, w->fd, w->written_offset - w->active_start);
 	if (err < 0)
 		return err;
-	err = io_fdatasync(w->io, w->fd);
-	if (err < 0) {
-		log_writer_poison_locked(w, err);
-		return -EIO;
-	}
 	w->tail_dirty = false;
 	w->room_end = 0; /* cut off with it */
 	return 0;
+}
+
+/* A write has failed.  If the file is as it was, there is nothing to take away; on a full disk that
+ * is so most of the time. */
+static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint64_t in_file = w->written_offset - w->active_start;
+	struct io_stat st;
+
+	if (w->room_end <= w->written_offset && io_stat(w->io, w->fd, &st) == 0)
+		bytes = st.size_bytes > in_file ? st.size_bytes - in_file : 0;
+	if (bytes == 0)
+		return;
+	w->tail_dirty = true;
+	if (w->refused_bytes < bytes)
+		w->refused_bytes = bytes;
+	/* If this fails, too, the next write tries again first. */
+	(void)!log_writer_restore_tail_locked(w);
+}
+
+/* After a power cut what was refused could be there again: a record that does not cover all of it
+ * could be followed by a piece of it.  So the cut is made durable before such a record is written;
+ * not before, or each removal that a full disk refuses would cost a sync. */
+static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	int err = log_writer_restore_tail_locked(w);
+
+	if (err == 0 && bytes < w->refused_bytes) {
+		err = io_fdatasync(w->io, w->fd);
+		if (err < 0) {
+			log_writer_poison_locked(w, err);
+			return -EIO;
+		}
+		w->refused_bytes = 0;
+	}
+	return err;
 }
 
 /* Hands 'bytes' to the kernel in one piece, or none of them. */
 static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, uint64_t bytes)
 	REQUIRES(w->lock)
 {
-	int err = log_writer_restore_tail_locked(w);
+	int err = forget_refused_locked(w, bytes);
 
 	if (err < 0)
 		return err;
@@ -69,13 +98,12 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 		err = io_writev_all(w->io, w->fd, iov, iov_count);
 	if (err == 0) {
 		w->written_offset += bytes;
+		w->refused_bytes = 0;
 		if (!w->no_background && log_writer_wants_room_locked(w))
 			thread_check(pthread_cond_signal(&w->wake));
 		return 0;
 	}
-	w->tail_dirty = true;
-	(void)!log_writer_restore_tail_locked(
-		w); /* if this fails too, the next write tries again first */
+	note_refused_locked(w, bytes);
 	return err;
 }
 

@@ -82,9 +82,11 @@ struct log_writer {
 	uint64_t room_end GUARDED;  /* zeros reach up to here, if that is past written_offset */
 	uint64_t room_from GUARDED; /* no head room before this is written: the disk was full */
 	bool tail_dirty GUARDED;    /* bytes of a failed write may stand behind written_offset */
-	bool syncing GUARDED;	    /* a sync runs, or waits for company */
-	bool gathering GUARDED;	    /* it waits for company */
-	uint32_t waiting GUARDED;   /* callers that the next sync will serve */
+	uint64_t refused_bytes GUARDED; /* so many may have stood there; that they do not is not
+					   durable */
+	bool syncing GUARDED;		/* a sync runs, or waits for company */
+	bool gathering GUARDED;		/* it waits for company */
+	uint32_t waiting GUARDED;	/* callers that the next sync will serve */
 	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
 	uint64_t sync_ns_last GUARDED;
 	bool stopping GUARDED;

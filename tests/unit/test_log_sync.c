@@ -631,12 +631,15 @@ struct meddling {
 	struct io_ops ops;
 	struct log_writer *w;
 	const char *value; /* what is put */
+	const char *again; /* and then, when there is space; may be NULL */
 	int put_err;	   /* set */
+	int again_err;	   /* set */
 	int syncs;
 	int put_at;    /* that one */
 	int next_err;  /* what the one after it returns */
-	int write_err; /* what a write returns, unless 0 */
-	bool heals;    /* before the put */
+	int write_err; /* what a write returns, unless 0, when it has done all but a byte */
+	bool was_short;
+	bool heals; /* before the put */
 };
 
 static int meddling_fdatasync(struct io *io, int fd)
@@ -652,6 +655,11 @@ static int meddling_fdatasync(struct io *io, int fd)
 		m->write_err = m->heals ? 0 : -ENOSPC;
 		m->put_err =
 			log_writer_put(m->w, "key", 3, m->value, (uint32_t)strlen(m->value), NULL);
+		if (m->again != NULL) {
+			m->write_err = 0;
+			m->again_err = log_writer_put(m->w, "key", 3, m->again,
+						      (uint32_t)strlen(m->again), NULL);
+		}
 	}
 	return 0;
 }
@@ -660,6 +668,14 @@ static ssize_t meddling_writev(struct io *io, int fd, const struct iovec *iov, i
 {
 	struct meddling *m = (struct meddling *)(void *)io;
 
+	if (m->write_err < 0 && !m->was_short && iov_count <= 4) {
+		struct iovec parts[4];
+
+		memcpy(parts, iov, (size_t)iov_count * sizeof(parts[0]));
+		parts[iov_count - 1].iov_len--;
+		m->was_short = true;
+		return io_posix.ops->writev(&io_posix, fd, parts, iov_count);
+	}
 	return m->write_err < 0 ? m->write_err
 				: io_posix.ops->writev(&io_posix, fd, iov, iov_count);
 }
@@ -680,12 +696,14 @@ static void open_meddling(struct log_fixture *f, struct meddling *m, int64_t buf
 	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
 }
 
-/* An append fails, and the sync of what it takes back has the error of the disk that was this
- * one's: nothing of it counts. */
+/* An append fails, and the sync of what it takes back, before a shorter one, has the error of the
+ * disk that was this one's: nothing of it counts. */
 static void test_error_of_another_sync(void **state)
 {
 	struct log_fixture *f = *state;
-	static struct meddling m = { .value = "value", .put_at = 1, .next_err = -EIO };
+	static struct meddling m = {
+		.value = "value", .again = "v", .put_at = 1, .next_err = -EIO
+	};
 	struct log_recovery rec;
 
 	open_meddling(f, &m, 0);
@@ -694,6 +712,7 @@ static void test_error_of_another_sync(void **state)
 	assert_int_equal(log_writer_sync(f->w), -EIO);
 	assert_int_equal(m.syncs, 2);
 	assert_int_equal(m.put_err, -ENOSPC);
+	assert_int_equal(m.again_err, -EIO);
 	assert_int_equal(log_writer_durable_offset(f->w), 0);
 	assert_int_equal(log_writer_close(f->w), -EIO);
 	f->w = NULL;
@@ -716,13 +735,13 @@ static void written_meanwhile(struct log_fixture *f, bool waits)
 	uint64_t end;
 
 	memset(large, 'v', sizeof(large) - 1);
-	m = (struct meddling){ .value = large, .put_at = 2, .heals = true };
+	m = (struct meddling){ .value = large, .put_at = 1, .heals = true };
 	atomic_store(&result, 1);
 	open_meddling(f, &m, 64);
 	assert_int_equal(log_writer_put(f->w, "key", 3, large, sizeof(large) - 1, NULL), 0);
 	end = fixture_put(f, "key", "value") + 28; /* in the buffer */
 	assert_int_equal(fixture_stats(f).written_offset, end - 28);
-	m.write_err = -ENOSPC; /* the first fdatasync() is of what is taken back */
+	m.write_err = -ENOSPC;
 	m.w = f->w;
 	if (waits) {
 		assert_int_equal(log_writer_sync_to(f->w, end), 0);

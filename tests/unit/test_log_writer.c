@@ -724,6 +724,34 @@ static void test_failed_write_and_truncate(void **state)
 	free(log.data);
 }
 
+/* What a full disk refuses costs no sync, whether or not a piece of it was written; a shorter
+ * record makes durable that the piece is gone, because it would not cover it. */
+static void test_refused_write_costs_no_sync(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t syncs, truncates;
+
+	fixture_open(f, LOG_WRITER_NEVER, 0);
+	fixture_put(f, "first", "whole");
+	syncs = probe_calls(f->probe, IOCALL_FDATASYNC);
+	truncates = probe_calls(f->probe, IOCALL_TRUNCATE);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(log_writer_put(f->w, "second", 6, "lost", 4, NULL), -ENOSPC);
+	assert_int_equal(probe_calls(f->probe, IOCALL_TRUNCATE), truncates);
+	probe_fail_partial(f->probe, IOCALL_WRITEV, 1, -ENOSPC);
+	assert_int_equal(log_writer_put(f->w, "second", 6, "lost", 4, NULL), -ENOSPC);
+	assert_int_equal(probe_calls(f->probe, IOCALL_TRUNCATE), truncates + 1);
+	fixture_put(f, "third", "again");
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs);
+	probe_fail_partial(f->probe, IOCALL_WRITEV, 1, -ENOSPC);
+	assert_int_equal(log_writer_put(f->w, "a record that is longer", 23, "lost", 4, NULL),
+			 -ENOSPC);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs);
+	fixture_put(f, "", "s");
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs + 1);
+}
+
 static void test_full_disk_with_a_buffer(void **state)
 {
 	struct log_fixture *f = *state;
@@ -970,6 +998,7 @@ int main(void)
 	add_test("read of buffered bytes, without a sync", test_read_of_buffered_bytes);
 	add_test("read error is passed on", test_read_error);
 	add_test("failed write and failed truncate", test_failed_write_and_truncate);
+	add_test("refused write costs no sync", test_refused_write_costs_no_sync);
 	add_test("full disk with a buffer", test_full_disk_with_a_buffer);
 	add_test("refused durable put with a buffer leaves nothing",
 		 test_refused_durable_put_leaves_nothing);
