@@ -390,13 +390,18 @@ static int commit_pieces(const struct file_content *c, const struct store_set *s
 			 uint64_t *ret_end)
 {
 	struct pending *p = c->p;
-	/* A hole behind the end says that nothing lies there, and the size says the same. */
-	int err = stage_up_to(c, p->size_bytes);
+	int err;
 
-	if (err < 0)
-		return err;
-	return store_publish(c->store, c->node, &p->staging, p->keep, p->size_bytes, p->written_at,
-			     p->shown, set, ret_end);
+	do {
+		/* A hole behind the end says that nothing lies there, and the size says the same.
+		 */
+		err = stage_up_to(c, p->size_bytes);
+		if (err == 0)
+			err = store_publish(c->store, c->node, &p->staging, p->keep, p->size_bytes,
+					    p->written_at, p->shown, set, ret_end);
+		/* The rest of a file whose writes had space: what they have written is kept. */
+	} while (err < 0 && store_staged_bytes(p->staging) > 0 && store_lends_space(c->store, err));
+	return err;
 }
 
 int file_content_commit(const struct file_content *c, uint64_t *ret_end)

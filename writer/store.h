@@ -298,6 +298,11 @@ uint64_t store_staged_bytes(const struct store_staging *staging); /* without hol
 int store_staged_read(struct store *s, struct store_staging *staging, void *buf, size_t buf_bytes,
 		      uint64_t offset) WARN_UNUSED;
 
+/* Where 'err', of staging or publishing, says that the disk is full: gives up a piece of the
+ * reserve for the last bytes of a value that is staged but for these, and says whether there was
+ * one.  Then it can be tried again. */
+bool store_lends_space(struct store *s, int err);
+
 /* As store_commit(), but what is staged becomes the content: with 'keep' laid over the committed
  * one, else all of it; and the file has 'size_bytes'.  '*staging' (NULL: nothing) is freed and
  * becomes NULL.  A node without a name, or a failure: it stays. */

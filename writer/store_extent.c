@@ -262,6 +262,19 @@ int store_staged_read(struct store *s, struct store_staging *staging, void *buf,
 
 /* --- publishing --- */
 
+bool store_lends_space(struct store *s, int err)
+{
+	bool lent;
+
+	if (!log_is_full(err))
+		return false;
+	mutex_lock(&s->commit_lock);
+	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
+	mutex_unlock(&s->commit_lock);
+	compact_note_full(&s->compactor);
+	return lent;
+}
+
 int store_publish(struct store *s, struct node *n, struct store_staging **staging, bool keep,
 		  uint64_t size_bytes, struct timespec written_at, bool written_at_shown,
 		  const struct store_set *set, uint64_t *ret_end)
