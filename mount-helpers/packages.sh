@@ -16,7 +16,7 @@ packages_build=(
 packages_test=(
 	clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev
 	python3 python3-prometheus-client shellcheck
-	attr diffutils e2fsprogs git mount rsync sqlite3 tar util-linux vim-tiny
+	attr diffutils e2fsprogs git mount rsync sqlite3 tar util-linux vim-tiny xfsprogs
 	bonnie++ borgbackup dbench fio make nano openssl patch perl postmark stress-ng tmux unzip zip
 )
 

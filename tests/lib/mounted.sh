@@ -351,20 +351,32 @@ eventually()
 	fail "this never came true: $*"
 }
 
-# Makes an ext4 of "$1" MiB on a loop device and mounts it on "$2".
-mount_loop_ext4()
+# Makes a filesystem of "$2" MiB on a loop device and mounts it on "$3": "$1" is its type, and
+# further arguments are for its mkfs.
+mount_loop()
 {
-	local image=$work/loop-$1.img device
+	local type=$1 image=$work/loop-$2.img dir=$3 device
 
 	need_root "a loop device"
-	need_tool mkfs.ext4 losetup
-	truncate -s "${1}M" "$image"
-	mkfs.ext4 -q -F -m 0 "$image"
+	need_tool "mkfs.$type" losetup
+	truncate -s "${2}M" "$image"
+	shift 3
+	"mkfs.$type" -q "$@" "$image" >&2
 	device=$(losetup -f --show -- "$image" 2>&1) || skip "no loop device: $device"
 	at_end "losetup -d '$device'"
-	mkdir -p "$2"
-	mount -t ext4 "$device" "$2" || skip "ext4 cannot be mounted here"
-	at_end "umount '$2' 2>/dev/null || umount -l '$2' 2>/dev/null"
+	mkdir -p "$dir"
+	mount -t "$type" "$device" "$dir" || skip "$type cannot be mounted here"
+	at_end "umount '$dir' 2>/dev/null || umount -l '$dir' 2>/dev/null"
+}
+
+mount_loop_ext4()
+{
+	mount_loop ext4 "$1" "$2" -F -m 0
+}
+
+mount_loop_xfs()
+{
+	mount_loop xfs "$1" "$2"
 }
 
 # Mounts a tmpfs of "$1" on "$2".
