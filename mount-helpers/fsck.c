@@ -222,8 +222,9 @@ static int add_missing(struct fsck *f)
 	return err;
 }
 
-/* The active segment may be missing after a crash, if nothing is known to have been in it. */
-static int add_missing_active(struct fsck *f, struct fsck_file *active)
+/* The active segment may be missing after a crash, if nothing is known to have been in it and it
+ * would have 'next_number': else those between are missing, too. */
+static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t next_number)
 {
 	char hint[SEGMENT_NAME_BYTES];
 	int err = hint_file_name(ACTIVE_NAME, hint, sizeof(hint));
@@ -232,7 +233,7 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active)
 		return err; /* cannot happen */
 	active->durable_bytes =
 		f->has_mark && f->mark.segment == active->number ? f->mark.durable_offset : 0;
-	if (active->durable_bytes == 0 && !has_hint(f, hint))
+	if (active->durable_bytes == 0 && active->number == next_number && !has_hint(f, hint))
 		return 0;
 	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
 }
@@ -241,9 +242,10 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active)
 static int take_files(struct fsck *f, struct log_snapshot *files)
 {
 	struct fsck_file active = { .name = ACTIVE_NAME, .active = true };
+	uint64_t next_number = segments_next_number(files->segments);
 	int err = 0;
 
-	active.number = segments_next_number(files->segments);
+	active.number = next_number;
 	if (f->has_mark && f->mark.segment > active.number)
 		active.number = f->mark.segment;
 	active.fd = files->fd;
@@ -251,7 +253,7 @@ static int take_files(struct fsck *f, struct log_snapshot *files)
 	if (files->fd >= 0)
 		err = add_file(f, &active);
 	else
-		err = add_missing_active(f, &active);
+		err = add_missing_active(f, &active, next_number);
 	if (err == 0)
 		err = take_segments(f, files->segments);
 	if (err == 0 && f->count > 0)
@@ -328,7 +330,7 @@ static void split_torn_tail(struct fsck_file *file)
 		       "it, and saves it before\n",
 		       file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
 		l->bytes = file->torn_at - l->offset; /* damage, if anything */
-		s->count = l->bytes > 0 ? i + 1 : i;
+		salvage_keep(s, l->bytes > 0 ? i + 1 : i);
 		file->torn = true;
 	}
 }

@@ -578,27 +578,28 @@ static int leave_out(struct checking *c, const struct log_entry *entries, size_t
 	const struct log_entry *last = &entries[count - 1];
 	uint64_t from = entries[0].file_offset, end = last->file_offset + last->bytes;
 	struct salvage *edits = &c->file->edits;
+	struct salvage_record was = { .rec = last->rec,
+				      .value_held_bytes = last->value_held_bytes };
 	struct salvage_lost *l;
 
+	/* Copied first: the entry may be one of those that go. */
+	was.owned = malloc((size_t)last->rec.key_bytes + last->value_held_bytes + 1);
+	if (was.owned == NULL)
+		return -ENOMEM;
+	memcpy(was.owned, last->rec.key, last->rec.key_bytes);
+	memcpy(was.owned + last->rec.key_bytes, last->rec.value, last->value_held_bytes);
+	was.rec.key = was.owned;
+	was.rec.value = was.owned + last->rec.key_bytes;
 	/* What was to be put there, too, is not. */
 	while (edits->count > 0 && edits->lost[edits->count - 1].offset >= from &&
-	       edits->lost[edits->count - 1].bytes > 0) {
-		l = &edits->lost[--edits->count];
-		free(l->instead);
-		free(l->was.owned);
-	}
+	       edits->lost[edits->count - 1].bytes > 0)
+		salvage_keep(edits, edits->count - 1);
 	l = add_edit(c, from, end - from, reason);
-	if (l == NULL)
+	if (l == NULL) {
+		free(was.owned);
 		return -ENOMEM;
-	l->was.owned = malloc((size_t)last->rec.key_bytes + last->value_held_bytes + 1);
-	if (l->was.owned == NULL)
-		return -ENOMEM;
-	memcpy(l->was.owned, last->rec.key, last->rec.key_bytes);
-	l->was.rec = last->rec;
-	l->was.rec.key = l->was.owned;
-	l->was.rec.value = l->was.owned + last->rec.key_bytes;
-	l->was.value_held_bytes = last->value_held_bytes;
-	memcpy(l->was.owned + last->rec.key_bytes, last->rec.value, last->value_held_bytes);
+	}
+	l->was = was;
 	return 0;
 }
 

@@ -45,12 +45,19 @@ struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t by
 	return l;
 }
 
+void salvage_keep(struct salvage *s, size_t count)
+{
+	while (s->count > count) {
+		struct salvage_lost *l = &s->lost[--s->count];
+
+		free(l->was.owned);
+		free(l->instead);
+	}
+}
+
 void salvage_free(struct salvage *s)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		free(s->lost[i].was.owned);
-		free(s->lost[i].instead);
-	}
+	salvage_keep(s, 0);
 	free(s->lost);
 	*s = (struct salvage){ 0 };
 }

@@ -88,6 +88,8 @@ struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t by
 				 const char *reason);
 /* Encodes a record to be put in the place of 'l', behind what is there already.  -ENOMEM. */
 int salvage_put_instead(struct salvage_lost *l, const struct record *rec) WARN_UNUSED;
+/* Forgets all ranges but the first 'count'. */
+void salvage_keep(struct salvage *s, size_t count);
 void salvage_free(struct salvage *s);
 
 /* Encodes what stands for a record whose bytes are gone: the record itself where all of it is
