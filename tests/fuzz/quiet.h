@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Included before the source of a program that runs inside a fuzzer: its output goes to quiet_out,
+ * and its main() has another name. */
+#ifndef FREYJAFS_TESTS_FUZZ_QUIET_H
+#define FREYJAFS_TESTS_FUZZ_QUIET_H
+
+#include <stdio.h>
+
+extern FILE *quiet_out;
+int quiet_main(int argc, char *argv[]);
+
+#undef stdout
+#undef stderr
+#define stdout	    quiet_out
+#define stderr	    quiet_out
+#define printf(...) fprintf(quiet_out, __VA_ARGS__)
+#define main	    quiet_main
+
+#endif
