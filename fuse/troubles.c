@@ -42,7 +42,7 @@ static void print_path(const struct trouble *t, char out[PATH_SHOWN_MAX + 8])
 	char *p = out;
 
 	if (t->path_bytes == 0) {
-		strcpy(out, "(unnamed)");
+		(void)snprintf(out, PATH_SHOWN_MAX + 8, "(unnamed)");
 		return;
 	}
 	if (skip > 0)

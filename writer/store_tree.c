@@ -11,6 +11,10 @@
 
 #include "writer/replay.h"
 
+/* As ext4 has it: to take one name of so many away takes a look at all of them, in a replay, too.
+ */
+#define LINKS_MAX 65000
+
 /* --- looking --- */
 
 static int check_dir(const struct store *s, const struct node *dir, size_t name_bytes)
@@ -351,7 +355,7 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 		return -EPERM;
 	if (keydir_is_gone(s->keydir, n))
 		return -ENOENT;
-	if (node_name_count(n) == UINT32_MAX)
+	if (node_name_count(n) >= LINKS_MAX)
 		return -EMLINK;
 	err = check_new(s, dir, name, name_bytes);
 	if (err == 0 && !n->committed)

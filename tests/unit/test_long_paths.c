@@ -137,11 +137,11 @@ static void test_levels(void **state)
 	ops_write_ok(f->s, more, "a file");
 	make_dirs(f->s, ten);
 	*strrchr(more, '/') = '\0';
-	strcpy(strrchr(more, '/'), "/x"); /* beside the last directory */
+	memcpy(strrchr(more, '/'), "/x", sizeof("/x")); /* beside the last directory */
 	rename_is(f->s, "t", more, 0, -ENAMETOOLONG);
 	for (int i = 0; i < 9; i++)
 		*strrchr(more, '/') = '\0';
-	strcpy(strrchr(more, '/'), "/x");
+	memcpy(strrchr(more, '/'), "/x", sizeof("/x"));
 	rename_is(f->s, "t", more, 0, 0);
 	free(deep);
 	free(more);

@@ -432,6 +432,33 @@ static void test_golden_xattrs(void **state)
 	free(golden.data);
 }
 
+/* A file has at most as many names as on ext4, and all of them can be removed. */
+static void test_many_links(void **state)
+{
+	struct store_fixture *f = *state;
+	struct node *n, *root;
+	uint64_t end;
+	size_t links = 1;
+	int err;
+
+	fixture_open_store(f);
+	root = store_root(f->s);
+	ops_write_ok(f->s, "a", "1");
+	n = ops_find_ok(f->s, "a");
+	do {
+		const char *name = unit_path("link.%zu", links);
+
+		err = store_link(f->s, n, root, name, strlen(name), &end);
+		links += err == 0;
+	} while (err == 0);
+	assert_int_equal(err, -EMLINK);
+	assert_int_equal(links, 65000);
+	store_unpin(f->s, n, 1);
+	assert_int_equal(ops_unlink(f->s, "link.1"), 0);
+	fixture_reopen_store(f);
+	assert_int_equal(ops_attr_ok(f->s, "a").link_count, links - 1);
+}
+
 /* --- inode numbers and times that stay --- */
 
 static void test_inode_numbers_stay(void **state)
@@ -590,6 +617,7 @@ int main(void)
 		TEST("xattrs", test_xattrs),
 		TEST("xattrs before the commit", test_xattrs_before_the_commit),
 		TEST("xattrs: limits", test_xattr_limits),
+		TEST("many links", test_many_links),
 		TEST("xattrs: bytes of the log", test_xattr_log_bytes),
 		TEST("xattrs: of an old log", test_xattrs_of_an_old_log),
 		TEST("xattrs: golden log", test_golden_xattrs),
