@@ -203,15 +203,21 @@ struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_
 
 /* --- the slots of a directory --- */
 
-/* Returns the index of the first slot whose cookie is larger than 'cookie'. */
-static uint32_t slot_after(const struct dir *dir, uint64_t cookie)
+static struct slot *slots_of(struct dir *dir)
 {
+	return dir->room > 1 ? dir->slots : &dir->one;
+}
+
+/* Returns the index of the first slot whose cookie is larger than 'cookie'. */
+static uint32_t slot_after(struct dir *dir, uint64_t cookie)
+{
+	const struct slot *slots = slots_of(dir);
 	uint32_t low = 0, high = dir->used;
 
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (dir->cookie_base + dir->slots[mid].cookie > cookie)
+		if (dir->cookie_base + slots[mid].cookie > cookie)
 			high = mid;
 		else
 			low = mid + 1;
@@ -221,11 +227,12 @@ static uint32_t slot_after(const struct dir *dir, uint64_t cookie)
 
 static void squeeze(struct dir *dir)
 {
+	struct slot *slots = slots_of(dir);
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < dir->used; i++)
-		if (dir->slots[i].entry != 0)
-			dir->slots[kept++] = dir->slots[i];
+		if (slots[i].entry != 0)
+			slots[kept++] = slots[i];
 	dir->used = kept;
 }
 
@@ -237,13 +244,13 @@ static void rebase(struct keydir *k, struct dir *dir)
 	uint32_t first, base;
 
 	squeeze(dir);
-	first = dir->used > 0 ? dir->slots[0].cookie : dir->cookie_next;
+	first = dir->used > 0 ? slots_of(dir)[0].cookie : dir->cookie_next;
 	base = first > UINT32_MAX / 2 ? first : dir->cookie_next;
 	for (uint32_t i = 0; i < dir->used; i++) {
-		struct dentry *d = slab_at(&k->slab, dir->slots[i].entry);
+		struct dentry *d = slab_at(&k->slab, slots_of(dir)[i].entry);
 
 		d->cookie = base == first ? d->cookie - base : i;
-		dir->slots[i].cookie = d->cookie;
+		slots_of(dir)[i].cookie = d->cookie;
 	}
 	dir->cookie_next = base == first ? dir->cookie_next - base : dir->used;
 	dir->cookie_base += base;
@@ -265,9 +272,11 @@ static int slots_reserve(struct keydir *k, struct dir *dir)
 		room = SLOT_ROOM_MIN;
 	if (room < dir->room)
 		return -ENOMEM; /* no 32 bits can count them */
-	slots = reallocarray(dir->slots, room, sizeof(slots[0]));
+	slots = reallocarray(dir->room > 1 ? dir->slots : NULL, room, sizeof(slots[0]));
 	if (slots == NULL)
 		return -ENOMEM;
+	if (dir->room == 1)
+		slots[0] = dir->one;
 	dir->slots = slots;
 	dir->room = room;
 	return 0;
@@ -276,7 +285,7 @@ static int slots_reserve(struct keydir *k, struct dir *dir)
 static void slot_add(struct dir *dir, struct dentry *d)
 {
 	d->cookie = dir->cookie_next++;
-	dir->slots[dir->used++] = (struct slot){ .cookie = d->cookie, .entry = slab_ref(d) };
+	slots_of(dir)[dir->used++] = (struct slot){ .cookie = d->cookie, .entry = slab_ref(d) };
 	dir->count++;
 }
 
@@ -284,7 +293,7 @@ static void slot_remove(struct dir *dir, const struct dentry *d)
 {
 	uint32_t i = slot_after(dir, dir->cookie_base + d->cookie) - 1;
 
-	dir->slots[i].entry = 0;
+	slots_of(dir)[i].entry = 0;
 	dir->count--;
 	if (dir->used - dir->count > dir->count + SLOT_HOLES_MIN)
 		squeeze(dir);
@@ -504,6 +513,7 @@ static struct node *node_new(struct keydir *k, mode_t type)
 			return NULL;
 		}
 		n->dir->cookie_next = COOKIE_FIRST;
+		n->dir->room = 1;
 	}
 	n->mode = (uint16_t)(type | ((S_ISDIR(type) ? DIR_MODE_DEFAULT : FILE_MODE_DEFAULT) &
 				     ~k->defaults.umask));
@@ -536,7 +546,7 @@ static void extra_free(struct node_extra *extra)
 /* Frees what of a node is not in the slab. */
 static void node_empty(struct node *n)
 {
-	if (node_is_dir(n))
+	if (node_is_dir(n) && n->dir->room > 1)
 		free(n->dir->slots);
 	extra_free(node_extra(n));
 }
@@ -823,7 +833,7 @@ static struct dentry *next_entry(const struct node *dir, uint32_t *i)
 	struct dentry *d = NULL;
 
 	while (d == NULL && *i < dir->dir->used)
-		d = slab_beside(dir, dir->dir->slots[(*i)++].entry);
+		d = slab_beside(dir, slots_of(dir->dir)[(*i)++].entry);
 	return d;
 }
 
@@ -1281,7 +1291,7 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 		return -ENOTDIR;
 	read_lock(k);
 	for (uint32_t i = slot_after(dir->dir, cookie); err == 0 && i < dir->dir->used; i++) {
-		const struct dentry *d = slab_beside(dir, dir->dir->slots[i].entry);
+		const struct dentry *d = slab_beside(dir, slots_of(dir->dir)[i].entry);
 		struct store_dirent entry;
 
 		if (d == NULL)

@@ -16,7 +16,11 @@ struct dir {
 	_Atomic uint64_t ino;
 	/* Cookies of slots and entries are what is to be added to this. */
 	uint64_t cookie_base;
-	struct slot *slots;    /* sorted by cookie */
+	/* Sorted by cookie.  Of a single entry, which very many directories have, it is here. */
+	union {
+		struct slot *slots; /* owned */
+		struct slot one;    /* with 'room' 1 */
+	};
 	uint32_t used, room;   /* 'used' counts the holes, too */
 	uint32_t count;	       /* entries */
 	uint32_t subdir_count; /* entries that are directories */
