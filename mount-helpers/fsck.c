@@ -650,9 +650,11 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 
 	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing)
 		return 0;
-	(void)!io_unlink(f->io, f->dir_fd, file->hint_name); /* it would not fit */
 	if (file->lost.count > 0 || file->edits.count > 0 || file->missing)
 		err = salvage_write(&sf, &file->lost, &file->edits, &bytes);
+	/* Not before: it says what was lost.  Of another size, it is not used by a mount. */
+	if (err == 0 && io_unlink(f->io, f->dir_fd, file->hint_name) == 0)
+		err = io_fsync(f->io, f->dir_fd);
 	if (err < 0)
 		return failed(f, file->name, err);
 	print_saved(file);

@@ -216,23 +216,36 @@ static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_
 	return encode_alone(&rec, ret, ret_bytes);
 }
 
-int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
-		     bool *ret_exact)
+/* Says whether a record has bytes of a file in it, which no hint and no claim prove. */
+static bool has_content(const struct salvage_record *was)
 {
 	const struct record *rec = &was->rec;
+	const uint8_t *value = rec->value;
 	const char *operand;
 	enum meta_kind kind;
 	size_t bytes;
 
-	*ret_exact = was->value_held_bytes == rec->value_bytes;
+	if (!meta_is_key(rec->key, rec->key_bytes))
+		return rec->value_bytes > 0;
+	return meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK &&
+	       kind == META_EXTENT &&
+	       (was->value_held_bytes < META_EXTENT_FIXED_BYTES ||
+		(value[1] & META_FLAG_HOLE) == 0);
+}
+
+int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
+		     bool *ret_exact)
+{
+	const struct record *rec = &was->rec;
+
+	*ret_exact = !has_content(was) && was->value_held_bytes == rec->value_bytes;
 	if (*ret_exact)
 		return encode_alone(rec, ret, ret_bytes);
+	if (!has_content(was))
+		return -ENODATA;
 	if (!meta_is_key(rec->key, rec->key_bytes))
 		return dropped_value(rec, ret, ret_bytes);
-	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK &&
-	    kind == META_EXTENT)
-		return dropped_extent(was, ret, ret_bytes);
-	return -ENODATA;
+	return dropped_extent(was, ret, ret_bytes);
 }
 
 /* --- writing --- */

@@ -175,8 +175,6 @@ static int add_claimed(struct search *s, uint64_t offset, const struct stop *sto
 	if (!is_put && !mended)
 		return 0;
 	ret->records += in_group ? stop->in_group : 0;
-	if (is_put)
-		was->value_held_bytes = 0; /* they are not proven */
 	return salvage_stand_in(was, &l->instead, &l->instead_bytes, &l->exact);
 }
 
