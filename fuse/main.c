@@ -77,6 +77,11 @@ static void report_missing(const struct daemon *d)
 		log_notice("%s: %" PRIu64 " files of the log are missing, as accepted; %" PRIu64
 			   " later changes were about what was in them, and are left out",
 			   d->datadir, stats.recovery.segments_missing, stats.dropped_commits);
+	if (stats.incomplete_names > 0 && d->options.at == 0)
+		log_notice("%s: %" PRIu64
+			   " names cannot be read whole: fsck.freyjafs lists them, and what is "
+			   "left of each",
+			   d->datadir, stats.incomplete_names);
 	if (stats.moved_directories > 0)
 		log_notice(
 			"%s: %" PRIu64

@@ -94,6 +94,8 @@ static void print_store(FILE *f, const struct sample *s)
 	gauge(f, "files", s->stats.files, "Files that have a name.");
 	gauge(f, "directories", s->stats.directories, "Directories, the root left out.");
 	gauge(f, "unnamed_keys", s->stats.unnamed_keys, "Keys that no path can name.");
+	gauge(f, "incomplete_names", s->stats.incomplete_names,
+	      "Names whose content is not all in the log, when it was opened.");
 	gauge(f, "live_bytes", s->stats.live_bytes, "Of the log, what files are read from.");
 	gauge(f, "pending_bytes", s->pending_bytes, "Written to files, and not committed yet.");
 	gauge(f, "reserve_missing", s->stats.reserve_missing,

@@ -145,6 +145,7 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "files: %" PRIu64 "\n", stats.files);
 	fprintf(f, "directories: %" PRIu64 "\n", stats.directories);
 	fprintf(f, "unnamed_keys: %" PRIu64 "\n", stats.unnamed_keys);
+	fprintf(f, "incomplete_names: %" PRIu64 "\n", stats.incomplete_names);
 	fprintf(f, "live_bytes: %" PRIu64 "\n", stats.live_bytes);
 	fprintf(f, "pending_bytes: %" PRIu64 "\n", open_files_pending_bytes(&fs->files));
 	fprintf(f, "failed_reads: %" PRIu64 "\n", atomic_load(&fs->troubles.counts[TROUBLE_READ]));

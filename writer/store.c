@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "codec/record.h"
+#include "writer/lost.h"
 #include "writer/replay.h"
 
 #define HOLDER_BYTES_MAX 4096
@@ -147,6 +148,8 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	keydir_set_alone(s->keydir, true);
 	err = log_writer_open_replay(&log, replay, s, &s->log, &s->recovery, diag);
 	keydir_set_alone(s->keydir, false);
+	if (err == 0)
+		s->incomplete_names = lost_count(s->keydir);
 	/* Nobody will publish it any more. */
 	keydir_staged_each(s->keydir, note_void_staging, s);
 	keydir_drop_all_staged(s->keydir);
@@ -610,6 +613,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->files = keydir.files;
 	ret->directories = keydir.directories;
 	ret->dropped_commits = s->dropped_commits;
+	ret->incomplete_names = s->incomplete_names;
 	ret->moved_directories = s->moved_directories;
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;

@@ -406,6 +406,7 @@ struct store_stats {
 	uint64_t directories;	      /* without the root */
 	uint64_t unnamed_keys;	      /* keys that no path can name */
 	uint64_t dropped_commits;     /* at open, because of missing segments */
+	uint64_t incomplete_names;    /* at open: not all of their content is in the log any more */
 	uint64_t moved_directories;   /* at open, to the root: paths in them were too long */
 	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
 	struct store_compaction compaction;

@@ -47,6 +47,7 @@ struct store {
 	void *progress_arg;
 	bool keeps_going;	    /* missing segments are accepted */
 	uint64_t dropped_commits;   /* that they made impossible to apply */
+	uint64_t incomplete_names;  /* whose content is not all in the log, when it was opened */
 	uint64_t moved_directories; /* by store_move_too_long() */
 	uint64_t moved_names;	    /* the last one that it has tried */
 	struct log_writer *log;

@@ -290,7 +290,7 @@ static int verify_piece(struct store *s, const struct content_piece *piece,
 	int err;
 
 	if (piece->dropped)
-		return store_bad_record(&piece->place, "compaction has dropped its bytes");
+		return store_bad_record(&piece->place, "its bytes are not in the log any more");
 	if (piece->verified || piece->hole)
 		return 0;
 	err = check_crc(s, &piece->place);
