@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Makes the store that tests/damage/sweep damages, and prints what a store holds.
  *
- * usage: damage_store make DATADIR [killed]   a store with every kind of record; killed: its writer
- *                                             ends without closing it
+ * usage: damage_store begin DATADIR           a store with every kind of record
+ *        damage_store end DATADIR [killed]    some more; killed: its writer does not close it
  *        damage_store dump DATADIR            read only: "TYPE MODE PATH TARGET-OR-CONTENT" a node,
  *                                             in hexadecimal, "--" for each byte that is EIO;
  *                                             "u KEY CONTENT" a key that no path can name
@@ -283,7 +283,7 @@ static void make_second_part(struct store *s)
 	rename_file(s, "last", "moved/last", 0);
 }
 
-static int make(const char *dir, bool killed)
+static struct store *open_store(const char *dir)
 {
 	struct store_config config = { .dir_path = dir,
 				       .fsync_interval_ns = LOG_WRITER_NEVER,
@@ -296,21 +296,33 @@ static int make(const char *dir, bool killed)
 	config.uid = getuid();
 	config.gid = getgid();
 	CHECK(store_open(&config, &s, &diag));
+	return s;
+}
+
+static int begin(const char *dir)
+{
+	struct store *s = open_store(dir);
+
 	make_first_part(s);
 	CHECK(store_rotate(s));
 	CHECK(store_compact(s, NULL, NULL));
 	make_second_part(s);
-	CHECK(store_close(s));
-	/* Hints of what was sealed are written by the next open. */
-	CHECK(store_open(&config, &s, &diag));
+	return store_close(s) < 0;
+}
+
+/* Hints of what was sealed are written by this open. */
+static int end(const char *dir, bool killed)
+{
+	struct store *s = open_store(dir);
+
+	counter = 1000;
 	write_file(s, "killed", 50, 0644);
 	append(s, "app.log", 1620, 30);
 	write_file(s, "dir/base09", 90, 0644);
 	CHECK(store_sync(s));
 	if (killed)
 		_exit(0);
-	CHECK(store_close(s));
-	return 0;
+	return store_close(s) < 0;
 }
 
 /* --- printing --- */
@@ -557,8 +569,10 @@ static int versions(const char *dir)
 
 int main(int argc, char **argv)
 {
-	if (argc >= 3 && strcmp(argv[1], "make") == 0)
-		return make(argv[2], argc > 3);
+	if (argc == 3 && strcmp(argv[1], "begin") == 0)
+		return begin(argv[2]);
+	if (argc >= 3 && strcmp(argv[1], "end") == 0)
+		return end(argv[2], argc > 3);
 	if (argc == 3 && strcmp(argv[1], "dump") == 0)
 		return dump(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "versions") == 0)
