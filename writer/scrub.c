@@ -130,7 +130,7 @@ static bool find_in_hint(struct scan *sc, uint64_t offset, struct log_entry *ret
 	return false;
 }
 
-/* What files are read from behind a position of a segment. */
+/* Finds the first record at or after a position that a file is read from. */
 struct next_live {
 	uint64_t from, end;
 	struct value_place place; /* the first; 'value_bytes' 0: none */

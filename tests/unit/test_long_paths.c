@@ -83,7 +83,7 @@ static void test_rename(void **state)
 	rename_is(f->s, "A", x, RENAME_EXCHANGE, -ENAMETOOLONG);
 	rename_is(f->s, x, "A", RENAME_EXCHANGE, -ENAMETOOLONG);
 	ops_write_ok(f->s, leaf, "changed");
-	/* What was too long is gone: then it is no reason any more. */
+	/* Once the long paths are removed the rename works. */
 	assert_int_equal(ops_unlink(f->s, leaf), 0);
 	for (size_t i = LEVELS; i > 10; i--) {
 		assert_int_equal(ops_rmdir(f->s, a), 0);
@@ -101,7 +101,7 @@ static void test_rename(void **state)
 	free(x);
 }
 
-/* What is below a directory counts whenever it came there: by a rename, and by a replay. */
+/* Paths that a rename or a replay has put below a directory count as well. */
 static void test_rename_of_what_was_moved(void **state)
 {
 	struct store_fixture *f = *state;

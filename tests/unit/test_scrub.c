@@ -21,7 +21,7 @@
 #define LARGE_BYTES 700000 /* a record that is larger than what is read at once */
 #define ROUNDS	    60
 
-/* What a store has told of, as text. */
+/* The messages of a store, as text. */
 struct told {
 	struct mutex lock;
 	char text[4096];
@@ -107,7 +107,7 @@ static void write_files(struct store *s)
 	assert_int_equal(store_sync(s), 0);
 }
 
-/* What scrub knows beyond the segments: their hints, made by another thread. */
+/* Another thread makes the hints, which a scrub asks about damaged records. */
 static void wait_for_hints(struct store_fixture *f)
 {
 	for (int segment = 1; segment < 3; segment++)
@@ -154,7 +154,7 @@ static void test_nothing_wrong(void **state)
 	assert_int_equal(r.records, 3 * (FILES + 1));
 	assert_int_equal(r.bytes, durable_bytes(f->s));
 	assert_int_equal(r.damaged, 0);
-	/* What is not durable yet may be torn away: it is not looked at. */
+	/* A scrub does not read records that are not durable yet: they may be torn. */
 	write_value(f->s, "more", 'v', VALUE_BYTES);
 	assert_int_equal(scrub(f->s).records, 3 * (FILES + 1));
 	assert_string_equal(told.text, "");
