@@ -21,6 +21,7 @@
 #include "fuse/ops_history.h"
 #include "fuse/options.h"
 #include "fuse/progress.h"
+#include "fuse/sandbox.h"
 #include "fuse/session.h"
 #include "fuse/signals.h"
 
@@ -318,6 +319,8 @@ static int mount_and_serve(struct daemon *d)
 		signals_mounts(&d->signals);
 		err = session_start(fs, &diag);
 	}
+	if (err == 0 && sandbox_filter(&diag) < 0)
+		log_notice("%s", diag.text);
 	if (err == 0) {
 		init_files(fs);
 		workers_init(&fs->workers);
@@ -351,6 +354,7 @@ static int mount_with_signals(struct daemon *d)
 
 static int run(struct daemon *d)
 {
+	struct diag diag = { "" };
 	int code, err;
 
 	code = check(d);
@@ -369,6 +373,8 @@ static int run(struct daemon *d)
 		log_error("/: %s", strerror(errno));
 		code = EXIT_CODE_SYSTEM;
 	} else {
+		if (sandbox_drop(d->datadir, &diag) < 0)
+			log_notice("%s", diag.text); /* it works with more than it needs, too */
 		code = mount_with_signals(d);
 	}
 	daemonize_failed(&d->daemonize, code); /* if the mount never was usable */

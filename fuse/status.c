@@ -9,6 +9,7 @@
 
 #include "codec/timestamp.h"
 #include "fuse/fs.h"
+#include "fuse/sandbox.h"
 
 static const char *scan_text(enum record_scan scan)
 {
@@ -141,6 +142,7 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "mountpoint: %s\n", fs->mountpoint);
 	fs->transport->describe(&transport);
 	fprintf(f, "transport: %s\n", transport.text);
+	fprintf(f, "sandbox: %s\n", sandbox_text());
 	print_log(f, &stats.log);
 	fprintf(f, "files: %" PRIu64 "\n", stats.files);
 	fprintf(f, "directories: %" PRIu64 "\n", stats.directories);
