@@ -46,9 +46,16 @@ void open_file_lock(struct open_file *of)
 /* The pending value may have come to need more or less memory. */
 void open_file_charge_locked(struct open_file *of)
 {
-	uint64_t bytes = of->pending.ranges.memory_bytes;
+	uint64_t bytes = of->pending.ranges.memory_bytes, old = atomic_load(&of->charged_bytes);
+	_Atomic uint64_t *users = of->files->user_bytes;
+	unsigned int user = atomic_load(&of->user);
 
-	budget_change(&of->files->budget, atomic_load(&of->charged_bytes), bytes);
+	if (bytes == old && (bytes == 0 || user == of->charged_user))
+		return;
+	atomic_fetch_sub(&users[of->charged_user], old);
+	atomic_fetch_add(&users[user], bytes);
+	of->charged_user = user;
+	budget_change(&of->files->budget, old, bytes);
 	atomic_store(&of->charged_bytes, bytes);
 }
 
@@ -145,6 +152,11 @@ static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQ
 	return data ? -ENXIO : (int64_t)at;
 }
 
+void open_file_set_user(struct open_file *of, uint32_t uid)
+{
+	atomic_store_explicit(&of->user, uid % OPEN_FILES_USERS, memory_order_relaxed);
+}
+
 void open_file_begin_maps(struct open_file *of)
 {
 	atomic_fetch_add(&of->maps, 1);
@@ -169,15 +181,20 @@ int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)
 static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64_t *ret_taken)
 	REQUIRES(of->lock)
 {
+	unsigned int user = atomic_load(&of->user);
 	struct budget *b = &of->files->budget;
 	int err;
 
 	*ret_taken = ranges_growth(&of->pending.ranges, offset, n);
-	if (budget_try(b, *ret_taken))
+	if (open_files_has_share(of->files, user, *ret_taken) && budget_try(b, *ret_taken))
 		return 0;
 	open_file_unlock(of);
+	err = open_files_make_share(of->files, user, *ret_taken);
 	*ret_taken = n + WRITE_EXTRA_BYTES;
-	err = budget_take(b, *ret_taken);
+	if (err == 0)
+		err = budget_take(b, *ret_taken);
+	if (err < 0)
+		*ret_taken = 0;
 	open_file_lock(of);
 	begin_locked(of);
 	return err;

@@ -23,6 +23,9 @@ struct open_file; /* opaque, see open_file.c */
 
 #define OPEN_FILES_PENDING_MIN (INT64_C(4) << 20)
 
+/* Users are told apart by this many parts of what is pending; two that meet in one share it. */
+#define OPEN_FILES_USERS 256
+
 struct open_files_config {
 	struct store *store;	    /* borrowed */
 	uint64_t pending_max_bytes; /* at least OPEN_FILES_PENDING_MIN */
@@ -35,6 +38,9 @@ struct open_files_config {
 struct open_files {
 	struct open_files_config config; /* constant */
 	struct budget budget; /* of pending bytes in memory; a lock of its own, inside all */
+	/* Of these, the bytes of files that a user was the last to write.  One has half of all at
+	 * most (and one write more), so the others have memory whatever he does. */
+	_Atomic uint64_t user_bytes[OPEN_FILES_USERS];
 
 	/* Held for a look into the table alone; no other lock is taken under it. */
 	struct mutex lock;
@@ -63,7 +69,8 @@ void open_files_commit_all(struct open_files *f, open_files_lost_fn lost, void *
 			   struct open_files_end *ret);
 void open_files_destroy(struct open_files *f); /* frees all that is left */
 
-uint64_t open_files_pending_bytes(struct open_files *f); /* in memory */
+uint64_t open_files_pending_bytes(struct open_files *f);	    /* in memory */
+uint64_t open_files_user_bytes(struct open_files *f, uint32_t uid); /* those of a user */
 
 /* Finds or makes the open file of 'n', with one reference more.  NULL: no memory. */
 struct open_file *open_files_get(struct open_files *f, struct node *n);
@@ -120,6 +127,8 @@ int open_file_truncate(struct open_file *of, uint64_t size_bytes, pid_t by) WARN
  * another. */
 int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n,
 			pid_t by) WARN_UNUSED;
+/* What is written from here on is this user's. */
+void open_file_set_user(struct open_file *of, uint32_t uid);
 /* A handle can be mapped for writing from here on, or no more. */
 void open_file_begin_maps(struct open_file *of);
 void open_file_end_maps(struct open_file *of);

@@ -47,7 +47,10 @@ struct open_file {
 	struct pending pending GUARDED; /* by lock */
 	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
 
-	/* Read without the lock; all but 'maps' are changed with it. */
+	unsigned int charged_user GUARDED; /* by lock; whose part 'charged_bytes' is in */
+
+	/* Read without the lock; all but 'maps' and 'user' are changed with it. */
+	_Atomic unsigned int user;	  /* below OPEN_FILES_USERS; the last who has written */
 	_Atomic uint32_t maps;		  /* handles that can be mapped for writing */
 	_Atomic uint64_t charged_bytes;	  /* taken from the budget for what is pending */
 	_Atomic uint64_t append_since_ns; /* monotonic; when the oldest append that is not committed
@@ -61,6 +64,12 @@ void open_file_unlock(struct open_file *of) RELEASES(of->lock);
 void open_file_charge_locked(struct open_file *of) REQUIRES(of->lock);
 struct file_content open_file_content(struct open_file *of) REQUIRES(of->lock);
 int open_file_commit_locked(struct open_file *of) REQUIRES(of->lock) WARN_UNUSED;
+
+/* Says whether a user may have 'n' bytes more. */
+bool open_files_has_share(struct open_files *f, unsigned int user, uint64_t n);
+/* Moves what is pending of a user's largest files to the log until he may, or has nothing that
+ * could be moved.  No open file is locked by the caller. */
+int open_files_make_share(struct open_files *f, unsigned int user, uint64_t n) WARN_UNUSED;
 
 /* The committer is to look at this file. */
 void open_files_append_begins(struct open_file *of);

@@ -3,7 +3,8 @@
 
 #include "fuse/open_file_private.h"
 
-#define DUE_MAX 64 /* files that the committer takes at a time */
+#define DUE_MAX	  64 /* files that the committer takes at a time */
+#define SPILL_MAX 16 /* files that are moved to the log after one look at the table */
 
 /* --- the table --- */
 
@@ -21,6 +22,7 @@ void open_files_init(struct open_files *f, const struct open_files_config *confi
 static void open_file_free(struct open_file *of) NO_THREAD_SAFETY
 {
 	pending_drop(&of->pending);
+	atomic_fetch_sub(&of->files->user_bytes[of->charged_user], of->charged_bytes);
 	budget_give(&of->files->budget, of->charged_bytes);
 	mutex_destroy(&of->lock);
 	free(of);
@@ -44,6 +46,11 @@ void open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
 uint64_t open_files_pending_bytes(struct open_files *f)
 {
 	return atomic_load(&f->budget.taken_bytes);
+}
+
+uint64_t open_files_user_bytes(struct open_files *f, uint32_t uid)
+{
+	return atomic_load(&f->user_bytes[uid % OPEN_FILES_USERS]);
 }
 
 static struct open_file *find_locked(struct open_files *f, struct node *n) REQUIRES(f->lock)
@@ -169,38 +176,91 @@ size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
 
 /* --- the bound on what is pending --- */
 
-/* Moves what is pending of the file that has most of it to the log.  budget_free_fn. */
-static int spill(void *arg, uint64_t *ret_freed)
+/* Holds the user's largest files: those with at least half of what the largest has, so that one
+ * look through the table serves many small files. */
+static size_t hold_largest(struct open_files *f, unsigned int user,
+			   struct open_file *ret[SPILL_MAX])
 {
-	struct open_files *f = arg;
-	struct open_file *of, *next, *largest = NULL;
-	uint64_t bytes, most = 0;
-	struct file_content c;
-	int err;
+	struct open_file *of, *next;
+	uint64_t bytes, most = 1;
+	size_t n = 0;
 
 	mutex_lock(&f->lock);
 	HASH_ITER (hh, f->by_node, of, next) {
 		bytes = atomic_load(&of->charged_bytes);
-		if (bytes > most) {
+		if (bytes > most && atomic_load(&of->user) == user)
 			most = bytes;
-			largest = of;
-		}
 	}
-	if (largest != NULL)
-		hold_locked(f, largest);
+	HASH_ITER (hh, f->by_node, of, next) {
+		bytes = atomic_load(&of->charged_bytes);
+		if (bytes < (most + 1) / 2 || atomic_load(&of->user) != user || n == SPILL_MAX)
+			continue;
+		hold_locked(f, of);
+		ret[n++] = of;
+	}
 	mutex_unlock(&f->lock);
-	*ret_freed = 0;
-	if (largest == NULL)
-		return 0;
+	return n;
+}
 
-	open_file_lock(largest);
-	c = open_file_content(largest);
-	bytes = atomic_load(&largest->charged_bytes);
+/* Moves what is pending of one file to the log. */
+static int spill_file(struct open_file *of, uint64_t *freed)
+{
+	struct file_content c;
+	uint64_t bytes, left;
+	int err;
+
+	open_file_lock(of);
+	c = open_file_content(of);
+	bytes = atomic_load(&of->charged_bytes);
 	err = file_content_stage_all(&c);
-	open_file_charge_locked(largest);
-	*ret_freed = bytes - atomic_load(&largest->charged_bytes);
-	mutex_unlock(&largest->lock);
-	open_files_let_go(f, largest);
+	open_file_charge_locked(of);
+	left = atomic_load(&of->charged_bytes);
+	mutex_unlock(&of->lock);
+	*freed += bytes > left ? bytes - left : 0;
+	return err;
+}
+
+static int spill_user(struct open_files *f, unsigned int user, uint64_t *ret_freed)
+{
+	struct open_file *files[SPILL_MAX];
+	size_t n = hold_largest(f, user, files);
+	int err = 0;
+
+	*ret_freed = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (err == 0)
+			err = spill_file(files[i], ret_freed);
+		open_files_let_go(f, files[i]);
+	}
+	return err;
+}
+
+/* Moves pending bytes of the user who has most of them to the log.  budget_free_fn. */
+static int spill(void *arg, uint64_t *ret_freed)
+{
+	struct open_files *f = arg;
+	unsigned int user = 0;
+
+	for (unsigned int i = 1; i < OPEN_FILES_USERS; i++)
+		if (atomic_load(&f->user_bytes[i]) > atomic_load(&f->user_bytes[user]))
+			user = i;
+	return spill_user(f, user, ret_freed);
+}
+
+bool open_files_has_share(struct open_files *f, unsigned int user, uint64_t n)
+{
+	uint64_t taken = atomic_load_explicit(&f->user_bytes[user], memory_order_relaxed);
+
+	return taken + n <= f->config.pending_max_bytes / 2;
+}
+
+int open_files_make_share(struct open_files *f, unsigned int user, uint64_t n)
+{
+	uint64_t freed = 1;
+	int err = 0;
+
+	while (err == 0 && freed > 0 && !open_files_has_share(f, user, n))
+		err = spill_user(f, user, &freed);
 	return err;
 }
 

@@ -222,6 +222,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	}
 	err = fi->writepage ? privileges_drop_all(req, fs_node(ino))
 			    : privileges_drop(req, fs_node(ino));
+	if (!fi->writepage) /* the kernel does not say whose page it is */
+		open_file_set_user(ops_handle(fi), fuse_req_ctx(req)->uid);
 	if (err == 0)
 		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off,
 				      (fi->flags & O_APPEND) != 0, fuse_req_ctx(req)->pid);

@@ -364,6 +364,57 @@ static void test_pieces_are_bounded(void **state)
 	free(want);
 }
 
+/* --- users --- */
+
+/* One user has half of the memory at most, whatever he leaves open, and what another one has
+ * pending is not moved to the log for him. */
+static void test_users(void **state)
+{
+	enum {
+		HOG = 1000,
+		OTHER = 1001,
+		HOGS_FILES = 24,
+		SHARE = OPEN_FILES_PENDING_MIN / 2,
+	};
+	struct store_fixture *f = *state;
+	struct handle hogs[HOGS_FILES], other;
+	char path[16];
+	uint64_t others_bytes;
+
+	other = open_path(f, "other", true);
+	open_file_set_user(other.of, OTHER);
+	write_ok(&other, some_bytes(0), 900 * KIB, 0);
+	others_bytes = open_files_user_bytes(&files, OTHER);
+	assert_true(others_bytes >= 900 * KIB);
+	for (int i = 0; i < HOGS_FILES; i++) {
+		(void)snprintf(path, sizeof(path), "hog.%d", i);
+		hogs[i] = open_path(f, path, true);
+		open_file_set_user(hogs[i].of, HOG);
+		for (uint64_t at = 0; at < 512 * KIB; at += 64 * KIB) {
+			write_ok(&hogs[i], some_bytes(i) + at, 64 * KIB, at);
+			assert_true(open_files_user_bytes(&files, HOG) <= SHARE + 128 * KIB);
+		}
+	}
+	assert_true(open_files_user_bytes(&files, HOG) > SHARE / 2);
+	assert_int_equal(open_files_user_bytes(&files, OTHER), others_bytes);
+
+	/* Where somebody else writes on, the bytes become his. */
+	open_file_set_user(hogs[0].of, OTHER);
+	write_ok(&hogs[0], some_bytes(0), 64 * KIB, 512 * KIB);
+	assert_true(open_files_user_bytes(&files, OTHER) > others_bytes);
+	for (int i = 0; i < HOGS_FILES; i++) {
+		close_handle(f, &hogs[i], 0);
+		(void)snprintf(path, sizeof(path), "hog.%d", i);
+		if (i > 0)
+			assert_path(f, path, some_bytes(i), 512 * KIB);
+	}
+	close_handle(f, &other, 0);
+	assert_path(f, "other", some_bytes(0), 900 * KIB);
+	assert_int_equal(open_files_user_bytes(&files, HOG), 0);
+	assert_int_equal(open_files_user_bytes(&files, OTHER), 0);
+	assert_int_equal(open_files_pending_bytes(&files), 0);
+}
+
 /* --- failures --- */
 
 /* A full disk while a large value streams: an error, the old content, and all well afterwards. */
@@ -990,6 +1041,7 @@ int main(void)
 		cmocka_unit_test(test_sparse),
 		cmocka_unit_test(test_appends_cost_what_they_are),
 		cmocka_unit_test(test_pieces_are_bounded),
+		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_disk_full),
 		cmocka_unit_test(test_unlinked),
 		cmocka_unit_test(test_close_of_a_child),
