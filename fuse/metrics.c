@@ -80,6 +80,8 @@ static void print_log(FILE *f, const struct log_writer_stats *log)
 	gauge(f, "durable_offset_bytes", log->durable_offset,
 	      "Up to where the log survives a power cut.");
 	gauge(f, "segment", log->segments, "Number of the active segment.");
+	counter(f, "failed_rotations_total", log->rotate_failures,
+		"Attempts to go on in a new segment that have failed.");
 	gauge(f, "log_bytes", log->active_bytes + log->sealed_bytes, "Size of the log.");
 	counter(f, "appends_total", log->appends, "Commits that were appended to the log.");
 	head(f, "sync_seconds", "summary", "Time that syncs of the log have taken.");

@@ -50,6 +50,9 @@ static void print_log(FILE *f, const struct log_writer_stats *log)
 	else
 		fprintf(f, "state: ok\n");
 	fprintf(f, "segment: %" PRIu64 "\n", log->segments);
+	fprintf(f, "rotation: %s\n",
+		log->rotate_error == 0 ? "ok" : strerrordesc_np(-log->rotate_error));
+	fprintf(f, "failed_rotations: %" PRIu64 "\n", log->rotate_failures);
 	fprintf(f, "end_offset: %" PRIu64 "\n", log->end_offset);
 	fprintf(f, "written_offset: %" PRIu64 "\n", log->written_offset);
 	fprintf(f, "durable_offset: %" PRIu64 "\n", log->durable_offset);

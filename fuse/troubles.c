@@ -29,6 +29,7 @@ static const char *what_happened(enum trouble_kind kind)
 		return "the value was not committed";
 	case TROUBLE_SCRUB:
 		return "scrub: the record is damaged";
+	case TROUBLE_ROTATE:
 	case TROUBLE_KINDS:
 		break;
 	}
@@ -104,6 +105,13 @@ bool troubles_line(struct troubles *t, const struct trouble *trouble, uint64_t n
 	mutex_unlock(&t->lock);
 	if (!may)
 		return false;
+	if (trouble->kind == TROUBLE_ROTATE) {
+		(void)snprintf(line, TROUBLES_LINE_MAX,
+			       "%s: the log cannot go on in a new file, so active.data grows past "
+			       "segment_size: %s",
+			       t->mountpoint, trouble->reason);
+		return true;
+	}
 	print_path(trouble, path);
 	if (trouble->segment != 0)
 		(void)snprintf(place, sizeof(place), " (segment %" PRIu64 ", offset %" PRIu64 ")",

@@ -267,6 +267,8 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
 	w->block_bytes = block_bytes(w->buffer_room);
 	w->no_background = config->no_background;
+	w->rotate_failed = config->rotate_failed;
+	w->rotate_failed_arg = config->rotate_failed_arg;
 	w->full_bytes_max = FULL_BYTES_MAX;
 	w->room_bytes = (uint64_t)config->preallocate_bytes;
 	w->segment_bytes_max = w->segment_bytes_now = (uint64_t)config->segment_size_bytes;

@@ -62,7 +62,18 @@ static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w-
 	return 0;
 }
 
-static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+/* Remembers how an attempt to rotate has ended, and tells of the first failure. */
+static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+{
+	bool first = err < 0 && w->rotate_error == 0;
+
+	w->rotate_failures += err < 0;
+	w->rotate_error = err;
+	if (first && w->rotate_failed != NULL)
+		w->rotate_failed(w->rotate_failed_arg, err);
+}
+
+static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	uint64_t bytes = w->end_offset - w->active_start;
 	int fd = -1, err;
@@ -92,6 +103,15 @@ static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (log_writer_syncs_to_seal_locked(w))
 		thread_check(pthread_cond_signal(&w->wake));
 	return 0;
+}
+
+static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	int err = try_rotate_locked(w);
+
+	if (w->poison == 0)
+		note_rotate_locked(w, err);
+	return err;
 }
 
 void log_writer_rotate_later_locked(struct log_writer *w)

@@ -781,6 +781,8 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 		.poison = w->poison,
 		.segments = w->active_number,
 		.active_bytes = w->end_offset - w->active_start,
+		.rotate_failures = w->rotate_failures,
+		.rotate_error = w->rotate_error,
 	};
 	mutex_unlock(&w->lock);
 	ret->sealed_bytes = segments_bytes(&w->segments);

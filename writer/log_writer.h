@@ -81,6 +81,12 @@ struct log_writer_config {
 	/* For log_writer_open_replay(); may be NULL. */
 	log_progress_fn progress;
 	log_ahead_fn ahead;
+	/* Told when no next segment could be made, for example because there may be no more open
+	 * files: the active one grows past its size, and each sixteenth of that it is tried again.
+	 * Once for each time that it begins.  Under a lock: it must not call the writer.  May be
+	 * NULL. */
+	void (*rotate_failed)(void *arg, int err);
+	void *rotate_failed_arg;
 };
 
 /* Called by log_writer_open_replay() for each commit in the log, in order: the records of a group,
@@ -232,9 +238,11 @@ struct log_writer_stats {
 	uint64_t sync_ns_total;	    /* that these took */
 	uint64_t sync_ns_max;	    /* the slowest of them */
 	int poison;		    /* 0, or the -errno of the sync that failed */
-	uint64_t segments;     /* number of the active one: those before it are full or sealed */
-	uint64_t active_bytes; /* of the active one */
-	uint64_t sealed_bytes; /* of the others together */
+	uint64_t segments;	  /* number of the active one: those before it are full or sealed */
+	uint64_t active_bytes;	  /* of the active one */
+	uint64_t sealed_bytes;	  /* of the others together */
+	uint64_t rotate_failures; /* attempts to make a next segment that have failed since open */
+	int rotate_error; /* -errno of the last attempt; 0: it succeeded, or none was made */
 };
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 

@@ -71,6 +71,10 @@ struct log_writer {
 	uint32_t full_count GUARDED;	/* segments before it that are full and not sealed */
 	uint64_t full_bytes GUARDED;	/* of all of these */
 	bool names_dirty GUARDED;	/* the name of a full one was taken back; not durable yet */
+	void (*rotate_failed)(void *arg, int err); /* constant; may be NULL */
+	void *rotate_failed_arg;		   /* constant */
+	uint64_t rotate_failures GUARDED;	   /* by lock */
+	int rotate_error GUARDED;		   /* by lock; of the last attempt */
 	uint64_t rotate_from
 		GUARDED; /* no rotation before the log ends here: the last one failed */
 	uint64_t segment_bytes_now GUARDED; /* when the active one is full; at most the maximum */

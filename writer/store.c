@@ -135,6 +135,8 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 		.io = s->io,
 		.progress = s->progress != NULL ? tell_progress : NULL,
 		.ahead = replay_soon,
+		.rotate_failed = store_tell_not_rotated,
+		.rotate_failed_arg = s,
 	};
 	char *path;
 	int err;

@@ -129,6 +129,8 @@ int store_bad_record(const struct value_place *place, const char *reason);
  * The same of a value that was not committed. */
 void store_tell_unreadable(struct store *s, struct node *n);
 void store_tell_not_committed(struct store *s, struct node *n, int err);
+/* log_writer_config.rotate_failed; "arg" is the store. */
+void store_tell_not_rotated(void *arg, int err);
 
 /* Calls 'fn' with all that is staged; it must change nothing. */
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);

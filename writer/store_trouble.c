@@ -48,3 +48,12 @@ void store_tell_not_committed(struct store *s, struct node *n, int err)
 	if (s->trouble != NULL)
 		tell_of_node(s, n, &t);
 }
+
+void store_tell_not_rotated(void *arg, int err)
+{
+	const struct trouble t = { .kind = TROUBLE_ROTATE, .reason = strerrordesc_np(-err) };
+	struct store *s = arg;
+
+	if (s->trouble != NULL)
+		s->trouble(s->trouble_arg, &t);
+}

@@ -10,6 +10,7 @@ enum trouble_kind {
 	TROUBLE_READ,	/* a reader got EIO */
 	TROUBLE_COMMIT, /* a value was not committed; whoever closed or synced it got the error */
 	TROUBLE_SCRUB,	/* a scrub found a record that is not what was written */
+	TROUBLE_ROTATE, /* no next segment can be made; told when that begins; it has no path */
 	TROUBLE_KINDS,
 };
 

@@ -25,6 +25,7 @@ static void test_text(void **state)
 					.path_bytes = 1,
 					.reason = "No space left on device" };
 	const struct trouble unnamed = { .kind = TROUBLE_SCRUB, .segment = 1, .reason = "x" };
+	const struct trouble rotate = { .kind = TROUBLE_ROTATE, .reason = "Too many open files" };
 	char line[TROUBLES_LINE_MAX], path[4000];
 	struct troubles t;
 
@@ -38,6 +39,9 @@ static void test_text(void **state)
 	assert_true(troubles_line(&t, &unnamed, 1, line));
 	assert_string_equal(line, "/mnt: keys/(unnamed): scrub: the record is damaged: x "
 				  "(segment 1, offset 0)");
+	assert_true(troubles_line(&t, &rotate, 1, line));
+	assert_string_equal(line, "/mnt: the log cannot go on in a new file, so active.data grows "
+				  "past segment_size: Too many open files");
 	memset(path, 'p', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	assert_true(tell(&t, path, 13, 1, line));
