@@ -91,6 +91,15 @@ static void report_missing(const struct daemon *d)
 			d->datadir, stats.moved_directories, PATH_BYTES_MAX);
 }
 
+static void tell_of_clock(void *arg, uint64_t behind_ns)
+{
+	const struct daemon *d = arg;
+
+	log_notice("%s: the clock is %.3f s behind the last record of the log: new records are "
+		   "stamped as if they came right after that one; times of files are right",
+		   d->mountpoint, (double)behind_ns / 1e9);
+}
+
 static int open_store(struct daemon *d)
 {
 	const struct options *o = &d->options;
@@ -101,7 +110,7 @@ static int open_store(struct daemon *d)
 		.segment_size_bytes = o->segment_size,
 		.preallocate_bytes = o->preallocate,
 		.read_only = o->at != 0,
-		.until_ns = (uint64_t)o->at,
+		.until_ns = o->at == OPTION_TIME_NOW ? UINT64_MAX : (uint64_t)o->at,
 		.compact_at_percent =
 			o->compact_at == LOG_WRITER_NEVER ? 0 : (unsigned int)o->compact_at,
 		.retain_ns = o->retain,
@@ -110,6 +119,8 @@ static int open_store(struct daemon *d)
 		.uid = o->uid == OPTION_OWN_ID ? getuid() : (uint32_t)o->uid,
 		.gid = o->gid == OPTION_OWN_ID ? getgid() : (uint32_t)o->gid,
 		.umask = (mode_t)o->umask,
+		.clock_behind = tell_of_clock,
+		.clock_arg = d,
 		.trouble = fs_tell,
 		.trouble_arg = &d->fs.troubles,
 		.inode32 = o->inode32 != 0,

@@ -68,7 +68,8 @@ static void print_info(FILE *f, const struct fs *fs)
 	fprintf(f, ",transport=");
 	print_quoted(f, transport.text);
 	fprintf(f, "} 1\n");
-	gauge(f, "mount_time_seconds", (uint64_t)fs->mounted_at.tv_sec,
+	gauge(f, "mount_time_seconds",
+	      fs->mounted_at.tv_sec > 0 ? (uint64_t)fs->mounted_at.tv_sec : 0,
 	      "When it was mounted, since the epoch.");
 }
 
@@ -99,6 +100,8 @@ static void print_store(FILE *f, const struct sample *s)
 	gauge(f, "incomplete_names", s->stats.incomplete_names,
 	      "Names whose content is not all in the log, when it was opened.");
 	gauge(f, "live_bytes", s->stats.live_bytes, "Of the log, what files are read from.");
+	head(f, "clock_behind_seconds", "gauge", "How far the clock is behind the last record.");
+	fprintf(f, "freyjafs_clock_behind_seconds %.3f\n", (double)s->stats.clock_behind_ns / 1e9);
 	gauge(f, "pending_bytes", s->pending_bytes, "Written to files, and not committed yet.");
 	gauge(f, "reserve_missing", s->stats.reserve_missing,
 	      "1: there is no reserve for deleting on a full disk.");

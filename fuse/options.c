@@ -139,6 +139,8 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 	case OPTION_TIME:
 		if (value == 0)
 			(void)snprintf(buf, OPTION_TEXT_BYTES, "off");
+		else if (value == OPTION_TIME_NOW)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "now");
 		else
 			(void)timestamp_format((uint64_t)value, buf);
 		break;
@@ -211,14 +213,16 @@ static bool parse_time(const char *text, int64_t *ret)
 	struct timespec now;
 	uint64_t ns;
 
-	if (strcmp(text, "off") == 0) {
-		*ret = 0;
+	if (strcmp(text, "off") == 0 || strcmp(text, "now") == 0) {
+		*ret = text[0] == 'o' ? 0 : OPTION_TIME_NOW;
 		return true;
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	if (now.tv_sec < 0)
+		now = (struct timespec){ 0 }; /* before 1970: nothing is as old */
 	if (!timestamp_parse_human(text, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
 				   &ns) ||
-	    ns == 0)
+	    ns == 0 || ns >= OPTION_TIME_NOW)
 		return false;
 	*ret = (int64_t)ns;
 	return true;

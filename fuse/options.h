@@ -35,6 +35,7 @@ enum option_wanted {
 };
 
 #define OPTION_RETAIN_MAX_NS INT64_C(315360000000000000) /* ten years */
+#define OPTION_TIME_NOW	     INT64_MAX			 /* at: the end of the log */
 #define OPTION_OWN_ID	     (-1)			 /* uid, gid: those of the daemon */
 /* A week: what rots is found while there are backups without it, and reading all of the log so
  * often costs little.  (Not at each start, which would be slower by it.) */

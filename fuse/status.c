@@ -147,6 +147,11 @@ int status_text(struct fs *fs, char **ret, size_t *ret_bytes)
 	fprintf(f, "transport: %s\n", transport.text);
 	fprintf(f, "sandbox: %s\n", sandbox_text());
 	print_log(f, &stats.log);
+	if (stats.clock_behind_ns > 0)
+		fprintf(f, "clock: behind (the last record is %.3f s later)\n",
+			(double)stats.clock_behind_ns / 1e9);
+	else
+		fprintf(f, "clock: ok\n");
 	fprintf(f, "files: %" PRIu64 "\n", stats.files);
 	fprintf(f, "directories: %" PRIu64 "\n", stats.directories);
 	fprintf(f, "unnamed_keys: %" PRIu64 "\n", stats.unnamed_keys);

@@ -5,9 +5,90 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Timestamps run ahead of the clock by some ns when several records are appended at one time. */
+#define BEHIND_MIN_NS  UINT64_C(1000000)
+#define TELL_BEHIND_NS UINT64_C(1000000000)
+
+uint64_t store_clock_behind(struct store *s, int64_t clock_ns)
+{
+	uint64_t last_ns = log_writer_last_timestamp(s->log), behind_ns;
+
+	if (clock_ns >= 0 && (uint64_t)clock_ns >= last_ns)
+		return 0;
+	behind_ns = last_ns - (uint64_t)clock_ns; /* before 1970 it is farther behind */
+	return behind_ns > BEHIND_MIN_NS ? behind_ns : 0;
+}
+
 void commit_begin(struct store *s)
 {
-	s->commit.count = 0;
+	struct commit *c = &s->commit;
+
+	c->count = 0;
+	c->clock_ns = s->io->ops->now_ns(s->io);
+	c->behind_ns = store_clock_behind(s, c->clock_ns);
+	if (c->behind_ns > s->told_behind_ns + TELL_BEHIND_NS && s->clock_behind != NULL)
+		s->clock_behind(s->clock_arg, c->behind_ns);
+	s->told_behind_ns = c->behind_ns; /* it was set again when it is farther behind */
+}
+
+static struct meta_time meta_time_of(int64_t ns)
+{
+	struct timespec ts = keydir_timespec(ns);
+
+	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
+}
+
+void commit_say_ctime(struct store *s, struct meta_attr *attr)
+{
+	if (s->commit.behind_ns == 0 || (attr->fields & META_FIELD_CTIME) != 0)
+		return;
+	attr->fields |= META_FIELD_CTIME;
+	attr->ctime = meta_time_of(s->commit.clock_ns);
+}
+
+void commit_say_times(struct store *s, struct meta_attr *attr)
+{
+	commit_say_ctime(s, attr);
+	if (s->commit.behind_ns == 0 || (attr->fields & META_FIELD_MTIME) != 0)
+		return;
+	attr->fields |= META_FIELD_MTIME;
+	attr->mtime = meta_time_of(s->commit.clock_ns);
+}
+
+static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
+{
+	struct node_times t = node_times(n);
+	struct meta_attr attr = commit_attr_of(n);
+	int err;
+
+	attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
+	attr.mtime = meta_time_of(t.mtime_ns);
+	attr.ctime = meta_time_of(t.ctime_ns);
+	commit_begin(s);
+	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0 || !node_is_dir(n))
+		return err;
+	keydir_write_lock(s->keydir);
+	n->explicit = true;
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
+{
+	int err = 0;
+
+	if (s->commit.behind_ns == 0)
+		return;
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		struct node *n = nodes[i];
+
+		if (n != NULL && (n->committed || node_is_dir(n)) &&
+		    !keydir_is_gone(s->keydir, n) && (i == 0 || n != nodes[i - 1]))
+			err = keep_times(s, n);
+	}
 }
 
 /* Writes the path of 'n'/'name' behind the prefix of the next part's key. */
@@ -122,6 +203,11 @@ int commit_add_publish(struct store *s, const struct node *n, const struct meta_
 	return 0;
 }
 
+int64_t commit_time_of(uint64_t timestamp_ns)
+{
+	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
+}
+
 int commit_append(struct store *s, bool removes)
 {
 	struct commit *c = &s->commit;
@@ -134,7 +220,8 @@ int commit_append(struct store *s, bool removes)
 		compact_note_full(&s->compactor);
 	if (err < 0)
 		return err;
-	c->now_ns = (int64_t)c->where.timestamp_ns[c->count - 1];
+	c->now_ns = c->behind_ns > 0 ? c->clock_ns
+				     : commit_time_of(c->where.timestamp_ns[c->count - 1]);
 	if (!removes)
 		reserve_refill(&s->reserve);
 	compact_note(&s->compactor, c->where.end_offset);
@@ -180,11 +267,13 @@ int store_commit_empty(struct store *s, struct node *n)
 {
 	struct meta_attr attr = commit_attr_of(n);
 	struct value_place empty = { 0 };
+	struct node *dir;
 	int err;
 
 	attr.content = META_CONTENT_EMPTY;
 	commit_attr_add_xattrs(n, &attr);
 	commit_begin(s);
+	commit_say_times(s, &attr);
 	err = commit_add_parent_times(s, n);
 	if (err == 0)
 		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
@@ -195,6 +284,8 @@ int store_commit_empty(struct store *s, struct node *n)
 	keydir_write_lock(s->keydir);
 	keydir_set_value(s->keydir, n, &empty, s->commit.now_ns);
 	keydir_write_unlock(s->keydir);
+	dir = node_parent(n);
+	commit_keep_times(s, &dir, 1);
 	return 0;
 }
 

@@ -21,6 +21,8 @@
 #define GENTLE_PERCENT	  180 /* the log, of what is live: up to here it takes its time, */
 #define URGENT_PERCENT	  200 /* and from here on all of it */
 
+#define FUTURE_MIN_NS NSEC_PER_SEC /* a timestamp may be a little ahead of the clock */
+
 /* --- choosing --- */
 
 static uint64_t gain_of(const struct compact_view *v)
@@ -33,10 +35,34 @@ static uint64_t gain_of(const struct compact_view *v)
 bool compact_is_retained(const struct store *s, const struct compact_view *v)
 {
 	int64_t retain_ns = s->compactor.retain_ns;
-	uint64_t now_ns = s->io->ops->now_ns(s->io);
+	uint64_t now_ns = io_clock_ns(s->io);
+	uint64_t age_ns = now_ns > v->written_ns ? now_ns - v->written_ns : 0;
 
-	return retain_ns == LOG_WRITER_NEVER ||
-	       (retain_ns > 0 && v->seg.last_timestamp_ns + (uint64_t)retain_ns > now_ns);
+	return retain_ns == LOG_WRITER_NEVER || (retain_ns > 0 && age_ns < (uint64_t)retain_ns);
+}
+
+/* When the clock was ahead once, a segment has timestamps of the future.  Then its file says when
+ * it was written, or if the clock was ahead at that time, it is older than the segments behind it,
+ * and than the time for which the store has been open. */
+void compact_date(struct store *s, struct compact_look *l)
+{
+	uint64_t now_ns = io_clock_ns(s->io);
+	uint64_t open_ns = monotonic_ns() - s->compactor.opened_ns;
+	uint64_t newest_ns = now_ns > open_ns ? now_ns - open_ns : 0;
+	uint64_t future_ns = now_ns + FUTURE_MIN_NS;
+	struct io_stat st;
+
+	for (size_t i = l->count; i-- > 0;) {
+		struct compact_view *v = &l->views[i];
+
+		v->written_ns = v->seg.last_timestamp_ns;
+		if (v->written_ns > future_ns && io_stat(s->io, v->seg.fd, &st) == 0)
+			v->written_ns = st.mtime_ns > 0 ? (uint64_t)st.mtime_ns : 0;
+		if (v->written_ns > future_ns)
+			v->written_ns = newest_ns;
+		else if (v->written_ns < newest_ns)
+			newest_ns = v->written_ns;
+	}
 }
 
 static bool may_be_victim(const struct store *s, const struct compact_view *v,

@@ -43,6 +43,7 @@ struct compactor {
 	/* Constant after open. */
 	unsigned int dead_percent; /* 0: not by itself */
 	int64_t retain_ns;
+	uint64_t opened_ns;   /* monotonic; when the store was opened */
 	uint64_t bytes_min;   /* smaller amounts are not worth it */
 	uint64_t slack_bytes; /* so much may be dead, if the disk has room */
 	uint64_t segment_bytes_max;

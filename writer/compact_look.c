@@ -144,6 +144,7 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 		}
 		views[l->count] = (struct compact_view){ .live_bytes = 0 };
 	}
+	compact_date(s, l);
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
 	return 0;

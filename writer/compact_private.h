@@ -27,6 +27,7 @@ struct compact_mode {
 /* A sealed segment as it was when looked at. */
 struct compact_view {
 	struct segment seg;
+	uint64_t written_ns; /* when its newest record was, wall clock */
 	uint64_t live_bytes;
 	/* Something is staged in it that belongs to no file yet.  What is staged later is in
 	 * another. */
@@ -84,6 +85,8 @@ int compact_look(struct store *s, struct compact_look *l)
 	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
 /* What is known of a segment.  NULL: no memory. */
 struct compact_known *compact_known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock);
+/* Fills in when each segment was written, as far as that can be told; they are by number. */
+void compact_date(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock);
 /* Says whether it is too young to be touched. */
 bool compact_is_retained(const struct store *s, const struct compact_view *v);
 /* How much space there is on the disk to write to. */

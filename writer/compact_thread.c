@@ -342,6 +342,7 @@ void compact_init(struct compactor *c, const struct store_config *config)
 
 	c->dead_percent = config->compact_at_percent;
 	c->retain_ns = config->retain_ns;
+	c->opened_ns = monotonic_ns();
 	c->segment_bytes_max = segment_bytes > 0 ? segment_bytes : STORE_SEGMENT_SIZE_DEFAULT;
 	c->slack_bytes = c->segment_bytes_max / SLACK_SHARE;
 	c->bytes_min = segment_bytes > 0 && segment_bytes < DEAD_BYTES_MIN ? segment_bytes

@@ -53,6 +53,13 @@ int io_allocate(struct io *io, int fd, uint64_t size_bytes)
 	return err;
 }
 
+uint64_t io_clock_ns(struct io *io)
+{
+	int64_t now_ns = io->ops->now_ns(io);
+
+	return now_ns > 0 ? (uint64_t)now_ns : 0;
+}
+
 int io_stat(struct io *io, int fd, struct io_stat *ret)
 {
 	int err;

@@ -20,9 +20,10 @@ struct io;
 
 struct io_stat {
 	uint64_t size_bytes;
-	mode_t mode;   /* as st_mode: type and permissions */
-	uint64_t ino;  /* names a file while somebody has it open */
-	bool unlinked; /* it has no name any more */
+	mode_t mode;	  /* as st_mode: type and permissions */
+	uint64_t ino;	  /* names a file while somebody has it open */
+	bool unlinked;	  /* it has no name any more */
+	int64_t mtime_ns; /* of the last write, by the clock that was right or wrong then */
 };
 
 struct io_space { /* of the filesystem that holds a directory */
@@ -59,8 +60,8 @@ struct io_ops {
 	/* flock(LOCK_EX | LOCK_NB).  -EWOULDBLOCK: another open file description holds it. */
 	int (*lock)(struct io *io, int fd);
 	int (*space)(struct io *io, int dir_fd, struct io_space *ret);
-	/* The wall clock, ns since the epoch.  Cannot fail. */
-	uint64_t (*now_ns)(struct io *io);
+	/* The wall clock, ns since the epoch; below 0 before 1970.  Cannot fail. */
+	int64_t (*now_ns)(struct io *io);
 };
 
 struct io {
@@ -79,6 +80,9 @@ extern struct io io_posix;
 /* Allows this process as many open files as it may have: an open log has one for each segment.
  * What cannot be opened then says so itself. */
 void io_posix_raise_file_limit(void);
+
+/* The wall clock for what cannot be below 0: timestamps of records, names of files. */
+uint64_t io_clock_ns(struct io *io);
 
 /* Each restarts after EINTR. */
 int io_open(struct io *io, int dir_fd, const char *path, int flags, mode_t mode) WARN_UNUSED;

@@ -92,6 +92,17 @@ static int posix_fsync(struct io *io, int fd)
 	return result(fsync(fd));
 }
 
+/* What cannot be said in 64 bits is as far away as can be said. */
+static int64_t ns_of(struct timespec ts)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow(ts.tv_sec, INT64_C(1000000000), &ns) ||
+	    __builtin_add_overflow(ns, ts.tv_nsec, &ns))
+		return ts.tv_sec < 0 ? INT64_MIN + 1 : INT64_MAX;
+	return ns;
+}
+
 static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 {
 	struct stat st;
@@ -102,6 +113,7 @@ static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 	ret->mode = st.st_mode;
 	ret->ino = st.st_ino;
 	ret->unlinked = st.st_nlink == 0;
+	ret->mtime_ns = ns_of(st.st_mtim);
 	return 0;
 }
 
@@ -171,12 +183,12 @@ static int posix_space(struct io *io, int dir_fd, struct io_space *ret)
 	return 0;
 }
 
-static uint64_t posix_now_ns(struct io *io)
+static int64_t posix_now_ns(struct io *io)
 {
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail */
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return ns_of(ts);
 }
 
 static const struct io_ops posix_ops = {

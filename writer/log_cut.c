@@ -138,7 +138,7 @@ static int save_report(const struct log_tail *t, int quarantine_fd, const char *
 static int save_in(const struct log_tail *t, int quarantine_fd, const struct saved *saved,
 		   uint8_t *chunk, char *ret_name, size_t ret_name_size)
 {
-	uint64_t now_ns = t->io->ops->now_ns(t->io);
+	uint64_t now_ns = io_clock_ns(t->io);
 	char name[NAME_MAX + 1], report[NAME_MAX + 1];
 	bool has_bytes = saved->end > saved->from;
 	int err = 0, len;

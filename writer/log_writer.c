@@ -124,7 +124,7 @@ int log_writer_flush_locked(struct log_writer *w)
 static int stamp_locked(struct log_writer *w, struct record *records, size_t record_count)
 	REQUIRES(w->lock)
 {
-	uint64_t now_ns = w->io->ops->now_ns(w->io);
+	uint64_t now_ns = io_clock_ns(w->io);
 	uint64_t last_ns = w->last_timestamp_ns;
 
 	for (size_t i = 0; i < record_count; i++) {

@@ -316,7 +316,7 @@ static int save_report(const struct salvage_file *f, int quarantine_fd,
 static int save(const struct salvage_file *f, struct io *by, int quarantine_fd,
 		struct salvage_lost *l, size_t count, uint8_t *chunk)
 {
-	uint64_t now_ns = f->io->ops->now_ns(f->io);
+	uint64_t now_ns = io_clock_ns(f->io);
 	struct source all = { by, f->fd, l->offset, 0 };
 	int out, err, len;
 

@@ -362,7 +362,7 @@ static void run_locked(struct store *s) REQUIRES(s->scrubber.lock)
 		return;
 	c->figures.runs++;
 	c->figures.err = err;
-	c->figures.ended_ns = s->io->ops->now_ns(s->io);
+	c->figures.ended_ns = io_clock_ns(s->io);
 	c->figures.bytes = sc.result.bytes;
 	c->figures.records = sc.result.records;
 	c->figures.damaged = sc.result.damaged;

@@ -194,6 +194,8 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->progress = config->progress;
 	s->progress_arg = config->progress_arg;
 	s->read_only = config->read_only;
+	s->clock_behind = config->clock_behind;
+	s->clock_arg = config->clock_arg;
 	s->trouble = config->trouble;
 	s->trouble_arg = config->trouble_arg;
 	s->synchronous = config->fsync_interval_ns == 0;
@@ -229,11 +231,13 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 		return err;
 	}
 	mutex_lock(&s->commit_lock);
-	if (!s->read_only)
+	if (!s->read_only) {
 		reserve_open(&s->reserve, s->io, s->dir_fd, RESERVE_NAME,
 			     compact_share_of_disk(s, RESERVE_BYTES));
+		commit_begin(s); /* looks at the clock */
+	}
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
-		keydir_touch(store_root(s), (int64_t)s->io->ops->now_ns(s->io));
+		keydir_touch(store_root(s), s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
 	if (!s->read_only)
 		store_move_too_long(s);
@@ -340,6 +344,36 @@ bool store_is_synchronous(const struct store *s)
 
 /* --- keys --- */
 
+/* While the clock is behind: what the replay of a record has given its timestamp shows the time of
+ * the clock, the file and each directory that has changed. */
+static void show_clock(struct store *s, const struct record *rec) REQUIRES(s->commit_lock)
+{
+	const struct node_times now = { s->commit.now_ns, s->commit.now_ns,
+					NODE_ATIME_FOLLOWS_MTIME };
+	int64_t stamp_ns = commit_time_of(s->commit.where.timestamp_ns[0]);
+	const struct dentry *d = NULL;
+	struct node *n = NULL;
+	bool is_root = false;
+
+	if (s->commit.behind_ns == 0)
+		return;
+	if (path_ok(rec->key, rec->key_bytes))
+		d = keydir_find_path(s->keydir, rec->key, rec->key_bytes);
+	if (d != NULL)
+		n = dentry_node(d);
+	else
+		n = keydir_find_dir(s->keydir, rec->key,
+				    keydir_dir_bytes(rec->key, rec->key_bytes));
+	while (n != NULL && !is_root && node_times(n).ctime_ns == stamp_ns) {
+		keydir_write_lock(s->keydir);
+		keydir_set_times(n, &now);
+		keydir_write_unlock(s->keydir);
+		commit_keep_times(s, &n, 1);
+		is_root = n == keydir_root(s->keydir);
+		n = is_root ? NULL : node_parent(n);
+	}
+}
+
 /* Appends one plain record and applies it as a replay would. */
 static int append_plain_locked(struct store *s, const struct record *rec, bool removes,
 			       uint64_t *ret_offset, uint64_t *ret_end) REQUIRES(s->commit_lock)
@@ -357,8 +391,11 @@ static int append_plain_locked(struct store *s, const struct record *rec, bool r
 	entry.offset = s->commit.where.offset[0];
 	entry.bytes = record_bytes(rec->key_bytes, rec->value_bytes);
 	*ret_offset = entry.offset;
+	err = replay_commit(s->keydir, s->path, &entry, 1, NULL);
+	if (err == 0)
+		show_clock(s, rec);
 	*ret_end = s->commit.where.end_offset;
-	return replay_commit(s->keydir, s->path, &entry, 1, NULL);
+	return err;
 }
 
 /* Where the value of a key is: in one record, or in pieces. */
@@ -621,6 +658,7 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->live_bytes = keydir.live_bytes;
 	compact_figures(s, &ret->compaction);
 	scrub_figures(s, &ret->scrub);
+	ret->clock_behind_ns = store_clock_behind(s, s->io->ops->now_ns(s->io));
 	mutex_lock(&s->commit_lock);
 	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);
 	mutex_unlock(&s->commit_lock);

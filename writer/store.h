@@ -38,6 +38,10 @@ struct node;  /* opaque, see keydir.c */
 /* Called while a store is being opened, often: so many bytes of all of the log are done. */
 typedef void (*store_progress_fn)(void *arg, uint64_t done_bytes, uint64_t all_bytes);
 
+/* The clock is so far behind the last record of the log, by a second at least, and was not before.
+ * Called with a lock of the store: must not call it. */
+typedef void (*store_clock_fn)(void *arg, uint64_t behind_ns);
+
 struct store_config {
 	const char
 		*dir_path; /* DATADIR; created with mode 0700 if missing (its parent must exist) */
@@ -71,6 +75,8 @@ struct store_config {
 	int64_t scrub_interval_ns;
 	trouble_fn trouble; /* told of values that cannot be read or committed; may be NULL */
 	void *trouble_arg;
+	store_clock_fn clock_behind; /* may be NULL */
+	void *clock_arg;
 	store_progress_fn progress; /* may be NULL */
 	void *progress_arg;
 };
@@ -409,6 +415,7 @@ struct store_stats {
 	uint64_t incomplete_names;    /* at open: not all of their content is in the log any more */
 	uint64_t moved_directories;   /* at open, to the root: paths in them were too long */
 	uint64_t live_bytes;	      /* of records that a file or an unnamed key is read from */
+	uint64_t clock_behind_ns; /* how far the clock is behind the last record; 0: it is not */
 	struct store_compaction compaction;
 	struct store_scrub scrub;
 	bool reserve_missing; /* the reserve for deleting on a full disk could not be made */

@@ -67,6 +67,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 	if (n->committed && !keydir_is_gone(s->keydir, n)) {
 		store_set_to_attr(set, &attr);
 		commit_begin(s);
+		commit_say_ctime(s, &attr);
 		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
 		if (err == 0)
 			err = commit_append(s, false);
@@ -75,7 +76,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 		now_ns = s->commit.now_ns;
 		*ret_end = s->commit.where.end_offset;
 	} else {
-		now_ns = (int64_t)s->io->ops->now_ns(s->io);
+		now_ns = s->io->ops->now_ns(s->io);
 	}
 	keydir_write_lock(s->keydir);
 	keydir_set_ctime(n, now_ns);
@@ -94,12 +95,13 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 	int err;
 
 	*ret_end = 0;
-	*ret_now_ns = (int64_t)s->io->ops->now_ns(s->io);
+	*ret_now_ns = s->io->ops->now_ns(s->io);
 	if (!n->committed || keydir_is_gone(s->keydir, n))
 		return 0;
 	attr.fields |= META_FIELD_XATTR;
 	attr.xattr = *x;
 	commit_begin(s);
+	commit_say_ctime(s, &attr);
 	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
 	if (err == 0)
 		err = commit_append(s, false);

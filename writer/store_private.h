@@ -32,7 +32,11 @@ struct commit {
 	struct record records[COMMIT_PARTS_MAX];
 	size_t count;
 	struct log_append where; /* filled by commit_append() */
-	int64_t now_ns;		 /* filled by commit_append(): the time of the commit */
+	int64_t now_ns;		 /* filled by commit_append(): the time that it shows */
+	int64_t clock_ns;	 /* filled by commit_begin() */
+	/* Filled by commit_begin(): how far the clock is behind the last record, 0 when it is not.
+	 * Timestamps go on from that record then, and nobody is to see them as a time. */
+	uint64_t behind_ns;
 };
 
 struct store {
@@ -43,7 +47,10 @@ struct store {
 	int lock_fd; /* holds the flock */
 	bool read_only;
 	bool synchronous;
-	store_progress_fn progress; /* while it is opened; may be NULL */
+	store_clock_fn clock_behind; /* may be NULL */
+	void *clock_arg;
+	uint64_t told_behind_ns GUARDED; /* by commit_lock; see commit_begin() */
+	store_progress_fn progress;	 /* while it is opened; may be NULL */
 	void *progress_arg;
 	bool keeps_going;	    /* missing segments are accepted */
 	uint64_t dropped_commits;   /* that they made impossible to apply */
@@ -76,9 +83,21 @@ struct store {
 	struct content_map *kept GUARDED;
 };
 
+/* How far a clock is behind the last record; 0: it is not. */
+uint64_t store_clock_behind(struct store *s, int64_t clock_ns);
+
 /* --- putting a commit together; all with commit_lock --- */
 
 void commit_begin(struct store *s) REQUIRES(s->commit_lock);
+
+/* While the clock is behind, an attr record of 'n' says the times that a replay would take from its
+ * timestamp: the ctime; both times of what is made or changed. */
+void commit_say_ctime(struct store *s, struct meta_attr *attr) REQUIRES(s->commit_lock);
+void commit_say_times(struct store *s, struct meta_attr *attr) REQUIRES(s->commit_lock);
+/* The same in commits that follow: for directories, and for nodes that a commit about a name has
+ * changed (NULL: none).  What cannot be appended has a time in the future after a remount. */
+void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
+	REQUIRES(s->commit_lock);
 
 /* Each adds a record about the node 'n' or, unless 'name' is NULL, about 'name' in directory 'n'.
  * A move or link is about entry 'from'. -ENAMETOOLONG: the path is longer than a key can be. */
@@ -95,6 +114,8 @@ int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *f
 int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
 
+/* What a timestamp is as a time of a node. */
+int64_t commit_time_of(uint64_t timestamp_ns);
 /* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
 

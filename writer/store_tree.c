@@ -136,7 +136,7 @@ static int create_locked(struct store *s, struct node *dir, const char *name, si
 			      ret, &d);
 	if (err != 0)
 		return err;
-	link_prepared(s, d, *ret, (int64_t)s->io->ops->now_ns(s->io));
+	link_prepared(s, d, *ret, s->io->ops->now_ns(s->io));
 	return 0;
 }
 
@@ -174,7 +174,7 @@ static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode,
 	n->mode = S_IFREG | (mode & META_MODE_BITS);
 	n->uid = uid;
 	n->gid = gid;
-	keydir_touch(n, (int64_t)s->io->ops->now_ns(s->io));
+	keydir_touch(n, s->io->ops->now_ns(s->io));
 	atomic_store(&n->pins, 1);
 	err = keydir_give_ino(s->keydir, n, dir);
 	if (err < 0) {
@@ -211,7 +211,7 @@ static int give_name_locked(struct store *s, struct node *n, struct node *dir, c
 	if (d == NULL)
 		return -ENOMEM;
 	keydir_write_lock(s->keydir);
-	keydir_link(s->keydir, d, n, (int64_t)s->io->ops->now_ns(s->io));
+	keydir_link(s->keydir, d, n, s->io->ops->now_ns(s->io));
 	keydir_write_unlock(s->keydir);
 	return 0;
 }
@@ -280,6 +280,7 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 			attr.fields |= META_FIELD_INO;
 			attr.ino = keydir_ino(s->keydir, n);
 		}
+		commit_say_times(s, &attr);
 		err = commit_add_attr(s, dir, name, name_bytes, &attr, 0);
 	}
 	if (err == 0)
@@ -291,6 +292,7 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	}
 	n->committed = n->explicit = true;
 	link_prepared(s, d, n, s->commit.now_ns);
+	commit_keep_times(s, &dir, 1);
 	*ret = n;
 	return 0;
 }
@@ -379,6 +381,7 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 	keydir_write_lock(s->keydir);
 	keydir_link(s->keydir, d, n, s->commit.now_ns);
 	keydir_write_unlock(s->keydir);
+	commit_keep_times(s, (struct node *[]){ dir, n }, 2);
 	return 0;
 }
 
@@ -402,6 +405,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
 	struct node *dir = dentry_dir(d), *n = dentry_node(d);
+	struct node *stays = node_name_count(n) > 1 ? n : NULL;
 	uint64_t end = 0;
 	int64_t now_ns;
 	int err = keydir_prepare(s->keydir, n);
@@ -420,7 +424,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 		end = s->commit.where.end_offset;
 		now_ns = s->commit.now_ns;
 	} else {
-		now_ns = (int64_t)s->io->ops->now_ns(s->io);
+		now_ns = s->io->ops->now_ns(s->io);
 	}
 	keydir_write_lock(s->keydir);
 	if (end > 0) {
@@ -431,6 +435,10 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	}
 	keydir_unlink(s->keydir, d, now_ns);
 	keydir_write_unlock(s->keydir);
+	if (end > 0) {
+		commit_keep_times(s, (struct node *[]){ dir, stays }, 2);
+		end = s->commit.where.end_offset;
+	}
 	*ret_end = end;
 	return 0;
 }
@@ -560,6 +568,7 @@ static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->com
 		attr.fields |= META_FIELD_INO;
 		attr.ino = move.ino;
 		commit_attr_add_xattrs(n, &attr);
+		commit_say_times(s, &attr);
 		return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
 	}
 	if (r->exchange) {
@@ -619,6 +628,7 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
 	struct node *from = dentry_node(r->from), *to = r->to == NULL ? NULL : dentry_node(r->to);
+	struct node *old_dir = dentry_dir(r->from), *stays = NULL;
 	bool made = false;
 	int err;
 
@@ -652,8 +662,11 @@ static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
 			keydir_dentry_free(s->keydir, r->to);
 		return err;
 	}
+	if (to != NULL && (r->exchange || node_name_count(to) > 1))
+		stays = to;
 	apply_rename(s, r);
 	settle_hidden_keys(s, r);
+	commit_keep_times(s, (struct node *[]){ old_dir, r->new_dir, from, stays }, 4);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
 }

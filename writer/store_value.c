@@ -23,6 +23,13 @@ struct value_plan {
 	uint64_t timestamp_ns; /* of the last record; 0: the clock */
 };
 
+static struct meta_time time_of(int64_t ns)
+{
+	struct timespec ts = keydir_timespec(ns);
+
+	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
+}
+
 /* The mtime of a file without an explicit one is the timestamp of its record.  So that the two
  * agree, the record is stamped with the time of the last write if the log is not past that; else
  * the mtime is made explicit when it matters. */
@@ -32,18 +39,20 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	int64_t written_ns = keydir_ns(written_at.tv_sec, (uint32_t)written_at.tv_nsec);
 	uint64_t last_ns = log_writer_last_timestamp(s->log);
 	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
+	int64_t clock_ns = s->commit.clock_ns;
 
-	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns) {
+	/* A time of the future, which somebody has set, is none for the log. */
+	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns && written_ns <= clock_ns) {
 		plan->timestamp_ns = (uint64_t)written_ns;
 		return;
 	}
-	if (!written_at_shown && written_ns > 0 &&
+	if (!written_at_shown && s->commit.behind_ns == 0 && written_ns > 0 &&
 	    last_ns - (uint64_t)written_ns < MTIME_DRIFT_MAX_NS)
 		return;
 	plan->attr.mtime.sec = written_at.tv_sec;
 	plan->attr.mtime.nsec = (uint32_t)written_at.tv_nsec;
 	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* else the caller has set it */
-		plan->attr.ctime = plan->attr.mtime;
+		plan->attr.ctime = written_ns <= clock_ns ? plan->attr.mtime : time_of(clock_ns);
 	plan->attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
 	plan->attr_needed = true;
 }
@@ -98,7 +107,6 @@ static int append_content(struct store *s, const struct content_commit *cc,
 	struct commit *c = &s->commit;
 	int err;
 
-	commit_begin(s);
 	err = commit_add_parent_times(s, cc->n);
 	if (err == 0 && (is_empty(cc) || plan->attr_needed))
 		err = commit_add_attr(s, cc->n, NULL, 0, &plan->attr, 0);
@@ -167,8 +175,10 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
+	bool made = !cc->n->committed; /* the directory has its name from here on, in the log */
 	struct content_map *fresh = NULL;
 	struct value_plan plan;
+	struct node *dir;
 	int err = 0;
 
 	if (cc->set != NULL &&
@@ -184,8 +194,12 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 		*ret_end = 0;
 		return 0;
 	}
+	dir = node_parent(cc->n);
+	commit_begin(s);
 	plan_value(s, cc->n, is_empty(cc), cc->written_at, cc->written_at_shown, cc->set, &plan);
-	if (cc->publish != NULL)
+	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may be another one */
+		err = keydir_prepare(s->keydir, cc->n);
+	if (err == 0 && cc->publish != NULL)
 		err = keydir_prepare_content(s->keydir, cc->n, cc->staged,
 					     (cc->publish->flags & META_FLAG_KEEP) != 0,
 					     cc->publish->size_bytes, &fresh);
@@ -196,6 +210,8 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 		return err;
 	}
 	apply_content(s, cc, &plan, fresh);
+	if (made)
+		commit_keep_times(s, &dir, 1);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
 }

@@ -288,7 +288,7 @@ static int fault_space(struct io *io, int dir_fd, struct io_space *ret)
 	PASS_OR_FAIL(io, IOCALL_SPACE, dir_fd, INNER(io, space, dir_fd, ret));
 }
 
-static uint64_t fault_now_ns(struct io *io)
+static int64_t fault_now_ns(struct io *io)
 {
 	struct io *inner = from_io(io)->inner;
 

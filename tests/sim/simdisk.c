@@ -693,13 +693,13 @@ static int sim_space(struct io *io, int dir_fd, struct io_space *ret)
 	return (int)call_end(d, 0);
 }
 
-static uint64_t sim_now_ns(struct io *io)
+static int64_t sim_now_ns(struct io *io)
 {
 	struct simdisk *d = from_io(io);
-	uint64_t now;
+	int64_t now;
 
 	lock(d);
-	now = d->clock_ns += CLOCK_STEP_NS;
+	now = (int64_t)(d->clock_ns += CLOCK_STEP_NS);
 	unlock(d);
 	return now;
 }

@@ -29,7 +29,7 @@ struct probe {
 	/* All below: by lock. */
 	bool gate_closed;
 	int at_gate;
-	uint64_t now_ns;
+	int64_t now_ns;
 	uint64_t free_bytes; /* what space() says at most */
 	struct event events[EVENTS_MAX];
 	int event_count;
@@ -226,10 +226,10 @@ static int probe_op_space(struct io *io, int dir_fd, struct io_space *ret)
 	return err;
 }
 
-static uint64_t probe_op_now_ns(struct io *io)
+static int64_t probe_op_now_ns(struct io *io)
 {
 	struct probe *p = probe_of(io);
-	uint64_t now_ns;
+	int64_t now_ns;
 
 	pthread_mutex_lock(&p->lock);
 	now_ns = p->now_ns;
@@ -361,7 +361,7 @@ bool probe_someone_at_gate(struct probe *p)
 	return is;
 }
 
-void probe_set_clock(struct probe *p, uint64_t now_ns)
+void probe_set_clock(struct probe *p, int64_t now_ns)
 {
 	pthread_mutex_lock(&p->lock);
 	p->now_ns = now_ns;

@@ -35,8 +35,8 @@ void probe_close_gate(struct probe *p);
 void probe_open_gate(struct probe *p);
 bool probe_someone_at_gate(struct probe *p);
 
-/* Makes the clock stand still at 'now_ns'; 0: the real clock. */
-void probe_set_clock(struct probe *p, uint64_t now_ns);
+/* Makes the clock stand still at 'now_ns', also before 1970; 0: the real clock. */
+void probe_set_clock(struct probe *p, int64_t now_ns);
 
 /* The filesystem says that so many bytes are free, if it has them. */
 void probe_set_free_bytes(struct probe *p, uint64_t free_bytes);

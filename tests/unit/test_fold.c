@@ -881,7 +881,7 @@ static void test_one_record_of_two(void **state)
 /* What is old enough is folded; what is behind it, and younger, stays as it is. */
 static void test_retained_in_part(void **state)
 {
-	const uint64_t hour_ns = UINT64_C(3600000000000), now_ns = UINT64_C(1800000000000000000);
+	const int64_t hour_ns = INT64_C(3600000000000), now_ns = INT64_C(1800000000000000000);
 	struct store_fixture *f = *state;
 	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
 	struct diag diag;
