@@ -16,6 +16,7 @@
 #include "mount-helpers/fsck_replay.h"
 #include "mount-helpers/key_text.h"
 #include "writer/hint_file.h"
+#include "writer/log_reader.h"
 #include "writer/log_snapshot.h"
 #include "writer/salvage.h"
 
@@ -519,6 +520,55 @@ static int scan_files(struct fsck *f)
 	return 0;
 }
 
+/* --- a base without its first record --- */
+
+/* Finds the latest time of the records of a file as it will be. */
+static int latest_timestamp(struct fsck *f, const struct fsck_file *file, uint64_t *ret)
+{
+	struct salvage_file sf = fsck_salvage_file(file, f->io, f->dir_fd, false);
+	struct salvage_view view;
+	struct log_reader *r;
+	struct log_entry e;
+	int got;
+
+	salvage_view_init(&view, &sf, &file->lost);
+	got = log_reader_open(&view.io, file->fd, 0, salvage_new_bytes(&file->lost, file->bytes),
+			      &r);
+	if (got < 0)
+		return got;
+	*ret = 0;
+	while ((got = log_reader_next(r, &e)) > 0)
+		if (e.rec.timestamp_ns > *ret)
+			*ret = e.rec.timestamp_ns;
+	log_reader_close(r);
+	return got;
+}
+
+/* The log begins with a base: without the record that says so, older files would be missing.  It
+ * has nothing that the others do not tell, but for a figure. */
+static int mend_base(struct fsck *f, struct fsck_file *file)
+{
+	struct salvage_lost *l = file->lost.count > 0 ? &file->lost.lost[0] : NULL;
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_BASE_BYTES];
+	struct meta_base base = { 0 };
+	struct record rec = {
+		.key = key, .key_bytes = sizeof(key), .value = value, .value_bytes = sizeof(value)
+	};
+	int err;
+
+	if (!file->base || l == NULL || l->offset > 0 || l->instead != NULL)
+		return 0;
+	err = latest_timestamp(f, file, &base.as_of_ns);
+	if (err < 0)
+		return failed(f, file->name, err);
+	meta_key_prefix(META_BASE, key);
+	meta_base_encode(&base, value);
+	rec.timestamp_ns = base.as_of_ns;
+	err = salvage_put_instead(l, &rec);
+	salvage_place(&file->lost);
+	return err < 0 ? failed(f, file->name, err) : 0;
+}
+
 /* --- what does not fit, and what cannot be read --- */
 
 static void print_edits(const struct fsck_file *file)
@@ -559,8 +609,11 @@ static void print_name(const struct fsck_name *name)
 static int check_fit(struct fsck *f)
 {
 	struct diag diag = { "" };
-	int err = fsck_replay(f->io, f->files, f->count, &f->names, &diag);
+	int err = f->count > 0 ? mend_base(f, &f->files[0]) : 0;
 
+	if (err < 0)
+		return err;
+	err = fsck_replay(f->io, f->files, f->count, &f->names, &diag);
 	if (err < 0) {
 		complain("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
 		return err;

@@ -19,6 +19,21 @@
 
 /* --- lists --- */
 
+/* Stores where a range is in the new file, given the one before it. */
+static void place_behind(const struct salvage_lost *before, struct salvage_lost *l)
+{
+	l->new_offset = l->offset;
+	if (before != NULL)
+		l->new_offset += before->new_offset + before->instead_bytes -
+				 (before->offset + before->bytes);
+}
+
+void salvage_place(struct salvage *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		place_behind(i > 0 ? &s->lost[i - 1] : NULL, &s->lost[i]);
+}
+
 struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes,
 				 const char *reason)
 {
@@ -34,13 +49,8 @@ struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t by
 		s->room = room;
 	}
 	l = &s->lost[s->count++];
-	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes, .new_offset = offset };
-	if (s->count > 1) {
-		const struct salvage_lost *before = l - 1;
-
-		l->new_offset = offset - (before->offset + before->bytes) + before->new_offset +
-				before->instead_bytes;
-	}
+	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes };
+	place_behind(s->count > 1 ? l - 1 : NULL, l);
 	(void)snprintf(l->reason, sizeof(l->reason), "%s", reason);
 	return l;
 }

@@ -91,6 +91,8 @@ int salvage_put_instead(struct salvage_lost *l, const struct record *rec) WARN_U
 /* Forgets all ranges but the first 'count'. */
 void salvage_keep(struct salvage *s, size_t count);
 void salvage_free(struct salvage *s);
+/* What is put in the place of ranges has changed: says anew where each is in the new file. */
+void salvage_place(struct salvage *s);
 
 /* Encodes what stands for a record whose bytes are gone: the record itself where all of it is
  * known, or one of the same key and time that says that its bytes cannot be read.  The caller frees
