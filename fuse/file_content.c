@@ -100,7 +100,7 @@ static int read_layer(const struct file_content *c, const struct layer *l, uint8
 		memcpy(buf, l->data, n);
 		break;
 	case LAYER_STAGED:
-		return store_staged_read(c->store, c->p->staging, buf, n, offset);
+		return store_staged_read(c->store, c->node, c->p->staging, buf, n, offset);
 	case LAYER_COMMITTED:
 		return read_committed(c, buf, n, offset);
 	case LAYER_ZEROS:

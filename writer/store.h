@@ -300,9 +300,10 @@ enum store_staged {
 enum store_staged store_staged_at(const struct store_staging *staging, uint64_t offset,
 				  uint64_t *ret_end);
 uint64_t store_staged_bytes(const struct store_staging *staging); /* without holes */
-/* Reads bytes that it has; all of them, or -errno. */
-int store_staged_read(struct store *s, struct store_staging *staging, void *buf, size_t buf_bytes,
-		      uint64_t offset) WARN_UNUSED;
+/* Reads bytes that it has; all of them, or -errno.  'node' is the file that they are for, for a
+ * message; may be NULL. */
+int store_staged_read(struct store *s, struct node *node, struct store_staging *staging, void *buf,
+		      size_t buf_bytes, uint64_t offset) WARN_UNUSED;
 
 /* Where 'err', of staging or publishing, says that the disk is full: gives up a piece of the
  * reserve for the last bytes of a value that is staged but for these, and says whether there was

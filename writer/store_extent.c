@@ -236,8 +236,8 @@ static void set_staged_verified(void *arg, const struct content_piece *piece)
 	content_map_set_verified(st->content, piece->offset, &piece->place);
 }
 
-int store_staged_read(struct store *s, struct store_staging *staging, void *buf, size_t buf_bytes,
-		      uint64_t offset)
+int store_staged_read(struct store *s, struct node *node, struct store_staging *staging, void *buf,
+		      size_t buf_bytes, uint64_t offset)
 {
 	struct content_piece piece;
 	size_t done = 0;
@@ -256,7 +256,7 @@ int store_staged_read(struct store *s, struct store_staging *staging, void *buf,
 		done += n;
 	}
 	if (err == -EIO)
-		store_tell_unreadable(s, NULL);
+		store_tell_unreadable(s, node);
 	return err;
 }
 

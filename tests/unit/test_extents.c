@@ -245,7 +245,7 @@ static void test_unlinked(void **state)
 	assert_int_equal(try_publish(f->s, n, &st, true, 4), 0);
 	assert_non_null(st);
 	assert_int_equal(store_end(f->s), end);
-	assert_int_equal(store_staged_read(f->s, st, buf, 3, 0), 0);
+	assert_int_equal(store_staged_read(f->s, NULL, st, buf, 3, 0), 0);
 	assert_memory_equal(buf, "new", 3);
 	assert_int_equal(store_read(f->s, n, buf, 8, 0), 4);
 	assert_memory_equal(buf, "old!", 4);
@@ -274,7 +274,7 @@ static void test_staged_at(void **state)
 	assert_int_equal(end, 18);
 	assert_int_equal(store_staged_at(st, 18, &end), STORE_STAGED_NOTHING);
 	assert_int_equal(store_staged_bytes(st), 3);
-	assert_int_equal(store_staged_read(f->s, st, buf, 2, 11), 0);
+	assert_int_equal(store_staged_read(f->s, NULL, st, buf, 2, 11), 0);
 	assert_memory_equal(buf, "bc", 2);
 	store_staging_free(st);
 }
@@ -541,7 +541,7 @@ static void test_wrong_crc_of_staged_bytes(void **state)
 	fixture_open_store(f);
 	stage(f->s, &st, 0, "staged");
 	rot(f, "staged");
-	assert_int_equal(store_staged_read(f->s, st, buf, 6, 0), -EIO);
+	assert_int_equal(store_staged_read(f->s, NULL, st, buf, 6, 0), -EIO);
 	store_staging_free(st);
 }
 
