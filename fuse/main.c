@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,7 +207,7 @@ static void on_ready(void *arg)
 		log_notice("%s: unmounting: the command that mounts it was ended before it was "
 			   "told of the mount",
 			   d->mountpoint);
-		(void)kill(getpid(), SIGTERM);
+		signals_hang_up(&d->signals);
 	} else if (err < 0) {
 		log_error("/dev/null: %s", strerror(-err));
 	}

@@ -118,6 +118,11 @@ void signals_serves(struct signals *s, struct fs *fs)
 	atomic_store(&s->phase, PHASE_SERVING);
 }
 
+void signals_hang_up(struct signals *s)
+{
+	(void)pthread_kill(s->thread, SIGHUP); /* it may have ended already */
+}
+
 void signals_end(struct signals *s)
 {
 	if (!s->has_thread)

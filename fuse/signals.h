@@ -33,6 +33,8 @@ int signals_start(struct signals *s, const char *mountpoint) WARN_UNUSED;
 void signals_mounts(struct signals *s);
 /* 'fs' has a session, and its transport is about to run: a signal stops it from here on. */
 void signals_serves(struct signals *s, struct fs *fs);
+/* As if SIGHUP had come.  Any thread, from signals_start() to signals_end(). */
+void signals_hang_up(struct signals *s);
 /* There is nothing more to stop: ends that thread, if it runs. */
 void signals_end(struct signals *s);
 
