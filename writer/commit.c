@@ -213,11 +213,11 @@ int commit_append(struct store *s, bool removes)
 	struct commit *c = &s->commit;
 	int err;
 
-	do
+	do {
 		err = log_writer_append(s->log, c->records, c->count, &c->where);
-	while (log_is_full(err) && removes && reserve_release(&s->reserve));
-	if (log_is_full(err) || (removes && !reserve_is_whole(&s->reserve)))
-		compact_note_full(&s->compactor);
+		if (log_is_full(err))
+			compact_note_full(&s->compactor, err);
+	} while (log_is_full(err) && removes && reserve_release(&s->reserve));
 	if (err < 0)
 		return err;
 	c->now_ns = c->behind_ns > 0 ? c->clock_ns

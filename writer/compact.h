@@ -53,7 +53,8 @@ struct compactor {
 
 	/* Log end from which on an append wakes the thread. */
 	atomic_uint_least64_t wake_at;
-	atomic_bool full; /* a commit has found no space since there was enough of it */
+	atomic_bool has_quota; /* which has been used up once: nobody sees how much of it is left */
+	atomic_bool full;      /* a commit has found no space since there was enough of it */
 
 	/* One round at a time.  Outside the commit lock. */
 	struct mutex run_lock;
@@ -61,6 +62,7 @@ struct compactor {
 	size_t known_count GUARDED;	     /* by run_lock */
 	uint64_t runs GUARDED;		     /* by run_lock: by hand */
 	uint64_t dead_seen GUARDED;	     /* by run_lock: when last looked at, */
+	uint64_t retry_ns GUARDED;	     /* by run_lock: monotonic; 0: nothing was lacking */
 	uint64_t dead_swept GUARDED;	     /* by run_lock: or when all was compacted */
 	uint64_t paced_ns GUARDED;	     /* by run_lock: when the last piece was done */
 	uint64_t paced_end GUARDED;	     /* by run_lock: of the log then */
@@ -96,7 +98,7 @@ void compact_figures(struct store *s, struct store_compaction *ret);
 /* --- a full disk (compact_space.c) --- */
 
 /* A commit has found no space: what can be gained is worth more now, and hints are given up. */
-void compact_note_full(struct compactor *c);
+void compact_note_full(struct compactor *c, int err);
 /* For a commit that removes something and has failed with 'err'.  Where that means a full disk,
  * hints are given up, or dead space is compacted, and this waits for it.  True: there is space, try
  * again.  With no lock held. */

@@ -101,10 +101,10 @@ int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *m
 
 /* --- compact_space.c --- */
 
-/* The largest segment for which the reserve of this disk may serve. */
-uint64_t compact_segment_bytes_max(struct store *s);
-/* Makes the reserve, or makes it as large as it should be. */
-void compact_keep_reserve(struct store *s) REQUIRES(s->compactor.run_lock);
+/* Makes the reserve, or makes it as large as it should be if segments are to have so many bytes.
+ * Returns how many they may have. */
+uint64_t compact_keep_reserve(struct store *s, uint64_t segment_bytes)
+	REQUIRES(s->compactor.run_lock);
 /* Makes the file that a new segment is written to, of the reserve where 'mode' says so.  Then it is
  * longer than what is written to it, and has to be cut.  Returns its descriptor or -errno. */
 int compact_new_file(struct store *s, const struct compact_mode *mode, const char *name)

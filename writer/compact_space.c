@@ -25,40 +25,48 @@
 
 /* --- the reserve --- */
 
+/* Returns 'bytes', or the share of the disk if that is less; of a disk that does not say how large
+ * it is, 'bytes'. */
+static uint64_t at_most_share(const struct io_space *disk, uint64_t bytes)
+{
+	uint64_t share = disk->blocks * disk->block_bytes / RESERVE_SHARE;
+
+	return disk->blocks == 0 || bytes < share ? bytes : share;
+}
+
 uint64_t compact_share_of_disk(struct store *s, uint64_t bytes)
 {
-	uint64_t share = UINT64_MAX;
-	struct io_space disk;
+	struct io_space disk = { .blocks = 0 };
 
-	if (store_space(s, &disk) == 0 && disk.blocks > 0)
-		share = disk.blocks * disk.block_bytes / RESERVE_SHARE;
-	return bytes < share ? bytes : share;
+	(void)!store_space(s, &disk);
+	return at_most_share(&disk, bytes);
 }
 
 /* The smallest and the largest that the reserve should be on this disk. */
-static void limits(struct store *s, uint64_t *ret_least, uint64_t *ret_most)
+struct limits {
+	uint64_t least, most;
+	uint64_t free_bytes; /* of the disk */
+};
+
+static struct limits limits_of(struct store *s)
 {
 	uint64_t segment_bytes = s->compactor.segment_bytes_max;
-	struct io_space disk;
+	struct io_space disk = { .blocks = 0 };
+	struct limits l;
 
-	*ret_least = *ret_most = compact_share_of_disk(s, RESERVE_SEGMENT_BYTES);
-	if (store_space(s, &disk) == 0 &&
-	    *ret_most < disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX)
-		*ret_most = disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX;
-	if (*ret_most > segment_bytes)
-		*ret_most = segment_bytes;
-	if (*ret_least > segment_bytes)
-		*ret_least = segment_bytes;
+	(void)!store_space(s, &disk);
+	l.least = l.most = at_most_share(&disk, RESERVE_SEGMENT_BYTES);
+	if (l.most < disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX)
+		l.most = disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX;
+	if (l.most > segment_bytes)
+		l.most = segment_bytes;
+	if (l.least > segment_bytes)
+		l.least = segment_bytes;
+	l.free_bytes = disk.blocks_available * disk.block_bytes;
+	return l;
 }
 
-uint64_t compact_segment_bytes_max(struct store *s)
-{
-	uint64_t least, most;
-
-	limits(s, &least, &most);
-	return most;
-}
-
+/* Where there are larger segments, from before or by hand, it helps to have more. */
 static uint64_t largest_segment(struct store *s)
 {
 	struct segment seg;
@@ -70,17 +78,17 @@ static uint64_t largest_segment(struct store *s)
 	return bytes;
 }
 
-void compact_keep_reserve(struct store *s)
+uint64_t compact_keep_reserve(struct store *s, uint64_t segment_bytes)
 {
 	struct reserve *r = &s->compactor.reserve;
-	uint64_t least, most, goal = largest_segment(s);
-	uint64_t growth = compact_space(s) / RESERVE_FREE_SHARE;
+	uint64_t goal = largest_segment(s);
+	struct limits l = limits_of(s);
 
-	limits(s, &least, &most);
-	goal = goal < most ? goal : most;
-	if (goal > least && goal > r->bytes + growth)
-		goal = r->bytes + growth; /* the rest when there is more space */
-	goal = goal > least ? goal : least;
+	goal = goal > segment_bytes ? goal : segment_bytes;
+	goal = goal < l.most ? goal : l.most;
+	if (goal > l.least && goal > r->bytes + l.free_bytes / RESERVE_FREE_SHARE)
+		goal = r->bytes + l.free_bytes / RESERVE_FREE_SHARE;
+	goal = goal > l.least ? goal : l.least;
 	if (goal < r->goal_bytes)
 		goal = r->goal_bytes;
 	if (r->name == NULL)
@@ -88,6 +96,8 @@ void compact_keep_reserve(struct store *s)
 	r->goal_bytes = goal - goal % RESERVE_STEP_BYTES;
 	if (!reserve_is_whole(r))
 		reserve_fill(r);
+	goal = r->bytes > l.least ? r->bytes : l.least;
+	return segment_bytes < goal ? segment_bytes : goal;
 }
 
 int compact_new_file(struct store *s, const struct compact_mode *mode, const char *name)
@@ -102,7 +112,7 @@ int compact_new_file(struct store *s, const struct compact_mode *mode, const cha
 /* Both reserves again: before the others take what was gained. */
 static void refill(struct store *s) REQUIRES(s->compactor.run_lock)
 {
-	compact_keep_reserve(s);
+	(void)compact_keep_reserve(s, 0);
 	mutex_lock(&s->commit_lock);
 	if (!reserve_is_whole(&s->reserve))
 		reserve_fill(&s->reserve);
@@ -205,7 +215,8 @@ bool compact_is_short(struct store *s)
 {
 	struct compactor *c = &s->compactor;
 
-	return atomic_load(&c->full) || compact_space(s) < s->compactor.reserve.goal_bytes;
+	return atomic_load(&c->full) || atomic_load(&c->has_quota) ||
+	       compact_space(s) < s->compactor.reserve.goal_bytes;
 }
 
 void compact_space_done(struct store *s, uint64_t asked)
@@ -219,8 +230,10 @@ void compact_space_done(struct store *s, uint64_t asked)
 
 /* --- those who need it --- */
 
-void compact_note_full(struct compactor *c)
+void compact_note_full(struct compactor *c, int err)
 {
+	if (err == -EDQUOT)
+		atomic_store(&c->has_quota, true);
 	if (atomic_exchange(&c->full, true))
 		return;
 	mutex_lock(&c->lock);

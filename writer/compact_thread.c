@@ -14,6 +14,7 @@
 #define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
 /* A smaller one is sealed more often than pays, if the disk has room for it so many times. */
 #define SEGMENT_BYTES_FEW ((uint64_t)32 * 1024 * 1024)
+#define LOG_SHARE	  4    /* of the log: a segment is no larger, as its reserve would be */
 #define FREE_SHARE	  8    /* of the disk: a segment, or what may be dead, at most */
 #define SHORT_LOOK_SHARE  1024 /* the same on a full disk, */
 #define SHORT_BYTES_MIN	  ((uint64_t)64 * 1024)
@@ -59,9 +60,17 @@ void compact_figures(struct store *s, struct store_compaction *ret)
 
 /* --- by itself --- */
 
+static uint64_t log_bytes(struct store *s)
+{
+	struct log_writer_stats log;
+
+	log_writer_stats(s->log, &log);
+	return log.active_bytes + log.sealed_bytes;
+}
+
 /* Half of what is dead is in few large segments or in many small ones: with small ones the new
  * files, and what is waiting in the active one, are a small share of the whole. */
-static void set_segment_size(struct store *s, uint64_t live_bytes, uint64_t free_bytes)
+static uint64_t segment_bytes(struct store *s, uint64_t live_bytes, uint64_t free_bytes)
 {
 	uint64_t bytes = live_bytes / SEGMENT_SHARE;
 
@@ -69,11 +78,18 @@ static void set_segment_size(struct store *s, uint64_t live_bytes, uint64_t free
 		bytes = SEGMENT_BYTES_FEW;
 	if (bytes > free_bytes / FREE_SHARE)
 		bytes = free_bytes / FREE_SHARE;
-	if (bytes < SEGMENT_BYTES_MIN)
-		bytes = SEGMENT_BYTES_MIN;
-	if (bytes > compact_segment_bytes_max(s))
-		bytes = compact_segment_bytes_max(s);
-	log_writer_set_segment_size(s->log, bytes);
+	if (bytes > log_bytes(s) / LOG_SHARE)
+		bytes = log_bytes(s) / LOG_SHARE;
+	return bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
+}
+
+/* The reserve grows before the segments do: each of them fits it. */
+static void set_segment_size(struct store *s, uint64_t live_bytes, uint64_t free_bytes)
+	REQUIRES(s->compactor.run_lock)
+{
+	uint64_t bytes = segment_bytes(s, live_bytes, free_bytes);
+
+	log_writer_set_segment_size(s->log, compact_keep_reserve(s, bytes));
 }
 
 /* How much may be dead without a look.  A small store that is overwritten all the time would be
@@ -96,11 +112,8 @@ static uint64_t free_bytes_of(struct store *s)
 
 static uint64_t dead_bytes(struct store *s, uint64_t live_bytes)
 {
-	struct log_writer_stats log;
-	uint64_t all;
+	uint64_t all = log_bytes(s);
 
-	log_writer_stats(s->log, &log);
-	all = log.active_bytes + log.sealed_bytes;
 	return live_bytes < all ? all - live_bytes : 0;
 }
 
@@ -191,21 +204,22 @@ static bool tick(struct store *s, bool is_quiet)
 {
 	struct compactor *c = &s->compactor;
 	uint64_t asked = compact_space_asked(c);
-	bool again = false, is_short, sweeps, looks;
+	bool again, is_short, sweeps, looks;
 
 	if (c->dead_percent == 0 || s->recovery.segments_missing > 0)
 		return false;
 	mutex_lock(&s->compactor.run_lock);
-	compact_keep_reserve(s);
 	is_short = compact_is_short(s) || compact_is_asked(c);
-	looks = is_worth_a_look(s, is_short) || compact_is_asked(c);
+	looks = is_worth_a_look(s, is_short) || compact_is_asked(c) ||
+		(s->compactor.retry_ns > 0 && monotonic_ns() >= s->compactor.retry_ns);
 	sweeps = is_quiet && is_worth_all(s, is_short);
 	if (looks || sweeps) {
 		again = compact_what_is_worth_it(s, is_short || sweeps);
-		if (!again)
-			note_dead(s, is_short || sweeps);
+		note_dead(s, is_short || sweeps);
+		s->compactor.retry_ns = again ? monotonic_ns() + RETRY_AFTER_NS : 0;
 	}
 	compact_space_done(s, asked);
+	again = s->compactor.retry_ns > 0;
 	mutex_unlock(&s->compactor.run_lock);
 	return again;
 }
@@ -226,7 +240,7 @@ int store_compact(struct store *s, store_compact_progress_fn progress, void *arg
 	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
 	mode.run = ++c->runs;
 	mode.below = segments_so_far(s) + 1; /* the active one, when it has been sealed, too */
-	compact_keep_reserve(s);
+	(void)compact_keep_reserve(s, 0);
 	err = compact_rounds(s, &mode);
 	if (err == 0 && mode.lacking_bytes > 0)
 		err = -ENOSPC;
@@ -302,7 +316,7 @@ static void sleep_locked(struct store *s, uint64_t *seen_end, bool again)
 	atomic_store(&c->wake_at, quiet ? end + 1 : end + c->bytes_min);
 	if (log_writer_size(s->log) > end && quiet)
 		return; /* just now */
-	if (again)
+	if (again && quiet)
 		cond_wait_until(&c->wake, &s->compactor.lock, monotonic_ns() + RETRY_AFTER_NS);
 	else if (quiet)
 		cond_wait(&c->wake, &s->compactor.lock);
@@ -356,8 +370,14 @@ void compact_init(struct compactor *c, const struct store_config *config)
 
 int compact_start(struct store *s)
 {
-	int err = -pthread_create(&s->compactor.thread, NULL, thread_main, s);
+	int err;
 
+	/* Before somebody fills the disk. */
+	mutex_lock(&s->compactor.run_lock);
+	if (s->compactor.dead_percent > 0)
+		(void)compact_keep_reserve(s, 0);
+	mutex_unlock(&s->compactor.run_lock);
+	err = -pthread_create(&s->compactor.thread, NULL, thread_main, s);
 	s->compactor.has_thread = err == 0;
 	return err;
 }

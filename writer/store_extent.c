@@ -271,7 +271,7 @@ bool store_lends_space(struct store *s, int err)
 	mutex_lock(&s->commit_lock);
 	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
 	mutex_unlock(&s->commit_lock);
-	compact_note_full(&s->compactor);
+	compact_note_full(&s->compactor, err);
 	return lent;
 }
 

@@ -326,7 +326,7 @@ static ssize_t write_locked(struct simdisk *d, const struct descriptor *f, const
 	if (n == 0)
 		return 0;
 	if (offset >= have && left <= offset - have)
-		return -ENOSPC;
+		return d->is_quota ? -EDQUOT : -ENOSPC;
 	if (offset + n > have && offset + n - have > left)
 		n = have + left - offset;
 	push_content(inode, content_write(inode_last(inode)->content, buf, n, offset));
@@ -413,7 +413,7 @@ static int resize(struct simdisk *d, int fd, uint64_t size_bytes, bool at_least)
 	n = d->inodes[f->inode];
 	have = inode_bytes(n);
 	if (at_least && size_bytes > have && size_bytes - have + used_bytes(d) > d->capacity_bytes)
-		return -ENOSPC;
+		return d->is_quota ? -EDQUOT : -ENOSPC;
 	if (at_least && size_bytes > n->allocated_bytes)
 		n->allocated_bytes = size_bytes;
 	if (!at_least && size_bytes < n->allocated_bytes)
@@ -681,7 +681,8 @@ static int sim_space(struct io *io, int dir_fd, struct io_space *ret)
 	if (err < 0)
 		return err;
 	used = used_bytes(d);
-	total = d->capacity_bytes == SIMDISK_NO_LIMIT ? UINT64_C(1) << 40 : d->capacity_bytes;
+	total = d->capacity_bytes == SIMDISK_NO_LIMIT || d->is_quota ? UINT64_C(1) << 40
+								     : d->capacity_bytes;
 	*ret = (struct io_space){
 		.block_bytes = 1,
 		.blocks = total,
@@ -798,6 +799,15 @@ void simdisk_set_capacity(struct simdisk *d, uint64_t capacity_bytes)
 {
 	lock(d);
 	d->capacity_bytes = capacity_bytes;
+	d->is_quota = false;
+	unlock(d);
+}
+
+void simdisk_set_quota(struct simdisk *d, uint64_t quota_bytes)
+{
+	lock(d);
+	d->capacity_bytes = quota_bytes;
+	d->is_quota = true;
 	unlock(d);
 }
 

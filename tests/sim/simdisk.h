@@ -52,6 +52,8 @@ void simdisk_cut_after(struct simdisk *d, uint64_t number);
 /* How many bytes all files together may have; a write that reaches the limit is short, one that
  * begins at it is -ENOSPC. */
 void simdisk_set_capacity(struct simdisk *d, uint64_t capacity_bytes);
+/* The same as a quota: -EDQUOT, and nothing to be seen of it in what the disk says is free. */
+void simdisk_set_quota(struct simdisk *d, uint64_t quota_bytes);
 uint64_t simdisk_used_bytes(struct simdisk *d);
 
 /* A sync takes this long; half of it before it takes effect, so that other threads write meanwhile

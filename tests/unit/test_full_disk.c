@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* A store whose disk is full: everything can be removed, and what was removed comes back as space,
+ * also on a quota, without a reserve, and after the process has died. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/simdisk.h"
+#include "tests/unit/log_fixture.h"
+#include "tests/unit/store_ops.h"
+#include "writer/store.h"
+
+#define DISK_BYTES  ((uint64_t)24 * 1024 * 1024)
+#define LARGE_BYTES ((size_t)400 * 1024)
+#define SMALL_BYTES 600
+#define DATADIR	    "/data"
+
+struct full_row {
+	const char *name;
+	bool is_quota;
+	bool others;	    /* somebody else takes what is left */
+	bool dies;	    /* the process, when the disk is full */
+	bool loses_reserve; /* and its reserves are removed then */
+};
+
+static const struct full_row rows[] = {
+	{ "full disk", .is_quota = false },
+	{ "full disk, to the last byte", .others = true },
+	{ "full disk, killed", .dies = true },
+	{ "full disk to the last byte, killed", .others = true, .dies = true },
+	{ "full disk, killed, no reserves", .dies = true, .loses_reserve = true },
+	{ "quota", .is_quota = true },
+	{ "quota, killed", .is_quota = true, .dies = true },
+};
+
+struct world {
+	const struct full_row *row;
+	struct simdisk *disk;
+	struct store *s;
+	char *large, *small;
+	unsigned int large_count, small_count;
+};
+
+static void open_store(struct world *w)
+{
+	const struct store_config config = {
+		.dir_path = DATADIR,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.compact_at_percent = 50,
+		.uid = OPS_UID,
+		.gid = OPS_GID,
+		.io = simdisk_io(w->disk),
+	};
+	struct diag diag;
+
+	if (store_open(&config, &w->s, &diag) < 0)
+		fail_msg("%s", diag.text);
+}
+
+static char *text_of(size_t bytes)
+{
+	char *text = malloc(bytes + 1);
+
+	assert_non_null(text);
+	memset(text, 'v', bytes);
+	text[bytes] = '\0';
+	return text;
+}
+
+static void begin(struct world *w, const void *row)
+{
+	*w = (struct world){ .row = row,
+			     .disk = simdisk_new(),
+			     .large = text_of(LARGE_BYTES),
+			     .small = text_of(SMALL_BYTES) };
+	if (w->row->is_quota)
+		simdisk_set_quota(w->disk, DISK_BYTES);
+	else
+		simdisk_set_capacity(w->disk, DISK_BYTES);
+	open_store(w);
+}
+
+static void end(struct world *w)
+{
+	assert_int_equal(store_close(w->s), 0);
+	simdisk_free(w->disk);
+	free(w->large);
+	free(w->small);
+}
+
+static bool is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
+static const char *name_of(const char *kind, unsigned int i)
+{
+	return unit_path("%s.%u", kind, i);
+}
+
+/* Small files in a third of the disk, and large ones until there is no space. */
+static void fill(struct world *w)
+{
+	int err;
+
+	for (unsigned int i = 0; i < DISK_BYTES / SMALL_BYTES / 3; i++, w->small_count++)
+		ops_write_ok(w->s, name_of("small", i), w->small);
+	while ((err = ops_write(w->s, name_of("large", w->large_count), w->large)) == 0)
+		w->large_count++;
+	assert_true(is_full(err));
+	(void)!ops_unlink(w->s, name_of("large", w->large_count)); /* it was never in the log */
+	assert_true(w->large_count > 5);
+}
+
+/* What happens to the full disk before somebody removes files. */
+static void suffer(struct world *w)
+{
+	const char *const reserves[] = { "reserve", "reserve.segment" };
+	struct simdisk *old = w->disk;
+
+	if (w->row->others)
+		simdisk_set_capacity(w->disk, simdisk_used_bytes(w->disk));
+	if (!w->row->dies)
+		return;
+	w->disk = simdisk_copy(old);
+	if (w->row->is_quota)
+		simdisk_set_quota(w->disk, DISK_BYTES);
+	else
+		simdisk_set_capacity(w->disk,
+				     w->row->others ? simdisk_used_bytes(w->disk) : DISK_BYTES);
+	for (size_t i = 0; w->row->loses_reserve && i < ARRAY_SIZE(reserves); i++) /* or in use */
+		(void)!io_unlink(simdisk_io(w->disk), AT_FDCWD,
+				 unit_path(DATADIR "/%s", reserves[i]));
+	assert_int_equal(store_close(w->s), 0);
+	simdisk_free(old);
+	open_store(w);
+}
+
+/* What is live, and a quarter for names; the reserves, which are at most a sixteenth of a disk; and
+ * what is not worth a round when there is space again. */
+static bool is_back(struct world *w, uint64_t live_bytes)
+{
+	return simdisk_used_bytes(w->disk) <=
+	       live_bytes + live_bytes / 4 + DISK_BYTES / 4 + (w->row->is_quota ? 8500000 : 0);
+}
+
+static void test_remove_everything(void **state)
+{
+	struct world w;
+
+	begin(&w, *state);
+	fill(&w);
+	suffer(&w);
+	for (unsigned int i = 0; i < w.small_count; i++)
+		assert_int_equal(ops_unlink(w.s, name_of("small", i)), 0);
+	for (unsigned int i = 0; i < w.large_count; i++)
+		assert_int_equal(ops_unlink(w.s, name_of("large", i)), 0);
+	WAIT_FOR(is_back(&w, 0));
+	ops_write_ok(w.s, "later", w.large);
+	end(&w);
+}
+
+/* Every second file, the large ones last: most of the segments have something live. */
+static void test_remove_half(void **state)
+{
+	struct world w;
+	uint64_t live;
+
+	begin(&w, *state);
+	fill(&w);
+	suffer(&w);
+	for (unsigned int i = 0; i < w.small_count; i += 2)
+		assert_int_equal(ops_unlink(w.s, name_of("small", i)), 0);
+	for (unsigned int i = 0; i < w.large_count; i += 2)
+		assert_int_equal(ops_unlink(w.s, name_of("large", i)), 0);
+	live = w.small_count / 2 * (SMALL_BYTES + 32) + w.large_count / 2 * (LARGE_BYTES + 32);
+	WAIT_FOR(is_back(&w, live));
+	for (unsigned int i = 1; i < w.small_count; i += 2)
+		assert_int_equal(ops_read(w.s, name_of("small", i), w.small), 0);
+	for (unsigned int i = 1; i < w.large_count; i += 2)
+		assert_int_equal(ops_read(w.s, name_of("large", i), w.large), 0);
+	end(&w);
+}
+
+int main(void)
+{
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows)];
+	static char names[ARRAY_SIZE(tests)][80];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int half = 0; half < 2; half++, count++) {
+			(void)snprintf(names[count], sizeof(names[0]), "%s: remove %s",
+				       rows[i].name, half ? "half" : "everything");
+			tests[count] = (struct CMUnitTest){
+				names[count], half ? test_remove_half : test_remove_everything,
+				NULL, NULL, (void *)(uintptr_t)&rows[i]
+			};
+		}
+	}
+	return unit_run("full disk", tests, count);
+}
