@@ -298,12 +298,14 @@ int commit_add_parent_times(struct store *s, const struct node *n)
 {
 	const struct node *dir = node_parent(n);
 	struct timespec mtime = keydir_timespec(dir->mtime_ns);
+	struct timespec ctime = keydir_timespec(node_times(dir).ctime_ns);
 	struct meta_attr attr = commit_attr_of(dir);
 
 	if (!commit_needs_parent_times(n))
 		return 0;
 	attr.flags = META_FLAG_MORE;
-	attr.fields = META_FIELD_MTIME;
+	attr.fields = META_FIELD_MTIME | META_FIELD_CTIME;
 	attr.mtime = (struct meta_time){ .sec = mtime.tv_sec, .nsec = (uint32_t)mtime.tv_nsec };
+	attr.ctime = (struct meta_time){ .sec = ctime.tv_sec, .nsec = (uint32_t)ctime.tv_nsec };
 	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
 }

@@ -1065,6 +1065,17 @@ static void set_value(struct node *n, const struct value_place *place)
 	n->value_bytes = place->value_bytes;
 }
 
+/* A file comes into the log, at 'now_ns'.  A replay will make its entry then, and so its directory
+ * shows that time from here on, too; unless its time was set by hand, which is in the log as well.
+ */
+static void commit_entry(struct node *n, int64_t now_ns)
+{
+	if (!n->committed && n->name != 0 && !node_parent(n)->mtime_set &&
+	    node_parent(n)->mtime_ns < now_ns)
+		keydir_touch(node_parent(n), now_ns);
+	n->committed = true;
+}
+
 /* The content is now 'place' or 'content'. */
 static void replace_content(struct keydir *k, struct node *n, const struct value_place *place,
 			    struct content_map *content, int64_t now_ns)
@@ -1079,7 +1090,7 @@ static void replace_content(struct keydir *k, struct node *n, const struct value
 		node_extra(n)->content = content;
 	content_map_free(old);
 	n->verified = false;
-	n->committed = true;
+	commit_entry(n, now_ns);
 	keydir_touch(n, now_ns);
 }
 
@@ -1108,7 +1119,7 @@ void keydir_lay_content(struct keydir *k, struct node *n, const struct content_m
 	content_map_set_size(c, size_bytes);
 	if (n->name != 0)
 		k->stats.live_bytes += content_map_live_bytes(c) - before;
-	n->committed = true;
+	commit_entry(n, now_ns);
 	keydir_touch(n, now_ns);
 }
 

@@ -40,9 +40,14 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	uint64_t last_ns = log_writer_last_timestamp(s->log);
 	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
 	int64_t clock_ns = s->commit.clock_ns;
+	/* A name that was given later than the last write shows in the directory's times, which
+	 * follow that of the record; the file's own are in the attr record that there is anyway. */
+	bool named_later = plan->attr_needed && !n->committed && n->name != 0 &&
+			   node_parent(n)->mtime_ns > written_ns;
 
 	/* A time of the future, which somebody has set, is none for the log. */
-	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns && written_ns <= clock_ns) {
+	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns && written_ns <= clock_ns &&
+	    !named_later) {
 		plan->timestamp_ns = (uint64_t)written_ns;
 		return;
 	}
