@@ -119,6 +119,8 @@ int compact_rounds(struct store *s, struct compact_mode *mode)
 /* How many have asked for space so far, and that these have been looked into. */
 uint64_t compact_space_asked(struct compactor *c);
 bool compact_is_asked(struct compactor *c);
+/* By all rounds so far. */
+uint64_t compact_gained_bytes(struct compactor *c);
 void compact_space_done(struct store *s, uint64_t asked) REQUIRES(s->compactor.run_lock);
 /* Says whether the disk is full, or nearly. */
 bool compact_is_short(struct store *s) REQUIRES(s->compactor.run_lock);

@@ -135,7 +135,7 @@ int compact_sync_judged(struct store *s, uint64_t judged_end)
 	return err;
 }
 
-static uint64_t gained_bytes(struct compactor *c)
+uint64_t compact_gained_bytes(struct compactor *c)
 {
 	uint64_t bytes;
 
@@ -166,7 +166,7 @@ static void answer(struct compactor *c, bool gained, uint64_t up_to)
 int compact_rounds(struct store *s, struct compact_mode *mode)
 {
 	struct compactor *c = &s->compactor;
-	uint64_t before = gained_bytes(c), after;
+	uint64_t before = compact_gained_bytes(c), after;
 	bool more = true;
 	int err = 0, full_err = 0;
 
@@ -174,7 +174,7 @@ int compact_rounds(struct store *s, struct compact_mode *mode)
 		if (atomic_load(&c->stop))
 			return -ECANCELED;
 		err = compact_round(s, mode, &more);
-		after = gained_bytes(c);
+		after = compact_gained_bytes(c);
 		refill(s);
 		if (after > before)
 			answer(c, true, 0);

@@ -149,9 +149,12 @@ static bool is_worth_all(struct store *s, bool is_short) REQUIRES(s->compactor.r
 	       dead >= free_bytes_of(s) / QUIET_FREE_SHARE;
 }
 
-static void note_dead(struct store *s, bool all) REQUIRES(s->compactor.run_lock)
+/* What was dead when the rounds began, and is not gone, was looked at.  Not what has died
+ * meanwhile: it may be all that there is. */
+static void note_dead(struct store *s, bool all, uint64_t dead, uint64_t gained)
+	REQUIRES(s->compactor.run_lock)
 {
-	s->compactor.dead_seen = dead_bytes(s, compact_live_bytes(s));
+	s->compactor.dead_seen = dead > gained ? dead - gained : 0;
 	if (all)
 		s->compactor.dead_swept = s->compactor.dead_seen;
 }
@@ -205,6 +208,7 @@ static bool tick(struct store *s, bool is_quiet)
 	struct compactor *c = &s->compactor;
 	uint64_t asked = compact_space_asked(c);
 	bool again, is_short, sweeps, looks;
+	uint64_t dead, gained;
 
 	if (c->dead_percent == 0 || s->recovery.segments_missing > 0)
 		return false;
@@ -214,8 +218,10 @@ static bool tick(struct store *s, bool is_quiet)
 		(s->compactor.retry_ns > 0 && monotonic_ns() >= s->compactor.retry_ns);
 	sweeps = is_quiet && is_worth_all(s, is_short);
 	if (looks || sweeps) {
+		dead = dead_bytes(s, compact_live_bytes(s));
+		gained = compact_gained_bytes(c);
 		again = compact_what_is_worth_it(s, is_short || sweeps);
-		note_dead(s, is_short || sweeps);
+		note_dead(s, is_short || sweeps, dead, compact_gained_bytes(c) - gained);
 		s->compactor.retry_ns = again ? monotonic_ns() + RETRY_AFTER_NS : 0;
 	}
 	compact_space_done(s, asked);
