@@ -506,6 +506,12 @@ static int scan_files(struct fsck *f)
 			fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
 		int err = salvage_scan(&sf, &file->lost);
 
+		if (err == -EIO)
+			complain(
+				"%s: the disk cannot read all of it, which says nothing about what "
+				"was written; copy it with ddrescue(1), which leaves zeros where "
+				"it cannot read, and check the copy",
+				file->name);
 		if (err < 0)
 			return failed(f, file->name, err);
 		split_torn_tail(file);
