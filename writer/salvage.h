@@ -77,6 +77,7 @@ struct salvage_file {
 	const char *hint_name;	 /* NULL: it has none */
 	uint64_t boundary_bytes; /* a record is known to end there; 0: nothing is known */
 	bool may_have_more;	 /* than its hint has: the active segment may have grown */
+	bool is_cut;		 /* bytes are missing: what is left need not belong together */
 	bool take_inside;	 /* records inside a claimed length are taken, too */
 };
 

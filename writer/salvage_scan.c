@@ -186,6 +186,9 @@ static int follow_claims(struct search *s, const struct salvage_file *f, const s
 {
 	uint64_t at = stop->at.offset, end, last_ns = stop->before_ns, ns, bytes;
 
+	/* The front of one record and the rest of another can look like one. */
+	if (f->is_cut)
+		return 0;
 	for (int count = 1; count <= CLAIMS_MAX; count++) {
 		int got = search_is_likely(s, at);
 
