@@ -108,8 +108,8 @@ size_t hint_entry_decode(const uint8_t *buf, size_t buf_bytes, struct record *re
 }
 
 /* Walks the entries: they have to be whole, and to be those of the segment that the header speaks
- * of. */
-static bool entries_ok(const uint8_t *p, const struct hint_header *h)
+ * of.  Finds the first and the latest timestamp. */
+static bool entries_ok(const uint8_t *p, struct hint_header *h)
 {
 	uint64_t offset = 0, last = 0, records = 0;
 	size_t pos = HINT_HEADER_BYTES;
@@ -121,6 +121,10 @@ static bool entries_ok(const uint8_t *p, const struct hint_header *h)
 
 		if (bytes == 0 || held != hint_held_bytes(rec.key, rec.key_bytes, rec.value_bytes))
 			return false;
+		if (records == 0)
+			h->first_timestamp_ns = rec.timestamp_ns;
+		if (rec.timestamp_ns > h->last_timestamp_ns)
+			h->last_timestamp_ns = rec.timestamp_ns;
 		last = offset;
 		offset += record_bytes(rec.key_bytes, rec.value_bytes);
 		records++;

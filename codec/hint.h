@@ -23,6 +23,9 @@ struct hint_header {
 	uint64_t
 		last_record_offset; /* in the segment, and the first four bytes that stand there: */
 	uint32_t last_record_crc;
+	/* Not in the header: hint_check() finds them in the entries. */
+	uint64_t first_timestamp_ns; /* of the first record */
+	uint64_t last_timestamp_ns;  /* the latest of all records */
 };
 
 /* 'body_crc' is the CRC of all entries. */

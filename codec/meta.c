@@ -31,7 +31,7 @@ _Static_assert(META_EXTENT == 'e' && META_PUBLISH == 'p', "on disk: kinds cannot
 _Static_assert(META_FLAG_HOLE == 4 && META_FLAG_KEEP == 4, "on disk: flags cannot change");
 _Static_assert(META_FLAG_DROPPED == 8, "on disk: flags cannot change");
 _Static_assert(META_FLAG_IMPLICIT == 16 && META_FLAG_UNNAMED == 16, "on disk: flags cannot change");
-_Static_assert(META_BASE == 'b', "on disk: kinds cannot change");
+_Static_assert(META_BASE == 'b' && META_SEGMENT == 's', "on disk: kinds cannot change");
 _Static_assert(META_FLAG_MORE == 1 && META_FLAG_EXCHANGE == 2, "on disk: flags cannot change");
 _Static_assert(META_TYPE_FILE == 1 && META_TYPE_DIRECTORY == 2, "on disk: types cannot change");
 _Static_assert(META_TYPE_SYMLINK == 3 && META_TYPE_FIFO == 4 && META_TYPE_SOCKET == 5,
@@ -58,6 +58,8 @@ _Static_assert(META_EXTENT_FIXED_BYTES == 2 + 8, "version, flags, offset");
 _Static_assert(META_HOLE_BYTES == META_EXTENT_FIXED_BYTES + 8, "and a length");
 _Static_assert(META_PUBLISH_BYTES == 2 + META_STAGING_ID_BYTES + 8, "version, flags, id, size");
 _Static_assert(META_BASE_BYTES == 2 + 8 + 8, "version, flags, time, bytes");
+_Static_assert(META_SEGMENT_BYTES == 2 + 8 + META_STORE_ID_BYTES,
+	       "version, flags, number, store id");
 
 bool meta_is_key(const void *key, size_t key_bytes)
 {
@@ -72,7 +74,7 @@ enum meta_error meta_parse_key(const void *key, size_t key_bytes, enum meta_kind
 	if (key_bytes < META_KEY_PREFIX_BYTES)
 		return META_ERROR_SHORT;
 	if (k[1] != META_ATTR && k[1] != META_BASE && k[1] != META_EXTENT && k[1] != META_LINK &&
-	    k[1] != META_MOVE && k[1] != META_PUBLISH)
+	    k[1] != META_MOVE && k[1] != META_PUBLISH && k[1] != META_SEGMENT)
 		return META_ERROR_KIND;
 	*ret_kind = (enum meta_kind)k[1];
 	*ret_operand = (const char *)k + META_KEY_PREFIX_BYTES;
@@ -526,6 +528,37 @@ enum meta_error meta_base_decode(const void *value, size_t value_bytes, struct m
 	ret->as_of_ns = le64_load(v + 2);
 	ret->other_bytes = le64_load(v + 10);
 	return META_OK;
+}
+
+void meta_segment_encode(const struct meta_segment *segment, uint8_t out[META_SEGMENT_BYTES])
+{
+	out[0] = META_VERSION;
+	out[1] = 0;
+	le64_store(out + 2, segment->number);
+	memcpy(out + 10, segment->store_id, META_STORE_ID_BYTES);
+}
+
+enum meta_error meta_segment_decode(const void *value, size_t value_bytes, struct meta_segment *ret)
+{
+	const uint8_t *v = value;
+	enum meta_error err = check_lead(v, value_bytes, 0);
+
+	if (err != META_OK)
+		return err;
+	if (value_bytes < META_SEGMENT_BYTES)
+		return META_ERROR_SHORT;
+	if (value_bytes > META_SEGMENT_BYTES || le64_load(v + 2) == 0)
+		return META_ERROR_VALUE;
+	ret->number = le64_load(v + 2);
+	memcpy(ret->store_id, v + 10, META_STORE_ID_BYTES);
+	return META_OK;
+}
+
+bool meta_is_segment_key(const void *key, size_t key_bytes)
+{
+	const uint8_t *k = key;
+
+	return key_bytes == META_KEY_PREFIX_BYTES && k[0] == 0 && k[1] == META_SEGMENT;
 }
 
 const char *meta_error_text(enum meta_error error)

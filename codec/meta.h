@@ -31,6 +31,7 @@ enum meta_kind {
 	META_LINK = 'l',
 	META_MOVE = 'm',
 	META_PUBLISH = 'p',
+	META_SEGMENT = 's',
 };
 
 enum meta_type {
@@ -74,10 +75,12 @@ enum meta_content {
 #define META_MODE_BITS		  07777
 #define META_STAGING_ID_BYTES	  8
 #define META_EXTENT_KEY_BYTES	  (META_KEY_PREFIX_BYTES + META_STAGING_ID_BYTES)
-#define META_EXTENT_FIXED_BYTES	  10	    /* version, flags, file offset; then the bytes */
-#define META_HOLE_BYTES		  18	    /* the same, and a length */
-#define META_PUBLISH_BYTES	  18	    /* version, flags, staging id, size */
-#define META_BASE_BYTES		  18	    /* version, flags, time, bytes */
+#define META_EXTENT_FIXED_BYTES	  10 /* version, flags, file offset; then the bytes */
+#define META_HOLE_BYTES		  18 /* the same, and a length */
+#define META_PUBLISH_BYTES	  18 /* version, flags, staging id, size */
+#define META_BASE_BYTES		  18 /* version, flags, time, bytes */
+#define META_STORE_ID_BYTES	  16
+#define META_SEGMENT_BYTES	  26	    /* version, flags, number, store id */
 #define META_CONTENT_BYTES_MAX	  INT64_MAX /* of a file: what off_t can say */
 
 struct meta_time {
@@ -138,6 +141,12 @@ struct meta_publish {
 struct meta_base {
 	uint64_t as_of_ns;    /* timestamp of the newest record that is folded in */
 	uint64_t other_bytes; /* of the segment that were no live values when it was written */
+};
+
+/* The value of a segment record, the first record of a segment: which one it is. */
+struct meta_segment {
+	uint64_t number; /* not 0 */
+	uint8_t store_id[META_STORE_ID_BYTES];
 };
 
 /* Why a meta record is refused. */
@@ -202,6 +211,12 @@ enum meta_error meta_publish_decode(const void *value, size_t value_bytes,
 void meta_base_encode(const struct meta_base *base, uint8_t out[META_BASE_BYTES]);
 enum meta_error meta_base_decode(const void *value, size_t value_bytes,
 				 struct meta_base *ret) WARN_UNUSED;
+
+void meta_segment_encode(const struct meta_segment *segment, uint8_t out[META_SEGMENT_BYTES]);
+enum meta_error meta_segment_decode(const void *value, size_t value_bytes,
+				    struct meta_segment *ret) WARN_UNUSED;
+/* Says whether a key is that of a segment record. */
+bool meta_is_segment_key(const void *key, size_t key_bytes);
 
 /* Returns a phrase for 'error', such as "a kind that this version does not know". */
 const char *meta_error_text(enum meta_error error);

@@ -16,7 +16,10 @@ enum {
 
 #define SYNCED_MAGIC_BYTES 8
 static const char magic[SYNCED_MAGIC_BYTES + 1] = "freyjsyn";
-static const uint32_t version = 1;
+enum {
+	VERSION_NAMES = 1,    /* the names of the files say what the log is */
+	VERSION_MANIFEST = 2, /* a MANIFEST does */
+};
 
 _Static_assert(SYNCED_OFFSET + 8 == SYNCED_BYTES, "the offset is the last field");
 
@@ -30,7 +33,7 @@ static uint32_t checksum(const uint8_t *p)
 void synced_encode(const struct synced *synced, uint8_t out[SYNCED_BYTES])
 {
 	memcpy(out + SYNCED_MAGIC, magic, SYNCED_MAGIC_BYTES);
-	le32_store(out + SYNCED_VERSION, version);
+	le32_store(out + SYNCED_VERSION, synced->with_manifest ? VERSION_MANIFEST : VERSION_NAMES);
 	le64_store(out + SYNCED_SEGMENT, synced->segment);
 	le64_store(out + SYNCED_OFFSET, synced->durable_offset);
 	le32_store(out + SYNCED_CRC, checksum(out));
@@ -39,11 +42,15 @@ void synced_encode(const struct synced *synced, uint8_t out[SYNCED_BYTES])
 bool synced_decode(const void *buf, size_t buf_bytes, struct synced *ret)
 {
 	const uint8_t *p = buf;
+	uint32_t version;
 
 	if (buf_bytes != SYNCED_BYTES || memcmp(p + SYNCED_MAGIC, magic, SYNCED_MAGIC_BYTES) != 0)
 		return false;
-	if (le32_load(p + SYNCED_VERSION) != version || le32_load(p + SYNCED_CRC) != checksum(p))
+	version = le32_load(p + SYNCED_VERSION);
+	if ((version != VERSION_NAMES && version != VERSION_MANIFEST) ||
+	    le32_load(p + SYNCED_CRC) != checksum(p))
 		return false;
+	ret->with_manifest = version == VERSION_MANIFEST;
 	ret->segment = le64_load(p + SYNCED_SEGMENT);
 	ret->durable_offset = le64_load(p + SYNCED_OFFSET);
 	return true;

@@ -14,6 +14,7 @@ struct synced {
 	uint64_t segment; /* number the active segment will be sealed under; 1 in a store without
 			     sealed ones */
 	uint64_t durable_offset; /* every byte of active.data below it is durable */
+	bool with_manifest;	 /* the log has a MANIFEST */
 };
 
 void synced_encode(const struct synced *synced, uint8_t out[SYNCED_BYTES]);

@@ -48,6 +48,8 @@ static const char *kind_of(const struct record *rec, enum meta_kind *ret_kind)
 		return "move";
 	case META_PUBLISH:
 		return "publish";
+	case META_SEGMENT:
+		return "segment";
 	}
 	return "unknown";
 }

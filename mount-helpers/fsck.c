@@ -18,6 +18,7 @@
 #include "writer/hint_file.h"
 #include "writer/log_reader.h"
 #include "writer/log_snapshot.h"
+#include "writer/manifest_file.h"
 #include "writer/salvage.h"
 
 #define ACTIVE_NAME "active.data"
@@ -53,7 +54,9 @@ struct fsck {
 	size_t count, room;
 	struct synced mark;
 	bool has_mark;
-	uint64_t base_number;	   /* the log begins there; 0: with the first segment */
+	uint64_t base_number;	  /* the log begins there; 0: with the first segment */
+	struct manifest manifest; /* owned */
+	bool has_manifest, rebuild_manifest;
 	uint64_t found, corrected; /* damages */
 	struct fsck_names names;   /* that cannot be read whole */
 	uint64_t restored;	   /* names that have an older version now */
@@ -125,6 +128,21 @@ static int add_file(struct fsck *f, const struct fsck_file *file)
 	return 0;
 }
 
+/* Stores what MANIFEST says of a sealed segment. */
+static void look_up(const struct fsck *f, struct fsck_file *file)
+{
+	const struct manifest_segment *m = manifest_find(&f->manifest, file->number);
+
+	if (m == NULL)
+		return;
+	file->listed = true;
+	file->listed_bytes = m->bytes;
+	file->facts = m->facts;
+	file->generation = m->id.generation;
+	if (file->full_bytes > 0) /* it has not got its name yet; the next mount gives it */
+		file->full_bytes = 0;
+}
+
 /* Takes the files out of 's', the newest first. */
 static int take_segments(struct fsck *f, struct segments *s)
 {
@@ -136,11 +154,13 @@ static int take_segments(struct fsck *f, struct segments *s)
 		count++;
 	while (err == 0 && count > 0 && segments_get(s, --count, &seg)) {
 		struct fsck_file file = { .number = seg.number,
+					  .generation = seg.generation,
 					  .full_bytes = seg.full_bytes,
 					  .bytes = seg.bytes,
 					  .durable_bytes = seg.bytes };
 
 		segment_file_name(&seg, file.name);
+		look_up(f, &file);
 		file.base = seg.number == s->base_number;
 		file.fd = segments_take_last(s, seg.number);
 		err = add_file(f, &file);
@@ -153,18 +173,6 @@ static int compare_files(const void *a, const void *b)
 	const struct fsck_file *x = a, *y = b;
 
 	return x->number < y->number ? -1 : x->number > y->number;
-}
-
-static int report_folded(void *arg, const char *name)
-{
-	const struct fsck *f = arg;
-	uint64_t number = segment_number(name);
-
-	if (number != 0 && number < f->base_number)
-		printf("%s: left by a compaction that was cut off; no part of the log, the next "
-		       "mount removes it\n",
-		       name);
-	return 0;
 }
 
 /* How much of a file is known to be durable.  Full ones are sealed in their order. */
@@ -210,9 +218,11 @@ static int add_missing(struct fsck *f)
 
 	for (size_t i = 0; i < count; i++) {
 		for (; err == 0 && next < f->files[i].number; next++) {
-			struct fsck_file file = { .number = next };
+			struct fsck_file file = { .number = next, .generation = 1 };
 
-			segment_name(next, file.name);
+			look_up(f, &file);
+			segment_name((struct segment_id){ next, file.listed ? file.generation : 1 },
+				     file.name);
 			err = add_missing_file(
 				f, &file,
 				"put it back from a copy, mount with -o "
@@ -266,6 +276,93 @@ static int take_files(struct fsck *f, struct log_snapshot *files)
 	return err;
 }
 
+static void report_manifest(struct fsck *f, const char *what)
+{
+	printf(MANIFEST_NAME ": %s; what it said of the segments cannot be verified; restore it "
+			     "from a copy, or -y makes it anew from what is there\n",
+	       what);
+	f->rebuild_manifest = true;
+	f->found++;
+}
+
+/* Says whether a file begins with a segment record, and stores that. */
+static bool read_number(struct fsck *f, const char *name, struct meta_segment *ret)
+{
+	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES];
+	struct record_scan_result res;
+	ssize_t got;
+	int fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
+
+	if (fd < 0)
+		return false;
+	got = io_pread_all(f->io, fd, bytes, sizeof(bytes), 0);
+	(void)io_close(f->io, &fd); /* read only */
+	return got == (ssize_t)sizeof(bytes) &&
+	       record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) == RECORD_WHOLE &&
+	       meta_is_segment_key(res.rec.key, res.rec.key_bytes) &&
+	       meta_segment_decode(res.rec.value, res.rec.value_bytes, ret) == META_OK;
+}
+
+/* Says which files do not stand where they say that they belong. */
+static void check_numbers(struct fsck *f)
+{
+	struct meta_segment segment;
+
+	for (size_t i = 0; i < f->count; i++) {
+		struct fsck_file *file = &f->files[i];
+
+		if (file->missing || !read_number(f, file->name, &segment))
+			continue;
+		if (!f->has_manifest && !f->rebuild_manifest)
+			report_manifest(f, "is missing");
+		if (segment.number == file->number)
+			continue;
+		printf("%s: says that it is segment %" PRIu64
+		       " of the log, and stands where segment %" PRIu64
+		       " should be: files are missing, or are of different moments; restore all "
+		       "files from one copy\n",
+		       file->name, segment.number, file->number);
+		file->misplaced = true;
+	}
+}
+
+/* Says which files have the name of a segment and are no part of the log. */
+static int report_stranger(void *arg, const char *name)
+{
+	const struct fsck *f = arg;
+	const struct manifest_segment *m;
+	struct segment_id id;
+
+	if (!f->has_manifest || !segment_name_parse(name, &id) ||
+	    id.number >= f->manifest.active_number)
+		return 0;
+	m = manifest_find(&f->manifest, id.number);
+	if (m != NULL && m->id.generation == id.generation)
+		return 0;
+	for (size_t i = 0; i < f->manifest.obsolete_count; i++)
+		if (f->manifest.obsolete[i].number == id.number &&
+		    f->manifest.obsolete[i].generation == id.generation)
+			return 0; /* the next mount removes it */
+	printf("%s: is not in MANIFEST and no part of the log; nothing removes it\n", name);
+	return 0;
+}
+
+/* Says what is wrong with MANIFEST.  What it knows of the durable end of the log counts. */
+static void check_manifest(struct fsck *f, bool damaged)
+{
+	const struct manifest *m = &f->manifest;
+
+	if (f->has_manifest && (!f->has_mark || m->durable_number > f->mark.segment ||
+				(m->durable_number == f->mark.segment &&
+				 m->durable_offset > f->mark.durable_offset))) {
+		f->mark = (struct synced){ m->durable_number, m->durable_offset, true };
+		f->has_mark = true;
+	}
+	if (f->has_manifest || (!damaged && !(f->has_mark && f->mark.with_manifest)))
+		return;
+	report_manifest(f, damaged ? "is damaged" : "is missing");
+}
+
 /* The files as they were at one moment: there may be a mount. */
 static int open_files(struct fsck *f)
 {
@@ -275,12 +372,17 @@ static int open_files(struct fsck *f)
 	int err;
 
 	segments_init(&segments, f->io, f->dir_fd);
+	segments.lenient = true;
 	err = log_snapshot_open(&files, f->options.datadir, ACTIVE_NAME, &diag);
 	if (err < 0)
 		complain("%s", diag.text);
 	f->mark = files.mark;
 	f->has_mark = files.mark_valid;
 	f->base_number = segments.base_number;
+	f->manifest = files.manifest;
+	f->has_manifest = files.has_manifest;
+	if (err == 0)
+		check_manifest(f, files.manifest_damaged);
 	if (err < 0)
 		(void)io_close(f->io, &files.fd); /* read only */
 	else
@@ -291,13 +393,14 @@ static int open_files(struct fsck *f)
 		char log_name[SEGMENT_NAME_BYTES];
 
 		set_durable(f, file);
-		segment_name(file->number, log_name);
+		segment_name((struct segment_id){ file->number, file->generation }, log_name);
 		err = hint_file_name(file->active ? ACTIVE_NAME : log_name, file->hint_name,
 				     sizeof(file->hint_name));
 	}
-	if (err < 0 || f->base_number == 0)
+	if (err < 0)
 		return err;
-	return io_list(f->io, f->dir_fd, report_folded, f);
+	check_numbers(f);
+	return io_list(f->io, f->dir_fd, report_stranger, f);
 }
 
 /* --- damage --- */
@@ -393,6 +496,9 @@ static void print_meta_record(const struct record *rec, enum meta_kind kind, con
 	case META_PUBLISH:
 		printf("a content in pieces of ");
 		break;
+	case META_SEGMENT:
+		printf("the number of the segment");
+		return;
 	}
 	key_text_print(stdout, operand, operand_bytes);
 }
@@ -444,8 +550,36 @@ static void print_lost(const struct fsck_file *file, const struct salvage_lost *
 
 static bool is_too_short(const struct fsck_file *file)
 {
-	return !file->missing && (file->active || file->full_bytes > 0) &&
-	       file->bytes < file->durable_bytes;
+	if (file->missing)
+		return false;
+	if (file->listed)
+		return file->bytes < file->listed_bytes;
+	return (file->active || file->full_bytes > 0) && file->bytes < file->durable_bytes;
+}
+
+/* Compares a sealed segment with what MANIFEST lists. */
+static int check_listed(struct fsck *f, struct fsck_file *file)
+{
+	struct manifest_facts facts;
+	int whole;
+
+	if (!file->listed || file->missing || is_too_short(file))
+		return 0;
+	whole = segment_facts(f->io, file->fd, file->bytes, &facts);
+	if (whole <= 0)
+		return whole; /* what is not whole was reported */
+	file->is_other = file->bytes != file->listed_bytes ||
+			 facts.records != file->facts.records ||
+			 facts.first_timestamp_ns != file->facts.first_timestamp_ns ||
+			 facts.last_timestamp_ns != file->facts.last_timestamp_ns ||
+			 (file->facts.has_digest && facts.digest != file->facts.digest);
+	if (file->is_other)
+		printf("%s: is another file than the one that MANIFEST lists under its name: "
+		       "%" PRIu64 " bytes and %" PRIu64 " records, and %" PRIu64 " and %" PRIu64
+		       " by MANIFEST; restore all files from one copy, or -y takes what is there\n",
+		       file->name, file->bytes, facts.records, file->listed_bytes,
+		       file->facts.records);
+	return 0;
 }
 
 /* Says whether a power cut has left something of a full segment out.  The log ends there: what
@@ -474,7 +608,7 @@ static bool ends_here(struct fsck *f, size_t index)
 /* How many damages of a file are counted. */
 static uint64_t damages_of(const struct fsck_file *file)
 {
-	uint64_t count = file->missing || is_too_short(file);
+	uint64_t count = file->missing || is_too_short(file) || file->is_other || file->misplaced;
 
 	for (size_t i = 0; !file->missing && i < file->lost.count; i++)
 		count += file->lost.lost[i].bytes > 0 || file->lost.lost[i].known == SALVAGE_PROVEN;
@@ -489,7 +623,8 @@ static int note_lost_end(struct fsck *f, struct fsck_file *file)
 	if (is_too_short(file)) {
 		printf("%s: ends at offset %" PRIu64 ", though it was durable up to %" PRIu64
 		       ": its end is missing\n",
-		       file->name, file->bytes, file->durable_bytes);
+		       file->name, file->bytes,
+		       file->listed ? file->listed_bytes : file->durable_bytes);
 	} else if (!file->missing) {
 		return 0;
 	}
@@ -519,6 +654,8 @@ static int scan_files(struct fsck *f)
 		for (size_t n = 0; n < file->lost.count; n++)
 			print_lost(file, &file->lost.lost[n]);
 		err = note_lost_end(f, file);
+		if (err == 0)
+			err = check_listed(f, file);
 		if (err < 0)
 			return failed(f, file->name, err);
 		if (ends_here(f, i))
@@ -646,7 +783,10 @@ static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t dur
 
 	if (err < 0)
 		return failed(f, MARK_NAME, err);
-	synced_mark_write(f->io, fd, file->number, durable_bytes);
+	synced_mark_write(f->io, fd,
+			  (struct synced){ .segment = file->number,
+					   .durable_offset = durable_bytes,
+					   .with_manifest = f->mark.with_manifest });
 	err = io_fsync(f->io, fd);
 	(void)io_close(f->io, &fd);
 	return err < 0 ? failed(f, MARK_NAME, err) : 0;
@@ -660,7 +800,7 @@ static int seal_full(struct fsck *f, struct fsck_file *file)
 	char sealed[SEGMENT_NAME_BYTES];
 	int err = 0;
 
-	segment_name(file->number, sealed);
+	segment_name((struct segment_id){ file->number, file->generation }, sealed);
 	/* Where one is sealed, those before it are durable. */
 	for (const struct fsck_file *before = f->files; err == 0 && before < file; before++)
 		if (before->full_bytes > 0)
@@ -669,6 +809,7 @@ static int seal_full(struct fsck *f, struct fsck_file *file)
 		err = io_rename(f->io, f->dir_fd, file->name, sealed);
 	if (err == 0)
 		err = io_fsync(f->io, f->dir_fd);
+	file->sealed = err == 0;
 	return err < 0 ? failed(f, file->name, err) : 0;
 }
 
@@ -708,8 +849,10 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 	uint64_t bytes = file->bytes;
 	int err = 0;
 
-	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing)
+	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing) {
+		f->corrected += damages_of(file); /* MANIFEST is what was wrong */
 		return 0;
+	}
 	if (file->lost.count > 0 || file->edits.count > 0 || file->missing)
 		err = salvage_write(&sf, &file->lost, &file->edits, &bytes);
 	/* Not before: it says what was lost.  Of another size, it is not used by a mount. */
@@ -724,6 +867,94 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 	return file->active || file->ends ? write_mark(f, file, new_durable(file, bytes)) : 0;
 }
 
+/* --- MANIFEST --- */
+
+/* Adds a sealed segment as it is now. */
+static int list_file(struct fsck *f, struct manifest *m, const struct fsck_file *file)
+{
+	struct manifest_segment seg = { .id = { file->number, file->generation },
+					.is_base = m->count == 0 && file->base };
+	char name[SEGMENT_NAME_BYTES];
+	struct io_stat st = { 0 };
+	int fd, err;
+
+	segment_name(seg.id, name);
+	fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
+	if (fd == -ENOENT) /* it has not got its name yet */
+		fd = io_open(f->io, f->dir_fd, file->name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd;
+	err = io_stat(f->io, fd, &st);
+	seg.bytes = st.size_bytes;
+	if (file->full_bytes > 0 && !file->sealed && seg.bytes > file->full_bytes)
+		seg.bytes = file->full_bytes; /* zeros stand behind it */
+	if (err == 0)
+		err = segment_facts(f->io, fd, seg.bytes, &seg.facts);
+	(void)io_close(f->io, &fd); /* read only */
+	if (err < 0)
+		return err;
+	m->active_number = seg.id.number + 1;
+	return manifest_add(m, &seg) ? 0 : -ENOMEM;
+}
+
+/* Finds the store's id, and whether the file that the log ends in has its number: salvage may have
+ * taken that out. */
+static void take_identity(struct fsck *f, struct manifest *m)
+{
+	struct meta_segment segment;
+
+	for (size_t i = 0; i < f->count; i++) {
+		bool numbered = read_number(f, f->files[i].name, &segment);
+
+		if (numbered && !f->has_manifest)
+			memcpy(m->store_id, segment.store_id, sizeof(m->store_id));
+		if (i + 1 == f->count && numbered && !f->has_manifest)
+			m->numbered_from = f->files[i].number;
+		else if (i + 1 == f->count && !numbered && m->numbered_from <= f->files[i].number)
+			m->numbered_from = f->files[i].number + 1;
+	}
+}
+
+/* Returns how many files are to be listed: all up to the last sealed one.  Full ones before it are
+ * durable, and get their names from the next mount. */
+static size_t count_listed(const struct fsck *f)
+{
+	size_t count = f->count;
+
+	while (count > 0 && (f->files[count - 1].active || f->files[count - 1].ends ||
+			     (f->files[count - 1].full_bytes > 0 && !f->files[count - 1].sealed)))
+		count--;
+	return count;
+}
+
+/* Writes MANIFEST for the segments as they are now. */
+static int write_manifest(struct fsck *f)
+{
+	struct manifest m = { .numbered_from = f->manifest.numbered_from,
+			      .active_number = SEGMENT_FIRST_NUMBER };
+	struct manifest_written written;
+	int err = 0;
+
+	if (!f->has_manifest && !f->rebuild_manifest)
+		return 0; /* a store of a version that had none */
+	memcpy(m.store_id, f->manifest.store_id, sizeof(m.store_id));
+	for (size_t i = 0; err == 0 && i < count_listed(f); i++)
+		err = list_file(f, &m, &f->files[i]);
+	m.durable_number = f->count > 0 ? f->files[f->count - 1].number : m.active_number;
+	if (m.durable_number < m.active_number)
+		m.durable_number = m.active_number;
+	if (!f->has_manifest)
+		m.numbered_from = m.durable_number + 1;
+	take_identity(f, &m);
+	if (err == 0)
+		err = manifest_file_write(f->io, f->dir_fd, &m, &written);
+	manifest_free(&m);
+	if (err == 0 && f->rebuild_manifest)
+		printf(MANIFEST_NAME ": made anew from the segments\n");
+	f->corrected += err == 0 && f->rebuild_manifest;
+	return err < 0 ? failed(f, MANIFEST_NAME, err) : 0;
+}
+
 /* The last file first: if this is killed, what is lost in an earlier one can still be told, and
  * with it what does not fit behind. */
 static int salvage_all(struct fsck *f)
@@ -732,7 +963,7 @@ static int salvage_all(struct fsck *f)
 
 	for (size_t i = f->count; err == 0 && i > 0; i--)
 		err = salvage_one(f, &f->files[i - 1]);
-	return err;
+	return err == 0 && f->found > 0 ? write_manifest(f) : err;
 }
 
 /* Gives the names that cannot be read whole their newest whole versions. */
@@ -806,6 +1037,7 @@ static void close_all(struct fsck *f)
 		(void)io_close(f->io, &f->files[i].fd);
 	}
 	free(f->files);
+	manifest_free(&f->manifest);
 	fsck_names_free(&f->names);
 	(void)io_close(f->io, &f->lock_fd);
 	(void)io_close(f->io, &f->dir_fd);

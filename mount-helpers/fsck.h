@@ -17,8 +17,15 @@ struct fsck_file {
 	char hint_name[SEGMENT_NAME_BYTES];
 	uint64_t number; /* of the active one: that it will have */
 	bool active, base, missing;
+	bool misplaced;	     /* its segment record has another number */
+	bool sealed;	     /* a full one that was sealed by salvage */
 	uint64_t full_bytes; /* what the name of a full one says; 0: it is none */
-	int fd;		     /* owned */
+	uint64_t generation; /* of a sealed one */
+	bool listed;	     /* MANIFEST has these: */
+	uint64_t listed_bytes;
+	struct manifest_facts facts;
+	bool is_other; /* it is whole, and not the file that MANIFEST lists */
+	int fd;	       /* owned */
 	uint64_t bytes;
 	uint64_t durable_bytes; /* all of a sealed one */
 	bool ends;		/* a full one that is not complete: the log ends in it */

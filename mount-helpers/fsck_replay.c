@@ -99,6 +99,8 @@ static enum meta_error parse(const struct log_entry *e, struct parsed *ret)
 		return meta_move_decode(rec->value, rec->value_bytes, &ret->move);
 	case META_PUBLISH:
 		return meta_publish_decode(rec->value, rec->value_bytes, &ret->publish);
+	case META_SEGMENT: /* log_tail.c has it */
+		break;
 	case META_EXTENT:
 		err = meta_staging_id_decode(ret->path, ret->path_bytes, &ret->staging_id);
 		if (err != META_OK)
@@ -436,6 +438,7 @@ static int note(struct checking *c, const struct log_entry *e, const struct pars
 	case META_BASE:
 	case META_LINK:
 	case META_MOVE:
+	case META_SEGMENT:
 		return 0;
 	default:
 		if (e->rec.value_bytes == 0)
@@ -757,6 +760,7 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 		.name = file->name,
 		.path = file->name,
 		.number = file->number,
+		.any_number = true, /* fsck.c has looked */
 		.start = start,
 		.file_bytes =
 			salvage_new_bytes(&file->lost, file->torn ? file->torn_at : file->bytes),

@@ -2,7 +2,6 @@
 #include "writer/compact.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "codec/record.h"
@@ -55,7 +54,7 @@ void compact_date(struct store *s, struct compact_look *l)
 	for (size_t i = l->count; i-- > 0;) {
 		struct compact_view *v = &l->views[i];
 
-		v->written_ns = v->seg.last_timestamp_ns;
+		v->written_ns = v->seg.facts.last_timestamp_ns;
 		if (v->written_ns > future_ns && io_stat(s->io, v->seg.fd, &st) == 0)
 			v->written_ns = st.mtime_ns > 0 ? (uint64_t)st.mtime_ns : 0;
 		if (v->written_ns > future_ns)
@@ -216,22 +215,10 @@ int compact_pace(void *arg, uint64_t bytes) NO_THREAD_SAFETY
 	return p->mode->progress(p->mode->arg, p->done_bytes, p->all_bytes) != 0 ? -ECANCELED : 0;
 }
 
-static void drop_temp(struct store *s, struct compact_victim *v)
-{
-	char temp[SEGMENT_TEMP_NAME_BYTES];
-
-	if (v->fd < 0)
-		return;
-	segment_temp_name(v->seg.number, temp);
-	(void)!io_unlink(s->io, s->dir_fd, temp);
-	(void)io_close(s->io, &v->fd);
-}
-
-/* Writes the new file of a victim.  'v->fd' stays -1 if it is not worth it. */
+/* Writes the new file of a victim.  'v->new.fd' stays -1 if it is not worth it. */
 static int rewrite(struct store *s, struct compact_victim *v, struct compact_pace *pace)
 	REQUIRES(s->compactor.run_lock)
 {
-	char temp[SEGMENT_TEMP_NAME_BYTES];
 	struct rewrite r = {
 		.io = s->io,
 		.from_fd = v->seg.fd,
@@ -240,20 +227,25 @@ static int rewrite(struct store *s, struct compact_victim *v, struct compact_pac
 		.pace = compact_pace,
 		.arg = pace,
 	};
-	int err;
+	int err = log_writer_new_segment(s->log, v->seg.number, &v->new);
 
-	segment_temp_name(v->seg.number, temp);
-	v->fd = compact_new_file(s, pace->mode, temp);
-	if (v->fd < 0)
-		return v->fd;
-	r.to_fd = v->fd;
+	if (err < 0)
+		return err;
+	v->new.fd = compact_new_file(s, pace->mode, v->new.name);
+	if (v->new.fd < 0)
+		return v->new.fd;
+	r.to_fd = v->new.fd;
 	err = rewrite_segment(&r);
-	v->to_bytes = r.to_bytes;
+	v->new.bytes = r.to_bytes;
+	v->new.is_base = v->seg.is_base;
 	v->unreadable = r.unreadable;
-	if (err == 0 && v->to_bytes < v->seg.bytes)
+	if (err == 0 && v->new.bytes < v->seg.bytes)
+		err = log_writer_check_new(s->log, &v->new, &s->compactor.stop,
+					   !atomic_load(&s->compactor.full));
+	if (err == 0 && v->new.bytes < v->seg.bytes)
 		return 0;
-	drop_temp(s, v);
-	v->to_bytes = v->seg.bytes;
+	log_writer_drop_new(s->log, &v->new);
+	v->new.bytes = v->seg.bytes;
 	return err;
 }
 
@@ -297,7 +289,8 @@ static void learn(struct store *s, const struct compact_victim *v, const struct 
 		return; /* it is tried again */
 	known->run = mode->run;
 	if (err == 0)
-		known->floor_bytes = v->to_bytes > v->live_bytes ? v->to_bytes - v->live_bytes : 0;
+		known->floor_bytes =
+			v->new.bytes > v->live_bytes ? v->new.bytes - v->live_bytes : 0;
 	if (v->unreadable)
 		compact_set_unreadable(s, known);
 }
@@ -305,44 +298,31 @@ static void learn(struct store *s, const struct compact_victim *v, const struct 
 /* Puts the new files in the place of the old ones. */
 static int replace_all(struct store *s, struct compact_batch *b) REQUIRES(s->compactor.run_lock)
 {
-	int err = 0, sync_err = 0;
-	bool any = false;
+	struct log_new_segment list[VICTIMS_MAX];
+	bool installed = false;
+	size_t count = 0;
+	int err;
 
-	for (size_t i = 0; err == 0 && i < b->count; i++)
-		if (b->victims[i].fd >= 0)
-			err = log_writer_remove_hint(s->log, b->victims[i].seg.number);
-	if (err == 0)
-		err = log_writer_sync_names(s->log);
-	for (size_t i = 0; err == 0 && i < b->count; i++) {
+	for (size_t i = 0; i < b->count; i++)
+		if (b->victims[i].new.fd >= 0)
+			list[count++] = b->victims[i].new;
+	err = compact_install(s, list, count, false, &installed);
+	if (!installed)
+		return err;
+	count = 0;
+	for (size_t i = 0; i < b->count; i++) {
 		struct compact_victim *v = &b->victims[i];
 
-		if (v->fd < 0)
+		if (v->new.fd < 0)
 			continue;
-		err = log_writer_replace(s->log, v->seg.number, v->to_bytes, v->fd,
-					 &v->live.to_start);
-		if (err < 0)
-			break;
-		v->fd = -1; /* the log's */
-		v->replaced = any = true;
-		b->gained_bytes += v->seg.bytes - v->to_bytes;
+		v->new = list[count++];
+		v->live.to_start = v->new.start;
+		v->replaced = true;
+		b->gained_bytes += v->seg.bytes - v->new.bytes;
 	}
-	if (any) {
-		/* If it fails, a power cut may bring the old file back, which is as good. */
-		sync_err = log_writer_sync_names(s->log);
-		move_places(s, b);
-	}
-	return err < 0 ? err : sync_err;
-}
-
-static void make_hints(struct store *s, const struct compact_batch *b)
-{
-	for (size_t i = 0; i < b->count; i++) {
-		const struct compact_victim *v = &b->victims[i];
-		struct segment seg = { .number = v->seg.number, .bytes = v->to_bytes };
-
-		if (v->replaced && !atomic_load(&s->compactor.full))
-			log_writer_make_hint(s->log, &seg, &s->compactor.stop);
-	}
+	move_places(s, b);
+	log_writer_remove_replaced(s->log);
+	return err;
 }
 
 static void begin_batch(struct compact_batch *b, const struct compact_look *l, size_t count)
@@ -351,7 +331,7 @@ static void begin_batch(struct compact_batch *b, const struct compact_look *l, s
 	for (size_t i = 0; i < count; i++) {
 		struct compact_victim *v = &b->victims[i];
 
-		*v = (struct compact_victim){ .seg = l->views[i].seg, .fd = -1 };
+		*v = (struct compact_victim){ .seg = l->views[i].seg, .new = { .fd = -1 } };
 		v->live_bytes = l->views[i].live_bytes;
 		live_init(&v->live, v->seg.start, v->seg.start + v->seg.bytes);
 	}
@@ -379,7 +359,7 @@ static int compact_batch(struct store *s, const struct compact_look *l, size_t c
 		}
 	}
 	for (size_t i = 0; i < count; i++)
-		complete += b->victims[i].fd >= 0;
+		complete += b->victims[i].new.fd >= 0;
 	/* Those that are complete are put in place even if there is no room for the next. */
 	if (complete > 0 && (err == 0 || log_is_full(err))) {
 		int replace_err = compact_sync_judged(s, b->judged_end);
@@ -389,10 +369,9 @@ static int compact_batch(struct store *s, const struct compact_look *l, size_t c
 		err = err < 0 ? err : replace_err;
 	}
 	for (size_t i = 0; i < count; i++) {
-		drop_temp(s, &b->victims[i]);
+		log_writer_drop_new(s->log, &b->victims[i].new);
 		live_free(&b->victims[i].live);
 	}
-	make_hints(s, b);
 	return err < 0 ? err : first;
 }
 
@@ -478,7 +457,7 @@ static int fold_or_compact(struct store *s, struct compact_look *l, struct compa
 int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
 {
 	struct compact_look l = { 0 };
-	int err = log_writer_seal(s->log); /* full segments are to be looked at, too */
+	int err = compact_seal(s); /* rotated segments are to be looked at, too */
 
 	if (err == 0 || log_is_full(err))
 		err = compact_look(s, &l);

@@ -7,7 +7,6 @@
  * collected as in compaction; the base is written beside them and takes the place of segment k.
  * From then on the older files mean nothing, and they are removed. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +31,7 @@ struct fold {
 	struct live live;
 	struct fold_replay replay;
 	struct fold_base base;
-	int fd; /* of the new file; -1: there is none */
+	struct log_new_segment new; /* its file is -1 if there is none */
 };
 
 /* --- choosing --- */
@@ -160,8 +159,8 @@ static int begin(struct fold *f, const struct compact_look *l, size_t count)
 
 		f->segments[i] = f->by_start[i] = *seg;
 		f->all_bytes += seg->bytes;
-		if (seg->last_timestamp_ns > f->as_of_ns)
-			f->as_of_ns = seg->last_timestamp_ns;
+		if (seg->facts.last_timestamp_ns > f->as_of_ns)
+			f->as_of_ns = seg->facts.last_timestamp_ns;
 	}
 	qsort(f->by_start, count, sizeof(f->by_start[0]), compare_starts);
 	live_init(&f->live, 0, UINT64_MAX);
@@ -224,16 +223,16 @@ static uint64_t number_of(const struct fold *f)
 
 static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
 {
-	char temp[SEGMENT_TEMP_NAME_BYTES];
-	int err;
+	int err = log_writer_new_segment(s->log, number_of(f), &f->new);
 
-	segment_temp_name(number_of(f), temp);
-	f->fd = compact_new_file(s, f->mode, temp);
-	if (f->fd < 0)
-		return f->fd;
+	if (err < 0)
+		return err;
+	f->new.fd = compact_new_file(s, f->mode, f->new.name);
+	if (f->new.fd < 0)
+		return f->new.fd;
 	f->base = (struct fold_base){
 		.io = s->io,
-		.fd = f->fd,
+		.fd = f->new.fd,
 		.log = s->log,
 		.tree = f->replay.tree,
 		.replay = &f->replay,
@@ -247,6 +246,8 @@ static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run
 	err = fold_base_write(&f->base);
 	if (err < 0)
 		learn_failure(s, f, err);
+	f->new.bytes = f->base.to_bytes;
+	f->new.is_base = true;
 	return err;
 }
 
@@ -338,63 +339,31 @@ static void move_places(struct store *s, struct fold *f) REQUIRES(s->compactor.r
 	read_gate_wait(&s->gate);
 }
 
-/* Removes the files that the base has taken in, but for the one whose name it has. */
-static int remove_folded(struct fold *f)
-{
-	int err = 0;
-
-	for (size_t i = 0; i + 1 < f->count; i++) {
-		int one = log_writer_remove_folded(f->s->log, f->segments[i].number);
-
-		err = err < 0 ? err : one; /* the next open for writing removes it */
-	}
-	if (f->count > 1) {
-		int sync_err = log_writer_sync_names(f->s->log);
-
-		err = err < 0 ? err : sync_err;
-	}
-	return err;
-}
-
 /* Puts the base in the place of the segments.  Stores whether it is there, which it may be in spite
  * of a failure. */
 static int replace(struct store *s, struct fold *f, bool *ret_replaced)
 	REQUIRES(s->compactor.run_lock)
 {
-	int err = compact_sync_judged(s, f->judged_end);
+	int err = log_writer_check_new(s->log, &f->new, &s->compactor.stop,
+				       !atomic_load(&s->compactor.full));
 
+	if (err == 0)
+		err = compact_sync_judged(s, f->judged_end);
 	if (err == 0)
 		err = prepare_doubles(f);
 	if (err == 0)
-		err = log_writer_remove_hint(s->log, number_of(f));
-	if (err == 0)
-		err = log_writer_sync_names(s->log);
-	if (err == 0)
-		err = log_writer_fold(s->log, number_of(f), f->base.to_bytes, f->fd,
-				      &f->base.moved.to_start);
-	if (err < 0)
+		err = compact_install(s, &f->new, 1, true, ret_replaced);
+	if (!*ret_replaced)
 		return err;
-	f->fd = -1; /* the log's */
-	*ret_replaced = true;
-	err = log_writer_sync_names(s->log);
+	f->base.moved.to_start = f->new.start;
 	move_places(s, f);
-	/* Where it is not known to be durable a power cut may bring the old file back, and that
-	 * needs the others. */
-	if (err == 0)
-		err = remove_folded(f);
 	for (size_t i = 0; i < f->count; i++)
 		log_writer_retire(s->log, f->segments[i].start);
+	log_writer_remove_replaced(s->log);
 	return err;
 }
 
 /* --- one fold --- */
-
-static void make_hint(struct fold *f)
-{
-	const struct segment seg = { .number = number_of(f), .bytes = f->base.to_bytes };
-
-	log_writer_make_hint(f->s->log, &seg, &f->s->compactor.stop);
-}
 
 /* The segments are no more: what was known of them is about nothing. */
 static void learn(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
@@ -420,13 +389,7 @@ static void learn(struct store *s, struct fold *f) REQUIRES(s->compactor.run_loc
 
 static void finish(struct fold *f)
 {
-	char temp[SEGMENT_TEMP_NAME_BYTES];
-
-	if (f->fd >= 0) {
-		segment_temp_name(number_of(f), temp);
-		(void)!io_unlink(f->s->io, f->s->dir_fd, temp);
-		(void)io_close(f->s->io, &f->fd);
-	}
+	log_writer_drop_new(f->s->log, &f->new);
 	live_free(&f->base.moved);
 	live_free(&f->live);
 	fold_replay_free(&f->replay);
@@ -438,8 +401,11 @@ static void finish(struct fold *f)
 static int fold(struct store *s, const struct compact_look *l, size_t count,
 		struct compact_mode *mode, bool *ret_folded) REQUIRES(s->compactor.run_lock)
 {
-	struct fold f = { .s = s, .mode = mode, .pace = { .s = s, .mode = mode }, .fd = -1 };
-	int err = begin(&f, l, count);
+	struct fold f = { .s = s, .mode = mode, .pace = { .s = s, .mode = mode } };
+	int err;
+
+	f.new.fd = -1;
+	err = begin(&f, l, count);
 
 	s->compactor.paced_ns = monotonic_ns();
 	if (err == 0)
@@ -452,11 +418,8 @@ static int fold(struct store *s, const struct compact_look *l, size_t count,
 		err = replace(s, &f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
 		err = 0; /* it stays as it is */
-	if (*ret_folded) {
+	if (*ret_folded)
 		learn(s, &f);
-		if (!atomic_load(&s->compactor.full))
-			make_hint(&f);
-	}
 	finish(&f);
 	return err;
 }

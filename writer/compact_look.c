@@ -116,6 +116,12 @@ static uint64_t base_bytes(struct store *s, const struct segment *seg)
 	return base.other_bytes;
 }
 
+/* What is known to be neither live nor to be gained, before the first compaction. */
+static uint64_t least_floor(struct store *s, const struct compact_view *v)
+{
+	return v->base_bytes > 0 ? v->base_bytes : log_writer_number_bytes(s->log, v->seg.number);
+}
+
 static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
 {
 	size_t room = 64;
@@ -127,14 +133,16 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 		struct compact_known *known =
 			compact_known_of(&s->compactor, l->views[l->count].seg.number);
 		struct compact_view *views = l->views;
+		uint64_t floor;
 
 		if (known == NULL)
 			return -ENOMEM;
 		views[l->count].known = *known;
 		if (l->count == 0) /* no other can be a base */
 			views[l->count].base_bytes = base_bytes(s, &views[l->count].seg);
-		if (known->floor_bytes < views[l->count].base_bytes)
-			views[l->count].known.floor_bytes = views[l->count].base_bytes;
+		floor = least_floor(s, &views[l->count]);
+		if (known->floor_bytes < floor)
+			views[l->count].known.floor_bytes = floor;
 		if (++l->count == room) {
 			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
 			if (views == NULL)
@@ -177,6 +185,7 @@ int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void 
 int compact_look(struct store *s, struct compact_look *l)
 {
 	struct log_writer_stats log;
+	uint64_t number_bytes;
 	int err = list_segments(s, l);
 
 	if (err == 0)
@@ -187,6 +196,7 @@ int compact_look(struct store *s, struct compact_look *l)
 	store_each_staged(s, count_staged, l);
 	mutex_unlock(&s->commit_lock);
 	log_writer_stats(s->log, &log);
-	l->active_bytes = log.active_bytes;
+	number_bytes = log_writer_number_bytes(s->log, log.segments);
+	l->active_bytes = log.active_bytes > number_bytes ? log.active_bytes - number_bytes : 0;
 	return 0;
 }

@@ -46,8 +46,7 @@ struct compact_victim {
 	struct segment seg;
 	uint64_t live_bytes;
 	struct live live;
-	int fd; /* of the new file; -1: there is none */
-	uint64_t to_bytes;
+	struct log_new_segment new; /* its file is -1 if there is none */
 	bool unreadable, replaced;
 };
 
@@ -112,6 +111,12 @@ int compact_new_file(struct store *s, const struct compact_mode *mode, const cha
 /* Makes durable what was there when it was judged what is live.  Records in a buffer may find no
  * space: the reserve for names gives way to them. */
 int compact_sync_judged(struct store *s, uint64_t judged_end) WARN_UNUSED;
+/* The same for log_writer_seal(), which writes MANIFEST; 0 also where there is no space for that:
+ * segments that are not sealed wait. */
+int compact_seal(struct store *s) WARN_UNUSED;
+/* The same for log_writer_install(). */
+int compact_install(struct store *s, struct log_new_segment *list, size_t count, bool folds,
+		    bool *ret_installed) WARN_UNUSED;
 /* Rounds, as long as they are worth it.  After each the reserves are made again, and those who wait
  * for space are told. */
 int compact_rounds(struct store *s, struct compact_mode *mode)

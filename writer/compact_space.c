@@ -121,17 +121,45 @@ static void refill(struct store *s) REQUIRES(s->compactor.run_lock)
 
 /* --- rounds on a full disk --- */
 
+/* Gives up a part of the reserve for removing names.  False: there is none left. */
+static bool release(struct store *s)
+{
+	bool released;
+
+	mutex_lock(&s->commit_lock);
+	released = reserve_release(&s->reserve);
+	mutex_unlock(&s->commit_lock);
+	return released;
+}
+
 int compact_sync_judged(struct store *s, uint64_t judged_end)
 {
-	bool more = true;
-	int err = log_writer_sync_to(s->log, judged_end);
+	int err;
 
-	while (log_is_full(err) && more) {
-		mutex_lock(&s->commit_lock);
-		more = reserve_release(&s->reserve);
-		mutex_unlock(&s->commit_lock);
+	do
 		err = log_writer_sync_to(s->log, judged_end);
-	}
+	while (log_is_full(err) && release(s));
+	return err;
+}
+
+int compact_seal(struct store *s)
+{
+	int err;
+
+	do
+		err = log_writer_seal(s->log);
+	while (log_is_full(err) && release(s));
+	return log_is_full(err) ? 0 : err;
+}
+
+int compact_install(struct store *s, struct log_new_segment *list, size_t count, bool folds,
+		    bool *ret_installed)
+{
+	int err;
+
+	do
+		err = log_writer_install(s->log, list, count, folds, ret_installed);
+	while (log_is_full(err) && !*ret_installed && release(s));
 	return err;
 }
 

@@ -56,8 +56,13 @@ struct hint_reader {
 /* Says whether the hint speaks of this very segment. */
 static bool is_about(struct io *io, const struct hint_header *h, const struct hint_about *about)
 {
+	const struct manifest_facts *f = about->facts;
 	uint32_t crc;
 
+	if (f != NULL &&
+	    (h->records != f->records || h->first_timestamp_ns != f->first_timestamp_ns ||
+	     h->last_timestamp_ns != f->last_timestamp_ns))
+		return false;
 	return h->segment == about->segment && h->segment_bytes == about->segment_bytes &&
 	       h->records > 0 &&
 	       read_last_crc(io, about->segment_fd, h->last_record_offset, &crc) &&
@@ -296,23 +301,36 @@ void hint_writer_close(struct hint_writer *w, const struct hint_about *about)
 	free(w);
 }
 
-void hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
-		    const atomic_bool *stop)
+bool hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
+		    const atomic_bool *stop, struct manifest_facts *ret_facts)
 {
+	struct manifest_facts facts;
+	struct manifest_scan scan;
 	struct hint_writer *w;
 	struct log_reader *r;
 	struct log_entry entry;
-	int more = 0;
+	bool whole = false;
+	int more = 1;
 
 	if (log_reader_open(io, about->segment_fd, 0, about->segment_bytes, &r) < 0)
-		return;
-	w = hint_writer_open(io, dir_fd, about->name);
-	while (w != NULL && (stop == NULL || !atomic_load(stop)) &&
-	       (more = log_reader_next(r, &entry)) > 0)
+		return false;
+	manifest_scan_init(&scan, true);
+	w = about->name != NULL ? hint_writer_open(io, dir_fd, about->name) : NULL;
+	while ((stop == NULL || !atomic_load(stop)) && (more = log_reader_next(r, &entry)) > 0) {
 		hint_writer_add(w, &entry);
-	/* At anything but the end the bytes do not add up to the segment. */
-	hint_writer_close(w, more == 0 ? about : NULL);
+		manifest_scan_add(&scan, entry.offset, entry.crc, &entry.rec);
+	}
+	if (more == 0) {
+		struct log_stop end = log_reader_stop(r);
+
+		whole = end.scan == RECORD_END && end.offset == about->segment_bytes;
+	}
+	facts = manifest_scan_finish(&scan);
+	if (whole && ret_facts != NULL)
+		*ret_facts = facts;
+	hint_writer_close(w, whole ? about : NULL);
 	log_reader_close(r);
+	return whole;
 }
 
 /* --- a full disk --- */

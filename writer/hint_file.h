@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "codec/hint.h"
+#include "codec/manifest.h"
 #include "writer/io.h"
 #include "writer/log_reader.h"
 
@@ -16,7 +17,10 @@ struct hint_about {
 	uint64_t segment;
 	uint64_t segment_bytes;
 	int segment_fd;	  /* borrowed; to look at the last record */
-	const char *name; /* of the hint, in the directory */
+	const char *name; /* of the hint, in the directory; hint_file_make(): NULL for none */
+	/* Borrowed; what MANIFEST says of the segment: a hint that says otherwise is not its.
+	 * NULL: nothing. */
+	const struct manifest_facts *facts;
 };
 
 /* Writes the name of the hint of log file 'log_name': "x.data" has "x.hint".  -ENAMETOOLONG. */
@@ -50,9 +54,11 @@ void hint_writer_add(struct hint_writer *w, const struct log_entry *entry);
 /* Makes it the hint of a segment all of whose records were added, or ('about' NULL) drops it. */
 void hint_writer_close(struct hint_writer *w, const struct hint_about *about);
 
-/* Reads the segment and writes its hint, unless '*stop' (may be NULL) becomes true meanwhile. */
-void hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
-		    const atomic_bool *stop);
+/* Reads the segment and writes its hint, unless '*stop' (may be NULL) becomes true meanwhile.
+ * Returns whether all of the segment was read and is whole, and then stores its facts ('ret_facts'
+ * may be NULL); that the hint cannot be written is no failure. */
+bool hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
+		    const atomic_bool *stop, struct manifest_facts *ret_facts);
 
 /* Removes all hints of a directory.  Says whether there were any. */
 bool hint_files_drop(struct io *io, int dir_fd);

@@ -561,6 +561,7 @@ static int apply_meta(struct change *c, const char *path, size_t path_bytes, enu
 		c->g->base_segment = c->entry->segment;
 		break;
 	case META_ATTR:
+	case META_SEGMENT:
 		break;
 	}
 	return 0;

@@ -13,6 +13,7 @@
 #include "writer/log_recover.h"
 #include "writer/log_snapshot.h"
 #include "writer/log_space.h"
+#include "writer/manifest_file.h"
 
 #define BLOCK_BYTES_MIN 4096 /* a page */
 #define BLOCK_BYTES_MAX ((uint64_t)256 * 1024)
@@ -66,17 +67,12 @@ static int open_dir(struct log_writer *w, const char *dir, struct diag *diag)
 	return 0;
 }
 
-static int open_file(struct log_writer *w, struct io_stat *ret_st,
+/* Takes the lock of the active segment, whose descriptor is open. */
+static int lock_file(struct log_writer *w, struct io_stat *ret_st,
 		     struct diag *diag) NO_THREAD_SAFETY
 {
-	int err;
+	int err = io_lock(w->io, w->fd);
 
-	w->fd = log_open_or_make(w->io, w->dir_fd, w->name,
-				 O_RDWR | (w->room_bytes > 0 ? 0 : O_APPEND));
-	if (w->fd < 0)
-		return diag_set(diag, w->fd, "%s: cannot open for appending: %s", w->path,
-				strerror(-w->fd));
-	err = io_lock(w->io, w->fd);
 	if (err == -EWOULDBLOCK)
 		return diag_set(diag, err, "%s: another writer has it open", w->path);
 	if (err == 0)
@@ -91,6 +87,25 @@ static int open_file(struct log_writer *w, struct io_stat *ret_st,
 	if (!S_ISREG(ret_st->mode))
 		return diag_set(diag, -EINVAL, "%s: not a regular file", w->path);
 	return 0;
+}
+
+/* Opens the active segment.  If it is missing it is made, or with 'make' false nothing is opened.
+ */
+static int open_file(struct log_writer *w, bool make, struct io_stat *ret_st,
+		     struct diag *diag) NO_THREAD_SAFETY
+{
+	int flags = w->room_bytes > 0 ? O_RDWR : O_RDWR | O_APPEND;
+
+	w->fd = make ? log_open_or_make(w->io, w->dir_fd, w->name, flags)
+		     : io_open(w->io, w->dir_fd, w->name, flags, 0);
+	if (w->fd == -ENOENT && !make) {
+		w->fd = -1;
+		return 0;
+	}
+	if (w->fd < 0)
+		return diag_set(diag, w->fd, "%s: cannot open for appending: %s", w->path,
+				strerror(-w->fd));
+	return lock_file(w, ret_st, diag);
 }
 
 /* Finds the first number that is missing among the segments, from the base or the first one
@@ -113,6 +128,16 @@ static uint64_t count_missing(struct log_writer *w, uint64_t active_number, uint
 	return active_number > next ? missing + active_number - next : missing;
 }
 
+/* Writes the name of segment 'number' as MANIFEST has it. */
+static void name_of(struct log_writer *w, uint64_t number,
+		    char ret[SEGMENT_NAME_BYTES]) NO_THREAD_SAFETY
+{
+	const struct manifest_segment *listed = manifest_find(&w->manifest, number);
+	struct segment_id id = { .number = number, .generation = 1 };
+
+	segment_name(listed != NULL ? listed->id : id, ret);
+}
+
 /* Refuses a log that lacks segments, unless that is accepted. */
 static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 {
@@ -122,7 +147,7 @@ static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 	o->recovery->segments_missing = count_missing(o->w, o->w->active_number, &first);
 	if (o->recovery->segments_missing == 0 || o->w->keeps_going)
 		return 0;
-	segment_name(first, name);
+	name_of(o->w, first, name);
 	return diag_set(o->diag, -EBADMSG,
 			"%s/%s: is missing%s, and with it all that was written while it was the "
 			"active segment; nothing was changed; put it back from a copy, or accept "
@@ -130,17 +155,38 @@ static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 			o->dir, name, o->recovery->segments_missing > 1 ? " (and others)" : "");
 }
 
-/* Takes in what the durable mark says.  One of an earlier segment says nothing about the active
- * one. One of a later segment says that there are segments missing. */
+/* Takes in what the durable mark and MANIFEST say: both are lower bounds, and the higher one
+ * counts.  One of an earlier segment says nothing about the active one. One of a later segment says
+ * that there are segments missing. */
 static void take_mark(struct log_opening *o, bool valid, uint64_t active_bytes) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
+	const struct manifest *m = &w->manifest;
 
 	o->recovery->durable_mark_missing = !valid && active_bytes > 0;
+	if (w->has_manifest &&
+	    (m->durable_number > o->mark.segment ||
+	     (m->durable_number == o->mark.segment && m->durable_offset > o->mark.durable_offset)))
+		o->mark = (struct synced){ .segment = m->durable_number,
+					   .durable_offset = m->durable_offset };
 	w->replay_bytes = segments_end(&w->segments) + active_bytes;
 	w->active_number = segments_next_number(&w->segments);
+	if (w->has_manifest && w->active_number < m->active_number)
+		w->active_number = m->active_number; /* the last ones are missing */
 	if (o->mark.segment > w->active_number)
 		w->active_number = o->mark.segment;
+}
+
+/* Refuses a log whose MANIFEST is gone. */
+static int check_mark(const struct log_opening *o, bool valid)
+{
+	if (!valid || !o->mark.with_manifest || o->w->has_manifest)
+		return 0;
+	return diag_set(o->diag, -EBADMSG,
+			"%s/" MANIFEST_NAME ": is missing, and the durable mark says that there "
+			"was one; nothing was changed; restore the file from a copy, or make it "
+			"anew from the segments with fsck.freyjafs -y",
+			o->dir);
 }
 
 static int open_mark(struct log_opening *o, uint64_t active_bytes)
@@ -156,7 +202,74 @@ static int open_mark(struct log_opening *o, uint64_t active_bytes)
 	if (err < 0)
 		return diag_set(o->diag, err, "%s/%s: cannot open the durable mark: %s", o->dir,
 				w->name, strerror(-err));
-	take_mark(o, valid, active_bytes);
+	err = check_mark(o, valid);
+	if (err == 0)
+		take_mark(o, valid, active_bytes);
+	return err;
+}
+
+/* Reads MANIFEST, if there is one. */
+static int open_manifest(struct log_opening *o) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	int got = manifest_file_read(w->io, w->dir_fd, o->dir, &w->manifest, o->diag);
+
+	if (got > 0)
+		log_set_take(w);
+	return got < 0 ? got : 0;
+}
+
+/* Makes the active segment, where it is missing and has nothing that was durable. */
+static int make_active(struct log_opening *o, struct io_stat *ret_st) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+
+	if (o->mark.segment == w->active_number && o->mark.durable_offset > 0)
+		return diag_set(o->diag, -EBADMSG,
+				"%s: is missing, and with it %" PRIu64
+				" bytes that are known to have been durable; nothing was changed; "
+				"put it back from a copy, or go on without it after "
+				"fsck.freyjafs -y",
+				w->path, o->mark.durable_offset);
+	return open_file(w, true, ret_st, o->diag);
+}
+
+/* Makes the first MANIFEST.  From then on a log without one is damaged. */
+static int create_set(struct log_writer *w) NO_THREAD_SAFETY
+{
+	int err = log_set_create(w);
+
+	if (err == 0)
+		synced_mark_write(
+			w->io, w->mark_fd,
+			(struct synced){ .segment = w->active_number,
+					 .durable_offset = w->durable_offset - w->active_start,
+					 .with_manifest = true });
+	return err;
+}
+
+/* Lists what recovery has left, and gives all files their names.  On a full disk what is not listed
+ * waits: its name says how long it is. */
+static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	unsigned int given_up = 0;
+	int err;
+
+	if (w->segment_bytes_max == 0)
+		return 0;
+	do
+		err = w->has_manifest ? 0 : create_set(w);
+	while (log_is_full(err) && log_give_up(w->io, w->dir_fd, &given_up));
+	if (err == 0)
+		err = log_set_list(w, UINT64_MAX);
+	if (log_is_full(err) && w->has_manifest)
+		err = 0;
+	if (err < 0)
+		return diag_set(o->diag, err, "%s/" MANIFEST_NAME ": cannot write it: %s", o->dir,
+				strerror(-err));
+	log_writer_remove_replaced(w);
+	segments_remove_leftovers(&w->segments);
 	return 0;
 }
 
@@ -170,18 +283,22 @@ static int open_and_recover(struct log_opening *o) NO_THREAD_SAFETY
 	if (err < 0)
 		return err;
 	w->segments.dir_fd = w->dir_fd;
-	err = open_file(w, &st, o->diag);
+	w->segments.may_change = true;
+	err = open_file(w, false, &st, o->diag);
 	if (err == 0 && w->segment_bytes_max > 0)
-		err = segments_open(&w->segments, o->dir, o->diag);
+		err = open_manifest(o);
+	if (err == 0 && w->segment_bytes_max > 0)
+		err = segments_open(&w->segments, w->has_manifest ? &w->manifest : NULL, o->dir,
+				    o->diag);
 	if (err == 0)
 		err = open_mark(o, st.size_bytes);
 	if (err == 0)
 		err = check_missing(o);
+	if (err == 0 && w->fd < 0)
+		err = make_active(o, &st);
 	if (err == 0)
 		err = log_recover(o, st.size_bytes);
-	if (err == 0)
-		segments_remove_leftovers(&w->segments);
-	return err;
+	return err < 0 ? err : seal_recovered(o);
 }
 
 /* A time that is inside what was folded cannot be gone back to. */
@@ -211,9 +328,15 @@ static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 	w->segments.dir_fd = w->dir_fd;
 	err = log_snapshot_open(&files, o->dir, w->name, o->diag);
 	w->fd = files.fd;
+	w->manifest = files.manifest;
 	if (err < 0)
 		return err;
+	if (files.has_manifest)
+		log_set_take(w);
 	o->mark = files.mark;
+	err = check_mark(o, files.mark_valid);
+	if (err < 0)
+		return err;
 	take_mark(o, files.mark_valid, files.active.size_bytes);
 	err = check_missing(o);
 	if (err == 0)
@@ -228,11 +351,13 @@ static void destroy(struct log_writer *w) NO_THREAD_SAFETY
 	(void)io_close(w->io, &w->mark_fd);
 	(void)io_close(w->io, &w->fd); /* synced before, or failed before */
 	(void)io_close(w->io, &w->dir_fd);
-	thread_check(pthread_cond_destroy(&w->sealed));
+	thread_check(pthread_cond_destroy(&w->rotated_durable));
 	thread_check(pthread_cond_destroy(&w->gathered));
 	thread_check(pthread_cond_destroy(&w->synced));
 	thread_check(pthread_cond_destroy(&w->wake));
 	mutex_destroy(&w->lock);
+	mutex_destroy(&w->set_lock);
+	manifest_free(&w->manifest);
 	free(w->buffer);
 	free(w->name);
 	free(w->path);
@@ -282,10 +407,11 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->requests_tail = &w->requests;
 	segments_init(&w->segments, w->io, -1);
 	mutex_init(&w->lock);
+	mutex_init(&w->set_lock);
 	cond_init(&w->wake);
 	cond_init(&w->synced);
 	cond_init(&w->gathered);
-	cond_init(&w->sealed);
+	cond_init(&w->rotated_durable);
 	w->path = strdup(config->file_path);
 	w->name = strdup(name);
 	if (w->buffer_room > 0)
@@ -297,6 +423,17 @@ static struct log_writer *create(const struct log_writer_config *config,
 	return w;
 }
 
+/* The number of the first segment that the hinter has to look at. */
+static uint64_t first_without_digest(struct log_writer *w) NO_THREAD_SAFETY
+{
+	struct segment seg;
+
+	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++)
+		if (!seg.facts.has_digest)
+			return seg.number;
+	return w->active_number;
+}
+
 static int start_threads(struct log_writer *w, bool background, struct diag *diag) NO_THREAD_SAFETY
 {
 	int err = -pthread_create(&w->syncer, NULL, log_writer_syncer_main, w);
@@ -304,7 +441,7 @@ static int start_threads(struct log_writer *w, bool background, struct diag *dia
 	if (err < 0)
 		return diag_set(diag, err, "%s: cannot start the sync thread: %s", w->path,
 				strerror(-err));
-	w->hint_from = w->active_number;
+	w->hint_from = first_without_digest(w);
 	if (background && w->segment_bytes_max > 0) /* without it the next open writes hints */
 		w->has_hinter = pthread_create(&w->hinter, NULL, log_writer_hinter_main, w) == 0;
 	return 0;
@@ -387,7 +524,7 @@ int log_writer_close(struct log_writer *w)
 	mutex_lock(&w->lock);
 	w->stopping = true;
 	thread_check(pthread_cond_signal(&w->wake));
-	thread_check(pthread_cond_signal(&w->sealed));
+	thread_check(pthread_cond_signal(&w->rotated_durable));
 	mutex_unlock(&w->lock);
 	atomic_store(&w->stop_hinter, true);
 	thread_check(pthread_join(w->syncer, NULL));

@@ -143,13 +143,15 @@ static int stop_at(struct log_reader *r, enum record_scan scan,
 	return 0;
 }
 
-static void fill_entry(struct log_reader *r, const struct record *rec, struct log_entry *ret)
+static void fill_entry(struct log_reader *r, const struct record *rec, uint32_t crc,
+		       struct log_entry *ret)
 {
 	*ret = (struct log_entry){
 		.rec = *rec,
 		.value_held_bytes = held_bytes(rec->value_bytes),
 		.offset = r->offset,
 		.bytes = record_bytes(rec->key_bytes, rec->value_bytes),
+		.crc = crc,
 	};
 	r->offset += ret->bytes;
 }
@@ -177,7 +179,7 @@ static int next_large(struct log_reader *r, struct record_scan_result *res, stru
 		return err;
 	rec.key = r->large;
 	rec.value = r->large + rec.key_bytes;
-	fill_entry(r, &rec, ret);
+	fill_entry(r, &rec, res->crc_stored, ret);
 	r->window_offset = r->offset; /* the window is empty: it begins at the next record */
 	return 1;
 }
@@ -190,7 +192,7 @@ bool log_reader_next_held(struct log_reader *r, struct log_entry *ret)
 	if (record_scan(r->window + used, r->window_bytes - used, r->file_bytes - r->offset,
 			&res) != RECORD_WHOLE)
 		return false;
-	fill_entry(r, &res.rec, ret);
+	fill_entry(r, &res.rec, res.crc_stored, ret);
 	return true;
 }
 
@@ -206,7 +208,7 @@ static int next(struct log_reader *r, struct log_entry *ret)
 		scan = record_scan(r->window + used, r->window_bytes - used,
 				   r->file_bytes - r->offset, &res);
 		if (scan == RECORD_WHOLE) {
-			fill_entry(r, &res.rec, ret);
+			fill_entry(r, &res.rec, res.crc_stored, ret);
 			return 1;
 		}
 		if (scan != RECORD_NEED_MORE)

@@ -19,6 +19,7 @@ struct log_entry {
 	uint32_t value_held_bytes;
 	uint64_t offset; /* of the record */
 	uint64_t bytes;	 /* of the record */
+	uint32_t crc;	 /* as it stands in the record; 0 where a hint was read */
 	/* When a whole log is replayed 'offset' is a position in it (segments.h), and then: */
 	uint64_t segment;     /* number of the segment, of the active one that it will have */
 	uint64_t file_offset; /* of the record in it */

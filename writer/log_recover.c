@@ -19,6 +19,7 @@
 struct log_end {
 	struct segment seg; /* number 0: all full segments are complete */
 	struct log_stop stop;
+	struct manifest_facts kept; /* of the records before it */
 };
 
 /* Whoever watches the replay watches that of 't'. */
@@ -31,13 +32,19 @@ static void observe(const struct log_writer *w, struct log_tail *t)
 
 static void add_replayed(struct log_opening *o, const struct log_tail *t) NO_THREAD_SAFETY
 {
-	o->recovery->records += t->records;
+	o->recovery->records += t->kept.records;
 	o->recovery->hints += t->hint != NULL;
-	if (t->last_timestamp_ns > o->w->last_timestamp_ns)
-		o->w->last_timestamp_ns = t->last_timestamp_ns;
+	if (t->facts.last_timestamp_ns > o->w->last_timestamp_ns)
+		o->w->last_timestamp_ns = t->facts.last_timestamp_ns;
 }
 
 /* --- segments --- */
+
+/* Says whether a segment that is not sealed has to begin with its number. */
+static bool is_numbered(const struct log_writer *w, uint64_t number)
+{
+	return w->has_manifest && number >= w->numbered_from;
+}
 
 /* How much of a full segment is known to be durable.  They are sealed in their order. */
 static uint64_t durable_bytes_of(const struct log_opening *o, const struct segment *seg)
@@ -52,10 +59,40 @@ static uint64_t durable_bytes_of(const struct log_opening *o, const struct segme
 	return o->mark.segment == seg->number ? o->mark.durable_offset : 0;
 }
 
-/* Replays one segment that is sealed or full.  Stores where it stops, and whether it has all that
- * it had. */
-static int replay_segment(struct log_opening *o, const struct segment *seg,
-			  struct log_stop *ret_stop, bool *ret_complete)
+/* Refuses a sealed segment that is whole and not the one that MANIFEST lists. */
+static int check_facts(const struct log_opening *o, const struct segment *seg,
+		       const struct log_tail *t)
+{
+	const struct manifest_facts *want = &seg->facts, *got = &t->facts;
+
+	if (want->records == 0 || t->reached_until)
+		return 0; /* not listed, or not read to its end */
+	if (got->records == want->records && got->first_timestamp_ns == want->first_timestamp_ns &&
+	    got->last_timestamp_ns == want->last_timestamp_ns &&
+	    (!got->has_digest || !want->has_digest || got->digest == want->digest))
+		return 0;
+	return diag_set(o->diag, -EBADMSG,
+			"%s: is another file than the one that MANIFEST lists under its name: it "
+			"has %" PRIu64 " records, and %" PRIu64
+			" by MANIFEST, or other ones; nothing was changed; restore all files from "
+			"one copy",
+			t->path, got->records, want->records);
+}
+
+/* What is known of a segment after its replay: a hint has no digest, and MANIFEST may have one. */
+static void note_facts(const struct log_opening *o, const struct segment *seg,
+		       const struct log_tail *t)
+{
+	struct segment_id id = { seg->number, seg->generation };
+
+	if (!seg->facts.has_digest && !t->reached_until)
+		segments_set_facts(&o->w->segments, id, &t->facts);
+}
+
+/* Replays one segment that is sealed or full.  Stores where it stops and what is before that, and
+ * whether it has all that it had. */
+static int replay_segment(struct log_opening *o, const struct segment *seg, struct log_end *ret,
+			  bool *ret_complete)
 {
 	struct log_writer *w = o->w;
 	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
@@ -65,6 +102,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg,
 		.segment_bytes = seg->bytes,
 		.segment_fd = seg->fd,
 		.name = hint_name,
+		.facts = seg->facts.records > 0 ? &seg->facts : NULL,
 	};
 	struct log_tail t = {
 		.io = w->io,
@@ -73,6 +111,8 @@ static int replay_segment(struct log_opening *o, const struct segment *seg,
 		.name = name,
 		.path = path,
 		.number = seg->number,
+		.store_id = w->has_manifest ? w->store_id : NULL,
+		.numbered = is_numbered(w, seg->number) && seg->full_bytes > 0,
 		.start = seg->start,
 		.until_ns = w->until_ns,
 		.file_bytes = seg->bytes,
@@ -82,7 +122,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg,
 	};
 	int err;
 
-	segment_name(seg->number, name);
+	segment_name((struct segment_id){ seg->number, seg->generation }, name);
 	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
 		return err; /* cannot be */
@@ -94,14 +134,17 @@ static int replay_segment(struct log_opening *o, const struct segment *seg,
 	if (t.hint == NULL && !w->read_only)
 		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
 	err = log_tail_replay(&t, o->fn, o->arg, o->diag);
-	*ret_stop = t.stop;
+	if (err == 0)
+		err = check_facts(o, seg, &t);
+	ret->stop = t.stop;
+	ret->kept = t.kept;
 	*ret_complete = err == 0 && (t.sealed || t.kept_bytes == seg->full_bytes);
 	hint_writer_close(t.add_to, *ret_complete ? &about : NULL);
 	if (err == 0) {
 		add_replayed(o, &t);
 		o->recovery->segments += *ret_complete;
 		w->reached_until = t.reached_until;
-		segments_set_timestamp(&w->segments, seg->number, t.last_timestamp_ns);
+		note_facts(o, seg, &t);
 	}
 	hint_reader_close(t.hint);
 	return err;
@@ -118,7 +161,7 @@ static int replay_segments(struct log_opening *o, struct log_end *ret)
 	*ret = (struct log_end){ .seg = { .fd = -1 } };
 	for (size_t i = 0; complete && !o->w->reached_until && segments_get(segments, i, &seg);
 	     i++) {
-		err = replay_segment(o, &seg, &ret->stop, &complete);
+		err = replay_segment(o, &seg, ret, &complete);
 		if (err < 0)
 			return err;
 	}
@@ -168,9 +211,9 @@ void log_recover_leave_hint(struct log_writer *w) NO_THREAD_SAFETY
 	char hint_name[NAME_MAX + 1];
 	struct hint_about about;
 
-	if (w->end_offset > w->active_start &&
+	if (!log_writer_active_is_empty_locked(w) &&
 	    active_hint(w, w->end_offset - w->active_start, hint_name, &about))
-		hint_file_make(w->io, w->dir_fd, &about, NULL);
+		(void)hint_file_make(w->io, w->dir_fd, &about, NULL, NULL);
 }
 
 /* --- the active segment --- */
@@ -186,6 +229,8 @@ static void take_end(struct log_opening *o, const struct log_tail *t) NO_THREAD_
 	o->recovery->stop = t->stop;
 	w->active_start = t->start;
 	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
+	w->active_facts = t->kept;
+	w->number_pending = t->kept_bytes == 0 && is_numbered(w, w->active_number);
 }
 
 static int replay_active(struct log_opening *o, struct log_tail *t)
@@ -232,9 +277,14 @@ static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SA
 	err = zeros_cut ? io_fsync(w->io, w->fd) : io_fdatasync(w->io, w->fd);
 	if (err < 0)
 		return diag_set(o->diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
-	synced_mark_write(w->io, w->mark_fd, w->active_number,
-			  t->kept_bytes); /* only a lower bound */
+	synced_mark_write(w->io, w->mark_fd, /* only a lower bound */
+			  (struct synced){ .segment = w->active_number,
+					   .durable_offset = t->kept_bytes,
+					   .with_manifest = w->has_manifest });
 	take_end(o, t);
+	mutex_lock(&w->lock);
+	(void)!log_writer_number_active_locked(w); /* the first append tries again */
+	mutex_unlock(&w->lock);
 	return 0;
 }
 
@@ -250,6 +300,8 @@ static struct log_tail active_tail(const struct log_opening *o,
 		.name = w->name,
 		.path = w->path,
 		.number = w->active_number,
+		.store_id = w->has_manifest ? w->store_id : NULL,
+		.numbered = is_numbered(w, w->active_number),
 		.start = segments_end(&w->segments),
 		.until_ns = w->until_ns,
 		.file_bytes = active_bytes,
@@ -259,7 +311,7 @@ static struct log_tail active_tail(const struct log_opening *o,
 	};
 }
 
-/* --- full segments that are complete --- */
+/* --- rotated segments that are complete --- */
 
 /* Makes the file of one as long as its records.  What stands behind is zeros, or was appended when
  * the name had been taken back, and never promised. */
@@ -294,24 +346,8 @@ static int trim_full(struct log_opening *o, const struct segment *seg, const cha
 	return err;
 }
 
-static int seal_full(struct log_opening *o, const struct segment *seg, const char *name)
-{
-	struct log_writer *w = o->w;
-	char sealed[SEGMENT_NAME_BYTES];
-	int err = trim_full(o, seg, name);
-
-	segment_name(seg->number, sealed);
-	if (err == 0)
-		err = io_fdatasync(w->io, seg->fd);
-	if (err == 0)
-		err = io_rename(w->io, w->dir_fd, name, sealed);
-	if (err == 0)
-		segments_seal(&w->segments, seg->number);
-	return err;
-}
-
-/* Seals those before number 'end'. */
-static int seal_complete(struct log_opening *o, uint64_t end)
+/* Makes those before number 'end' durable: they can be sealed when all is recovered. */
+static int sync_complete(struct log_opening *o, uint64_t end)
 {
 	struct log_writer *w = o->w;
 	char name[SEGMENT_NAME_BYTES];
@@ -323,9 +359,11 @@ static int seal_complete(struct log_opening *o, uint64_t end)
 		if (seg.full_bytes == 0)
 			continue;
 		segment_file_name(&seg, name);
-		err = seal_full(o, &seg, name);
+		err = trim_full(o, &seg, name);
+		if (err == 0)
+			err = io_fdatasync(w->io, seg.fd);
 		if (err < 0)
-			return diag_set(o->diag, err, "%s/%s: cannot seal it: %s", o->dir, name,
+			return diag_set(o->diag, err, "%s/%s: cannot sync it: %s", o->dir, name,
 					strerror(-err));
 		any = true;
 	}
@@ -334,7 +372,7 @@ static int seal_complete(struct log_opening *o, uint64_t end)
 	return err < 0 ? diag_set(o->diag, err, "%s: cannot sync: %s", o->dir, strerror(-err)) : 0;
 }
 
-/* --- a full segment that is not --- */
+/* --- a rotated segment that is not --- */
 
 /* Empties a file that stands behind the end of the log; what it has goes to quarantine. */
 static int empty_behind(struct log_opening *o, const char *name, int fd)
@@ -439,6 +477,7 @@ static struct log_tail torn_tail(const struct log_opening *o, const struct log_e
 	t.start = end->seg.start;
 	t.durable_bytes = durable_bytes_of(o, &end->seg);
 	t.kept_bytes = end->stop.offset;
+	t.kept = end->kept;
 	t.stop = end->stop;
 	return t;
 }
@@ -522,7 +561,7 @@ int log_recover(struct log_opening *o, uint64_t active_bytes) NO_THREAD_SAFETY
 	int err = replay_segments(o, &end);
 
 	if (err == 0)
-		err = seal_complete(o, end.seg.number > 0 ? end.seg.number : UINT64_MAX);
+		err = sync_complete(o, end.seg.number > 0 ? end.seg.number : UINT64_MAX);
 	if (err < 0)
 		return err;
 	if (end.seg.number > 0)

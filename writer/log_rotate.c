@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Rotation, in two steps.  The active segment gets the name of a full one (segments.h) and a new
- * one takes its own: by whoever appends, without waiting for the disk.  The next sync makes full
- * ones durable, oldest first, and then seals them, before it syncs the active one.
+/* Rotation, in three steps.  The active segment gets a name that says how long it is (segments.h)
+ * and a new one takes its own: by whoever appends, without waiting for the disk.  The next sync
+ * makes rotated segments durable, oldest first, before it syncs the active one.  Then the hinter
+ * reads each of them, writes its hint and has it listed in MANIFEST (log_set.c): it is sealed.
  *
- * So a power cut may leave the end of a full segment out, and later ones in.  The name says how
+ * So a power cut may leave the end of a rotated segment out, and later ones in.  The name says how
  * long it was: recovery sees that something is missing, and ends the log there (log_recover.c).
  *
  * Killed between the two names there is no active segment: the next open makes one.  The durable
- * mark names the segment that it speaks of; those before it are durable as a whole. */
+ * mark names the segment that it speaks of; those before it are durable as a whole.  A segment
+ * begins with a record that says which one it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "codec/meta.h"
 #include "writer/hint_file.h"
 #include "writer/log_tail.h"
 #include "writer/log_writer_private.h"
 #include "writer/synced_mark.h"
 
+#define NUMBER_RECORD_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES)
 #define RETRY_SHARE \
 	16 /* of a segment: that much is appended before a failed rotation is tried again */
 
@@ -90,18 +95,22 @@ static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (err < 0)
 		return w->poison < 0 ? -EIO : err;
 	segments_add(&w->segments, &(struct segment){ .number = w->active_number,
+						      .generation = 1,
 						      .start = w->active_start,
 						      .bytes = bytes,
 						      .full_bytes = bytes,
 						      .fd = w->fd,
-						      .last_timestamp_ns = w->last_timestamp_ns });
+						      .facts = w->active_facts });
 	w->fd = fd;
+	w->active_facts = (struct manifest_facts){ .records = 0 };
+	w->number_pending = w->has_manifest;
 	w->active_start = w->end_offset;
 	w->active_number++;
 	w->full_count++;
 	w->full_bytes += bytes;
 	if (log_writer_syncs_to_seal_locked(w))
 		thread_check(pthread_cond_signal(&w->wake));
+	(void)!log_writer_number_active_locked(w); /* the next append tries again */
 	return 0;
 }
 
@@ -112,6 +121,49 @@ static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (w->poison == 0)
 		note_rotate_locked(w, err);
 	return err;
+}
+
+int log_writer_number_active_locked(struct log_writer *w)
+{
+	struct meta_segment segment = { .number = w->active_number };
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_SEGMENT_BYTES];
+	uint8_t bytes[NUMBER_RECORD_BYTES];
+	struct record rec = { .timestamp_ns = w->last_timestamp_ns + 1,
+			      .key = key,
+			      .key_bytes = sizeof(key),
+			      .value = value,
+			      .value_bytes = sizeof(value) };
+	int err;
+
+	if (!w->number_pending)
+		return 0;
+	if (rec.timestamp_ns == 0)
+		return -EOVERFLOW;
+	memcpy(segment.store_id, w->store_id, sizeof(segment.store_id));
+	meta_key_prefix(META_SEGMENT, key);
+	meta_segment_encode(&segment, value);
+	record_encode(&rec, bytes);
+	err = log_writer_write_locked(w, bytes, sizeof(bytes));
+	if (err < 0)
+		return err;
+	w->number_pending = false;
+	w->end_offset += sizeof(bytes);
+	w->last_timestamp_ns = rec.timestamp_ns;
+	w->active_facts = (struct manifest_facts){ .records = 1,
+						   .first_timestamp_ns = rec.timestamp_ns,
+						   .last_timestamp_ns = rec.timestamp_ns };
+	return 0;
+}
+
+uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number)
+{
+	return w->has_manifest && number >= w->numbered_from ? NUMBER_RECORD_BYTES : 0;
+}
+
+bool log_writer_active_is_empty_locked(const struct log_writer *w)
+{
+	return w->active_facts.records == 0 ||
+	       w->end_offset - w->active_start == NUMBER_RECORD_BYTES;
 }
 
 void log_writer_rotate_later_locked(struct log_writer *w)
@@ -142,43 +194,23 @@ int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
 	return err;
 }
 
-int log_writer_name_full(struct log_writer *w, uint64_t number, uint32_t count, uint32_t *ret_named)
-{
-	char full[SEGMENT_NAME_BYTES], sealed[SEGMENT_NAME_BYTES];
-	struct segment seg;
-	int err = 0;
-
-	*ret_named = 0;
-	while (*ret_named < count && segments_by_number(&w->segments, number + *ret_named, &seg)) {
-		segment_file_name(&seg, full);
-		segment_name(seg.number, sealed);
-		err = io_rename(w->io, w->dir_fd, full, sealed);
-		if (err < 0)
-			break;
-		++*ret_named;
-	}
-	return err;
-}
-
-void log_writer_seal_locked(struct log_writer *w, uint32_t count)
+void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count)
 {
 	struct segment seg;
 
-	for (uint32_t i = 0; i < count; i++, w->full_count--) {
+	for (uint32_t i = 0; i < count; i++, w->full_count--)
 		if (segments_by_number(&w->segments, w->active_number - w->full_count, &seg))
 			w->full_bytes -= seg.bytes;
-		segments_seal(&w->segments, w->active_number - w->full_count);
-	}
 	if (count > 0)
-		thread_check(pthread_cond_signal(&w->sealed));
+		thread_check(pthread_cond_signal(&w->rotated_durable));
 }
 
 static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
 {
 	uint64_t in_file = w->end_offset - w->active_start;
 
-	return w->segment_bytes_max > 0 && in_file > 0 && in_file + bytes > w->segment_bytes_now &&
-	       w->end_offset >= w->rotate_from;
+	return w->segment_bytes_max > 0 && !log_writer_active_is_empty_locked(w) &&
+	       in_file + bytes > w->segment_bytes_now && w->end_offset >= w->rotate_from;
 }
 
 /* Says whether the active segment may become a full one, too. */
@@ -202,7 +234,9 @@ int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 	}
 	if (err < 0)
 		log_writer_rotate_later_locked(w);
-	return w->poison < 0 ? -EIO : 0;
+	if (w->poison < 0)
+		return -EIO;
+	return log_writer_number_active_locked(w);
 }
 
 int log_writer_rotate(struct log_writer *w)
@@ -214,7 +248,7 @@ int log_writer_rotate(struct log_writer *w)
 	mutex_lock(&w->lock);
 	if (w->poison < 0)
 		err = -EIO;
-	else if (w->end_offset > w->active_start)
+	else if (!log_writer_active_is_empty_locked(w))
 		err = rotate_locked(w);
 	mutex_unlock(&w->lock);
 	return err < 0 ? err : log_writer_seal(w);
@@ -230,7 +264,7 @@ int log_writer_seal(struct log_writer *w)
 	while (err == 0 && w->full_count > 0 && w->active_number - w->full_count < below)
 		err = log_writer_sync_to_seal_locked(w);
 	mutex_unlock(&w->lock);
-	return err;
+	return err < 0 ? err : log_set_list(w, below);
 }
 
 void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
@@ -241,65 +275,7 @@ void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
 	mutex_unlock(&w->lock);
 }
 
-/* --- replacing --- */
-
-bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
-{
-	return segments_get(&w->segments, index, ret) && ret->full_bytes == 0;
-}
-
-int log_writer_remove_hint(struct log_writer *w, uint64_t number)
-{
-	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
-	int err;
-
-	segment_name(number, name);
-	err = hint_file_name(name, hint_name, sizeof(hint_name));
-	if (err == 0)
-		err = io_unlink(w->io, w->dir_fd, hint_name);
-	return err == -ENOENT ? 0 : err;
-}
-
-/* Gives the new file of segment 'number' its name. */
-static int rename_new(struct log_writer *w, uint64_t number)
-{
-	char name[SEGMENT_NAME_BYTES], temp[SEGMENT_TEMP_NAME_BYTES];
-	int err = segments_reserve(&w->segments);
-
-	segment_name(number, name);
-	segment_temp_name(number, temp);
-	return err < 0 ? err : io_rename(w->io, w->dir_fd, temp, name);
-}
-
-int log_writer_replace(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
-		       uint64_t *ret_start)
-{
-	int err = rename_new(w, number);
-
-	if (err == 0)
-		*ret_start = segments_replace(&w->segments, number, bytes, fd);
-	return err;
-}
-
-int log_writer_fold(struct log_writer *w, uint64_t number, uint64_t bytes, int fd,
-		    uint64_t *ret_start)
-{
-	int err = rename_new(w, number);
-
-	if (err == 0)
-		*ret_start = segments_fold(&w->segments, number, bytes, fd);
-	return err;
-}
-
-int log_writer_remove_folded(struct log_writer *w, uint64_t number)
-{
-	char name[SEGMENT_NAME_BYTES];
-	int hint_err = log_writer_remove_hint(w, number), err;
-
-	segment_name(number, name);
-	err = io_unlink(w->io, w->dir_fd, name);
-	return err < 0 ? err : hint_err;
-}
+/* --- replaying --- */
 
 int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, log_replay_fn fn,
 			     void *arg, struct diag *diag)
@@ -310,6 +286,7 @@ int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, lo
 		.segment_bytes = seg->bytes,
 		.segment_fd = seg->fd,
 		.name = hint_name,
+		.facts = &seg->facts,
 	};
 	struct log_tail t = {
 		.io = w->io,
@@ -322,10 +299,11 @@ int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, lo
 		.file_bytes = seg->bytes,
 		.durable_bytes = seg->bytes,
 		.sealed = true,
+		.store_id = w->has_manifest ? w->store_id : NULL,
 	};
 	int err;
 
-	segment_name(seg->number, name);
+	segment_file_name(seg, name);
 	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
 		return err; /* cannot be */
@@ -335,42 +313,39 @@ int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, lo
 	return err;
 }
 
-int log_writer_sync_names(struct log_writer *w)
-{
-	return io_fsync(w->io, w->dir_fd);
-}
-
-void log_writer_retire(struct log_writer *w, uint64_t start)
-{
-	segments_retire(&w->segments, start);
-}
-
 /* --- hints --- */
 
-/* Through a descriptor of its own. */
-void log_writer_make_hint(struct log_writer *w, const struct segment *seg, const atomic_bool *stop)
+/* Reads a segment through a descriptor of its own, writes its hint and notes its facts. */
+static void make_hint(struct log_writer *w, const struct segment *seg)
 {
 	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	struct segment_id id = { seg->number, seg->generation };
+	struct manifest_facts facts;
 	struct hint_about about = {
 		.segment = seg->number,
 		.segment_bytes = seg->bytes,
 		.name = hint_name,
 	};
+	bool whole;
 
-	segment_name(seg->number, name);
+	segment_name(id, name);
+	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
+		return; /* cannot be */
 	about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	if (about.segment_fd == -ENOENT) {
+		segment_file_name(seg, name);
+		about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	}
 	if (about.segment_fd < 0)
 		return;
-	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0) {
-		(void)io_close(w->io, &about.segment_fd); /* cannot be */
-		return;
-	}
-	hint_file_make(w->io, w->dir_fd, &about, stop);
+	whole = hint_file_make(w->io, w->dir_fd, &about, &w->stop_hinter, &facts);
 	(void)io_close(w->io, &about.segment_fd);
+	if (whole)
+		segments_set_facts(&w->segments, id, &facts);
 }
 
-/* A segment that is sealed while the log is open gets its hint here; one that had none when the log
- * was opened got it then. */
+/* Hints and seals segments that become durable while the log is open.  Those that had no hint when
+ * it was opened got it then; digests that MANIFEST lacks are made here, too. */
 void *log_writer_hinter_main(void *arg)
 {
 	struct log_writer *w = arg;
@@ -380,13 +355,15 @@ void *log_writer_hinter_main(void *arg)
 	mutex_lock(&w->lock);
 	while (!w->stopping) {
 		if (number >= w->active_number - w->full_count) {
-			cond_wait(&w->sealed, &w->lock);
+			cond_wait(&w->rotated_durable, &w->lock);
 			continue;
 		}
 		mutex_unlock(&w->lock);
-		if (segments_by_number(&w->segments, number, &seg))
-			log_writer_make_hint(w, &seg, &w->stop_hinter);
 		number++;
+		if (segments_by_number(&w->segments, number - 1, &seg) && !seg.facts.has_digest)
+			make_hint(w, &seg);
+		if (!atomic_load(&w->stop_hinter))
+			(void)!log_set_list(w, number); /* the next one tries again, or close */
 		mutex_lock(&w->lock);
 	}
 	mutex_unlock(&w->lock);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A writer that is at work gives files other names (full, sealed) while we open one after the
- * other, and compaction replaces and removes sealed ones.  So all are opened first.  Then the
- * directory is listed again, since one listing need not show a file that gets its other name at
- * that moment, or may show it twice, and each name is looked at again.  If they still mean just the
- * files that were opened, there was a moment, the one between the two passes, at which the log was
- * these files.  Else all is done again.  A file that is open stays what it is, whatever becomes of
- * its name.  What is not sealed is read up to the size that it had, or to its end, where its writer
- * has cut it meanwhile. */
+/* A writer that is at work rotates and seals segments while we open one after the other, and
+ * compaction replaces sealed ones.  So MANIFEST is read first, then all files are opened.  If after
+ * that MANIFEST and the name of the active segment still mean the same files, there was a moment at
+ * which the log was these files: each rotation gives another file that name, and all other changes
+ * are changes of MANIFEST.  Else all is done again.  A file that is open stays what it is, whatever
+ * becomes of its name.  What is not sealed is read up to the size that it had, or to its end, where
+ * its writer has cut it meanwhile. */
 #include "writer/log_snapshot.h"
 
 #include <errno.h>
@@ -18,6 +17,7 @@
 
 #include "writer/log_tail.h"
 #include "writer/log_writer_private.h"
+#include "writer/manifest_file.h"
 
 #define ATTEMPTS_MAX 1000
 #define PAUSE_NS     1000000L /* after an attempt in vain */
@@ -43,62 +43,95 @@ int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd)
 	return err < 0 ? err : now.ino == then.ino;
 }
 
-/* Says whether the files are still those that were opened.  Returns 1, 0 or -errno. */
-static int is_unchanged(const struct log_snapshot *s, const char *active_name)
-{
-	struct segments *segments = s->segments;
-	char name[SEGMENT_NAME_BYTES];
-	int same = segments_are_all(segments);
-	struct segment seg;
-
-	if (same > 0)
-		same = log_snapshot_is_same(segments->io, segments->dir_fd, active_name, s->fd);
-	for (size_t i = 0; same > 0 && segments_get(segments, i, &seg); i++) {
-		segment_file_name(&seg, name);
-		same = log_snapshot_is_same(segments->io, segments->dir_fd, name, seg.fd);
-	}
-	return same;
-}
-
-/* Returns 0 where the segments are open, 1 where what was listed has changed, or -errno. */
-static int open_segments(struct log_snapshot *s, const char *dir, bool last, struct diag *diag)
-{
-	int err = segments_open(s->segments, dir, diag);
-
-	if (err == -ENOENT || (err == -EBADMSG && !last)) /* listed, and gone; listed twice */
-		return 1;
-	return err;
-}
-
-/* One attempt.  Returns 1, 0 (something has changed meanwhile) or -errno. */
-static int try_open(struct log_snapshot *s, const char *dir, const char *active_name, bool last,
-		    struct diag *diag)
+/* Reads MANIFEST.  Stores a descriptor of it, or -1, which names the file while it is open. */
+static int read_manifest(struct log_snapshot *s, const char *dir, int *ret_fd, struct diag *diag)
 {
 	struct io *io = s->segments->io;
-	int dir_fd = s->segments->dir_fd, err;
-	char mark_name[NAME_MAX + 1];
+	int fd = io_open(io, s->segments->dir_fd, MANIFEST_NAME, O_RDONLY, 0), got;
 
-	s->fd = io_open(io, dir_fd, active_name, O_RDONLY, 0);
-	if (s->fd < 0 && s->fd != -ENOENT)
-		return diag_set(diag, s->fd, "%s/%s: cannot open it: %s", dir, active_name,
-				strerror(-s->fd));
-	if (s->fd < 0)
-		s->fd = -1;
-	err = open_segments(s, dir, last, diag);
-	if (err != 0)
-		return err < 0 ? err : 0;
+	if (fd < 0 && fd != -ENOENT)
+		return diag_set(diag, fd, "%s/" MANIFEST_NAME ": cannot open it: %s", dir,
+				strerror(-fd));
+	got = fd < 0 ? 0 : manifest_file_read(io, s->segments->dir_fd, dir, &s->manifest, diag);
+	s->manifest_damaged = got == -EBADMSG;
+	if (got < 0 && !(s->manifest_damaged && s->segments->lenient)) {
+		(void)io_close(io, &fd);
+		return got;
+	}
+	s->has_manifest = got > 0;
+	*ret_fd = fd < 0 ? -1 : fd;
+	return 0;
+}
+
+/* Opens the segments and looks at the mark and the active one. */
+static int open_files(struct log_snapshot *s, const char *dir, const char *active_name,
+		      struct diag *diag)
+{
+	struct segments *segments = s->segments;
+	char mark_name[NAME_MAX + 1];
+	int err = segments_open(segments, s->has_manifest ? &s->manifest : NULL, dir, diag);
+
+	if (err < 0)
+		return err;
 	err = synced_mark_name(active_name, mark_name, sizeof(mark_name));
 	/* Before the size is looked at: what the mark says is then within it. */
 	if (err == 0)
-		err = synced_mark_read(io, dir_fd, mark_name, &s->mark, &s->mark_valid);
+		err = synced_mark_read(segments->io, segments->dir_fd, mark_name, &s->mark,
+				       &s->mark_valid);
 	s->active = (struct io_stat){ 0 };
 	if (err == 0 && s->fd >= 0)
-		err = io_stat(io, s->fd, &s->active);
-	if (err == 0)
-		err = is_unchanged(s, active_name);
+		err = io_stat(segments->io, s->fd, &s->active);
 	return err < 0 ? diag_set(diag, err, "%s/%s: cannot read it: %s", dir, active_name,
 				  strerror(-err))
-		       : err;
+		       : 0;
+}
+
+/* Says whether the names still mean the files that were opened.  Returns 1, 0 or -errno. */
+static int is_unchanged(const struct log_snapshot *s, const char *active_name, int manifest_fd)
+{
+	struct segments *segments = s->segments;
+	int same = log_snapshot_is_same(segments->io, segments->dir_fd, MANIFEST_NAME, manifest_fd);
+
+	if (same > 0)
+		same = log_snapshot_is_same(segments->io, segments->dir_fd, active_name, s->fd);
+	return same;
+}
+
+/* One attempt.  Returns 1, 0 (something has changed meanwhile) or -errno. */
+static int try_open(struct log_snapshot *s, const char *dir, const char *active_name,
+		    struct diag *diag)
+{
+	struct io *io = s->segments->io;
+	int manifest_fd = -1, err, same;
+
+	err = read_manifest(s, dir, &manifest_fd, diag);
+	if (err < 0)
+		return err;
+	s->fd = io_open(io, s->segments->dir_fd, active_name, O_RDONLY, 0);
+	if (s->fd < 0 && s->fd != -ENOENT)
+		err = diag_set(diag, s->fd, "%s/%s: cannot open it: %s", dir, active_name,
+			       strerror(-s->fd));
+	if (s->fd < 0)
+		s->fd = -1;
+	if (err == 0)
+		err = open_files(s, dir, active_name, diag);
+	/* What failed may have failed because of a change. */
+	same = is_unchanged(s, active_name, manifest_fd);
+	(void)io_close(io, &manifest_fd); /* read-only */
+	if (same == 0)
+		return 0;
+	if (err < 0)
+		return err;
+	return same < 0 ? diag_set(diag, same, "%s: cannot look at it: %s", dir, strerror(-same))
+			: same;
+}
+
+/* Forgets what an attempt in vain has opened. */
+static void clear(struct log_snapshot *s)
+{
+	segments_clear(s->segments);
+	manifest_free(&s->manifest);
+	(void)io_close(s->segments->io, &s->fd);
 }
 
 int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *active_name,
@@ -108,7 +141,7 @@ int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *act
 	struct segment seg;
 
 	for (int i = 0; i < ATTEMPTS_MAX; i++) {
-		int got = try_open(ret, dir, active_name, i + 1 == ATTEMPTS_MAX, diag);
+		int got = try_open(ret, dir, active_name, diag);
 
 		if (got < 0)
 			return got;
@@ -123,8 +156,7 @@ int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *act
 						active_name);
 			return diag_set(diag, 0, "%s", ""); /* of an attempt in vain */
 		}
-		segments_clear(ret->segments);
-		(void)io_close(ret->segments->io, &ret->fd);
+		clear(ret);
 		(void)nanosleep(&pause, NULL);
 	}
 	return diag_set(
@@ -157,6 +189,7 @@ int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 		.name = w->name,
 		.path = w->path,
 		.number = w->active_number,
+		.store_id = w->has_manifest ? w->store_id : NULL,
 		.start = w->active_start,
 		.from_bytes = w->end_offset - w->active_start,
 		.until_ns = w->until_ns,

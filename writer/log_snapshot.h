@@ -12,12 +12,15 @@ struct log_snapshot {
 	struct io_stat active; /* of that one */
 	struct synced mark;    /* the durable mark; zeros: there is none */
 	bool mark_valid;
+	struct manifest manifest; /* what the caller frees, also after a failure */
+	bool has_manifest;
+	bool manifest_damaged; /* 'segments->lenient': it is there, and 'diag' says what is wrong */
 	struct segments *segments; /* the caller's; all others */
 };
 
 /* Opens them.  'ret->segments' is one that is initialized and empty; 'dir' is its directory, for
- * messages; 'active_name' is in it.  -ENOENT: there is no log; -EBADMSG: two files are the same
- * segment; -EAGAIN: the files have changed all the time. */
+ * messages; 'active_name' is in it.  -ENOENT: there is no log; -EBADMSG: MANIFEST is damaged or
+ * a file is not as it says; -EAGAIN: the files have changed all the time. */
 int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *active_name,
 		      struct diag *diag) WARN_UNUSED;
 

@@ -24,6 +24,9 @@ struct log_tail {
 	uint64_t file_bytes;
 	uint64_t durable_bytes;	    /* from the durable mark */
 	bool sealed;		    /* all of it has to be whole */
+	const uint8_t *store_id;    /* borrowed; NULL: a log without MANIFEST */
+	bool numbered;		    /* its first record has to be a segment record */
+	bool any_number;	    /* a segment record may say what it wants */
 	bool may_shrink;	    /* its writer may cut its end: zeros, or what is torn */
 	struct hint_reader *hint;   /* borrowed; read instead of the segment; may be NULL */
 	struct hint_writer *add_to; /* borrowed; gets every record of the segment; may be NULL */
@@ -33,15 +36,17 @@ struct log_tail {
 
 	/* Found by log_tail_replay(). */
 	uint64_t kept_bytes;
-	uint64_t records;
-	uint64_t last_timestamp_ns; /* the latest of all records */
-	bool reached_until;	    /* and 'stop' says where; 'kept_bytes' end there */
+	struct manifest_facts kept; /* of the records that are; without a digest */
+	/* Of all records, those of a group without an end included; a digest only where the whole
+	 * segment was read. */
+	struct manifest_facts facts;
+	bool reached_until; /* and 'stop' says where; 'kept_bytes' end there */
 	struct log_stop stop;
 };
 
 /* Reads the segment from its start and hands each commit to 'fn' (may be NULL), with log positions.
  * Fills the second part of 't'.  -EBADMSG: what is not whole begins before the durable mark or in a
- * sealed segment, or bytes before the mark are missing. */
+ * sealed segment, or bytes before the mark are missing, or it is another segment than 'number'. */
 int log_tail_replay(struct log_tail *t, log_replay_fn fn, void *arg, struct diag *diag) WARN_UNUSED;
 
 /* Cuts what stands behind the whole records if that is nothing but zeros, head room of a writer

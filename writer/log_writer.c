@@ -107,6 +107,13 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 	return err;
 }
 
+int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n };
+
+	return write_locked(w, &iov, 1, n);
+}
+
 static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	return (size_t)(w->end_offset - w->written_offset);
@@ -255,6 +262,10 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 		if (err < 0)
 			return err;
 	}
+	if (w->active_facts.records == 0)
+		w->active_facts.first_timestamp_ns = records[0].timestamp_ns;
+	w->active_facts.last_timestamp_ns = records[record_count - 1].timestamp_ns;
+	w->active_facts.records += record_count;
 	w->end_offset += bytes;
 	w->appends++;
 	start_deadline_locked(w);
@@ -362,26 +373,20 @@ struct sync_work {
 	uint64_t number;	 /* of the active segment */
 	uint64_t goal_in_file;	 /* what is in it */
 	int fd;			 /* its own */
-	uint32_t full_count;	 /* segments before it that are full */
-	uint32_t named_count;	 /* of them, that have become sealed ones by name */
-	int name_err;		 /* why not all of them */
+	uint32_t full_count;	 /* segments before it that are not durable */
 	bool sync_names;	 /* for another reason, too */
 	bool ends_record;	 /* the goal is no place inside a record */
 };
 
 /* In the order of the log: nothing may be called durable before all that is before it.  The names
  * are part of that: the active segment is lost without its own. */
-static int do_sync(struct log_writer *w, struct sync_work *work)
+static int do_sync(struct log_writer *w, const struct sync_work *work)
 {
 	uint64_t first = work->number - work->full_count;
 	int err = 0;
 
-	if (work->full_count > 0) {
+	if (work->full_count > 0)
 		err = log_writer_sync_full(w, first, work->full_count, work->durable_offset);
-		if (err == 0)
-			work->name_err = log_writer_name_full(w, first, work->full_count,
-							      &work->named_count);
-	}
 	if (err == 0 && (work->full_count > 0 || work->sync_names))
 		err = io_fsync(w->io, w->dir_fd);
 	if (err == 0)
@@ -415,8 +420,7 @@ static void note_synced_locked(struct log_writer *w, const struct sync_work *wor
 	REQUIRES(w->lock)
 {
 	w->durable_offset = work->goal;
-	log_writer_seal_locked(w, work->named_count);
-	w->seal_err = work->name_err;
+	log_writer_note_full_durable_locked(w, work->full_count);
 	w->syncs++;
 	w->sync_ns_total += took_ns;
 	if (took_ns > w->sync_ns_max)
@@ -445,7 +449,10 @@ static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
 	}
 	if (work.ends_record) { /* the mark is a lower bound */
 		mutex_unlock(&w->lock);
-		synced_mark_write(w->io, w->mark_fd, work.number, work.goal_in_file);
+		synced_mark_write(w->io, w->mark_fd,
+				  (struct synced){ .segment = work.number,
+						   .durable_offset = work.goal_in_file,
+						   .with_manifest = w->has_manifest });
 		mutex_lock(&w->lock);
 	}
 	note_synced_locked(w, &work, took_ns);
@@ -460,7 +467,7 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 	uint32_t served;
 	int flush_err, err = 0;
 
-	w->syncing = true; /* until it is not, nobody else seals */
+	w->syncing = true;
 	gather_locked(w);
 	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
 	flush_err = log_writer_flush_locked(w);
@@ -497,7 +504,7 @@ int log_writer_sync_to_seal_locked(struct log_writer *w)
 		return -EIO;
 	if (w->full_count < before)
 		return 0;
-	return err < 0 ? err : w->seal_err;
+	return err;
 }
 
 /* Says whether the next sync makes everything below 'offset' durable, although the last one could

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by log_writer.c (appending, syncing, reading), log_rotate.c (sealing the active segment)
- * and log_open.c (open, recovery, close). */
+/* Shared by log_writer.c (appending, syncing, reading), log_rotate.c (rotation), log_set.c (changes
+ * of the set of files) and log_open.c (open, recovery, close). */
 #ifndef FREYJAFS_WRITER_LOG_WRITER_PRIVATE_H
 #define FREYJAFS_WRITER_LOG_WRITER_PRIVATE_H
 
@@ -8,13 +8,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "codec/manifest.h"
 #include "writer/log_writer.h"
 #include "writer/segments.h"
 #include "writer/synced_mark.h"
 #include "writer/thread.h"
 
-/* So far appends may run ahead of the disk: so many full segments, of so many bytes in all unless
- * it is one.  What is full cannot be compacted. */
+/* So far appends may run ahead of the disk: so many rotated segments, of so many bytes in all
+ * unless it is one.  They cannot be compacted. */
 #define FULL_MAX       32
 #define FULL_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
 
@@ -55,22 +56,31 @@ struct log_writer {
 	pthread_t hinter;	 /* writes hints of sealed segments */
 	atomic_bool stop_hinter; /* in the middle of one, too */
 
-	struct segments segments; /* the sealed ones; has a lock of its own, inside 'lock' */
+	struct segments segments; /* all but the active one; has a lock of its own, inside 'lock' */
+
+	/* One change of the set of files at a time; outside 'lock', held across MANIFEST's sync. */
+	struct mutex set_lock;
+	bool has_manifest;			   /* constant after open */
+	uint8_t store_id[MANIFEST_STORE_ID_BYTES]; /* the same */
+	uint64_t numbered_from;			   /* the same */
+	struct manifest manifest;		   /* by set_lock; as it is in the file */
 
 	/* Released around fdatasync(), so appends go on during a sync. */
 	struct mutex lock;
-	pthread_cond_t wake;	 /* with lock: the syncer has something new to look at */
-	pthread_cond_t synced;	 /* with lock: a sync ended */
-	pthread_cond_t sealed;	 /* with lock: a segment was sealed, or the log is being closed */
-	pthread_cond_t gathered; /* with lock: as many wait as before */
+	pthread_cond_t wake;		/* with lock: the syncer has something new to look at */
+	pthread_cond_t synced;		/* with lock: a sync ended */
+	pthread_cond_t rotated_durable; /* with lock: a rotated segment is, or the log is closed */
+	pthread_cond_t gathered;	/* with lock: as many wait as before */
 
 	/* All below: by lock.  Offsets are log positions (segments.h). */
 	int fd GUARDED;			/* the active segment; owned; a full one keeps its own */
 	uint64_t active_number GUARDED; /* the number that it will have when it is full */
 	uint64_t active_start GUARDED;	/* position of its first byte */
-	uint32_t full_count GUARDED;	/* segments before it that are full and not sealed */
-	uint64_t full_bytes GUARDED;	/* of all of these */
-	bool names_dirty GUARDED;	/* the name of a full one was taken back; not durable yet */
+	struct manifest_facts active_facts GUARDED; /* of its records; without a digest */
+	bool number_pending GUARDED; /* it is empty and has to begin with a segment record */
+	uint32_t full_count GUARDED; /* segments before it that are not durable */
+	uint64_t full_bytes GUARDED; /* of all of these */
+	bool names_dirty GUARDED;    /* the name of a full one was taken back; not durable yet */
 	void (*rotate_failed)(void *arg, int err); /* constant; may be NULL */
 	void *rotate_failed_arg;		   /* constant */
 	uint64_t rotate_failures GUARDED;	   /* by lock */
@@ -94,8 +104,7 @@ struct log_writer {
 	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
 	uint64_t sync_ns_last GUARDED;
 	bool stopping GUARDED;
-	int seal_err GUARDED; /* why the last sync has not sealed all full segments, or 0 */
-	int poison GUARDED;   /* 0 or the first -errno of a sync; never reset */
+	int poison GUARDED; /* 0 or the first -errno of a sync; never reset */
 	struct sync_request *requests GUARDED;
 	struct sync_request **requests_tail GUARDED;
 
@@ -112,8 +121,11 @@ void log_writer_poison_locked(struct log_writer *w, int err) REQUIRES(w->lock);
 int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 /* Writes the buffer out.  On failure it keeps its records. */
 int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+/* Writes bytes behind all that is written; only while the buffer is empty. */
+int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
+	REQUIRES(w->lock) WARN_UNUSED;
 void *log_writer_syncer_main(void *arg);
-/* Waits for a sync that runs, or runs one.  -errno: nothing was sealed. */
+/* Waits for a sync that runs, or runs one.  -errno: no rotated segment has become durable. */
 int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 
 /* --- log_room.c --- */
@@ -130,26 +142,38 @@ int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNU
 
 void *log_writer_hinter_main(void *arg);
 
-/* Begins a new active segment if 'bytes' more would make this one too large.  May release the lock,
- * where appends have run too far ahead of the disk.  0 also when it could not be and the log goes
- * on in it; -EIO: poisoned. */
+/* Begins a new active segment if 'bytes' more would make this one too large, and makes sure that it
+ * has its number.  May release the lock, where appends have run too far ahead of the disk.  0 also
+ * when it cannot be rotated and the log goes on in it; -EIO: poisoned. */
 int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 	REQUIRES(w->lock) WARN_UNUSED;
 /* It failed, or the sync that goes ahead of it did: not again at once. */
 void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock);
-/* Says whether a sync is due because of full segments alone. */
+/* Says whether a sync is due because of rotated segments alone. */
 bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock);
 
-/* For the one sync that runs, without the lock.  'number' is that of the first full segment.
- * Makes 'count' of them durable, and that their head room is cut; what is below 'durable_offset' is
- * durable already. */
+/* Appends the segment record that the active segment has to begin with, if it is not there. */
+int log_writer_number_active_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+/* Returns whether the active segment has nothing but that record. */
+bool log_writer_active_is_empty_locked(const struct log_writer *w) REQUIRES(w->lock);
+
+/* For the one sync that runs, without the lock.  'number' is that of the first rotated segment that
+ * is not durable.  Makes 'count' of them durable, and that their head room is cut; what is below
+ * 'durable_offset' is durable already. */
 int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
 			 uint64_t durable_offset) WARN_UNUSED;
-/* Gives them their names as sealed ones, and stores how many have them.  -errno: the others stay
- * what they are, as durable under their old names. */
-int log_writer_name_full(struct log_writer *w, uint64_t number, uint32_t count,
-			 uint32_t *ret_named) WARN_UNUSED;
-/* The first 'count' full ones are sealed. */
-void log_writer_seal_locked(struct log_writer *w, uint32_t count) REQUIRES(w->lock);
+/* The first 'count' rotated ones that were not durable are. */
+void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count) REQUIRES(w->lock);
+
+/* --- log_set.c --- */
+
+/* Lists in MANIFEST the rotated segments below 'below' that are durable and not listed, and the
+ * digests that are known now, and gives sealed segments their names. */
+int log_set_list(struct log_writer *w, uint64_t below) WARN_UNUSED;
+/* The log has the MANIFEST that is in 'w->manifest'; while it is opened. */
+void log_set_take(struct log_writer *w);
+/* Makes the first MANIFEST of a log, with the segments that are open; those that are not sealed
+ * are not listed. */
+int log_set_create(struct log_writer *w) WARN_UNUSED;
 
 #endif

@@ -851,6 +851,8 @@ static enum meta_error decode_value(const struct record *rec, struct meta *ret)
 		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
 	case META_BASE:
 		return meta_base_decode(rec->value, rec->value_bytes, &ret->base);
+	case META_SEGMENT: /* it stands at the front of a segment alone, and log_tail.c has it */
+		return META_ERROR_VALUE;
 	case META_LINK:
 		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
 	case META_MOVE:
@@ -937,6 +939,8 @@ static int apply_in_phase(struct replay *r, enum phase phase)
 		return apply_extent(r, meta.staging_id, &meta.extent);
 	case META_PUBLISH:
 		return apply_publish(r, meta.path, meta.path_bytes, &meta.publish);
+	case META_SEGMENT:
+		break;
 	}
 	return -EBADMSG; /* decode() lets no other kind through */
 }

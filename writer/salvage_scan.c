@@ -115,6 +115,7 @@ static int read_claim(struct search *s, uint64_t offset, struct claim *ret)
 static bool is_mended(const struct claim *c)
 {
 	const struct record *rec = &c->was.rec;
+	struct meta_segment segment;
 	struct meta_publish publish;
 	struct meta_attr attr;
 	struct meta_move move;
@@ -138,6 +139,8 @@ static bool is_mended(const struct claim *c)
 		return meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK;
 	case META_PUBLISH:
 		return meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK;
+	case META_SEGMENT:
+		return meta_segment_decode(rec->value, rec->value_bytes, &segment) == META_OK;
 	case META_BASE:
 	case META_EXTENT:
 		break;

@@ -108,7 +108,7 @@ static struct hint_reader *open_hint(const struct scan *sc)
 	struct hint_header header;
 	struct hint_reader *r;
 
-	segment_name(sc->seg.number, name);
+	segment_name((struct segment_id){ sc->seg.number, sc->seg.generation }, name);
 	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
 		return NULL;
 	r = hint_reader_open_any(sc->s->io, sc->s->dir_fd, hint_name, sc->seg.number, &header);

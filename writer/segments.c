@@ -11,71 +11,19 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
+#include "writer/log_reader.h"
 #include "writer/thread.h"
 
-#define NUMBER_DIGITS 6 /* at least */
-#define SUFFIX	      ".data"
-#define HINT_SUFFIX   ".hint"
-#define FULL_SUFFIX   ".full"
-#define BASE_BYTES    (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES)
-
-/* --- names --- */
-
-void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES])
-{
-	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 SUFFIX, NUMBER_DIGITS, number);
-}
-
-void segment_full_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES])
-{
-	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".%" PRIu64 FULL_SUFFIX, NUMBER_DIGITS,
-		       number, bytes);
-}
+#define SUFFIX	    ".data"
+#define HINT_SUFFIX ".hint"
+#define BASE_BYTES  (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES)
 
 void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES])
 {
 	if (seg->full_bytes > 0)
 		segment_full_name(seg->number, seg->full_bytes, ret);
 	else
-		segment_name(seg->number, ret);
-}
-
-void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES])
-{
-	(void)snprintf(ret, SEGMENT_TEMP_NAME_BYTES, "%0*" PRIu64 SUFFIX SEGMENT_TEMP_SUFFIX,
-		       NUMBER_DIGITS, number);
-}
-
-/* Only what segment_name() writes is such a name. */
-uint64_t segment_number(const char *name)
-{
-	char canonical[SEGMENT_NAME_BYTES];
-	size_t digits = strspn(name, "0123456789");
-	uint64_t number;
-
-	if (digits < NUMBER_DIGITS || digits > 19 || strcmp(name + digits, SUFFIX) != 0)
-		return 0;
-	number = strtoull(name, NULL, 10);
-	segment_name(number, canonical);
-	return strcmp(canonical, name) == 0 ? number : 0;
-}
-
-uint64_t segment_full_number(const char *name, uint64_t *ret_bytes)
-{
-	char canonical[SEGMENT_NAME_BYTES];
-	size_t digits = strspn(name, "0123456789"), bytes_digits;
-	uint64_t number;
-
-	if (digits < NUMBER_DIGITS || digits > 19 || name[digits] != '.')
-		return 0;
-	bytes_digits = strspn(name + digits + 1, "0123456789");
-	if (bytes_digits == 0 || bytes_digits > 19 ||
-	    strcmp(name + digits + 1 + bytes_digits, FULL_SUFFIX) != 0)
-		return 0;
-	number = strtoull(name, NULL, 10);
-	*ret_bytes = strtoull(name + digits + 1, NULL, 10);
-	segment_full_name(number, *ret_bytes, canonical);
-	return *ret_bytes > 0 && strcmp(canonical, name) == 0 ? number : 0;
+		segment_name((struct segment_id){ seg->number, seg->generation }, ret);
 }
 
 int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns)
@@ -100,6 +48,25 @@ int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as
 	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) == META_OK)
 		*ret_as_of_ns = base.as_of_ns;
 	return 1;
+}
+
+int segment_facts(struct io *io, int fd, uint64_t bytes, struct manifest_facts *ret)
+{
+	struct manifest_scan scan;
+	struct log_reader *reader;
+	struct log_entry entry;
+	int more, err = log_reader_open(io, fd, 0, bytes, &reader);
+
+	if (err < 0)
+		return err;
+	manifest_scan_init(&scan, true);
+	while ((more = log_reader_next(reader, &entry)) > 0)
+		manifest_scan_add(&scan, entry.offset, entry.crc, &entry.rec);
+	*ret = manifest_scan_finish(&scan);
+	if (more == 0)
+		more = log_reader_stop(reader).scan == RECORD_END;
+	log_reader_close(reader);
+	return more;
 }
 
 /* --- life --- */
@@ -139,6 +106,8 @@ static int reserve(void **items, size_t item_bytes, size_t count, size_t more, s
 
 	if (count + more <= *room)
 		return 0;
+	if (bigger < count + more)
+		bigger = count + more;
 	p = reallocarray(*items, bigger, item_bytes);
 	if (p == NULL)
 		return -ENOMEM;
@@ -147,22 +116,49 @@ static int reserve(void **items, size_t item_bytes, size_t count, size_t more, s
 	return 0;
 }
 
+/* Makes room for 'more' ranges beyond those that are promised. */
+static int reserve_ranges_locked(struct segments *s, size_t more)
+{
+	void *ranges = s->ranges;
+	int err = reserve(&ranges, sizeof(s->ranges[0]), s->range_count, s->promised + more,
+			  &s->range_room);
+
+	s->ranges = ranges;
+	return err;
+}
+
 int segments_reserve(struct segments *s)
 {
-	void *list, *ranges;
+	void *list;
 	int err;
 
 	rwlock_write_lock(&s->lock);
 	list = s->list;
-	ranges = s->ranges;
 	err = reserve(&list, sizeof(s->list[0]), s->count, 1, &s->room);
 	s->list = list;
-	/* For one who adds and one who replaces. */
 	if (err == 0)
-		err = reserve(&ranges, sizeof(s->ranges[0]), s->range_count, 2, &s->range_room);
-	s->ranges = ranges;
+		err = reserve_ranges_locked(s, 1);
 	rwlock_unlock(&s->lock);
 	return err;
+}
+
+int segments_promise(struct segments *s, size_t count)
+{
+	int err;
+
+	rwlock_write_lock(&s->lock);
+	err = reserve_ranges_locked(s, count);
+	if (err == 0)
+		s->promised += count;
+	rwlock_unlock(&s->lock);
+	return err;
+}
+
+void segments_unpromise(struct segments *s, size_t count)
+{
+	rwlock_write_lock(&s->lock);
+	s->promised -= count;
+	rwlock_unlock(&s->lock);
 }
 
 static void add_range_locked(struct segments *s, uint64_t start, uint64_t bytes, int fd)
@@ -220,45 +216,34 @@ int segments_take_last(struct segments *s, uint64_t number)
 	return fd;
 }
 
-void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns)
+void segments_set_facts(struct segments *s, struct segment_id id,
+			const struct manifest_facts *facts)
 {
-	rwlock_write_lock(&s->lock);
-	by_number_locked(s, number)->last_timestamp_ns = last_timestamp_ns;
-	rwlock_unlock(&s->lock);
-}
-
-static uint64_t replace_locked(struct segments *s, uint64_t number, uint64_t bytes, int fd)
-{
-	uint64_t start = s->next_start;
 	struct segment *seg;
 
-	s->next_start += bytes;
-	seg = by_number_locked(s, number);
-	seg->start = start;
-	seg->bytes = bytes;
-	seg->fd = fd;
-	add_range_locked(s, start, bytes, fd);
-	return start;
-}
-
-uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd)
-{
-	uint64_t start;
-
 	rwlock_write_lock(&s->lock);
-	start = replace_locked(s, number, bytes, fd);
+	seg = by_number_locked(s, id.number);
+	if (seg != NULL && seg->generation == id.generation)
+		seg->facts = *facts;
 	rwlock_unlock(&s->lock);
-	return start;
 }
 
-uint64_t segments_fold(struct segments *s, uint64_t number, uint64_t bytes, int fd)
+uint64_t segments_replace(struct segments *s, const struct segment *with, bool folds)
 {
+	struct segment *seg;
 	size_t gone = 0;
 	uint64_t start;
 
 	rwlock_write_lock(&s->lock);
-	start = replace_locked(s, number, bytes, fd);
-	while (s->list[gone].number < number)
+	start = s->next_start;
+	s->next_start += with->bytes;
+	seg = by_number_locked(s, with->number);
+	*seg = *with;
+	seg->start = start;
+	seg->full_bytes = 0;
+	add_range_locked(s, start, with->bytes, with->fd);
+	s->promised--;
+	while (folds && s->list[gone].number < with->number)
 		gone++;
 	s->count -= gone;
 	memmove(s->list, s->list + gone, s->count * sizeof(s->list[0]));
@@ -280,11 +265,12 @@ void segments_retire(struct segments *s, uint64_t start)
 	(void)io_close(s->io, &fd); /* outside: this may be what frees its blocks */
 }
 
-/* --- opening --- */
+/* --- the directory --- */
 
 /* What the name of a file says. */
 struct found_file {
-	uint64_t number, full_bytes;
+	struct segment_id id;
+	uint64_t full_bytes; /* 0: it is a sealed one */
 };
 
 /* The files that are there, in no order. */
@@ -293,7 +279,7 @@ struct found {
 	size_t count, room;
 };
 
-static int add_found(struct found *f, uint64_t number, uint64_t full_bytes)
+static int add_found(struct found *f, struct segment_id id, uint64_t full_bytes)
 {
 	size_t room = f->room == 0 ? 64 : f->room * 2;
 	struct found_file *files;
@@ -305,142 +291,31 @@ static int add_found(struct found *f, uint64_t number, uint64_t full_bytes)
 		f->files = files;
 		f->room = room;
 	}
-	f->files[f->count++] = (struct found_file){ .number = number, .full_bytes = full_bytes };
+	f->files[f->count++] = (struct found_file){ .id = id, .full_bytes = full_bytes };
 	return 0;
 }
 
-/* The segments of a directory, the files that were to take the place of one, and the hints. */
-struct listing {
-	struct found segments, leftovers, hints;
-};
-
-/* Returns the number of the segment whose name is 'name' with another end; 0: that is no such name.
- */
-static uint64_t number_of(const char *name, const char *end, const char *instead)
+static int find_segment(void *arg, const char *name)
 {
-	size_t bytes = strlen(name), end_bytes = strlen(end);
-	char segment[SEGMENT_NAME_BYTES];
+	struct segment_id id = { .generation = 1 };
+	struct found *f = arg;
+	uint64_t bytes;
 
-	if (bytes <= end_bytes || bytes - end_bytes + strlen(instead) >= sizeof(segment) ||
-	    strcmp(name + bytes - end_bytes, end) != 0)
-		return 0;
-	(void)snprintf(segment, sizeof(segment), "%.*s%s", (int)(bytes - end_bytes), name, instead);
-	return segment_number(segment);
-}
-
-static int find_one(void *arg, const char *name)
-{
-	struct listing *l = arg;
-	uint64_t number = segment_number(name), bytes;
-
-	if (number != 0)
-		return add_found(&l->segments, number, 0);
-	number = segment_full_number(name, &bytes);
-	if (number != 0)
-		return add_found(&l->segments, number, bytes);
-	number = number_of(name, SEGMENT_TEMP_SUFFIX, "");
-	if (number != 0)
-		return add_found(&l->leftovers, number, 0);
-	number = number_of(name, HINT_SUFFIX, SUFFIX);
-	return number != 0 ? add_found(&l->hints, number, 0) : 0;
-}
-
-static void free_listing(struct listing *l)
-{
-	free(l->segments.files);
-	free(l->leftovers.files);
-	free(l->hints.files);
+	if (segment_name_parse(name, &id))
+		return add_found(f, id, 0);
+	id.number = segment_full_number(name, &bytes);
+	return id.number != 0 ? add_found(f, id, bytes) : 0;
 }
 
 static int compare_found(const void *a, const void *b)
 {
 	const struct found_file *x = a, *y = b;
 
-	if (x->number != y->number)
-		return x->number < y->number ? -1 : 1;
+	if (x->id.number != y->id.number)
+		return x->id.number < y->id.number ? -1 : 1;
+	if (x->id.generation != y->id.generation)
+		return x->id.generation < y->id.generation ? -1 : 1;
 	return x->full_bytes < y->full_bytes ? -1 : x->full_bytes > y->full_bytes;
-}
-
-/* A file of the listing. */
-struct opened {
-	struct found_file file;
-	uint64_t bytes;
-	int fd;
-};
-
-static void found_name(const struct found_file *f, char ret[SEGMENT_NAME_BYTES])
-{
-	segment_file_name(&(struct segment){ .number = f->number, .full_bytes = f->full_bytes },
-			  ret);
-}
-
-static int open_one(struct segments *s, const struct found_file *file, const char *dir,
-		    struct opened *ret, struct diag *diag)
-{
-	char name[SEGMENT_NAME_BYTES];
-	struct io_stat st = { 0 };
-	int fd, err;
-
-	found_name(file, name);
-	fd = io_open(s->io, s->dir_fd, name, O_RDONLY, 0);
-	if (fd < 0)
-		return diag_set(diag, fd, "%s/%s: cannot open it: %s", dir, name, strerror(-fd));
-	err = io_stat(s->io, fd, &st);
-	if (err == 0 && !S_ISREG(st.mode))
-		err = -EINVAL;
-	if (err < 0) {
-		(void)io_close(s->io, &fd);
-		return diag_set(diag, err, "%s/%s: %s", dir, name,
-				err == -EINVAL ? "not a regular file" : strerror(-err));
-	}
-	*ret = (struct opened){ .file = *file, .bytes = st.size_bytes, .fd = fd };
-	return 0;
-}
-
-/* Opens files from the last number on, down to the newest base.  Stores how many of the list are
- * older than that. */
-static int open_down(struct segments *s, const struct found *f, struct opened *opened,
-		     const char *dir, size_t *ret_older, struct diag *diag)
-{
-	size_t i = f->count;
-	int found = 0;
-
-	while (found == 0 && i > 0) {
-		int err = open_one(s, &f->files[i - 1], dir, &opened[i - 1], diag);
-
-		if (err < 0)
-			return err;
-		i--;
-		found = segment_is_base(s->io, opened[i].fd, opened[i].bytes, &s->base_as_of_ns);
-		if (found > 0)
-			s->base_number = opened[i].file.number;
-	}
-	*ret_older = i;
-	return found < 0 ? diag_set(diag, found, "%s: reading a segment failed: %s", dir,
-				    strerror(-found))
-			 : 0;
-}
-
-/* Hands the open files over, oldest first. */
-static int add_opened(struct segments *s, struct opened *opened, size_t count, const char *dir,
-		      struct diag *diag)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (opened[i].fd < 0)
-			continue;
-		if (segments_reserve(s) < 0)
-			return diag_set(diag, -ENOMEM, "%s: out of memory", dir);
-		/* Behind what a full one had, there can only be zeros that were to be cut off. */
-		if (opened[i].file.full_bytes > 0 && opened[i].bytes > opened[i].file.full_bytes)
-			opened[i].bytes = opened[i].file.full_bytes;
-		segments_add(s, &(struct segment){ .number = opened[i].file.number,
-						   .start = segments_end(s),
-						   .bytes = opened[i].bytes,
-						   .full_bytes = opened[i].file.full_bytes,
-						   .fd = opened[i].fd });
-		opened[i].fd = -1;
-	}
-	return 0;
 }
 
 /* By number, and each once: io_list() may repeat. */
@@ -457,13 +332,21 @@ static void sort_found(struct found *f)
 	f->count = kept;
 }
 
+static void found_name(const struct found_file *f, char ret[SEGMENT_NAME_BYTES])
+{
+	segment_file_name(&(struct segment){ .number = f->id.number,
+					     .generation = f->id.generation,
+					     .full_bytes = f->full_bytes },
+			  ret);
+}
+
 /* No step of a rotation leaves two files of one number. */
 static int check_single(const struct found *f, const char *dir, struct diag *diag)
 {
 	char name[SEGMENT_NAME_BYTES], other[SEGMENT_NAME_BYTES];
 
 	for (size_t i = 1; i < f->count; i++) {
-		if (f->files[i].number != f->files[i - 1].number)
+		if (f->files[i].id.number != f->files[i - 1].id.number)
 			continue;
 		found_name(&f->files[i - 1], name);
 		found_name(&f->files[i], other);
@@ -475,18 +358,324 @@ static int check_single(const struct found *f, const char *dir, struct diag *dia
 	return 0;
 }
 
-static int open_all(struct segments *s, struct listing *l, const char *dir, struct diag *diag)
+/* Of the generations of a segment only the newest counts: a file has its name only after MANIFEST
+ * has listed it. */
+static void drop_older_generations(struct found *f)
 {
-	struct found *f = &l->segments;
-	struct opened *opened;
-	size_t older = 0;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->count; i++) {
+		if (kept > 0 && f->files[kept - 1].id.number == f->files[i].id.number)
+			kept--;
+		f->files[kept++] = f->files[i];
+	}
+	f->count = kept;
+}
+
+/* --- opening --- */
+
+/* Opens a regular file and looks at its size.  -ENOENT is not explained. */
+static int open_regular(struct segments *s, const char *name, const char *dir, int *ret_fd,
+			uint64_t *ret_bytes, struct diag *diag)
+{
+	struct io_stat st = { 0 };
+	int fd = io_open(s->io, s->dir_fd, name, O_RDONLY, 0), err;
+
+	if (fd == -ENOENT)
+		return fd;
+	if (fd < 0)
+		return diag_set(diag, fd, "%s/%s: cannot open it: %s", dir, name, strerror(-fd));
+	err = io_stat(s->io, fd, &st);
+	if (err == 0 && !S_ISREG(st.mode))
+		err = -EINVAL;
+	if (err < 0) {
+		(void)io_close(s->io, &fd);
+		return diag_set(diag, err, "%s/%s: %s", dir, name,
+				err == -EINVAL ? "not a regular file" : strerror(-err));
+	}
+	*ret_fd = fd;
+	*ret_bytes = st.size_bytes;
+	return 0;
+}
+
+/* Adds an open segment behind the others; takes over 'seg->fd', also on failure. */
+static int add_open(struct segments *s, struct segment *seg, const char *dir, struct diag *diag)
+{
+	int err = segments_reserve(s);
+
+	if (err < 0) {
+		(void)io_close(s->io, &seg->fd); /* read-only */
+		return diag_set(diag, err, "%s: out of memory", dir);
+	}
+	/* Behind what a rotated one had, there can only be zeros that were to be cut off. */
+	if (seg->full_bytes > 0 && seg->bytes > seg->full_bytes)
+		seg->bytes = seg->full_bytes;
+	seg->start = segments_end(s);
+	segments_add(s, seg);
+	return 0;
+}
+
+/* --- opening by MANIFEST --- */
+
+/* MANIFEST changes first, then the file gets its name: until then it has the one that it was
+ * written under.  Opens it by whichever of them it has. */
+static int open_listed_file(struct segments *s, const struct manifest_segment *m, const char *dir,
+			    struct segment *ret, struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES], other[SEGMENT_TEMP_NAME_BYTES];
 	int err;
 
-	if (f->count == 0)
+	segment_name(m->id, name);
+	err = open_regular(s, name, dir, &ret->fd, &ret->bytes, diag);
+	if (err != -ENOENT)
+		return err;
+	if (m->id.generation == 1)
+		segment_full_name(m->id.number, m->bytes, other);
+	else
+		segment_temp_name(m->id, other);
+	err = open_regular(s, other, dir, &ret->fd, &ret->bytes, diag);
+	if (err == 0 && m->id.generation == 1)
+		ret->full_bytes = m->bytes;
+	else if (err == 0 && s->may_change)
+		err = io_rename(s->io, s->dir_fd, other, name);
+	if (err == -ENOENT) /* a writer may have renamed it between the two looks */
+		err = open_regular(s, name, dir, &ret->fd, &ret->bytes, diag);
+	return err;
+}
+
+static int open_listed(struct segments *s, const struct manifest_segment *m, const char *dir,
+		       struct diag *diag)
+{
+	struct segment seg = { .number = m->id.number,
+			       .generation = m->id.generation,
+			       .is_base = m->is_base,
+			       .facts = m->facts,
+			       .fd = -1 };
+	char name[SEGMENT_NAME_BYTES];
+	int err = open_listed_file(s, m, dir, &seg, diag);
+
+	segment_name(m->id, name);
+	if (err == -ENOENT)
 		return 0;
-	sort_found(f);
-	err = check_single(f, dir, diag);
-	if (err < 0)
+	if (err == 0 && s->lenient)
+		return add_open(s, &seg, dir, diag);
+	if (err < 0 || (seg.bytes < m->bytes || (seg.bytes > m->bytes && seg.full_bytes == 0))) {
+		(void)io_close(s->io, &seg.fd); /* read-only */
+		if (err < 0)
+			return err;
+		return diag_set(diag, -EBADMSG,
+				"%s/%s: has %" PRIu64 " bytes, and %" PRIu64
+				" by MANIFEST; nothing was changed; restore the file from a copy, "
+				"or salvage with fsck.freyjafs",
+				dir, name, seg.bytes, m->bytes);
+	}
+	return add_open(s, &seg, dir, diag);
+}
+
+/* Checks that the first segment is a base if MANIFEST says so. */
+static int check_base(struct segments *s, const struct manifest *m, const char *dir,
+		      struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES];
+	struct segment first;
+	int base;
+
+	if (m->count == 0 || !m->segments[0].is_base)
+		return 0;
+	s->base_number = m->segments[0].id.number;
+	if (!segments_by_number(s, s->base_number, &first))
+		return 0; /* it is missing */
+	segment_file_name(&first, name);
+	base = segment_is_base(s->io, first.fd, first.bytes, &s->base_as_of_ns);
+	if (base < 0)
+		return diag_set(diag, base, "%s/%s: cannot read it: %s", dir, name,
+				strerror(-base));
+	return base > 0 || s->lenient
+		       ? 0
+		       : diag_set(diag, -EBADMSG,
+				  "%s/%s: is a base by MANIFEST, and does not begin as one; "
+				  "nothing was changed; restore the file from a copy",
+				  dir, name);
+}
+
+/* Opens what was rotated after the last change of MANIFEST. */
+static int open_rotated(struct segments *s, const struct manifest *m, const struct found *f,
+			const char *dir, struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES];
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < f->count; i++) {
+		const struct found_file *file = &f->files[i];
+		struct segment seg = { .number = file->id.number,
+				       .generation = file->id.generation,
+				       .full_bytes = file->full_bytes,
+				       .fd = -1 };
+
+		if (file->id.number < m->active_number)
+			continue; /* listed, or no part of the log */
+		found_name(file, name);
+		if (file->full_bytes == 0 && !s->lenient)
+			return diag_set(diag, -EBADMSG,
+					"%s/%s: is not in MANIFEST, which ends before segment "
+					"%" PRIu64 ": it is older than this file; nothing was "
+					"changed; restore MANIFEST from the same copy as the "
+					"segments, or make it anew with fsck.freyjafs -y",
+					dir, name, m->active_number);
+		err = open_regular(s, name, dir, &seg.fd, &seg.bytes, diag);
+		if (err == 0)
+			err = add_open(s, &seg, dir, diag);
+	}
+	return err;
+}
+
+static int open_by_manifest(struct segments *s, const struct manifest *m, struct found *f,
+			    const char *dir, struct diag *diag)
+{
+	struct found rotated = { .files = f->files };
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < m->count; i++)
+		err = open_listed(s, &m->segments[i], dir, diag);
+	if (err == 0)
+		err = check_base(s, m, dir, diag);
+	/* Files of older numbers that are not listed are no part of the log. */
+	while (rotated.count < f->count && f->files[rotated.count].id.number < m->active_number)
+		rotated.count++;
+	rotated.files += rotated.count;
+	rotated.count = f->count - rotated.count;
+	if (err == 0 && !s->lenient)
+		err = check_single(&rotated, dir, diag);
+	else
+		drop_older_generations(&rotated);
+	return err < 0 ? err : open_rotated(s, m, &rotated, dir, diag);
+}
+
+/* --- opening without MANIFEST --- */
+
+/* A file of the listing. */
+struct opened {
+	struct found_file file;
+	uint64_t bytes;
+	int fd;
+};
+
+/* Opens files from the last number on, down to the newest base.  Stores how many of the list are
+ * older than that. */
+static int open_down(struct segments *s, const struct found *f, struct opened *opened,
+		     const char *dir, size_t *ret_older, struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES];
+	size_t i = f->count;
+	int found = 0;
+
+	while (found == 0 && i > 0) {
+		struct opened *o = &opened[--i];
+		int err;
+
+		o->file = f->files[i];
+		found_name(&o->file, name);
+		err = open_regular(s, name, dir, &o->fd, &o->bytes, diag);
+		if (err < 0)
+			return err;
+		found = segment_is_base(s->io, o->fd, o->bytes, &s->base_as_of_ns);
+		if (found > 0)
+			s->base_number = o->file.id.number;
+	}
+	*ret_older = i;
+	return found < 0 ? diag_set(diag, found, "%s: reading a segment failed: %s", dir,
+				    strerror(-found))
+			 : 0;
+}
+
+/* Checks that the base has taken in the segments before it: their first records are not later.  If
+ * they are, files have each other's names. */
+static int check_older(struct segments *s, const struct found *f, size_t older, const char *dir,
+		       struct diag *diag)
+{
+	uint8_t header[RECORD_HEADER_BYTES];
+	char name[SEGMENT_NAME_BYTES];
+	uint64_t bytes;
+
+	for (size_t i = 0; i < older; i++) {
+		struct record rec = { .timestamp_ns = 0 };
+		int fd = -1, err;
+		ssize_t got;
+
+		found_name(&f->files[i], name);
+		err = open_regular(s, name, dir, &fd, &bytes, diag);
+		if (err < 0)
+			return err;
+		got = io_pread_all(s->io, fd, header, sizeof(header), 0);
+		(void)io_close(s->io, &fd); /* read-only */
+		if (got == (ssize_t)sizeof(header))
+			(void)record_decode_header(header, &rec);
+		if (got < 0)
+			return diag_set(diag, (int)got, "%s/%s: cannot read it: %s", dir, name,
+					strerror((int)-got));
+		if (rec.timestamp_ns > s->base_as_of_ns)
+			return diag_set(diag, -EBADMSG,
+					"%s/%s: stands before segment %06" PRIu64
+					", a base, and is newer: files have each other's names; "
+					"nothing was changed; restore them from a copy",
+					dir, name, s->base_number);
+	}
+	return 0;
+}
+
+/* Hands the open files over, oldest first. */
+static int add_opened(struct segments *s, struct opened *opened, size_t count, const char *dir,
+		      struct diag *diag)
+{
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		struct segment seg = { .number = opened[i].file.id.number,
+				       .generation = opened[i].file.id.generation,
+				       .bytes = opened[i].bytes,
+				       .full_bytes = opened[i].file.full_bytes,
+				       .is_base = opened[i].file.id.number == s->base_number,
+				       .fd = opened[i].fd };
+
+		if (opened[i].fd < 0)
+			continue;
+		opened[i].fd = -1;
+		err = add_open(s, &seg, dir, diag);
+	}
+	return err;
+}
+
+/* Names as they were before there was a MANIFEST. */
+static int check_names(const struct segments *s, struct found *f, const char *dir,
+		       struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	if (s->lenient) {
+		drop_older_generations(f);
+		return 0;
+	}
+
+	for (size_t i = 0; i < f->count; i++) {
+		if (f->files[i].id.generation == 1)
+			continue;
+		found_name(&f->files[i], name);
+		return diag_set(diag, -EBADMSG,
+				"%s/MANIFEST: is missing, and %s says that there was one; nothing "
+				"was changed; restore the file from a copy, or make it anew from "
+				"the segments with fsck.freyjafs -y",
+				dir, name);
+	}
+	return check_single(f, dir, diag);
+}
+
+static int open_all(struct segments *s, struct found *f, const char *dir, struct diag *diag)
+{
+	struct opened *opened;
+	size_t older = 0;
+	int err = check_names(s, f, dir, diag);
+
+	if (err < 0 || f->count == 0)
 		return err;
 	opened = calloc(f->count, sizeof(opened[0]));
 	if (opened == NULL)
@@ -494,84 +683,86 @@ static int open_all(struct segments *s, struct listing *l, const char *dir, stru
 	for (size_t i = 0; i < f->count; i++)
 		opened[i].fd = -1;
 	err = open_down(s, f, opened, dir, &older, diag);
+	if (err == 0 && !s->lenient)
+		err = check_older(s, f, older, dir, diag);
 	if (err == 0)
 		err = add_opened(s, opened, f->count, dir, diag);
 	for (size_t i = 0; i < f->count; i++)
 		(void)io_close(s->io, &opened[i].fd); /* only read from */
 	free(opened);
-	s->has_leftovers = l->leftovers.count > 0 || older > 0;
 	return err;
 }
 
-/* Says whether a file of that number is taken into the base. */
-static bool is_folded(const struct segments *s, uint64_t number)
+int segments_open(struct segments *s, const struct manifest *m, const char *dir, struct diag *diag)
 {
-	return number < s->base_number;
-}
-
-int segments_open(struct segments *s, const char *dir, struct diag *diag)
-{
-	struct listing listing = { 0 };
-	int err = io_list(s->io, s->dir_fd, find_one, &listing);
+	struct found found = { .files = NULL };
+	int err = io_list(s->io, s->dir_fd, find_segment, &found);
 
 	s->base_number = s->base_as_of_ns = 0;
-	s->has_leftovers = listing.leftovers.count > 0;
 	if (err < 0)
 		err = diag_set(diag, err, "%s: cannot list it: %s", dir, strerror(-err));
+	sort_found(&found);
 	if (err == 0)
-		err = open_all(s, &listing, dir, diag);
-	for (size_t i = 0; i < listing.hints.count; i++)
-		s->has_leftovers = s->has_leftovers || is_folded(s, listing.hints.files[i].number);
-	free_listing(&listing);
+		err = m != NULL ? open_by_manifest(s, m, &found, dir, diag)
+				: open_all(s, &found, dir, diag);
+	free(found.files);
 	return err;
 }
 
-int segments_are_all(struct segments *s)
-{
-	struct listing listing = { 0 };
-	struct found *f = &listing.segments;
-	int err = io_list(s->io, s->dir_fd, find_one, &listing);
-	struct segment seg;
-	size_t count = 0;
-	bool all = true;
+/* --- leftovers --- */
 
-	sort_found(f);
-	for (size_t i = 0; err == 0 && all && i < f->count; i++) {
-		if (is_folded(s, f->files[i].number))
-			continue;
-		all = segments_get(s, count, &seg) && seg.number == f->files[i].number &&
-		      seg.full_bytes == f->files[i].full_bytes;
-		count++;
-	}
-	all = all && !segments_get(s, count, &seg);
-	free_listing(&listing);
-	return err < 0 ? err : all;
+/* Returns whether 'name' is that of a hint, of which segment, and whether it is not complete. */
+static bool is_hint(const char *name, struct segment_id *ret, bool *ret_temp)
+{
+	char segment[SEGMENT_NAME_BYTES];
+	size_t bytes = strlen(name), suffix = strlen(HINT_SUFFIX);
+	size_t temp = strlen(SEGMENT_TEMP_SUFFIX);
+
+	*ret_temp = bytes > temp && strcmp(name + bytes - temp, SEGMENT_TEMP_SUFFIX) == 0;
+	if (*ret_temp)
+		bytes -= temp;
+	if (bytes <= suffix || bytes >= sizeof(segment) ||
+	    strncmp(name + bytes - suffix, HINT_SUFFIX, suffix) != 0)
+		return false;
+	(void)snprintf(segment, sizeof(segment), "%.*s" SUFFIX, (int)(bytes - suffix), name);
+	return segment_name_parse(segment, ret);
 }
 
-static void unlink_number(struct segments *s, uint64_t number, const char *suffix)
-{
-	char name[SEGMENT_TEMP_NAME_BYTES];
+struct leftovers {
+	struct segments *s;
+	char (*names)[SEGMENT_TEMP_NAME_BYTES]; /* owned */
+	size_t count;
+};
 
-	(void)snprintf(name, sizeof(name), "%0*" PRIu64 "%s", NUMBER_DIGITS, number, suffix);
-	(void)!io_unlink(s->io, s->dir_fd, name);
+static int find_leftover(void *arg, const char *name)
+{
+	struct leftovers *l = arg;
+	struct segment_id id;
+	struct segment seg;
+	bool temp = true;
+	void *names;
+
+	if (!segment_temp_name_parse(name, &id) && !is_hint(name, &id, &temp))
+		return 0;
+	if (!temp && segments_by_number(l->s, id.number, &seg) && seg.generation == id.generation)
+		return 0;
+	names = reallocarray(l->names, l->count + 1, sizeof(l->names[0]));
+	if (names == NULL)
+		return -ENOMEM;
+	l->names = names;
+	(void)snprintf(l->names[l->count++], sizeof(l->names[0]), "%s", name);
+	return 0;
 }
 
 /* What cannot be removed is in nobody's way. */
 void segments_remove_leftovers(struct segments *s)
 {
-	struct listing l = { 0 };
+	struct leftovers l = { .s = s };
 
-	if (s->has_leftovers && io_list(s->io, s->dir_fd, find_one, &l) == 0) {
-		for (size_t i = 0; i < l.leftovers.count; i++)
-			unlink_number(s, l.leftovers.files[i].number, SUFFIX SEGMENT_TEMP_SUFFIX);
-		for (size_t i = 0; i < l.hints.count; i++)
-			if (is_folded(s, l.hints.files[i].number))
-				unlink_number(s, l.hints.files[i].number, HINT_SUFFIX);
-		for (size_t i = 0; i < l.segments.count; i++)
-			if (is_folded(s, l.segments.files[i].number))
-				unlink_number(s, l.segments.files[i].number, SUFFIX);
-	}
-	free_listing(&l);
+	if (io_list(s->io, s->dir_fd, find_leftover, &l) == 0)
+		for (size_t i = 0; i < l.count; i++)
+			(void)!io_unlink(s->io, s->dir_fd, l.names[i]);
+	free(l.names);
 }
 
 /* --- looking --- */

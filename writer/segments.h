@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The files that were the active segment once.  While it is not known that all of it is durable,
- * one is *full*, and its name says how many bytes it has: NNNNNN.BYTES.full.  Then it is *sealed*:
- * NNNNNN.data.  They change no more, but for compaction, which puts another file in the place of a
- * sealed one.  Full ones come behind all that are sealed.
+/* The files that were the active segment once.  After a rotation its file has a name that says how
+ * many bytes it has: NNNNNN.BYTES.full.  When it is durable and MANIFEST lists it, it is *sealed*:
+ * NNNNNN.data.  Sealed segments change no more, but for compaction, which puts a file of another
+ * generation in the place of one: NNNNNN.2.data.  Those that are not sealed come behind all that
+ * are.
  *
  * Log positions.  All segments in number order, and the active one behind them, are one sequence of
  * bytes when a log is opened: a position is an offset in it.  Each file keeps its positions until
@@ -17,25 +18,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codec/manifest.h"
+#include "codec/segment_name.h"
 #include "writer/diag.h"
 #include "writer/io.h"
 #include "writer/thread.h"
-
-#define SEGMENT_NAME_BYTES	64 /* of both, and a NUL; more digits from a million on */
-#define SEGMENT_FIRST_NUMBER	1
-#define SEGMENT_TEMP_SUFFIX	".new" /* behind the name of a file that is to take its place */
-#define SEGMENT_TEMP_NAME_BYTES (SEGMENT_NAME_BYTES + 4)
 
 /* First position of files that take the place of others. */
 #define SEGMENTS_REPLACED_START (UINT64_C(1) << 62)
 
 struct segment {
 	uint64_t number;
+	uint64_t generation;
 	uint64_t start; /* position of its first byte */
 	uint64_t bytes;
-	uint64_t full_bytes;	    /* what the name of a full one says; 0: it is sealed */
-	int fd;			    /* borrowed from its range */
-	uint64_t last_timestamp_ns; /* of its newest record */
+	uint64_t full_bytes; /* what the name of a rotated one says; 0: it is sealed */
+	int fd;		     /* borrowed from its range */
+	bool is_base;
+	struct manifest_facts facts;
 };
 
 /* A file that can be read from: of a segment, or of one that was replaced while somebody may still
@@ -47,9 +47,9 @@ struct segment_range {
 
 struct segments {
 	struct io *io;
-	int dir_fd;	    /* borrowed */
-	bool has_leftovers; /* there were files that were to take the place of a segment, or that
-			       the base has taken in */
+	int dir_fd;	 /* borrowed */
+	bool may_change; /* files may be given the names that MANIFEST has for them */
+	bool lenient;	 /* for who repairs: what is there is opened, whatever MANIFEST says */
 	/* When opened: the number of the segment that the log begins with, since older ones are
 	 * folded into it, and as of when; 0: it begins with the first. */
 	uint64_t base_number, base_as_of_ns;
@@ -60,20 +60,15 @@ struct segments {
 	size_t count, room;
 	struct segment_range *ranges; /* by start */
 	size_t range_count, range_room;
+	size_t promised;     /* ranges that segments_replace() will add */
 	uint64_t next_start; /* of the next file that takes the place of another */
 };
 
-/* Writes the name of sealed segment 'number'. */
-void segment_name(uint64_t number, char ret[SEGMENT_NAME_BYTES]);
-/* The same for a full one, and whichever it is. */
-void segment_full_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES]);
+/* Writes the name that the file of 'seg' has. */
 void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES]);
-/* Writes the name of the file that is to take the place of segment 'number'. */
-void segment_temp_name(uint64_t number, char ret[SEGMENT_TEMP_NAME_BYTES]);
-/* Returns the number of a sealed segment by its name; 0: that is no such name. */
-uint64_t segment_number(const char *name);
-/* Returns that of a full one, and stores the size that its name says. */
-uint64_t segment_full_number(const char *name, uint64_t *ret_bytes);
+
+/* Reads a segment of 'bytes' and stores its facts.  Returns 1, 0 if it is not whole, or -errno. */
+int segment_facts(struct io *io, int fd, uint64_t bytes, struct manifest_facts *ret) WARN_UNUSED;
 
 /* Says whether a segment of 'file_bytes' begins with a base, and stores as of when that is (0: its
  * record is damaged; it counts all the same, because nothing else has that key).  Returns 1, 0 or
@@ -84,33 +79,38 @@ void segments_init(struct segments *s, struct io *io, int dir_fd);
 void segments_clear(struct segments *s); /* closes all files */
 void segments_close(struct segments *s); /* the same, for good */
 
-/* Opens every segment in the directory but the active one, from the newest base on.  'dir' is for
- * messages.  -EBADMSG: two files are the same segment. */
-int segments_open(struct segments *s, const char *dir, struct diag *diag) WARN_UNUSED;
+/* Opens the segments that 'm' lists, and those that were rotated since; with 'm' NULL every one in
+ * the directory, from the newest base on.  A file that is missing is left out: its number is.
+ * 'dir' is for messages.  -EBADMSG: a file is not as 'm' says, or is not in it and should be, or
+ * two files are the same segment. */
+int segments_open(struct segments *s, const struct manifest *m, const char *dir,
+		  struct diag *diag) WARN_UNUSED;
 
-/* Lists the directory again and says whether just these segments are there.  Returns 1, 0 or
- * -errno. */
-int segments_are_all(struct segments *s) WARN_UNUSED;
-
-/* Removes what a compaction that was cut off has left; after segments_open(). */
+/* Removes what an interrupted compaction or a hinter has left: files that were not complete, and
+ * hints of segments that the log does not have. */
 void segments_remove_leftovers(struct segments *s);
 
-/* Makes sure that segments_add() and segments_replace() cannot fail once.  -ENOMEM. */
+/* Makes sure that segments_add() cannot fail once.  -ENOMEM. */
 int segments_reserve(struct segments *s) WARN_UNUSED;
+/* Makes sure that segments_replace() cannot fail 'count' times, whatever is added meanwhile. */
+int segments_promise(struct segments *s, size_t count) WARN_UNUSED;
+/* Takes that back. */
+void segments_unpromise(struct segments *s, size_t count);
 /* Takes over 'seg->fd', the file of a segment whose number is behind all others. */
 void segments_add(struct segments *s, const struct segment *seg);
-/* Full segment 'number' is sealed, by its name, too. */
+/* Rotated segment 'number' is sealed, by its name, too. */
 void segments_seal(struct segments *s, uint64_t number);
-/* Forgets full segment 'number', the last one.  The caller owns the descriptor that it returns. */
+/* Forgets rotated segment 'number', the last one.  The caller owns the descriptor that it returns.
+ */
 int segments_take_last(struct segments *s, uint64_t number);
-/* The newest record of a segment is known now. */
-void segments_set_timestamp(struct segments *s, uint64_t number, uint64_t last_timestamp_ns);
-/* Takes over 'fd': the file of segment 'number' from here on.  Returns the position of its first
- * byte.  The old file can be read from until segments_retire(). */
-uint64_t segments_replace(struct segments *s, uint64_t number, uint64_t bytes, int fd);
-/* The same, and all segments with smaller numbers are no more, at once: they are folded into it.
- * Their files can be read from until segments_retire(), too. */
-uint64_t segments_fold(struct segments *s, uint64_t number, uint64_t bytes, int fd);
+/* The facts of a segment are known now, if it is still of that generation. */
+void segments_set_facts(struct segments *s, struct segment_id id,
+			const struct manifest_facts *facts);
+/* Takes over 'seg->fd': the file of segment 'seg->number' from here on.  Returns the position of
+ * its first byte.  The old file can be read from until segments_retire().  With 'folds' all
+ * segments with smaller numbers are no more, at once: they are folded into it.  Their files can be
+ * read from until segments_retire(), too. */
+uint64_t segments_replace(struct segments *s, const struct segment *seg, bool folds);
 /* Closes the file whose first byte is at 'start', which is no segment's any more. */
 void segments_retire(struct segments *s, uint64_t start);
 

@@ -68,12 +68,11 @@ int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced 
 	return 0;
 }
 
-void synced_mark_write(struct io *io, int fd, uint64_t segment, uint64_t durable_offset)
+void synced_mark_write(struct io *io, int fd, struct synced mark)
 {
-	struct synced synced = { .segment = segment, .durable_offset = durable_offset };
 	uint8_t buf[SYNCED_BYTES];
 
-	synced_encode(&synced, buf);
+	synced_encode(&mark, buf);
 	if (io_pwrite_all(io, fd, buf, sizeof(buf), 0) < 0)
 		return; /* see the header: an older mark is a valid one */
 }

@@ -24,9 +24,8 @@ int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, s
 int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 
-/* Records that the active segment, which will be sealed under the number 'segment', is durable up
- * to 'durable_offset', an offset in its file.  A failure is not reported: it leaves the mark too
- * low or invalid, which costs protection against later damage alone. */
-void synced_mark_write(struct io *io, int fd, uint64_t segment, uint64_t durable_offset);
+/* Records how far the log is durable.  A failure is not reported: it leaves the mark too low or
+ * invalid, which costs protection against later damage alone. */
+void synced_mark_write(struct io *io, int fd, struct synced mark);
 
 #endif

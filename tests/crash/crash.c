@@ -343,15 +343,17 @@ static bool has_same(const struct check *c, struct simdisk *d, const char *name,
 	return same;
 }
 
-/* Finds the file that the log ends in after recovery: the first one that was not sealed. */
+/* Finds the file that the log ends in after recovery: the first one that was not sealed.  MANIFEST
+ * seals; the name may follow after the next power cut. */
 static size_t find_last(const struct check *c, struct simdisk *durable)
 {
 	char sealed[SEGMENT_NAME_BYTES];
 	size_t i;
 
 	for (i = 0; i < c->file_count - 1; i++) {
-		segment_name(c->files[i].number, sealed);
-		if (!has_same(c, durable, sealed, &c->files[i]))
+		segment_name((struct segment_id){ c->files[i].number, 1 }, sealed);
+		if (!has_same(c, durable, sealed, &c->files[i]) &&
+		    !has_same(c, durable, c->files[i].name, &c->files[i]))
 			break;
 	}
 	return i;

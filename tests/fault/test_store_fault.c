@@ -406,24 +406,30 @@ static void check_later(struct world *w)
 	check_reopen(w, w->run->disk, "in the end", in_the_end);
 }
 
-/* Says whether calls failed after which nobody knows what is durable: a sync of the log, a sync of
- * the names after a rotation, or a rotation that could neither go on nor back. */
-static bool breaks_promises(struct faultio *io)
+static bool is_poisoned(const struct world *w)
 {
+	struct store_stats stats = { .files = 0 };
+
+	if (w->store != NULL) /* or it was closed */
+		store_stats(w->store, &stats);
+	return stats.log.poison < 0;
+}
+
+/* Says whether calls failed after which nobody knows what is durable: a sync of the log or of the
+ * names, or a rotation that could neither go on nor back. */
+static bool breaks_promises(struct world *w)
+{
+	struct faultio *io = w->run->io;
 	uint64_t new_segments =
 		faultio_failures(io, IOCALL_OPEN) + faultio_failures(io, IOCALL_LOCK);
 
-	return faultio_failures(io, IOCALL_FDATASYNC) > 0 ||
-	       faultio_failures(io, IOCALL_FSYNC) > 0 ||
-	       (new_segments > 0 && faultio_failures(io, IOCALL_RENAME) > 0);
-}
-
-static bool is_poisoned(const struct world *w)
-{
-	struct store_stats stats;
-
-	store_stats(w->store, &stats);
-	return stats.log.poison < 0;
+	if (faultio_failures(io, IOCALL_FDATASYNC) > 0 || faultio_failures(io, IOCALL_FSYNC) > 0)
+		return true;
+	if (!is_poisoned(w))
+		return false;
+	FAULT_CHECK(w->run, new_segments > 0 && faultio_failures(io, IOCALL_RENAME) > 0,
+		    "the log is poisoned without a reason");
+	return true;
 }
 
 static bool run_once(struct fault_run *run, const void *scenario)
@@ -434,7 +440,7 @@ static bool run_once(struct fault_run *run, const void *scenario)
 	prepare(&w);
 	run_ops(&w);
 	hits = faultio_hits(run->io);
-	w.sync_failed = w.opened && !fault_is_invisible(run->fault) && breaks_promises(run->io);
+	w.sync_failed = w.opened && !fault_is_invisible(run->fault) && breaks_promises(&w);
 	if (w.scenario->compacts)
 		w.sync_failed = is_poisoned(&w);
 	check_visible(&w, hits);

@@ -299,6 +299,12 @@ names_in()
 	find "${1:-$keys}" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | paste -sd ' '
 }
 
+# Says whether every rotated segment is sealed: MANIFEST lists it some time after its sync.
+all_sealed()
+{
+	[ -z "$(find "$data" -maxdepth 1 -name '*.full')" ]
+}
+
 # Prints how many files in quarantine have a name like the pattern "$1".
 in_quarantine()
 {

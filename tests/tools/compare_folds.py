@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import compare_replay as compare  # noqa: E402
+import decode  # noqa: E402
 import make_golden as make  # noqa: E402
 
 LOGS_PER_CASE = 10
@@ -36,15 +37,6 @@ def random_log(rng):
             return log
 
 
-def read_log(data_dir):
-    names = sorted(n for n in os.listdir(data_dir) if n.endswith('.data'))
-    parts = []
-    for name in names:
-        with open(os.path.join(data_dir, name), 'rb') as f:
-            parts.append(f.read())
-    return b''.join(parts)
-
-
 def fold(freyjactl, log):
     """The log after a compaction; None: the store does not take it (it refuses what the decoder lets through, a
     move from one name of a file to another)."""
@@ -58,7 +50,7 @@ def fold(freyjactl, log):
             return None
         if done.returncode != 0:
             raise AssertionError(f'freyjactl: exit status {done.returncode}: {done.stderr}')
-        return read_log(data_dir)
+        return b''.join(data for _, data in decode.read_store(data_dir))
 
 
 def main(argv):

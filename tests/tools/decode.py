@@ -5,19 +5,27 @@
 usage: decode.py FILE                  one line per record, tab-separated: offset, length,
                                        timestamp_ns, crc32, kind, key, value_length, value_sha256
                                        (kind: plain, tombstone, attr, base, extent, link,
-                                       move or publish; key: escaped)
+                                       move, publish or segment; key: escaped)
        decode.py --check-tsv TSV FILE  compare with a golden list (tests/golden/freyjadb.tsv)
        decode.py --tree FILE           replay the log; one line per node: type, mode, size,
                                        sha256, path
+FILE may be a DATADIR: then all files that make up its log are read, in their order, and compared with
+what MANIFEST says of them.
 
 Exit status: 0 when every byte of FILE belongs to a record, and to a whole group; else 1, with the
-offset of the first byte that does not.
+offset of the first byte that does not, or with what is wrong with the files of a DATADIR.
 """
 import hashlib
+import os
+import re
 import stat
 import struct
 import sys
 import zlib
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from xxh3 import xxh3_64  # noqa: E402
 
 HEADER = struct.Struct('<IIIQ')
 ATTR_FIXED = struct.Struct('<BBBBHHII')
@@ -32,12 +40,22 @@ TARGET_MAX, XATTRS_MAX = 4095, 1024 * 1024
 KEY_LEVELS_MAX = 64  # a key makes directories up to here
 NAME_MAX, PATH_MAX = 255, 65535
 SIZE_MAX = 2**63 - 1
-KINDS = {b'a': 'attr', b'b': 'base', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish'}
+KINDS = {b'a': 'attr', b'b': 'base', b'e': 'extent', b'l': 'link', b'm': 'move', b'p': 'publish',
+         b's': 'segment'}
 FLAGS = {'attr': MORE | IMPLICIT, 'base': 0, 'extent': HOLE | DROPPED, 'link': MORE,
-         'move': MORE | EXCHANGE, 'publish': MORE | KEEP | DROPPED | UNNAMED}
+         'move': MORE | EXCHANGE, 'publish': MORE | KEEP | DROPPED | UNNAMED, 'segment': 0}
+NUMBER = r'(0|[1-9]\d*)'
+SEALED_NAME = re.compile(r'(\d{6}|[1-9]\d{6,})(?:\.([2-9]|[1-9]\d+))?\.data')
+FULL_NAME = re.compile(r'(\d{6}|[1-9]\d{6,})\.([1-9]\d*)\.full')
+SEGMENT_LINE = re.compile(rf'segment (\S+) bytes={NUMBER} records={NUMBER} first={NUMBER} last={NUMBER}'
+                          r'(?: digest=([0-9a-f]{16}))?( base)?')
 
 
-class Invalid(Exception):
+class Refused(Exception):
+    """It is no log, or no whole one."""
+
+
+class Invalid(Refused):
     """The log is not valid at 'offset'."""
 
     def __init__(self, offset, reason):
@@ -83,6 +101,8 @@ class Record:
             self.parse_extent()
         elif kind == 'publish':
             self.parse_publish()
+        elif kind == 'segment':
+            self.parse_segment()
         else:
             self.parse_move()
         return kind
@@ -164,6 +184,13 @@ class Record:
         if self.rest or self.path:
             raise Invalid(self.offset, 'a base of something, or with bytes left over')
 
+    def parse_segment(self):
+        self.rest = self.value[2:]
+        self.number, = struct.unpack('<Q', self.take(8))
+        self.store_id = self.take(16).hex()
+        if self.rest or self.path or not self.number or self.offset:
+            raise Invalid(self.offset, 'a segment record of something, or that is not the first one')
+
     def parse_move(self):
         self.rest = self.value
         self.take(2)
@@ -220,6 +247,137 @@ def commits(data):
             group = []
     if group:
         raise Invalid(group[0].offset, 'the file ends inside a group of records')
+
+
+class Manifest:
+    """What MANIFEST says: section 14 of docs/FORMAT.md."""
+
+    def __init__(self, text):
+        *lines, crc_line, rest = text.split('\n')
+        body = ''.join(line + '\n' for line in lines)
+        if rest or crc_line != f'crc32 {zlib.crc32(body.encode()):08x}':
+            raise Refused('MANIFEST: the CRC does not match')
+        self.lines = lines
+        if self.lines.pop(0) != 'freyjafs manifest 1':
+            raise Refused('MANIFEST: of another version')
+        self.store_id = self.take('store ([0-9a-f]{32})')[0]
+        self.numbered_from = int(self.take(f'numbered_from {NUMBER}')[0])
+        self.segments, self.obsolete = [], []
+        while self.lines and self.lines[0].startswith('segment '):
+            self.segments.append(self.take(SEGMENT_LINE))
+        while self.lines and self.lines[0].startswith('obsolete '):
+            self.obsolete.append(self.take(r'obsolete (\S+)')[0])
+        self.active = int(self.take(f'active {NUMBER}')[0])
+        self.durable = tuple(int(n) for n in self.take(f'durable {NUMBER} {NUMBER}'))
+        self.check()
+
+    def take(self, pattern):
+        """The groups of the next line."""
+        line = self.lines.pop(0) if self.lines else ''
+        found = re.fullmatch(pattern, line)
+        if not found:
+            raise Refused(f'MANIFEST: what is {line!r}?')
+        return found.groups()
+
+    def check(self):
+        names = [segment[0] for segment in self.segments]
+        for name in names + self.obsolete:
+            if not SEALED_NAME.fullmatch(name) or not number_of(name):
+                raise Refused(f'MANIFEST: {name} is no name of a segment')
+        numbers = [number_of(name) for name in names]
+        if self.lines or numbers != sorted(set(numbers)) or set(names) & set(self.obsolete) or \
+                any(segment[6] for segment in self.segments[1:]) or self.numbered_from < 1 or \
+                self.active <= max(numbers, default=0) or self.durable[0] < self.active:
+            raise Refused('MANIFEST: it says what cannot be')
+
+    def check_segment(self, segment, data):
+        """Compares the file of a segment with its line."""
+        name, size, count, first, last, digest, base = segment
+        if len(data) != int(size):
+            raise Refused(f'{name}: {len(data)} bytes, {size} by MANIFEST')
+        records = [record for commit in commits(data) for record in commit]
+        times = [record.timestamp for record in records]
+        if [len(records), times[0], max(times)] != [int(count), int(first), int(last)]:
+            raise Refused(f'{name}: other records than MANIFEST says')
+        if digest and f'{header_digest(records):016x}' != digest:
+            raise Refused(f'{name}: another digest than MANIFEST says')
+        if (records[0].kind == 'base') != bool(base):
+            raise Refused(f'{name}: a base, or none, against what MANIFEST says')
+
+
+def header_digest(records):
+    """The digest of a segment: of the offset and the header of each of its records."""
+    return xxh3_64(b''.join(struct.pack('<QIIIQ', r.offset, r.crc, len(r.key), len(r.value), r.timestamp)
+                            for r in records))
+
+
+def number_of(name):
+    return int(name.split('.')[0])
+
+
+def read_file(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def listed_files(data_dir, manifest):
+    """The names of the sealed segments, in the order of the log."""
+    names = sorted((n for n in os.listdir(data_dir) if SEALED_NAME.fullmatch(n)), key=number_of)
+    if manifest is None:
+        bases = [n for n in names if read_file(os.path.join(data_dir, n))[20:22] == b'\0b']
+        return names[names.index(bases[-1]):] if bases else names
+    if any(number_of(name) >= manifest.active for name in names):
+        raise Refused('MANIFEST: older than the segments')
+    return [segment[0] for segment in manifest.segments]
+
+
+def check_number(manifest, name, number, data, must):
+    """Compares the segment record that a segment begins with with where it stands."""
+    if not data:
+        return
+    record = Record(data, 0)
+    if record.kind != 'segment' and must:
+        raise Refused(f'{name}: does not begin with its number')
+    if record.kind == 'segment' and (manifest is None or record.number != number or
+                                     record.store_id != manifest.store_id):
+        raise Refused(f'{name}: says that it is segment {record.number} of {record.store_id}')
+
+
+def read_store(data_dir):
+    """The name and the bytes of each file that is a part of the log, in order."""
+    manifest, path = None, os.path.join(data_dir, 'MANIFEST')
+    if os.path.exists(path):
+        manifest = Manifest(read_file(path).decode('ascii', 'replace'))
+    names = listed_files(data_dir, manifest)
+    sealed = len(names)
+    active = manifest.active if manifest else number_of(names[-1]) + 1 if names else 1
+    full = [n for n in os.listdir(data_dir) if FULL_NAME.fullmatch(n) and number_of(n) >= active]
+    names += sorted(full, key=number_of)
+    numbers = [number_of(name) for name in names]
+    if os.path.exists(os.path.join(data_dir, 'active.data')):
+        names.append('active.data')
+        numbers.append(active + len(full))
+    files = []
+    for i, (name, number) in enumerate(zip(names, numbers)):
+        path = os.path.join(data_dir, name)
+        if not os.path.exists(path):
+            raise Refused(f'{name}: is missing')
+        data = read_file(path)
+        if manifest and i < sealed:
+            manifest.check_segment(manifest.segments[i], data)
+        check_number(manifest, name, number, data,
+                     manifest and i >= sealed and number >= manifest.numbered_from)
+        files.append((name, data))
+    return files
+
+
+def all_commits(files):
+    """Yields each commit of a log that is several files."""
+    for name, data in files:
+        try:
+            yield from commits(data)
+        except Invalid as e:
+            raise Refused(f'{name}: {e}' if len(files) > 1 else str(e)) from e
 
 
 def split(path):
@@ -449,7 +607,7 @@ class Tree:
         for record in sorted(commit, key=phase):
             {'plain': self.put, 'tombstone': self.delete, 'attr': self.attr, 'base': self.base,
              'extent': self.extent, 'link': self.link, 'move': self.move,
-             'publish': self.publish}[record.kind](record)
+             'publish': self.publish, 'segment': lambda record: None}[record.kind](record)
         self.begun = True
         if self.marked is not None:
             raise Invalid(commit[0].offset, 'a publish that no put of its key follows')
@@ -468,11 +626,14 @@ def show(raw):
     return repr(b'"' + raw)[3:-1]
 
 
-def print_records(data):
-    for commit in commits(data):
-        for record in commit:
-            columns = record.columns()
-            print(*columns[:5], show(columns[5]), *columns[6:], sep='\t')
+def print_records(files):
+    for name, data in files:
+        if len(files) > 1:
+            print('#', name)
+        for commit in commits(data):
+            for record in commit:
+                columns = record.columns()
+                print(*columns[:5], show(columns[5]), *columns[6:], sep='\t')
 
 
 def check_tsv(data, tsv_path):
@@ -488,9 +649,9 @@ def check_tsv(data, tsv_path):
     print(f'{len(got)} records as in {tsv_path}')
 
 
-def print_tree(data):
+def print_tree(files):
     tree = Tree()
-    for commit in commits(data):
+    for commit in all_commits(files):
         tree.apply(commit)
     for node, path in tree.walk():
         if isinstance(node, Directory):
@@ -514,16 +675,15 @@ def main(argv):
     if len(args) != 1 or args[0].startswith('-'):
         print(__doc__, file=sys.stderr)
         return 2
-    with open(args[0], 'rb') as f:
-        data = f.read()
     try:
+        files = read_store(args[0]) if os.path.isdir(args[0]) else [('it', read_file(args[0]))]
         if mode == 'records':
-            print_records(data)
+            print_records(files)
         elif mode == 'check':
-            check_tsv(data, tsv)
+            check_tsv(b''.join(data for _, data in files), tsv)
         else:
-            print_tree(data)
-    except Invalid as e:
+            print_tree(files)
+    except Refused as e:
         print(f'{args[0]}: {e}', file=sys.stderr)
         return 1
     return 0

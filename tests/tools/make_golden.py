@@ -11,10 +11,15 @@ import struct
 import sys
 import zlib
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from xxh3 import xxh3_64  # noqa: E402
+
 MORE, EXCHANGE, HOLE, KEEP, DROPPED, IMPLICIT, UNNAMED = 1, 2, 4, 4, 8, 16, 16
 FILE, DIRECTORY, SYMLINK, CHAR_DEVICE = 1, 2, 3, 6
 KEPT, EMPTY, NEW = 0, 1, 2
 INT64_MAX = 2**63 - 1
+STORE_ID = bytes(range(16))
 
 
 def record(key, value, timestamp):
@@ -68,8 +73,12 @@ def extent_key(staging_id):
     return b'\0e' + struct.pack('<Q', staging_id)
 
 
-def synced(segment, offset):
-    head = b'freyjsyn' + struct.pack('<I', 1)
+def segment(number, store_id=STORE_ID):
+    return struct.pack('<BBQ', 1, 0, number) + store_id
+
+
+def synced(segment, offset, version=1):
+    head = b'freyjsyn' + struct.pack('<I', version)
     tail = struct.pack('<QQ', segment, offset)
     return head + struct.pack('<I', zlib.crc32(head + tail)) + tail
 
@@ -169,6 +178,51 @@ def base_log():
                     [record(key, value, at + 1 + i) for i, (key, value) in enumerate(parts)])
 
 
+def manifest(*lines):
+    """A MANIFEST with its last line."""
+    text = '\n'.join(['freyjafs manifest 1', 'store ' + STORE_ID.hex(), *lines, '']).encode()
+    return text + b'crc32 %08x\n' % zlib.crc32(text)
+
+
+def manifest_text():
+    """A base without a digest yet, a number that is missing, files that were replaced or folded."""
+    return manifest('numbered_from 2',
+                    'segment 000007.2.data bytes=500 records=9 first=1 last=18446744073709551615 base',
+                    'segment 000009.data bytes=1052 records=3 first=10 last=12 digest=00000000000000ff',
+                    'segment 1000000.12.data bytes=48 records=1 first=13 last=13 digest=fedcba9876543210',
+                    'obsolete 000006.data', 'obsolete 000007.data', 'active 1000001',
+                    'durable 1000002 18446744073709551615')
+
+
+def segment_line(name, parts):
+    """What MANIFEST says of a segment: 'parts' are its keys, values and timestamps."""
+    headers, offset = b'', 0
+    for key, value, timestamp in parts:
+        headers += struct.pack('<Q', offset) + record(key, value, timestamp)[:20]
+        offset += 20 + len(key) + len(value)
+    times = [timestamp for _, _, timestamp in parts]
+    return f'segment {name} bytes={offset} records={len(parts)} first={times[0]} last={max(times)} ' \
+           f'digest={xxh3_64(headers):016x}'
+
+
+def store_files():
+    """A store of two sealed segments, the second one compacted, and an active one."""
+    at = 1700000000000000000
+    segments = {
+        '000001.data': [(b'a', b'first\n', at), (b'dir/b', b'second\n', at + 1)],
+        '000002.2.data': [(b'\0s', segment(2), at + 2), (b'\0pa', publish(0, 9, DROPPED), at + 3),
+                          (b'\0mdir', move(b'moved'), at + 4)],
+        'active.data': [(b'\0s', segment(3), at + 5), (b'a', b'last\n', at + 6)],
+    }
+    files = {name: b''.join(record(*part) for part in parts) for name, parts in segments.items()}
+    durable = len(files['active.data'])
+    files['MANIFEST'] = manifest('numbered_from 2',
+                                 *(segment_line(name, segments[name]) for name in ('000001.data', '000002.2.data')),
+                                 'obsolete 000002.data', 'active 3', 'durable 3 48')
+    files['active.synced'] = synced(3, durable, 2)
+    return {'store/' + name: data for name, data in files.items()}
+
+
 def golden_files():
     every = attr(FILE, EMPTY, 0o6741, 1000, 0xfffffffe, MORE, mtime=(1795346587, 697513122),
                  atime=(-1, 999999999), ctime=(INT64_MAX, 1), ino=0xfedcba9876543210,
@@ -199,10 +253,14 @@ def golden_files():
         'base.bin': base(0x0807060504030201, 66112),
         'base.data': base_log(),
         'synced.bin': synced(1, 70790),
+        'synced_manifest.bin': synced(7, 70790, 2),
+        'segment.bin': segment(0x0807060504030201),
+        'manifest.txt': manifest_text(),
         'meta.data': meta_log(),
         'xattrs.data': xattr_log(),
         'extents.data': extents_log(),
         'dropped.data': dropped_log(),
+        **store_files(),
     }
 
 
@@ -215,6 +273,7 @@ def main(argv):
     for name, want in golden_files().items():
         path = os.path.join(argv[-1], name)
         if not check and not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, 'wb') as f:
                 f.write(want)
         with open(path, 'rb') as f:

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -225,6 +226,78 @@ class Cases:
                     staged + record(b'\0aa', ATTR_DIR) + record(b'\0pa', first)):
             status, _, err = decode('--tree', self.write(log))
             assert status == 1 and 'publish' in err, err
+
+    def copy_store(self):
+        """A copy of the golden store, and a function that changes a file of it."""
+        store = tempfile.mkdtemp(dir=os.path.dirname(self.work))
+        shutil.copytree(os.path.join(os.path.dirname(self.log), 'store'), store, dirs_exist_ok=True)
+
+        def change(name, how):
+            path = os.path.join(store, name)
+            with open(path, 'rb') as f:
+                data = how(f.read())
+            with open(path, 'wb') as f:
+                f.write(data)
+        return store, change
+
+    def case_golden_store(self):
+        store, _ = self.copy_store()
+        status, out, err = decode('--tree', store)
+        assert (status, err) == (0, ''), err
+        assert [line.split('\t')[4] for line in out.splitlines()] == ['a', 'moved', 'moved/b'], out
+        assert hashlib.sha256(b'last\n').hexdigest() in out
+        status, out, _ = decode(store)
+        assert status == 0 and out.count('\tsegment\t') == 2 and len(out.splitlines()) == 3 + 7, out
+        with open(os.path.join(store, '000002.7.data'), 'wb') as f:
+            f.write(b'a stranger')
+        assert decode('--tree', store)[0] == 0
+
+    def case_store_that_is_not_as_manifest_says(self):
+        def flip(data):
+            return data[:-1] + bytes([data[-1] ^ 1])
+
+        def other(data):
+            return data[:27] + record(b'dir/c', data[52:], 1700000000000000001)
+
+        with open(os.path.join(os.path.dirname(self.log), 'store', '000002.2.data'), 'rb') as f:
+            second = f.read()
+        for name, how, message in (
+                ('MANIFEST', flip, 'CRC'), ('000001.data', flip, 'crc'),
+                ('000001.data', lambda data: data[:27], '27 bytes, 59 by MANIFEST'),
+                ('000001.data', other, 'another digest'),
+                ('active.data', lambda data: data[48:], 'does not begin with its number'),
+                ('active.data', lambda data: second, 'says that it is segment 2'),
+                ('active.data', lambda data: data[:-1], 'active.data: offset 48')):
+            store, change = self.copy_store()
+            change(name, how)
+            status, _, err = decode('--tree', store)
+            assert status == 1 and message in err, (name, message, err)
+        for name, instead, message in (('000002.2.data', '000002.data', 'is missing'),
+                                       ('000002.2.data', '000003.data', 'older than the segments'),
+                                       ('MANIFEST', 'elsewhere', 'says that it is segment 2')):
+            store, _ = self.copy_store()
+            os.rename(os.path.join(store, name), os.path.join(store, instead))
+            status, _, err = decode('--tree', store)
+            assert status == 1 and message in err, (name, message, err)
+
+    def case_manifests_that_are_none(self):
+        def manifest(*lines):
+            text = ''.join(line + '\n' for line in lines).encode()
+            return (text + b'crc32 %08x\n' % zlib.crc32(text)).decode()
+
+        whole = ['freyjafs manifest 1', 'store ' + '0' * 32, 'numbered_from 2',
+                 'segment 000001.data bytes=1 records=1 first=1 last=1', 'obsolete 000001.2.data',
+                 'active 2', 'durable 2 0']
+        assert decoder.Manifest(manifest(*whole)).active == 2
+        for at, line in ((0, 'freyjafs manifest 2'), (1, 'store 0'), (2, 'numbered_from 0'),
+                         (2, 'numbered_from 02'), (3, whole[3] + ' digest=0'), (4, 'obsolete 000001.data'),
+                         (3, whole[3].replace('000001', '000000')), (5, 'active 1'), (6, 'durable 1 0'),
+                         (6, 'durable 2'), (4, whole[3]), (6, 'durable 2 0\nmore')):
+            try:
+                decoder.Manifest(manifest(*whole[:at], line, *whole[at + 1:]))
+                assert False, line
+            except decoder.Refused as e:
+                assert 'MANIFEST' in str(e)
 
     def case_program(self):
         """As a program: output, message and exit status go where they should."""

@@ -415,6 +415,8 @@ void plant_log(struct store_fixture *f, const void *data, size_t bytes)
 {
 	if (!unit_exists(f->data_dir))
 		assert_int_equal(mkdir(f->data_dir, 0700), 0);
-	(void)unlink(unit_path("%s/active.synced", f->data_dir)); /* of an earlier log, if any */
+	/* Of an earlier log, if any. */
+	(void)unlink(unit_path("%s/active.synced", f->data_dir));
+	(void)unlink(unit_path("%s/MANIFEST", f->data_dir));
 	unit_write_file(f->log_path, data, bytes);
 }

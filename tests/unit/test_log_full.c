@@ -16,13 +16,18 @@
 #include "codec/synced.h"
 #include "writer/log_writer_private.h"
 
-#define SEGMENT_BYTES 1024
-#define VALUE_BYTES   480
-#define RECORD_BYTES  (RECORD_HEADER_BYTES + 2 + VALUE_BYTES)
-#define FULL_BYTES    (2 * RECORD_BYTES) /* a third one does not fit */
-#define FULL(n)	      "00000" #n ".1004.full"
-#define RECORDS	      7 /* in three full segments and the active one */
-#define KEYS_BYTES    512
+#define SEGMENT_BYTES	    1100
+#define VALUE_BYTES	    480
+#define RECORD_BYTES	    (RECORD_HEADER_BYTES + 2 + VALUE_BYTES)
+#define NUMBER_RECORD_BYTES 48		       /* that each segment but the first begins with */
+#define FIRST_BYTES	    (2 * RECORD_BYTES) /* a third one does not fit */
+#define FULL_BYTES	    (NUMBER_RECORD_BYTES + FIRST_BYTES)
+#define FULL1		    "000001.1004.full"
+#define FULL2		    "000002.1052.full"
+#define FULL3		    "000003.1052.full"
+#define RECORDS		    7 /* in three full segments and the active one */
+#define ACTIVE_BYTES	    (NUMBER_RECORD_BYTES + RECORD_BYTES) /* of the active one then */
+#define KEYS_BYTES	    512
 
 /* --- what is in the log --- */
 
@@ -80,6 +85,12 @@ static void put_many(struct log_fixture *f, unsigned int count)
 		put(f, unit_path("k%u", i));
 }
 
+/* Where a log ends whose segments are all as full as they can be, but for the last. */
+static uint64_t end_of(uint64_t records)
+{
+	return records * RECORD_BYTES + (records - 1) / 2 * NUMBER_RECORD_BYTES;
+}
+
 static bool is_there(const struct log_fixture *f, const char *name)
 {
 	return unit_exists(fixture_beside(f, name));
@@ -93,10 +104,10 @@ static void make_dead(struct log_fixture *f)
 	open_log(f, "", &rec);
 	put_many(f, RECORDS);
 	fixture_kill(f);
-	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL(1))), FULL_BYTES);
-	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL(2))), FULL_BYTES);
-	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL(3))), FULL_BYTES);
-	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL1)), FIRST_BYTES);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL2)), FULL_BYTES);
+	assert_int_equal(unit_file_bytes(fixture_beside(f, FULL3)), FULL_BYTES);
+	assert_int_equal(unit_file_bytes(f->path), ACTIVE_BYTES);
 }
 
 /* How many bytes quarantine/ has, without the reports. */
@@ -134,18 +145,24 @@ static void test_rotation_waits_for_nothing(void **state)
 	assert_int_equal(fixture_stats(f).durable_offset, 0);
 	assert_false(log_writer_sealed(f->w, 0, &seg)); /* nothing to be compacted */
 	assert_int_equal(log_writer_sync(f->w), 0);
-	assert_int_equal(fixture_stats(f).durable_offset, RECORDS * RECORD_BYTES);
+	assert_int_equal(fixture_stats(f).durable_offset, end_of(RECORDS));
+	assert_false(log_writer_sealed(f->w, 0, &seg)); /* a sync waits for no list */
+	assert_true(is_there(f, FULL1));
+	assert_int_equal(log_writer_seal(f->w), 0);
 	for (size_t i = 0; i < 3; i++) {
+		uint64_t bytes = i == 0 ? FIRST_BYTES : FULL_BYTES;
+
 		assert_true(log_writer_sealed(f->w, i, &seg));
-		assert_int_equal(seg.bytes, FULL_BYTES);
+		assert_int_equal(seg.bytes, bytes);
 		assert_int_equal(
 			unit_file_bytes(fixture_beside(f, unit_path("00000%zu.data", i + 1))),
-			FULL_BYTES);
+			bytes);
 	}
 	assert_false(log_writer_sealed(f->w, 3, &seg));
 }
 
-/* The order that makes a promise of it: data, names, data of the next. */
+/* The order that makes a promise of it: data, names, data of the next.  The list follows, and then
+ * the names that it has. */
 static void test_order(void **state)
 {
 	struct log_fixture *f = *state;
@@ -159,11 +176,19 @@ static void test_order(void **state)
 	assert_int_equal(log_writer_sync(f->w), 0);
 	at = probe_find_event(f->probe, "fdatasync:active.data", at); /* as it was called */
 	assert_true(at >= 0);
-	at = probe_find_event(f->probe, "rename:" FULL(1), at);
+	at = probe_find_event(f->probe, "fsync:db", at);
+	assert_true(at >= 0);
+	at = probe_find_event(f->probe, "fdatasync:active.data", at);
+	assert_true(at >= 0);
+	assert_true(is_there(f, FULL1));
+	assert_int_equal(log_writer_seal(f->w), 0);
+	at = probe_find_event(f->probe, "fsync:MANIFEST.new", at);
+	assert_true(at >= 0);
+	at = probe_find_event(f->probe, "rename:MANIFEST.new", at);
 	assert_true(at >= 0);
 	at = probe_find_event(f->probe, "fsync:db", at);
 	assert_true(at >= 0);
-	assert_true(probe_find_event(f->probe, "fdatasync:active.data", at) >= 0);
+	assert_true(probe_find_event(f->probe, "rename:" FULL1, at) >= 0);
 }
 
 /* One that was synced before it was full is not synced again. */
@@ -184,6 +209,9 @@ static void test_durable_puts(void **state)
 	put_many(f, 3);
 	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), datasyncs + 3);
 	assert_int_equal(probe_calls(f->probe, IOCALL_FSYNC), syncs + 1);
+	assert_int_equal(log_writer_seal(f->w), 0);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), datasyncs + 3);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FSYNC), syncs + 3); /* of the list */
 	assert_true(is_there(f, "000001.data"));
 }
 
@@ -199,7 +227,7 @@ static void test_backlog(void **state)
 	assert_int_equal(fixture_stats(f).durable_offset, 0);
 	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 1);
 	put(f, "kk");
-	assert_int_equal(fixture_stats(f).durable_offset, (FULL_MAX + 1) * FULL_BYTES);
+	assert_int_equal(fixture_stats(f).durable_offset, end_of(2 * (FULL_MAX + 1)));
 	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 2);
 }
 
@@ -216,7 +244,7 @@ static void test_backlog_bytes(void **state)
 	};
 	struct log_fixture *f = *state;
 	struct log_recovery rec;
-	uint64_t begun = 0, durable;
+	uint64_t begun = 0, durable, end;
 	char keys[KEYS_BYTES];
 	struct diag diag;
 
@@ -228,14 +256,17 @@ static void test_backlog_bytes(void **state)
 			assert_int_equal(log_writer_seal(f->w), 0);
 			begun = fixture_stats(f).segments - 1;
 			durable = fixture_stats(f).durable_offset;
+			end = fixture_stats(f).end_offset +
+			      (rows[i].records - done) * RECORD_BYTES +
+			      (rows[i].segments - 1) * NUMBER_RECORD_BYTES;
 			for (unsigned int n = done; n < rows[i].records; n++)
 				put(f, "kk");
 			assert_int_equal(fixture_stats(f).segments, begun + rows[i].segments);
 			assert_int_equal(fixture_stats(f).durable_offset, durable);
+			assert_int_equal(fixture_stats(f).end_offset, end);
 			put(f, "kk");
 			assert_int_equal(fixture_stats(f).segments, begun + rows[i].segments + 1);
-			assert_int_equal(fixture_stats(f).durable_offset,
-					 durable + (rows[i].records - done) * RECORD_BYTES);
+			assert_int_equal(fixture_stats(f).durable_offset, end);
 		}
 		fixture_close(f);
 	}
@@ -257,7 +288,7 @@ static void test_syncer(void **state)
 		put(f, "kk");
 	WAIT_FOR(fixture_stats(f).durable_offset > 0);
 	WAIT_FOR(is_there(f, "000016.hint"));
-	assert_true(is_there(f, "000016.data"));
+	WAIT_FOR(is_there(f, "000016.data"));
 }
 
 /* Without an interval it begins with the first one. */
@@ -276,28 +307,35 @@ static void test_syncer_never(void **state)
 	WAIT_FOR(is_there(f, "000001.data"));
 }
 
-/* What could not be named is durable all the same, and named later. */
+/* What could not be listed or named is durable all the same, and named later. */
 static void test_names_fail(void **state)
 {
 	struct log_fixture *f = *state;
+	const struct fault_plan second = { .at = 2,
+					   .times = 1,
+					   .kinds = IOCALL_BIT(IOCALL_RENAME),
+					   .action = FAULT_ERROR,
+					   .err = -EIO };
 	struct log_recovery rec;
 
 	open_log(f, "", &rec);
 	put_many(f, 5);
-	probe_fail(f->probe, IOCALL_RENAME, 1, -EIO);
-	assert_int_equal(log_writer_sync(f->w), 0);
-	assert_int_equal(fixture_stats(f).durable_offset, 5 * RECORD_BYTES);
-	assert_true(is_there(f, FULL(1)));
-	assert_true(is_there(f, FULL(2))); /* not before the first */
 	probe_fail(f->probe, IOCALL_RENAME, FAULT_FOR_EVER, -EACCES);
-	assert_int_equal(log_writer_seal(f->w), -EACCES);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_int_equal(fixture_stats(f).durable_offset, end_of(5));
+	assert_int_equal(log_writer_seal(f->w), -EACCES); /* MANIFEST cannot be replaced */
+	assert_false(is_there(f, "MANIFEST.new"));
+	faultio_set_plan(probe_faults(f->probe), &second); /* after MANIFEST */
+	assert_int_equal(log_writer_seal(f->w), -EIO);
+	assert_true(is_there(f, FULL1));
+	assert_true(is_there(f, FULL2)); /* not before the first */
 	probe_heal(f->probe);
 	put(f, "kx");
-	assert_int_equal(log_writer_sync(f->w), 0);
+	assert_int_equal(log_writer_seal(f->w), 0);
 	assert_true(is_there(f, "000001.data"));
 	assert_true(is_there(f, "000002.data"));
-	assert_false(is_there(f, FULL(1)));
-	assert_false(is_there(f, FULL(2)));
+	assert_false(is_there(f, FULL1));
+	assert_false(is_there(f, FULL2));
 	fixture_close(f);
 	open_log(f, "k0 k1 k2 k3 k4 kx ", &rec);
 }
@@ -322,7 +360,7 @@ static void test_full_disk(void **state)
 	assert_int_equal(log_writer_seal(f->w), 0);
 	assert_true(is_there(f, "000001.data"));
 	assert_true(is_there(f, "000002.data"));
-	assert_int_equal(fixture_stats(f).durable_offset, 5 * RECORD_BYTES);
+	assert_int_equal(fixture_stats(f).durable_offset, end_of(5));
 	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
 	probe_heal(f->probe);
 	assert_int_equal(log_writer_sync(f->w), 0);
@@ -341,8 +379,8 @@ static void test_taken_back(void **state)
 	put(f, "k2"); /* goes on in the old one */
 	probe_heal(f->probe);
 	assert_int_equal(fixture_stats(f).segments, 1);
-	assert_int_equal(unit_file_bytes(f->path), FULL_BYTES + RECORD_BYTES);
-	at = probe_find_event(f->probe, "rename:" FULL(1), 0);
+	assert_int_equal(unit_file_bytes(f->path), FIRST_BYTES + RECORD_BYTES);
+	at = probe_find_event(f->probe, "rename:" FULL1, 0);
 	assert_true(at >= 0);
 	assert_int_equal(log_writer_sync(f->w), 0);
 	synced = probe_find_event(f->probe, "fdatasync:active.data", at);
@@ -376,8 +414,8 @@ static void test_seal(void **state)
 	assert_int_equal(pthread_join(thread, &failed), 0);
 	assert_null(failed);
 	assert_true(is_there(f, "000001.data"));
-	assert_true(is_there(f, FULL(2)));
-	assert_true(is_there(f, FULL(3)));
+	assert_true(is_there(f, FULL2));
+	assert_true(is_there(f, FULL3));
 }
 
 static void test_close(void **state)
@@ -402,29 +440,35 @@ static const struct torn {
 	off_t zeros;	  /* from so many bytes on; 0: none; -1: others behind it */
 	const char *keys; /* that are kept */
 	uint64_t sealed;  /* segments */
+	uint64_t numbers; /* segment records that are kept */
 	uint64_t saved;	  /* bytes in quarantine, but for zeros */
 	uint64_t trimmed; /* bytes of 000002.data, if that is of interest */
 	enum record_scan stop;
 } torn_rows[] = {
-	{ "all there", NULL, 0, 0, "k0 k1 k2 k3 k4 k5 k6 ", 3, 0, 0, RECORD_END },
-	{ "no active one", "active.data", -1, 0, "k0 k1 k2 k3 k4 k5 ", 3, 0, 0, RECORD_END },
-	{ "active one torn", "active.data", 300, 0, "k0 k1 k2 k3 k4 k5 ", 3, 300, 0, RECORD_TORN },
-	{ "a record less", FULL(2), RECORD_BYTES, 0, "k0 k1 k2 ", 1, FULL_BYTES + RECORD_BYTES, 0,
+	{ "all there", NULL, 0, 0, "k0 k1 k2 k3 k4 k5 k6 ", 3, 3, 0, 0, RECORD_END },
+	{ "no active one", "active.data", -1, 0, "k0 k1 k2 k3 k4 k5 ", 3, 2, 0, 0, RECORD_END },
+	{ "active one torn", "active.data", 300, 0, "k0 k1 k2 k3 k4 k5 ", 3, 3,
+	  300 - NUMBER_RECORD_BYTES, 0, RECORD_TORN },
+	{ "a record less", FULL2, ACTIVE_BYTES, 0, "k0 k1 k2 ", 1, 1, FULL_BYTES + ACTIVE_BYTES, 0,
 	  RECORD_TORN },
-	{ "half a record less", FULL(2), 700, 0, "k0 k1 k2 ", 1,
-	  700 - RECORD_BYTES + FULL_BYTES + RECORD_BYTES, 0, RECORD_TORN },
-	{ "zeros", FULL(2), FULL_BYTES, RECORD_BYTES, "k0 k1 k2 ", 1, FULL_BYTES + RECORD_BYTES, 0,
+	{ "half a record less", FULL2, 700, 0, "k0 k1 k2 ", 1, 1,
+	  700 - ACTIVE_BYTES + FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
+	{ "zeros", FULL2, FULL_BYTES, ACTIVE_BYTES, "k0 k1 k2 ", 1, 1, FULL_BYTES + ACTIVE_BYTES, 0,
 	  RECORD_TORN },
-	{ "nothing of it", FULL(2), 0, 0, "k0 k1 ", 1, FULL_BYTES + RECORD_BYTES, 0, RECORD_TORN },
-	{ "nothing of the first", FULL(1), 0, 0, "", 0, 2 * FULL_BYTES + RECORD_BYTES, 0,
+	{ "its number alone", FULL2, NUMBER_RECORD_BYTES, 0, "k0 k1 ", 1, 1,
+	  FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
+	{ "a part of its number", FULL2, NUMBER_RECORD_BYTES - 1, 0, "k0 k1 ", 1, 0,
+	  NUMBER_RECORD_BYTES - 1 + FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
+	{ "nothing of it", FULL2, 0, 0, "k0 k1 ", 1, 0, FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
+	{ "nothing of the first", FULL1, 0, 0, "", 0, 0, 2 * FULL_BYTES + ACTIVE_BYTES, 0,
 	  RECORD_TORN },
-	{ "the last full one", FULL(3), RECORD_BYTES, 0, "k0 k1 k2 k3 k4 ", 2, RECORD_BYTES, 0,
+	{ "the last full one", FULL3, ACTIVE_BYTES, 0, "k0 k1 k2 k3 k4 ", 2, 2, ACTIVE_BYTES, 0,
 	  RECORD_TORN },
-	{ "bytes behind it", FULL(2), FULL_BYTES + 50, -1, "k0 k1 k2 k3 k4 k5 k6 ", 3, 50,
+	{ "bytes behind it", FULL2, FULL_BYTES + 50, -1, "k0 k1 k2 k3 k4 k5 k6 ", 3, 3, 50,
 	  FULL_BYTES, RECORD_END },
-	{ "bytes behind a torn one", FULL(2), FULL_BYTES + 50, -2, "k0 k1 k2 ", 1,
-	  RECORD_BYTES + 50 + FULL_BYTES + RECORD_BYTES, 0, RECORD_TORN },
-	{ "zeros behind it", FULL(2), 4096, FULL_BYTES, "k0 k1 k2 k3 k4 k5 k6 ", 3, 0, FULL_BYTES,
+	{ "bytes behind a torn one", FULL2, FULL_BYTES + 50, -2, "k0 k1 k2 ", 1, 1,
+	  RECORD_BYTES + 50 + FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
+	{ "zeros behind it", FULL2, 4096, FULL_BYTES, "k0 k1 k2 k3 k4 k5 k6 ", 3, 3, 0, FULL_BYTES,
 	  RECORD_END },
 };
 
@@ -448,7 +492,7 @@ static void damage(struct log_fixture *f, const struct torn *t)
 	if (t->zeros < 0)
 		memset(data + file.bytes, 7, (size_t)t->bytes - file.bytes);
 	if (t->zeros == -2) /* and the record before them is torn */
-		data[RECORD_BYTES + 4] ^= 1;
+		data[ACTIVE_BYTES + 4] ^= 1;
 	if (t->zeros > 0)
 		memset(data + t->zeros, 0, (size_t)(t->bytes - t->zeros));
 	unit_write_file(path, data, (size_t)t->bytes);
@@ -463,6 +507,7 @@ static void test_torn(void **state)
 	char keys[KEYS_BYTES];
 	struct diag diag = { "" };
 	struct log_recovery rec;
+	uint64_t records_bytes = strlen(t->keys) / 3 * RECORD_BYTES;
 	bool ends_in_full = t->stop != RECORD_END && strcmp(t->file, "active.data") != 0;
 
 	make_dead(f);
@@ -470,26 +515,28 @@ static void test_torn(void **state)
 	/* Who only reads sees the same, and changes nothing. */
 	assert_int_equal(try_open(f, true, keys, &rec, &diag), 0);
 	assert_string_equal(keys, t->keys);
-	assert_int_equal(log_writer_size(f->w), strlen(t->keys) / 3 * RECORD_BYTES);
+	assert_int_equal(log_writer_size(f->w), records_bytes + t->numbers * NUMBER_RECORD_BYTES);
 	fixture_close(f);
-	assert_true(is_there(f, FULL(1)));
+	assert_true(is_there(f, FULL1));
 	assert_false(is_there(f, "quarantine"));
 
 	assert_int_equal(try_open(f, false, keys, &rec, &diag), 0);
 	assert_string_equal(keys, t->keys);
 	assert_int_equal(rec.stop.scan, t->stop);
 	assert_int_equal(rec.segments, t->sealed);
-	assert_int_equal(rec.records, strlen(t->keys) / 3);
+	assert_int_equal(rec.records, strlen(t->keys) / 3 + t->numbers);
 	assert_int_equal(fixture_stats(f).segments, t->sealed + 1);
-	assert_int_equal(fixture_stats(f).end_offset, strlen(t->keys) / 3 * RECORD_BYTES);
+	/* The active one has its number again. */
+	assert_int_equal(fixture_stats(f).end_offset,
+			 records_bytes + t->sealed * NUMBER_RECORD_BYTES);
 	assert_int_equal(quarantined_bytes(f), t->saved);
-	assert_false(is_there(f, FULL(1)) || is_there(f, FULL(2)) || is_there(f, FULL(3)));
+	assert_false(is_there(f, FULL1) || is_there(f, FULL2) || is_there(f, FULL3));
 	assert_int_equal(strstr(diag.text, "a power cut has left") != NULL, ends_in_full);
 	if (t->trimmed > 0)
 		assert_int_equal(unit_file_bytes(fixture_beside(f, "000002.data")), t->trimmed);
 
-	put(f, "kx"); /* it goes on from there */
-	assert_int_equal(log_writer_sync(f->w), 0);
+	put(f, "kx");				      /* it goes on from there */
+	assert_int_equal(log_writer_rotate(f->w), 0); /* listed with all that it has */
 	fixture_close(f);
 	(void)snprintf(keys, sizeof(keys), "%skx ", t->keys);
 	open_log(f, keys, &rec);
@@ -507,17 +554,17 @@ static void test_removed_in_order(void **state)
 
 	make_dead(f);
 	/* Nothing to be saved, which would sync the directory, too. */
-	assert_int_equal(truncate(fixture_beside(f, FULL(1)), 0), 0);
-	assert_int_equal(truncate(fixture_beside(f, FULL(2)), 0), 0);
-	assert_int_equal(truncate(fixture_beside(f, FULL(3)), 0), 0);
+	assert_int_equal(truncate(fixture_beside(f, FULL1), 0), 0);
+	assert_int_equal(truncate(fixture_beside(f, FULL2), 0), 0);
+	assert_int_equal(truncate(fixture_beside(f, FULL3), 0), 0);
 	open_log(f, "", &rec);
-	at = probe_find_event(f->probe, "unlink:" FULL(3), 0);
+	at = probe_find_event(f->probe, "unlink:" FULL3, 0);
 	assert_true(at >= 0);
 	at = probe_find_event(f->probe, "fsync:db", at);
 	assert_true(at >= 0);
-	assert_true(probe_find_event(f->probe, "unlink:" FULL(2), at) > at);
-	assert_int_equal(probe_find_event(f->probe, "unlink:" FULL(2), 0),
-			 probe_find_event(f->probe, "unlink:" FULL(2), at));
+	assert_true(probe_find_event(f->probe, "unlink:" FULL2, at) > at);
+	assert_int_equal(probe_find_event(f->probe, "unlink:" FULL2, 0),
+			 probe_find_event(f->probe, "unlink:" FULL2, at));
 }
 
 /* An io that cuts a file just before one of its reads. */
@@ -533,7 +580,7 @@ static ssize_t cutting_pread(struct io *io, int fd, void *buf, size_t n, uint64_
 	struct cutting *c = (struct cutting *)(void *)io;
 
 	if (c->reads++ == c->cut_at)
-		assert_int_equal(truncate(c->path, RECORD_BYTES), 0);
+		assert_int_equal(truncate(c->path, ACTIVE_BYTES), 0);
 	return io_posix.ops->pread(&io_posix, fd, buf, n, offset);
 }
 
@@ -557,7 +604,7 @@ static void test_read_while_recovered(void **state)
 	c.io.ops = &c.ops;
 	open_log(f, "", &rec);
 	put_many(f, RECORDS);
-	c.path = fixture_beside(f, FULL(2));
+	c.path = fixture_beside(f, FULL2);
 	assert_int_equal(truncate(c.path, FULL_BYTES - 1), 0);
 	torn = unit_read_file(c.path);
 	for (c.cut_at = 0; cut; c.cut_at++) {
@@ -574,34 +621,94 @@ static void test_read_while_recovered(void **state)
 	free(torn.data);
 }
 
-static void write_mark(struct log_fixture *f, uint64_t segment, uint64_t durable_offset)
+static void write_mark(struct log_fixture *f, const struct synced *mark)
 {
-	const struct synced mark = { .segment = segment, .durable_offset = durable_offset };
 	uint8_t buf[SYNCED_BYTES];
 
-	synced_encode(&mark, buf);
+	synced_encode(mark, buf);
 	unit_write_file(fixture_beside(f, "active.synced"), buf, sizeof(buf));
+}
+
+/* Makes of 'from' the file 'to' of a log of version 0.1: without its segment record. */
+static void strip_number(struct log_fixture *f, const char *from, const char *to)
+{
+	struct unit_file file = unit_read_file(fixture_beside(f, from));
+
+	assert_int_equal(unlink(fixture_beside(f, from)), 0);
+	unit_write_file(fixture_beside(f, to), file.data + NUMBER_RECORD_BYTES,
+			file.bytes - NUMBER_RECORD_BYTES);
+	free(file.data);
+}
+
+static void make_dead_without_manifest(struct log_fixture *f)
+{
+	make_dead(f);
+	assert_int_equal(unlink(fixture_beside(f, "MANIFEST")), 0);
+	strip_number(f, FULL2, "000002.1004.full");
+	strip_number(f, FULL3, "000003.1004.full");
+	strip_number(f, "active.data", "active.data");
 }
 
 /* What is known to be durable is not cut, but refused. */
 static const struct damaged {
 	const char *name;
-	uint64_t segment, durable_offset; /* of the mark */
+	struct synced mark; /* with_manifest: of the log, too */
 	const char *file;
 	off_t bytes;
-	const char *sealed; /* the name that FULL(3) gets; NULL: its own */
-	const char *text;   /* NULL: no damage */
+	const char *from, *to; /* a file gets another name; NULL: none does */
+	const char *text;      /* NULL: no damage */
 } damaged_rows[] = {
-	{ "before the segment of the mark", 3, 0, FULL(2), RECORD_BYTES, NULL,
-	  FULL(2) ": ends at offset 502, though the log is known to be durable up to offset 1004" },
-	{ "before the mark", 2, RECORD_BYTES, FULL(2), 400, NULL,
-	  FULL(2) ": damaged at offset 0: the record would end past the end of the file, though" },
-	{ "at the mark", 2, RECORD_BYTES, FULL(2), RECORD_BYTES, NULL, NULL },
-	{ "before a sealed one", 1, 0, FULL(2), RECORD_BYTES, "000003.data",
-	  FULL(2) ": ends at offset 502, though" },
-	{ "two of one number", 1, 0, FULL(3), FULL_BYTES, "000002.data",
-	  "000002.data and " FULL(2) " are the same segment" },
-	{ "one is missing", 1, 0, FULL(2), -1, NULL, "000002.data: is missing" },
+	{ "before the segment of the mark",
+	  { 3, 0, true },
+	  FULL2,
+	  ACTIVE_BYTES,
+	  NULL,
+	  NULL,
+	  FULL2 ": ends at offset 550, though the log is known to be durable up to offset 1052" },
+	{ "before the mark",
+	  { 2, ACTIVE_BYTES, true },
+	  FULL2,
+	  400,
+	  NULL,
+	  NULL,
+	  FULL2 ": damaged at offset 48: the record would end past the end of the file, though" },
+	{ "at the mark", { 2, ACTIVE_BYTES, true }, FULL2, ACTIVE_BYTES, NULL, NULL, NULL },
+	{ "before a sealed one",
+	  { 1, 0, false },
+	  "000002.1004.full",
+	  RECORD_BYTES,
+	  "000003.1004.full",
+	  "000003.data",
+	  "000002.1004.full: ends at offset 502, though" },
+	{ "one is sealed that is not listed",
+	  { 1, 0, true },
+	  FULL3,
+	  FULL_BYTES,
+	  FULL3,
+	  "000003.data",
+	  "000003.data: is not in MANIFEST, which ends before segment 1" },
+	{ "two of one number",
+	  { 1, 0, true },
+	  FULL3,
+	  FULL_BYTES,
+	  FULL3,
+	  "000002.data",
+	  "000002.data and " FULL2 " are the same segment" },
+	{ "two of one number, without MANIFEST",
+	  { 1, 0, false },
+	  "000003.1004.full",
+	  FIRST_BYTES,
+	  "000003.1004.full",
+	  "000002.data",
+	  "000002.data and 000002.1004.full are the same segment" },
+	{ "one is missing", { 1, 0, true }, FULL2, -1, NULL, NULL, "000002.data: is missing" },
+	{ "the MANIFEST is missing",
+	  { 1, 0, true },
+	  "MANIFEST",
+	  -1,
+	  NULL,
+	  NULL,
+	  "MANIFEST: is missing, and the durable mark says that there was one" },
 };
 
 static void test_damaged(void **state)
@@ -613,12 +720,14 @@ static void test_damaged(void **state)
 	struct log_recovery rec;
 	int err;
 
-	make_dead(f);
+	if (d->mark.with_manifest)
+		make_dead(f);
+	else
+		make_dead_without_manifest(f);
 	damage(f, &(struct torn){ .file = d->file, .bytes = d->bytes });
-	write_mark(f, d->segment, d->durable_offset);
-	if (d->sealed != NULL)
-		assert_int_equal(rename(fixture_beside(f, FULL(3)), fixture_beside(f, d->sealed)),
-				 0);
+	write_mark(f, &d->mark);
+	if (d->from != NULL)
+		assert_int_equal(rename(fixture_beside(f, d->from), fixture_beside(f, d->to)), 0);
 	err = try_open(f, false, keys, &rec, &diag);
 	assert_int_equal(err, d->text == NULL ? 0 : -EBADMSG);
 	if (d->text == NULL)
@@ -626,8 +735,9 @@ static void test_damaged(void **state)
 	if (strstr(diag.text, d->text) == NULL)
 		fail_msg("not '%s' but '%s'", d->text, diag.text);
 	assert_false(is_there(f, "quarantine"));
-	assert_true(is_there(f, FULL(1))); /* nothing was changed */
-	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES);
+	assert_true(is_there(f, FULL1)); /* nothing was changed */
+	assert_int_equal(unit_file_bytes(f->path),
+			 d->mark.with_manifest ? ACTIVE_BYTES : RECORD_BYTES);
 }
 
 int main(void)

@@ -384,6 +384,35 @@ static void test_group_reason(void **state)
 	assert_int_equal(rec.stop.reason, RECORD_REASON_GROUP);
 }
 
+static int open_with_segments(struct log_fixture *f, struct diag *diag)
+{
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = LOG_WRITER_SEGMENT_MIN,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+
+	return log_writer_open(&config, &f->w, diag);
+}
+
+/* A group that was cut is not among the records that MANIFEST lists its segment with. */
+static void test_cut_group_is_not_listed(void **state)
+{
+	struct log_fixture *f = *state;
+	uint8_t log[LOG_BYTES + 3 * GROUP_PART_BYTES];
+	struct diag diag = { "" };
+
+	make_group_log(log);
+	plant(f, log, LOG_BYTES + (size_t)2 * GROUP_PART_BYTES, UINT64_MAX);
+	assert_int_equal(open_with_segments(f, &diag), 0);
+	assert_int_equal(log_writer_rotate(f->w), 0); /* nothing is appended before */
+	fixture_close(f);
+	if (open_with_segments(f, &diag) < 0)
+		fail_msg("open: %s", diag.text);
+}
+
 struct seen {
 	int commits;
 	size_t records;
@@ -864,6 +893,7 @@ int main(void)
 	add_test("header whose sizes overflow 32 bits", test_sizes_that_overflow);
 	add_test("crash again and again", test_crash_again_and_again);
 	add_test("torn group has its reason", test_group_reason);
+	add_test("torn group is not listed", test_cut_group_is_not_listed);
 	add_test("torn group before the mark is damage", test_torn_group_before_the_mark);
 	add_test("replay hands out commits", test_replay_hands_out_commits);
 	add_test("replay of the golden log", test_replay_of_the_golden_log);

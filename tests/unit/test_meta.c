@@ -875,6 +875,56 @@ static void test_base(void **state)
 	}
 }
 
+#define SEGMENT_STORE_ID "\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17"
+
+static const struct segment_case {
+	const char *name;
+	const char *value;
+	size_t value_bytes;
+	enum meta_error want;
+} segment_cases[] = {
+	{ "whole", S("\1\0\1\2\3\4\5\6\7\10" SEGMENT_STORE_ID), META_OK },
+	{ "version 2", S("\2\0\1\2\3\4\5\6\7\10" SEGMENT_STORE_ID), META_ERROR_VERSION },
+	{ "more", S("\1\1\1\2\3\4\5\6\7\10" SEGMENT_STORE_ID), META_ERROR_FLAGS },
+	{ "flag 7", S("\1\200\1\2\3\4\5\6\7\10" SEGMENT_STORE_ID), META_ERROR_FLAGS },
+	{ "number 0", S("\1\0\0\0\0\0\0\0\0\0" SEGMENT_STORE_ID), META_ERROR_VALUE },
+	{ "byte behind it", S("\1\0\1\2\3\4\5\6\7\10" SEGMENT_STORE_ID "x"), META_ERROR_VALUE },
+};
+
+static void test_segment(void **state)
+{
+	const struct segment_case *c = *state;
+	uint8_t *value = exact_copy(c->value, c->value_bytes), buf[META_SEGMENT_BYTES];
+	struct meta_segment got = { .number = 99 };
+
+	assert_int_equal(meta_segment_decode(value, c->value_bytes, &got), c->want);
+	free(value);
+	if (c->want != META_OK) {
+		assert_int_equal(got.number, 99);
+		return;
+	}
+	assert_true(got.number == UINT64_C(0x0807060504030201));
+	assert_memory_equal(got.store_id, SEGMENT_STORE_ID, META_STORE_ID_BYTES);
+	meta_segment_encode(&got, buf);
+	assert_memory_equal(buf, c->value, sizeof(buf));
+	assert_golden("segment.bin", buf, sizeof(buf));
+	for (size_t n = 0; n < sizeof(buf); n++) {
+		value = exact_copy(c->value, n);
+		assert_int_equal(meta_segment_decode(value, n, &got), META_ERROR_SHORT);
+		free(value);
+	}
+}
+
+static void test_segment_key(void **state)
+{
+	assert_true(meta_is_segment_key("\0s", 2));
+	assert_false(meta_is_segment_key("\0s", 1));
+	assert_false(meta_is_segment_key("\0sx", 3));
+	assert_false(meta_is_segment_key("\0a", 2));
+	assert_false(meta_is_segment_key("ss", 2));
+	assert_false(meta_is_segment_key("", 0));
+}
+
 static void test_staging_id(void **state)
 {
 	uint8_t operand[META_STAGING_ID_BYTES + 1] = { 0 };
@@ -909,6 +959,7 @@ static const struct key_case {
 	{ "link of a path", S("\0lpath"), true, META_OK },
 	{ "extent", S("\0eid"), true, META_OK },
 	{ "publish of a path", S("\0ppath"), true, META_OK },
+	{ "segment", S("\0s"), true, META_OK },
 	{ "plain key", S("a"), false, META_OK },
 	{ "plain key with a NUL later", S("a\0a"), false, META_OK },
 	{ "empty key", S(""), false, META_OK },
@@ -946,7 +997,7 @@ static void test_every_other_kind(void **state)
 		enum meta_kind kind;
 		const char *operand;
 		size_t n;
-		bool known = k != 0 && strchr("abelmp", (int)k) != NULL;
+		bool known = k != 0 && strchr("abelmps", (int)k) != NULL;
 		enum meta_error want = known ? META_OK : META_ERROR_KIND;
 
 		assert_int_equal(meta_parse_key(key, sizeof(key), &kind, &operand, &n), want);
@@ -1113,7 +1164,11 @@ int main(void)
 		add_row(unit_name("key: %s", key_cases[i].name), test_key, &key_cases[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(base_cases); i++)
 		add_row(unit_name("base: %s", base_cases[i].name), test_base, &base_cases[i]);
-	add_row("key refused: every kind but a, b, e, l, m and p", test_every_other_kind, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(segment_cases); i++)
+		add_row(unit_name("segment: %s", segment_cases[i].name), test_segment,
+			&segment_cases[i]);
+	add_row("segment key", test_segment_key, NULL);
+	add_row("key refused: every kind but a, b, e, l, m, p and s", test_every_other_kind, NULL);
 	add_row("key prefix", test_key_prefix, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(more_cases); i++)
 		add_row(unit_name("more: %s", more_cases[i].name), test_more, &more_cases[i]);

@@ -14,21 +14,31 @@
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
 #include "writer/segments.h"
+#include "writer/store_private.h"
 
 #define VALUE_BYTES			  300
 #define SEGMENT_BYTES			  1024 /* three records of such a value, and not four */
+#define NUMBER_RECORD_BYTES		  48   /* that each segment but the first begins with */
 #define RECORD_OF(key_bytes, value_bytes) (20 + (key_bytes) + (value_bytes))
 
 /* --- names --- */
 
 static const struct name_case {
 	const char *name;
-	uint64_t number;
+	uint64_t number, generation;
 } names[] = {
-	{ "000001.data", 1 },
-	{ "000042.data", 42 },
-	{ "999999.data", 999999 },
-	{ "1000000.data", 1000000 },
+	{ "000001.data", 1, 1 },
+	{ "000042.data", 42, 1 },
+	{ "000042.2.data", 42, 2 },
+	{ "000042.1000.data", 42, 1000 },
+	{ "1000000.9.data", 1000000, 9 },
+	{ "000042.1.data", 0 },
+	{ "000042.02.data", 0 },
+	{ "000042.0.data", 0 },
+	{ "000042..data", 0 },
+	{ "000042.2.3.data", 0 },
+	{ "999999.data", 999999, 1 },
+	{ "1000000.data", 1000000, 1 },
 	{ "18446744073709551615.data", 0 },
 	{ "000000.data", 0 },
 	{ "1.data", 0 },
@@ -64,6 +74,7 @@ static const struct full_name_case {
 
 static void test_full_names(void **state)
 {
+	struct segment_id id = { .number = 0 };
 	char name[SEGMENT_NAME_BYTES];
 
 	(void)state;
@@ -72,9 +83,9 @@ static void test_full_names(void **state)
 		uint64_t bytes = 0;
 
 		assert_int_equal(segment_full_number(c->name, &bytes), c->number);
-		assert_int_equal(segment_number(c->name), 0);
 		if (c->number == 0)
 			continue;
+		assert_false(segment_name_parse(c->name, &id));
 		assert_int_equal(bytes, c->bytes);
 		segment_full_name(c->number, c->bytes, name);
 		assert_string_equal(name, c->name);
@@ -83,15 +94,26 @@ static void test_full_names(void **state)
 
 static void test_names(void **state)
 {
-	char name[SEGMENT_NAME_BYTES];
+	char name[SEGMENT_NAME_BYTES], temp[SEGMENT_TEMP_NAME_BYTES];
+	char again[SEGMENT_TEMP_NAME_BYTES];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		assert_int_equal(segment_number(names[i].name), names[i].number);
-		if (names[i].number == 0)
+		const struct name_case *c = &names[i];
+		struct segment_id id = { .number = 0 };
+
+		assert_int_equal(segment_name_parse(c->name, &id), c->number > 0);
+		assert_int_equal(id.number, c->number);
+		(void)snprintf(temp, sizeof(temp), "%s.new", c->name);
+		assert_int_equal(segment_temp_name_parse(temp, &id), c->number > 0);
+		assert_false(segment_temp_name_parse(c->name, &id));
+		if (c->number == 0)
 			continue;
-		segment_name(names[i].number, name);
-		assert_string_equal(name, names[i].name);
+		assert_int_equal(id.generation, c->generation);
+		segment_name(id, name);
+		assert_string_equal(name, c->name);
+		segment_temp_name(id, again);
+		assert_string_equal(again, temp);
 	}
 }
 
@@ -124,10 +146,7 @@ static void open_small(struct store_fixture *f)
 
 static const char *segment_path(const struct store_fixture *f, uint64_t number)
 {
-	char name[SEGMENT_NAME_BYTES];
-
-	segment_name(number, name);
-	return unit_path("%s/%s", f->data_dir, name);
+	return unit_segment_path(f->data_dir, number, ".data");
 }
 
 /* The value that file 'i' has in version 'version'. */
@@ -162,6 +181,11 @@ static struct store_stats stats_of(struct store_fixture *f)
 	return stats;
 }
 
+static void seal(struct store_fixture *f)
+{
+	assert_int_equal(log_writer_seal(f->s->log), 0);
+}
+
 static void test_rotation_by_size(void **state)
 {
 	struct store_fixture *f = *state;
@@ -170,21 +194,22 @@ static void test_rotation_by_size(void **state)
 	open_small(f);
 	write_files(f, 10, 1);
 	assert_int_equal(stats_of(f).log.segments, 4);
-	assert_int_equal(store_sync(f->s), 0); /* seals them */
-	for (uint64_t n = 1; n <= 3; n++) {
-		assert_int_equal(unit_file_bytes(segment_path(f, n)), 3 * record);
-		all += 3 * record;
+	seal(f);
+	for (uint64_t n = 1; n <= 4; n++) {
+		uint64_t bytes = (n > 1 ? NUMBER_RECORD_BYTES : 0) + (n < 4 ? 3 : 1) * record;
+
+		assert_int_equal(unit_file_bytes(n < 4 ? segment_path(f, n) : f->log_path), bytes);
+		all += bytes;
 	}
-	assert_int_equal(unit_file_bytes(f->log_path), record);
-	assert_int_equal(store_end(f->s), all + record); /* a position, over all segments */
-	assert_int_equal(stats_of(f).log.durable_offset, all + record);
+	assert_int_equal(store_end(f->s), all); /* a position, over all segments */
+	assert_int_equal(stats_of(f).log.durable_offset, all);
 	check_files(f, 10, 1);
 	fixture_close_store(f);
 	open_small(f);
 	check_files(f, 10, 1);
 	assert_int_equal(stats_of(f).recovery.segments, 3);
-	assert_int_equal(stats_of(f).recovery.records, 10);
-	assert_int_equal(store_end(f->s), all + record);
+	assert_int_equal(stats_of(f).recovery.records, 10 + 3); /* and their numbers */
+	assert_int_equal(store_end(f->s), all);
 	write_files(f, 10, 2); /* the old versions are in the older segments */
 	check_files(f, 10, 2);
 	fixture_close_store(f);
@@ -205,10 +230,11 @@ static void test_large_commits(void **state)
 	ops_write_ok(f->s, "a", "1");
 	ops_write_ok(f->s, "b", large);
 	ops_write_ok(f->s, "c", "2");
-	assert_int_equal(store_sync(f->s), 0);
+	seal(f);
 	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
-	assert_int_equal(unit_file_bytes(segment_path(f, 2)), RECORD_OF(1, sizeof(large) - 1));
-	assert_int_equal(unit_file_bytes(f->log_path), RECORD_OF(1, 1));
+	assert_int_equal(unit_file_bytes(segment_path(f, 2)),
+			 NUMBER_RECORD_BYTES + RECORD_OF(1, sizeof(large) - 1));
+	assert_int_equal(unit_file_bytes(f->log_path), NUMBER_RECORD_BYTES + RECORD_OF(1, 1));
 	assert_int_equal(ops_read(f->s, "b", large), 0);
 	fixture_close_store(f);
 	open_small(f);
@@ -228,12 +254,13 @@ static void test_rotate_by_hand(void **state)
 	ops_write_ok(f->s, "a", "1");
 	assert_int_equal(store_rotate(f->s), 0);
 	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
-	assert_int_equal(unit_file_bytes(f->log_path), 0);
+	assert_int_equal(unit_file_bytes(f->log_path), NUMBER_RECORD_BYTES);
 	assert_int_equal(stats_of(f).log.durable_offset, store_end(f->s));
 	file = unit_read_file(unit_path("%s/active.synced", f->data_dir));
 	assert_true(synced_decode(file.data, file.bytes, &mark));
 	assert_int_equal(mark.segment, 2); /* who loses 000001.data now will hear of it */
-	assert_int_equal(mark.durable_offset, 0);
+	assert_int_equal(mark.durable_offset, NUMBER_RECORD_BYTES);
+	assert_true(mark.with_manifest);
 	free(file.data);
 	assert_int_equal(ops_rename(f->s, "a", "b", 0), 0);
 	assert_int_equal(store_rotate(f->s), 0);
@@ -247,12 +274,18 @@ static void test_rotate_by_hand(void **state)
 static void test_no_active_segment(void **state)
 {
 	struct store_fixture *f = *state;
+	struct diag diag;
 
 	open_small(f);
 	ops_write_ok(f->s, "a", "1");
 	fixture_close_store(f);
 	assert_int_equal(rename(f->log_path, segment_path(f, 1)), 0);
+	assert_int_equal(try_open(f, false, &diag), -EBADMSG); /* no rotation leaves that */
+	assert_non_null(strstr(diag.text, "000001.data: is not in MANIFEST"));
+	assert_int_equal(rename(segment_path(f, 1), unit_path("%s/000001.22.full", f->data_dir)),
+			 0);
 	open_small(f);
+	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
 	assert_int_equal(ops_read(f->s, "a", "1"), 0);
 	assert_false(stats_of(f).recovery.durable_mark_missing); /* it is the older one's */
 	ops_write_ok(f->s, "a", "2");
@@ -327,8 +360,12 @@ static void test_damaged_segment(void **state)
 		file.data[file.bytes - 1] ^= 1;
 		unit_write_file(segment_path(f, 1), file.data, torn ? file.bytes - 1 : file.bytes);
 		assert_int_equal(try_open(f, false, &diag), -EBADMSG);
-		assert_non_null(strstr(diag.text, "000001.data: damaged at offset 22"));
-		assert_non_null(strstr(diag.text, "in a segment that was complete"));
+		if (torn) {
+			assert_non_null(strstr(diag.text, "000001.data: has 43 bytes, and 44 by"));
+		} else {
+			assert_non_null(strstr(diag.text, "000001.data: damaged at offset 22"));
+			assert_non_null(strstr(diag.text, "in a segment that was complete"));
+		}
 		assert_non_null(strstr(diag.text, "fsck.freyjafs"));
 		file.data[file.bytes - 1] ^= 1;
 	}
@@ -381,7 +418,7 @@ static void check_hinted(struct store_fixture *f, uint64_t hints)
 {
 	open_small(f);
 	assert_int_equal(stats_of(f).recovery.hints, hints);
-	assert_int_equal(stats_of(f).recovery.records, 11);
+	assert_int_equal(stats_of(f).recovery.records, 11 + 3); /* and their numbers */
 	assert_int_equal(ops_read(f->s, "f10", value_of(0, 1)), 0);
 	for (unsigned int i = 1; i < 10; i++)
 		assert_int_equal(ops_read(f->s, unit_path("f%02u", i), value_of(i, 1)), 0);
@@ -477,8 +514,16 @@ static void test_active_hint_needs_the_mark(void **state)
 
 	make_hinted(f);
 	assert_int_equal(unlink(unit_path("%s/active.synced", f->data_dir)), 0);
-	check_hinted(f, 3);
-	check_hinted(f, 4);
+	check_hinted(f, 4); /* MANIFEST knows, too */
+	open_small(f);
+	ops_write_ok(f->s, "x", "later than MANIFEST");
+	fixture_close_store(f);
+	assert_int_equal(unlink(unit_path("%s/active.synced", f->data_dir)), 0);
+	open_small(f);
+	assert_int_equal(stats_of(f).recovery.hints, 3);
+	reopen_small(f);
+	assert_int_equal(stats_of(f).recovery.hints, 4);
+	assert_int_equal(ops_read(f->s, "x", "later than MANIFEST"), 0);
 }
 
 static void test_hints_in_the_background(void **state)
@@ -539,6 +584,7 @@ static void test_threads(void **state)
 {
 	struct store_fixture *f = *state;
 	pthread_t threads[THREADS];
+	uint64_t numbers;
 
 	open_small(f);
 	for (size_t i = 0; i < THREADS; i++)
@@ -546,11 +592,12 @@ static void test_threads(void **state)
 	for (size_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	assert_int_equal(stats_of(f).files, THREADS * PUTS);
-	assert_true(stats_of(f).log.segments > 10);
+	numbers = stats_of(f).log.segments - 1; /* of all but the first */
+	assert_true(numbers > 10);
 	fixture_close_store(f);
 	open_small(f);
 	assert_int_equal(stats_of(f).files, THREADS * PUTS);
-	assert_int_equal(stats_of(f).recovery.records, THREADS * PUTS);
+	assert_int_equal(stats_of(f).recovery.records, THREADS * PUTS + numbers);
 }
 
 #define TEST(name, fn)                                                      \

@@ -17,28 +17,30 @@ static const struct synced_case {
 	{ "first segment, the golden log durable", { 1, 70790 } },
 	{ "segment 7, past 4 GiB", { 7, UINT64_C(0x123456789) } },
 	{ "largest numbers", { UINT64_MAX, UINT64_MAX } },
+	{ "a log with MANIFEST", { 7, 70790, true } },
 };
 
 static void test_round_trip(void **state)
 {
 	const struct synced_case *c = *state;
 	uint8_t buf[SYNCED_BYTES];
-	struct synced got = { 99, 99 };
+	struct synced got = { 99, 99, !c->mark.with_manifest };
 
 	synced_encode(&c->mark, buf);
 	assert_true(synced_decode(buf, sizeof(buf), &got));
 	assert_int_equal(got.segment, c->mark.segment);
 	assert_int_equal(got.durable_offset, c->mark.durable_offset);
+	assert_int_equal(got.with_manifest, c->mark.with_manifest);
 }
 
 static void encode_example(uint8_t buf[SYNCED_BYTES])
 {
-	synced_encode(&(struct synced){ 1, 70790 }, buf);
+	synced_encode(&(struct synced){ .segment = 1, .durable_offset = 70790 }, buf);
 }
 
 static void assert_refused(const uint8_t *buf, size_t n)
 {
-	struct synced got = { 77, 88 };
+	struct synced got = { 77, 88, false };
 
 	assert_false(synced_decode(buf, n, &got));
 	assert_int_equal(got.segment, 77); /* untouched */
@@ -81,38 +83,55 @@ static void test_zeros(void **state)
 	assert_refused(buf, sizeof(buf));
 }
 
-/* A later version may lay out the rest as it likes, with a CRC that fits. */
-static void test_later_version(void **state)
+static void set_version(uint8_t buf[SYNCED_BYTES], uint32_t version)
 {
-	uint8_t buf[SYNCED_BYTES];
 	uint32_t crc;
 
+	le32_store(buf + 8, version);
+	crc = crc32_extend(0, buf, 12);
+	crc = crc32_extend(crc, buf + 16, 16);
+	le32_store(buf + 12, crc);
+}
+
+/* A later version may lay out the rest as it likes, with a CRC that fits. */
+static void test_versions(void **state)
+{
+	struct synced got = { .segment = 0 };
+	uint8_t buf[SYNCED_BYTES];
+
 	encode_example(buf);
-	le32_store(buf + 8, 2);
-	crc = crc32_extend(0, buf, 12);
-	crc = crc32_extend(crc, buf + 16, 16);
-	le32_store(buf + 12, crc);
-	assert_refused(buf, sizeof(buf));
-	le32_store(buf + 8, 1);
-	crc = crc32_extend(0, buf, 12);
-	crc = crc32_extend(crc, buf + 16, 16);
-	le32_store(buf + 12, crc);
-	assert_true(synced_decode(buf, sizeof(buf), &(struct synced){ 0 }));
+	for (uint32_t version = 0; version < 20; version++) {
+		set_version(buf, version);
+		if (version != 1 && version != 2) {
+			assert_refused(buf, sizeof(buf));
+			continue;
+		}
+		assert_true(synced_decode(buf, sizeof(buf), &got));
+		assert_int_equal(got.with_manifest, version == 2);
+		assert_int_equal(got.durable_offset, 70790);
+	}
+}
+
+static void check_golden(const char *path, const struct synced *want)
+{
+	struct unit_file golden = unit_read_file(path);
+	uint8_t buf[SYNCED_BYTES];
+	struct synced got;
+
+	synced_encode(want, buf);
+	assert_int_equal(golden.bytes, SYNCED_BYTES);
+	assert_memory_equal(golden.data, buf, SYNCED_BYTES);
+	assert_true(synced_decode(golden.data, golden.bytes, &got));
+	assert_int_equal(got.segment, want->segment);
+	assert_int_equal(got.durable_offset, want->durable_offset);
+	assert_int_equal(got.with_manifest, want->with_manifest);
+	free(golden.data);
 }
 
 static void test_golden(void **state)
 {
-	struct unit_file golden = unit_read_file(GOLDEN_DIR "/synced.bin");
-	uint8_t buf[SYNCED_BYTES];
-	struct synced got;
-
-	encode_example(buf);
-	assert_int_equal(golden.bytes, SYNCED_BYTES);
-	assert_memory_equal(golden.data, buf, SYNCED_BYTES);
-	assert_true(synced_decode(golden.data, golden.bytes, &got));
-	assert_int_equal(got.segment, 1);
-	assert_int_equal(got.durable_offset, 70790);
-	free(golden.data);
+	check_golden(GOLDEN_DIR "/synced.bin", &(struct synced){ 1, 70790, false });
+	check_golden(GOLDEN_DIR "/synced_manifest.bin", &(struct synced){ 7, 70790, true });
 }
 
 int main(void)
@@ -121,8 +140,8 @@ int main(void)
 		{ "every single bit flip is refused", test_every_bit_flip, NULL, NULL, NULL },
 		{ "every other length is refused", test_every_other_length, NULL, NULL, NULL },
 		{ "32 zeros are refused", test_zeros, NULL, NULL, NULL },
-		{ "a later version is refused", test_later_version, NULL, NULL, NULL },
-		{ "golden file synced.bin", test_golden, NULL, NULL, NULL },
+		{ "every version but 1 and 2 is refused", test_versions, NULL, NULL, NULL },
+		{ "golden files", test_golden, NULL, NULL, NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

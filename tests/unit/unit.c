@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,21 @@ const char *unit_path(const char *fmt, ...)
 	va_end(args);
 	assert_in_range(n, 1, PATH_BYTES - 1);
 	return path;
+}
+
+const char *unit_segment_path(const char *dir, uint64_t number, const char *suffix)
+{
+	char path[PATH_BYTES];
+	int generation, n;
+
+	for (generation = 9; generation > 1; generation--) {
+		n = snprintf(path, sizeof(path), "%s/%06" PRIu64 ".%d%s", dir, number, generation,
+			     suffix);
+		assert_in_range(n, 1, PATH_BYTES - 1);
+		if (access(path, F_OK) == 0)
+			return unit_path("%s", path);
+	}
+	return unit_path("%s/%06" PRIu64 "%s", dir, number, suffix);
 }
 
 const char *unit_name(const char *fmt, ...)

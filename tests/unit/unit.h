@@ -37,6 +37,9 @@ struct unit_file {
 
 /* Builds a path from parts into a static buffer that lives for eight more calls. */
 const char *unit_path(const char *fmt, ...) PRINTF_LIKE(1, 2);
+/* The path of a file of segment 'number' in 'dir', of its newest generation; "NNNNNN" and 'suffix'
+ * if there is none.  Lives as that of unit_path(). */
+const char *unit_segment_path(const char *dir, uint64_t number, const char *suffix);
 
 struct unit_file unit_read_file(const char *path);
 /* The same for a file of /proc, which has no size. */
