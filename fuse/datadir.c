@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/datadir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,7 +59,7 @@ static void read_holder(const char *datadir, char text[DATADIR_HOLDER_BYTES])
 	text[0] = '\0';
 	if ((size_t)snprintf(path, sizeof(path), "%s/lock", datadir) >= sizeof(path))
 		return;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	n = read(fd, text, DATADIR_HOLDER_BYTES - 1);
@@ -98,6 +100,79 @@ static bool may_end_soon(const struct store_config *config, struct diag *diag)
 		       config->dir_path, h.mountpoint, (long)h.pid, h.mountpoint);
 	return false;
 }
+
+/* --- owner --- */
+
+/* Says whether the store uses files of that name. */
+static bool is_our_name(const char *name)
+{
+	static const char *const fronts[] = { "active.", "reserve", "MANIFEST",
+					      "lock",	 "socket",  "quarantine" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fronts); i++)
+		if (strncmp(name, fronts[i], strlen(fronts[i])) == 0)
+			return true;
+	return name[0] >= '0' && name[0] <= '9';
+}
+
+/* Returns what is wrong with a file or a directory, or NULL. */
+static const char *what_is_foreign(const struct stat *st)
+{
+	if (S_ISLNK(st->st_mode))
+		return "is a symbolic link";
+	if (st->st_uid != geteuid())
+		return "belongs to another user";
+	return st->st_mode & (S_IWGRP | S_IWOTH) ? "may be written to by others" : NULL;
+}
+
+static int refuse_foreign(const char *path, const char *name, const char *what, struct diag *diag)
+{
+	return diag_set(diag, -EPERM,
+			"%s%s%s: %s: who can change it can change what is mounted; make it this "
+			"user's alone (chown, chmod go-w), or mount with -o foreign_datadir=accept",
+			path, name[0] != '\0' ? "/" : "", name, what);
+}
+
+static int check_files(DIR *dir, const char *datadir, struct diag *diag)
+{
+	const struct dirent *entry;
+	struct stat st;
+	int err = 0;
+
+	while (err == 0 && (entry = readdir(dir)) != NULL) {
+		const char *what;
+
+		if (!is_our_name(entry->d_name) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* gone, then */
+		what = what_is_foreign(&st);
+		if (what != NULL)
+			err = refuse_foreign(datadir, entry->d_name, what, diag);
+	}
+	return err;
+}
+
+int datadir_check_owner(const char *datadir, struct diag *diag)
+{
+	DIR *dir = opendir(datadir);
+	const char *what;
+	struct stat st;
+	int err;
+
+	if (dir == NULL)
+		return 0; /* store_open() makes it, or says what is wrong */
+	if (fstat(dirfd(dir), &st) < 0) {
+		err = diag_set(diag, -errno, "%s: %s", datadir, strerror(errno));
+	} else {
+		what = what_is_foreign(&st);
+		err = what != NULL ? refuse_foreign(datadir, "", what, diag)
+				   : check_files(dir, datadir, diag);
+	}
+	(void)closedir(dir); /* read-only */
+	return err;
+}
+
+/* --- opening --- */
 
 int datadir_open(struct store_config *config, const char *mountpoint, struct store **ret,
 		 struct diag *diag)

@@ -26,4 +26,9 @@ bool datadir_holder_parse(const char *text, struct datadir_holder *ret);
 int datadir_open(struct store_config *config, const char *mountpoint, struct store **ret,
 		 struct diag *diag) WARN_UNUSED;
 
+/* Refuses a DATADIR that somebody else can have prepared: one that belongs to another user than
+ * this process, or that others may write to, or with such a file or a symbolic link under one of
+ * the store's names in it.  0 also where there is no DATADIR yet.  -EPERM, with 'diag'. */
+int datadir_check_owner(const char *datadir, struct diag *diag) WARN_UNUSED;
+
 #endif

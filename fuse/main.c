@@ -133,7 +133,9 @@ static int open_store(struct daemon *d)
 	progress_begin(&progress, STDERR_FILENO, d->datadir);
 	config.progress = progress_show;
 	config.progress_arg = &progress;
-	err = datadir_open(&config, d->mountpoint, &d->fs.store, &diag);
+	err = o->foreign_datadir != 0 ? 0 : datadir_check_owner(d->datadir, &diag);
+	if (err == 0)
+		err = datadir_open(&config, d->mountpoint, &d->fs.store, &diag);
 	progress_end(&progress);
 	if (err < 0) {
 		if (diag.text[0] != '\0')

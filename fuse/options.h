@@ -65,6 +65,8 @@ enum option_wanted {
 	  "all of the log is read and checked this long after the mount and after the last time")  \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
 	  "accept: mount also when files of the log are missing, without what was in them")        \
+	X(foreign_datadir, OPTION_LOSS, 0, 0, 1,                                                   \
+	  "accept: mount also a DATADIR that belongs to another user, or that others may write")   \
 	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \
 	  "mounts the store read-only as it was at this time, also while it is mounted elsewhere") \
 	X(io_uring, OPTION_WANTED, OPTION_AUTO, OPTION_AUTO, OPTION_OFF,                           \

@@ -37,7 +37,8 @@ struct io_space { /* of the filesystem that holds a directory */
 typedef int (*io_list_fn)(void *arg, const char *name);
 
 struct io_ops {
-	/* openat(2); O_CLOEXEC is added.  Returns a file descriptor. */
+	/* openat(2); O_CLOEXEC is added, and in a directory O_NOFOLLOW and O_NONBLOCK.  Returns a
+	 * file descriptor; -ELOOP: it is a symbolic link. */
 	int (*open)(struct io *io, int dir_fd, const char *path, int flags, mode_t mode);
 	int (*close)(struct io *io, int fd);
 	ssize_t (*pread)(struct io *io, int fd, void *buf, size_t n, uint64_t offset);

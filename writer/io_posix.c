@@ -26,8 +26,12 @@ static ssize_t result_bytes(ssize_t ret)
 	return ret < 0 ? -errno : ret;
 }
 
+/* Somebody else may have put things into the directory: a symlink leads out of it, and opening a
+ * FIFO would wait for ever. */
 static int posix_open(struct io *io, int dir_fd, const char *path, int flags, mode_t mode)
 {
+	if (dir_fd != AT_FDCWD)
+		flags |= O_NOFOLLOW | O_NONBLOCK;
 	return result(openat(dir_fd, path, flags | O_CLOEXEC, mode));
 }
 
