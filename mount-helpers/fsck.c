@@ -138,6 +138,7 @@ static void look_up(const struct fsck *f, struct fsck_file *file)
 	file->listed = true;
 	file->listed_bytes = m->bytes;
 	file->facts = m->facts;
+	file->base |= m->is_base;
 	file->generation = m->id.generation;
 	if (file->full_bytes > 0) /* it has not got its name yet; the next mount gives it */
 		file->full_bytes = 0;
@@ -160,8 +161,8 @@ static int take_segments(struct fsck *f, struct segments *s)
 					  .durable_bytes = seg.bytes };
 
 		segment_file_name(&seg, file.name);
-		look_up(f, &file);
 		file.base = seg.number == s->base_number;
+		look_up(f, &file);
 		file.fd = segments_take_last(s, seg.number);
 		err = add_file(f, &file);
 	}
@@ -286,17 +287,12 @@ static void report_manifest(struct fsck *f, const char *what)
 }
 
 /* Says whether a file begins with a segment record, and stores that. */
-static bool read_number(struct fsck *f, const char *name, struct meta_segment *ret)
+static bool read_number(struct fsck *f, int fd, struct meta_segment *ret)
 {
 	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES];
 	struct record_scan_result res;
-	ssize_t got;
-	int fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
+	ssize_t got = fd < 0 ? -EBADF : io_pread_all(f->io, fd, bytes, sizeof(bytes), 0);
 
-	if (fd < 0)
-		return false;
-	got = io_pread_all(f->io, fd, bytes, sizeof(bytes), 0);
-	(void)io_close(f->io, &fd); /* read only */
 	return got == (ssize_t)sizeof(bytes) &&
 	       record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) == RECORD_WHOLE &&
 	       meta_is_segment_key(res.rec.key, res.rec.key_bytes) &&
@@ -311,7 +307,7 @@ static void check_numbers(struct fsck *f)
 	for (size_t i = 0; i < f->count; i++) {
 		struct fsck_file *file = &f->files[i];
 
-		if (file->missing || !read_number(f, file->name, &segment))
+		if (file->missing || !read_number(f, file->fd, &segment))
 			continue;
 		if (!f->has_manifest && !f->rebuild_manifest)
 			report_manifest(f, "is missing");
@@ -363,6 +359,79 @@ static void check_manifest(struct fsck *f, bool damaged)
 	report_manifest(f, damaged ? "is damaged" : "is missing");
 }
 
+/* --- files with each other's names --- */
+
+static bool are_facts(const struct fsck_file *file, uint64_t bytes,
+		      const struct manifest_facts *facts)
+{
+	return bytes == file->listed_bytes && facts->records == file->facts.records &&
+	       facts->first_timestamp_ns == file->facts.first_timestamp_ns &&
+	       facts->last_timestamp_ns == file->facts.last_timestamp_ns &&
+	       (!file->facts.has_digest || facts->digest == file->facts.digest);
+}
+
+/* What a file has that is listed under another name. */
+struct content {
+	int fd; /* owned; -1: it is where it belongs, or unknown */
+	uint64_t bytes;
+	size_t belongs_to;
+};
+
+/* Finds the files whose content is listed under the name of another one. */
+static int find_moved(struct fsck *f, struct content *contents)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct fsck_file *file = &f->files[i];
+		struct manifest_facts facts;
+		int whole;
+
+		contents[i] = (struct content){ .fd = -1 };
+		if (!file->listed || file->missing)
+			continue;
+		whole = segment_facts(f->io, file->fd, file->bytes, &facts);
+		if (whole < 0)
+			return failed(f, file->name, whole);
+		if (whole == 0 || are_facts(file, file->bytes, &facts))
+			continue;
+		for (size_t n = 0; n < f->count; n++)
+			if (n != i && f->files[n].listed &&
+			    are_facts(&f->files[n], file->bytes, &facts))
+				contents[i] = (struct content){ file->fd, file->bytes, n };
+	}
+	return 0;
+}
+
+/* Takes each listed content for the file that it is listed as, whatever its name is. */
+static int put_in_order(struct fsck *f)
+{
+	struct content *contents = calloc(f->count + 1, sizeof(contents[0]));
+	int err = contents == NULL ? -ENOMEM : find_moved(f, contents);
+
+	for (size_t i = 0; err == 0 && i < f->count; i++) {
+		if (contents[i].fd < 0)
+			continue;
+		printf("%s: is what MANIFEST lists as %s; -y puts it there\n", f->files[i].name,
+		       f->files[contents[i].belongs_to].name);
+		f->files[i].fd = -1; /* until its own is found */
+		f->files[i].bytes = 0;
+		f->files[i].missing = true;
+	}
+	for (size_t i = 0; err == 0 && i < f->count; i++) {
+		struct fsck_file *to = &f->files[contents[i].belongs_to];
+
+		if (contents[i].fd < 0)
+			continue;
+		if (!to->missing)
+			(void)io_close(f->io, &to->fd); /* read only */
+		to->fd = contents[i].fd;
+		to->bytes = to->durable_bytes = contents[i].bytes;
+		to->missing = false;
+		to->moved = true;
+	}
+	free(contents);
+	return err;
+}
+
 /* The files as they were at one moment: there may be a mount. */
 static int open_files(struct fsck *f)
 {
@@ -397,6 +466,9 @@ static int open_files(struct fsck *f)
 		err = hint_file_name(file->active ? ACTIVE_NAME : log_name, file->hint_name,
 				     sizeof(file->hint_name));
 	}
+	if (err < 0)
+		return err;
+	err = f->has_manifest ? put_in_order(f) : 0;
 	if (err < 0)
 		return err;
 	check_numbers(f);
@@ -608,7 +680,8 @@ static bool ends_here(struct fsck *f, size_t index)
 /* How many damages of a file are counted. */
 static uint64_t damages_of(const struct fsck_file *file)
 {
-	uint64_t count = file->missing || is_too_short(file) || file->is_other || file->misplaced;
+	uint64_t count = file->missing || is_too_short(file) || file->is_other || file->misplaced ||
+			 file->moved;
 
 	for (size_t i = 0; !file->missing && i < file->lost.count; i++)
 		count += file->lost.lost[i].bytes > 0 || file->lost.lost[i].known == SALVAGE_PROVEN;
@@ -841,22 +914,48 @@ static uint64_t new_durable(const struct fsck_file *file, uint64_t new_bytes)
 	return salvage_new_offset(&file->edits, salvage_new_offset(&file->lost, durable));
 }
 
-/* Puts the new file in the place of the old one. */
+static bool has_name(const struct fsck *f, const char *name)
+{
+	int fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
+
+	(void)io_close(f->io, &fd); /* read only */
+	return fd >= 0;
+}
+
+/* Finds a name that a sealed segment never had. */
+static void take_new_name(const struct fsck *f, struct fsck_file *file)
+{
+	memcpy(file->old_name, file->name, sizeof(file->old_name));
+	do {
+		file->generation++;
+		segment_name((struct segment_id){ file->number, file->generation }, file->name);
+	} while (has_name(f, file->name));
+}
+
+/* Writes the new file.  A sealed segment that MANIFEST lists gets another name: the new file is
+ * part of the log once MANIFEST lists it, with all others that salvage writes.  Any other takes the
+ * place of the old one. */
 static int salvage_one(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage_file sf = fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
-	bool too_short = is_too_short(file);
+	bool too_short = is_too_short(file), renamed = f->has_manifest && file->listed;
 	uint64_t bytes = file->bytes;
 	int err = 0;
 
-	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing) {
+	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing &&
+	    !file->moved) {
 		f->corrected += damages_of(file); /* MANIFEST is what was wrong */
 		return 0;
 	}
-	if (file->lost.count > 0 || file->edits.count > 0 || file->missing)
+	if (renamed) {
+		take_new_name(f, file);
+		sf.name = file->old_name;
+		sf.new_name = file->name;
+	}
+	if (renamed || file->lost.count > 0 || file->edits.count > 0 || file->missing)
 		err = salvage_write(&sf, &file->lost, &file->edits, &bytes);
 	/* Not before: it says what was lost.  Of another size, it is not used by a mount. */
-	if (err == 0 && io_unlink(f->io, f->dir_fd, file->hint_name) == 0)
+	if (err == 0 && !renamed && io_unlink(f->io, f->dir_fd, file->hint_name) == 0)
 		err = io_fsync(f->io, f->dir_fd);
 	if (err < 0)
 		return failed(f, file->name, err);
@@ -865,6 +964,19 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 	if (file->full_bytes > 0 && !file->ends)
 		return seal_full(f, file);
 	return file->active || file->ends ? write_mark(f, file, new_durable(file, bytes)) : 0;
+}
+
+/* Removes what salvage has replaced and no MANIFEST lists any more. */
+static void remove_replaced(struct fsck *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct fsck_file *file = &f->files[i];
+
+		if (file->old_name[0] == '\0')
+			continue;
+		(void)!io_unlink(f->io, f->dir_fd, file->old_name); /* it would only lie about */
+		(void)!io_unlink(f->io, f->dir_fd, file->hint_name);
+	}
 }
 
 /* --- MANIFEST --- */
@@ -904,8 +1016,10 @@ static void take_identity(struct fsck *f, struct manifest *m)
 	struct meta_segment segment;
 
 	for (size_t i = 0; i < f->count; i++) {
-		bool numbered = read_number(f, f->files[i].name, &segment);
+		int fd = io_open(f->io, f->dir_fd, f->files[i].name, O_RDONLY, 0);
+		bool numbered = read_number(f, fd, &segment);
 
+		(void)io_close(f->io, &fd); /* read only */
 		if (numbered && !f->has_manifest)
 			memcpy(m->store_id, segment.store_id, sizeof(m->store_id));
 		if (i + 1 == f->count && numbered && !f->has_manifest)
@@ -946,9 +1060,13 @@ static int write_manifest(struct fsck *f)
 	if (!f->has_manifest)
 		m.numbered_from = m.durable_number + 1;
 	take_identity(f, &m);
+	for (size_t i = 0; err == 0 && i < f->manifest.obsolete_count; i++)
+		err = manifest_add_obsolete(&m, f->manifest.obsolete[i]) ? 0 : -ENOMEM;
 	if (err == 0)
 		err = manifest_file_write(f->io, f->dir_fd, &m, &written);
 	manifest_free(&m);
+	if (err == 0)
+		remove_replaced(f);
 	if (err == 0 && f->rebuild_manifest)
 		printf(MANIFEST_NAME ": made anew from the segments\n");
 	f->corrected += err == 0 && f->rebuild_manifest;
@@ -1006,6 +1124,15 @@ static int take_lock(struct fsck *f)
 	return err < 0 ? failed(f, "lock", err) : 0;
 }
 
+static bool is_misplaced(const struct fsck *f)
+{
+	bool misplaced = false;
+
+	for (size_t i = 0; i < f->count; i++)
+		misplaced |= f->files[i].misplaced;
+	return misplaced;
+}
+
 static int check_all(struct fsck *f)
 {
 	int err;
@@ -1022,6 +1149,11 @@ static int check_all(struct fsck *f)
 		err = scan_files(f);
 	if (err == 0)
 		err = check_fit(f);
+	if (err == 0 && f->options.salvage && is_misplaced(f)) {
+		printf("%s: nothing was changed: files are not where they belong\n",
+		       f->options.datadir);
+		f->options.salvage = false;
+	}
 	if (err == 0 && f->options.salvage)
 		err = salvage_all(f);
 	if (err == 0 && f->options.salvage && !f->options.prefer_none && f->names.count > 0)

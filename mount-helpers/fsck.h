@@ -17,11 +17,13 @@ struct fsck_file {
 	char hint_name[SEGMENT_NAME_BYTES];
 	uint64_t number; /* of the active one: that it will have */
 	bool active, base, missing;
-	bool misplaced;	     /* its segment record has another number */
-	bool sealed;	     /* a full one that was sealed by salvage */
-	uint64_t full_bytes; /* what the name of a full one says; 0: it is none */
-	uint64_t generation; /* of a sealed one */
-	bool listed;	     /* MANIFEST has these: */
+	bool misplaced;			   /* its segment record has another number */
+	bool moved;			   /* its content was found under the name of another */
+	char old_name[SEGMENT_NAME_BYTES]; /* that salvage has replaced; "": it has not */
+	bool sealed;			   /* a full one that was sealed by salvage */
+	uint64_t full_bytes;		   /* what the name of a full one says; 0: it is none */
+	uint64_t generation;		   /* of a sealed one */
+	bool listed;			   /* MANIFEST has these: */
 	uint64_t listed_bytes;
 	struct manifest_facts facts;
 	bool is_other; /* it is whole, and not the file that MANIFEST lists */

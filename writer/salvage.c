@@ -408,16 +408,17 @@ static int copy_edited(const struct salvage_file *f, struct io *view, uint64_t b
 static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes,
 		   const struct salvage *edits, uint8_t *chunk)
 {
+	const char *name = f->new_name != NULL ? f->new_name : f->name;
 	char temp[SALVAGE_NAME_BYTES];
 	int to, err;
 
-	(void)snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, f->name);
+	(void)snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, name);
 	to = io_open(f->io, f->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (to < 0)
 		return to;
 	err = finish(f->io, to, copy_edited(f, view, bytes, edits, to, chunk));
 	if (err == 0)
-		err = io_rename(f->io, f->dir_fd, temp, f->name);
+		err = io_rename(f->io, f->dir_fd, temp, name);
 	if (err < 0)
 		(void)!io_unlink(f->io, f->dir_fd, temp); /* it would only lie about */
 	return err < 0 ? err : io_fsync(f->io, f->dir_fd);

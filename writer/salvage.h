@@ -70,8 +70,9 @@ struct salvage {
 struct salvage_file {
 	struct io *io;
 	int dir_fd;
-	const char *name; /* in 'dir_fd' */
-	int fd;		  /* -1: it is missing */
+	const char *name;     /* in 'dir_fd' */
+	const char *new_name; /* of the new file; NULL: it takes the place of the old one */
+	int fd;		      /* -1: it is missing */
 	uint64_t bytes;
 	uint64_t number;	 /* of the segment, as hints have it */
 	const char *hint_name;	 /* NULL: it has none */
