@@ -524,7 +524,8 @@ struct salvage_file fsck_salvage_file(const struct fsck_file *file, struct io *i
 		.hint_name = file->hint_name,
 		.boundary_bytes = file->durable_bytes <= file->bytes ? file->durable_bytes : 0,
 		.may_have_more = file->active,
-		.is_cut = file->bytes < file->durable_bytes,
+		.is_cut = file->listed ? file->bytes != file->listed_bytes
+				       : file->bytes < file->durable_bytes,
 		.take_inside = take_inside,
 	};
 }
