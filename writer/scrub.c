@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "codec/crc32.h"
+#include "codec/le.h"
+#include "codec/manifest.h"
 #include "codec/meta.h"
 #include "codec/record.h"
 #include "writer/hint_file.h"
@@ -29,8 +31,9 @@ struct scan {
 	size_t held;
 	uint64_t read_ns, appends; /* when and where the last window was read */
 	bool asked_hint;
-	struct hint_reader *hint; /* owned; NULL: there is none */
-	size_t without_hint;	  /* damaged records of this segment that no hint tells of */
+	struct hint_reader *hint;   /* owned; NULL: there is none */
+	struct manifest_scan facts; /* of the segment, for its digest */
+	size_t without_hint;	    /* damaged records of this segment that no hint tells of */
 	struct store_scrub result;
 };
 
@@ -217,6 +220,21 @@ static void damage(struct scan *sc, uint64_t offset, const char *reason, uint64_
 		sc->s->trouble(sc->s->trouble_arg, &t);
 }
 
+/* Tells of a segment whose records are whole, each by itself, and are not the ones that MANIFEST
+ * lists: of an older copy, or of another file. */
+static void wrong_digest(struct scan *sc)
+{
+	const struct trouble t = { .kind = TROUBLE_SCRUB,
+				   .segment = sc->seg.number,
+				   .reason =
+					   "the records of the segment are whole, but not the ones "
+					   "that MANIFEST lists" };
+
+	sc->result.damaged++;
+	if (sc->s->trouble != NULL)
+		sc->s->trouble(sc->s->trouble_arg, &t);
+}
+
 /* --- records --- */
 
 /* Checks a record that is larger than the window. */
@@ -225,7 +243,7 @@ static int check_large(struct scan *sc, uint64_t offset, const struct record_sca
 {
 	uint64_t end = offset + res->bytes, at = offset;
 	uint32_t crc = 0, stored = 0;
-	struct record rec;
+	struct record rec = { 0 };
 
 	while (at < end) {
 		size_t skip = at == offset ? RECORD_CRC_COVERS_FROM : 0, n;
@@ -243,6 +261,8 @@ static int check_large(struct scan *sc, uint64_t offset, const struct record_sca
 	}
 	if (crc != stored)
 		*ret_problem = record_reason_text(RECORD_REASON_CRC);
+	else
+		manifest_scan_add(&sc->facts, offset, stored, &rec);
 	return 0;
 }
 
@@ -267,8 +287,11 @@ static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
 		scan = record_scan(sc->window + skip, sc->held - skip, sc->seg.bytes - offset,
 				   &res);
 		*ret_bytes = res.bytes;
-		if (scan == RECORD_WHOLE)
+		if (scan == RECORD_WHOLE) {
+			manifest_scan_add(&sc->facts, offset, le32_load(sc->window + skip),
+					  &res.rec);
 			return 0;
+		}
 		if (scan != RECORD_NEED_MORE) {
 			*ret_problem = record_reason_text(res.reason);
 			return 0;
@@ -288,10 +311,12 @@ static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
 /* 0, SCRUB_REPLACED or -ECANCELED. */
 static int check_segment(struct scan *sc)
 {
-	uint64_t offset = 0, bytes = 0;
+	uint64_t offset = 0, bytes = 0, damaged = sc->result.damaged;
+	struct manifest_facts facts;
 	const char *problem;
 	int err = 0;
 
+	manifest_scan_init(&sc->facts, sc->seg.facts.has_digest);
 	sc->held = 0;
 	sc->from = 0;
 	while (offset < sc->seg.bytes) {
@@ -311,6 +336,10 @@ static int check_segment(struct scan *sc)
 		offset = next;
 		err = 0;
 	}
+	facts = manifest_scan_finish(&sc->facts);
+	if (err == 0 && damaged == sc->result.damaged && sc->seg.facts.has_digest &&
+	    facts.has_digest && facts.digest != sc->seg.facts.digest)
+		wrong_digest(sc);
 	hint_reader_close(sc->hint);
 	sc->hint = NULL;
 	sc->asked_hint = false;
