@@ -54,6 +54,19 @@ def pattern(seed, size):
     return random.Random(seed).randbytes(size)
 
 
+def drop_set_id(path_fd):
+    """Takes setuid and setgid away from a file of ext4, which leaves them there when a mapping has
+    written: in the mount nobody's mapping does (freyjafs(8), LIMITS)."""
+    mode = stat.S_IMODE(os.fstat(path_fd).st_mode)
+    if not mode & (stat.S_ISUID | stat.S_ISGID):
+        return
+    uid = os.geteuid()
+    if uid != 0 and os.getresuid()[2] == 0:
+        os.seteuid(0)  # as the kernel does it in the mount: whoever the owner is
+    os.chmod(f"/proc/self/fd/{path_fd}", mode & ~(stat.S_ISUID | stat.S_ISGID))
+    os.seteuid(uid)
+
+
 def digest(data):
     """Data in short, as it goes into a report."""
     return (len(data), hashlib.blake2b(data, digest_size=8).hexdigest(), bytes(data[:24]))
@@ -97,8 +110,9 @@ class Slot:
 class Side:
     """One of the two trees, as one worker sees it."""
 
-    def __init__(self, root_fd):
+    def __init__(self, root_fd, of_mount):
         self.root_fd = root_fd
+        self.of_mount = of_mount
         self.slots = {}
         self.maps = {}
 
@@ -296,10 +310,10 @@ class Side:
         guard = os.open(f"/proc/self/fd/{fd}", os.O_PATH)
         if mapping in self.maps:
             self.drop_map(mapping)
-        self.maps[mapping] = (address, size, guard, writable)
+        self.maps[mapping] = (address, size, guard, writable, shared)
 
     def drop_map(self, mapping):
-        address, size, guard, _ = self.maps.pop(mapping)
+        address, size, guard = self.maps.pop(mapping)[:3]
         LIBC.munmap(address, size)
         os.close(guard)
 
@@ -307,7 +321,7 @@ class Side:
         """Address and size of the part of the range that is within the file now."""
         if mapping not in self.maps:
             raise OSError(errno.EBADF, "")
-        address, mapped_size, guard, _ = self.maps[mapping]
+        address, mapped_size, guard = self.maps[mapping][:3]
         end = min(mapped_size, os.fstat(guard).st_size, offset + size)
         return address + offset, max(end - offset, 0)
 
@@ -317,8 +331,11 @@ class Side:
 
     def scribble(self, mapping, offset, size, seed):
         address, size = self.mapped(mapping, offset, size)
-        if self.maps[mapping][3]:
+        guard, writable, shared = self.maps[mapping][2:]
+        if writable:
             ctypes.memmove(address, pattern(seed, size), size)
+        if writable and shared and size > 0 and not self.of_mount:
+            drop_set_id(guard)
         return size
 
     def op_map_write(self, mapping, offset, size, seed):
