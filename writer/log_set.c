@@ -37,6 +37,13 @@ static void note_durable(struct log_writer *w, struct manifest *m)
 	mutex_unlock(&w->lock);
 }
 
+static void poison(struct log_writer *w, int err)
+{
+	mutex_lock(&w->lock);
+	log_writer_poison_locked(w, err);
+	mutex_unlock(&w->lock);
+}
+
 /* Puts 'm' in the place of the present MANIFEST and takes it over.  On failure it is the caller's,
  * and nothing has changed unless '*ret_replaced'. */
 static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_replaced)
@@ -48,11 +55,8 @@ static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_rep
 	note_durable(w, m);
 	err = manifest_file_write(w->io, w->dir_fd, m, &written);
 	*ret_replaced = written.replaced;
-	if (written.sync_failed) {
-		mutex_lock(&w->lock);
-		log_writer_poison_locked(w, err);
-		mutex_unlock(&w->lock);
-	}
+	if (written.sync_failed)
+		poison(w, err);
 	if (!written.replaced)
 		return err;
 	manifest_free(&w->manifest);
@@ -344,6 +348,16 @@ static void take_over(struct log_writer *w, struct log_new_segment *list, size_t
 	}
 }
 
+/* MANIFEST must not be durable before the names of the files that it lists. */
+static int sync_names(struct log_writer *w)
+{
+	int err = io_fsync(w->io, w->dir_fd);
+
+	if (err < 0)
+		poison(w, err);
+	return err;
+}
+
 int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds,
 		       bool *ret_installed)
 {
@@ -360,6 +374,8 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 	err = manifest_copy(&w->manifest, &m) ? 0 : -ENOMEM;
 	if (err == 0) {
 		err = put_in(&m, list, count, folds);
+		if (err == 0)
+			err = sync_names(w);
 		if (err == 0)
 			err = change_locked(w, &m, ret_installed);
 		manifest_free(&m);
