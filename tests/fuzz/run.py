@@ -66,6 +66,10 @@ def make(target, make_corpus, golden_dir, where):
                     seeds += [image.read_bytes(), image.read_bytes().replace(b".hint", b".gone")]
         elif target == "fuzz_options":
             seeds = [line.encode() for line in OPTIONS]
+        elif target == "fuzz_manifest":
+            images(make_corpus, made, "00")
+            seeds = [(golden_dir / "manifest.txt").read_bytes()]
+            seeds += files_of_images(pathlib.Path(made), "MANIFEST")
         elif target == "fuzz_hint":
             images(make_corpus, made, "00")
             hints = list(files_of_images(pathlib.Path(made), ".hint"))
