@@ -25,6 +25,7 @@
 #define MARK_NAME   "active.synced"
 
 #define HOLDER_BYTES_MAX 4096
+#define LOOKS_MAX	 8
 
 /* X(name, number, meaning): as fsck(8) has them */
 #define FSCK_EXITS(X)                                                                   \
@@ -57,6 +58,7 @@ struct fsck {
 	uint64_t base_number;	  /* the log begins there; 0: with the first segment */
 	struct manifest manifest; /* owned */
 	bool has_manifest, rebuild_manifest;
+	bool stands;		   /* nothing may be changed: files are not where they belong */
 	uint64_t found, corrected; /* damages */
 	struct fsck_names names;   /* that cannot be read whole */
 	uint64_t restored;	   /* names that have an older version now */
@@ -250,6 +252,33 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t
 	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
 }
 
+/* Says whether a file begins with a segment record, and stores that. */
+static bool read_number(struct fsck *f, int fd, struct meta_segment *ret)
+{
+	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES];
+	struct record_scan_result res;
+	ssize_t got = fd < 0 ? -EBADF : io_pread_all(f->io, fd, bytes, sizeof(bytes), 0);
+
+	return got == (ssize_t)sizeof(bytes) &&
+	       record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) == RECORD_WHOLE &&
+	       meta_is_segment_key(res.rec.key, res.rec.key_bytes) &&
+	       meta_segment_decode(res.rec.value, res.rec.value_bytes, ret) == META_OK;
+}
+
+/* Returns the number of the active segment: the one after the last of the others, unless MANIFEST
+ * is gone and the file itself or the durable mark knows of later ones, which are missing then. */
+static uint64_t active_number(struct fsck *f, int fd, uint64_t next_number)
+{
+	uint64_t number = next_number;
+	struct meta_segment segment;
+
+	if (f->has_mark && f->mark.segment > number)
+		number = f->mark.segment;
+	if (!f->has_manifest && read_number(f, fd, &segment) && segment.number > number)
+		number = segment.number;
+	return number;
+}
+
 /* Takes what was opened into the list of files, in the order of the log. */
 static int take_files(struct fsck *f, struct log_snapshot *files)
 {
@@ -257,9 +286,7 @@ static int take_files(struct fsck *f, struct log_snapshot *files)
 	uint64_t next_number = segments_next_number(files->segments);
 	int err = 0;
 
-	active.number = next_number;
-	if (f->has_mark && f->mark.segment > active.number)
-		active.number = f->mark.segment;
+	active.number = active_number(f, files->fd, next_number);
 	active.fd = files->fd;
 	active.bytes = files->active.size_bytes;
 	if (files->fd >= 0)
@@ -286,32 +313,19 @@ static void report_manifest(struct fsck *f, const char *what)
 	f->found++;
 }
 
-/* Says whether a file begins with a segment record, and stores that. */
-static bool read_number(struct fsck *f, int fd, struct meta_segment *ret)
-{
-	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES];
-	struct record_scan_result res;
-	ssize_t got = fd < 0 ? -EBADF : io_pread_all(f->io, fd, bytes, sizeof(bytes), 0);
-
-	return got == (ssize_t)sizeof(bytes) &&
-	       record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) == RECORD_WHOLE &&
-	       meta_is_segment_key(res.rec.key, res.rec.key_bytes) &&
-	       meta_segment_decode(res.rec.value, res.rec.value_bytes, ret) == META_OK;
-}
-
-/* Says which files do not stand where they say that they belong. */
+/* Says which files do not stand where they say that they belong.  A name with a generation and a
+ * segment record say that there was a MANIFEST, too. */
 static void check_numbers(struct fsck *f)
 {
 	struct meta_segment segment;
 
 	for (size_t i = 0; i < f->count; i++) {
 		struct fsck_file *file = &f->files[i];
+		bool numbered = !file->missing && read_number(f, file->fd, &segment);
 
-		if (file->missing || !read_number(f, file->fd, &segment))
-			continue;
-		if (!f->has_manifest && !f->rebuild_manifest)
+		if (!f->has_manifest && !f->rebuild_manifest && (numbered || file->generation > 1))
 			report_manifest(f, "is missing");
-		if (segment.number == file->number)
+		if (!numbered || segment.number == file->number)
 			continue;
 		printf("%s: says that it is segment %" PRIu64
 		       " of the log, and stands where segment %" PRIu64
@@ -840,8 +854,6 @@ static int check_fit(struct fsck *f)
 		print_edits(&f->files[i]);
 		f->found += damages_of(&f->files[i]);
 	}
-	for (size_t i = 0; i < f->names.count; i++)
-		print_name(&f->names.list[i]);
 	return 0;
 }
 
@@ -1134,6 +1146,53 @@ static bool is_misplaced(const struct fsck *f)
 	return misplaced;
 }
 
+/* Forgets the files, but not what was found in them. */
+static void forget_files(struct fsck *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		salvage_free(&f->files[i].lost);
+		salvage_free(&f->files[i].edits);
+		(void)io_close(f->io, &f->files[i].fd); /* read only, or synced */
+	}
+	free(f->files);
+	f->files = NULL;
+	f->count = f->room = 0;
+	manifest_free(&f->manifest);
+	f->has_manifest = f->rebuild_manifest = false;
+	fsck_names_free(&f->names);
+}
+
+static int look(struct fsck *f)
+{
+	int err = open_files(f);
+
+	if (err == 0)
+		err = scan_files(f);
+	return err < 0 ? err : check_fit(f);
+}
+
+/* Salvages, and looks at what is there then, until nothing is found: the check goes on behind a
+ * commit that does not fit, of which a part may have been applied, so what it says of the files
+ * behind is not certain before that commit is out. */
+static int look_and_salvage(struct fsck *f)
+{
+	int err = 0;
+
+	for (int i = 0; err == 0 && i < LOOKS_MAX; i++) {
+		uint64_t found = f->found;
+
+		forget_files(f);
+		err = look(f);
+		f->stands = err == 0 && is_misplaced(f);
+		if (err < 0 || f->found == found || f->stands || !f->options.salvage)
+			break;
+		err = salvage_all(f);
+	}
+	for (size_t i = 0; err == 0 && i < f->names.count; i++)
+		print_name(&f->names.list[i]);
+	return err;
+}
+
 static int check_all(struct fsck *f)
 {
 	int err;
@@ -1145,33 +1204,16 @@ static int check_all(struct fsck *f)
 	}
 	err = f->options.salvage ? take_lock(f) : 0;
 	if (err == 0)
-		err = open_files(f);
-	if (err == 0)
-		err = scan_files(f);
-	if (err == 0)
-		err = check_fit(f);
-	if (err == 0 && f->options.salvage && is_misplaced(f)) {
-		printf("%s: nothing was changed: files are not where they belong\n",
-		       f->options.datadir);
-		f->options.salvage = false;
-	}
-	if (err == 0 && f->options.salvage)
-		err = salvage_all(f);
-	if (err == 0 && f->options.salvage && !f->options.prefer_none && f->names.count > 0)
+		err = look_and_salvage(f);
+	if (err == 0 && f->options.salvage && !f->stands && !f->options.prefer_none &&
+	    f->names.count > 0)
 		err = restore_old(f);
 	return err;
 }
 
 static void close_all(struct fsck *f)
 {
-	for (size_t i = 0; i < f->count; i++) {
-		salvage_free(&f->files[i].lost);
-		salvage_free(&f->files[i].edits);
-		(void)io_close(f->io, &f->files[i].fd);
-	}
-	free(f->files);
-	manifest_free(&f->manifest);
-	fsck_names_free(&f->names);
+	forget_files(f);
 	(void)io_close(f->io, &f->lock_fd);
 	(void)io_close(f->io, &f->dir_fd);
 }
@@ -1187,7 +1229,11 @@ static enum fsck_exit summary(const struct fsck *f)
 	printf("%s: %" PRIu64 " damages, %" PRIu64 " salvaged; %" PRIu64
 	       " names cannot be read whole\n",
 	       f->options.datadir, f->found, f->corrected, unreadable);
-	if (!f->options.salvage)
+	if (f->stands)
+		printf("%s: files are not where they belong: -y salvages nothing while they are "
+		       "not\n",
+		       f->options.datadir);
+	else if (!f->options.salvage)
 		printf("%s: nothing was changed; -y salvages what is left\n", f->options.datadir);
 	else if (f->corrected == f->found && (f->corrected > 0 || unreadable == 0))
 		return FSCK_CORRECTED;

@@ -21,6 +21,8 @@
 #include "writer/replay.h"
 #include "writer/uthash_config.h"
 
+#define LOST_REST "the rest of its group is lost"
+
 /* A file whose whole content was given behind the last gap. */
 struct fresh {
 	UT_hash_handle hh;
@@ -666,9 +668,31 @@ static int check_commit(struct checking *c, size_t count, struct diag *diag)
 	return err;
 }
 
+/* Returns how many records of a group stand before the first that is lost between them; all of them
+ * if none is.  One in whose place another one is put is not lost. */
+static size_t count_before_gap(const struct checking *c, const struct log_entry *entries,
+			       size_t count)
+{
+	const struct salvage *lost = &c->file->lost;
+	size_t before = 1;
+
+	for (size_t i = c->next_lost; i < lost->count; i++) {
+		const struct salvage_lost *l = &lost->lost[i];
+
+		if (l->instead != NULL || l->known == SALVAGE_NOTHING ||
+		    l->new_offset <= entries[0].file_offset)
+			continue;
+		while (before < count && entries[before].file_offset < l->new_offset)
+			before++;
+		return before;
+	}
+	return count;
+}
+
 static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
 {
 	struct checking *c = arg;
+	size_t before = count_before_gap(c, entries, entry_count);
 	int err = reserve_commit(c, entry_count);
 
 	for (size_t i = 0; err == 0 && i < entry_count; i++) {
@@ -676,6 +700,12 @@ static int check(void *arg, const struct log_entry *entries, size_t entry_count,
 
 		if (problem != META_OK)
 			return refuse_newer(c, &entries[i], problem, diag);
+	}
+	if (err == 0 && before < entry_count) {
+		err = pass_lost(c, entries[0].file_offset, diag);
+		if (err == 0)
+			err = leave_out(c, entries, before, LOST_REST);
+		return err < 0 ? err : check(c, entries + before, entry_count - before, diag);
 	}
 	if (err == 0)
 		err = pass_lost(c, entries[0].file_offset, diag);
@@ -771,6 +801,10 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 	c->file = file;
 	c->next_lost = 0;
 	err = log_tail_replay(&t, check, c, diag);
+	if (err == 0 && t.stop.scan != RECORD_END)
+		err = add_edit(c, t.stop.offset, t.file_bytes - t.stop.offset, LOST_REST) == NULL
+			      ? -ENOMEM
+			      : 0;
 	return err < 0 ? err : pass_lost(c, UINT64_MAX, diag);
 }
 

@@ -456,26 +456,26 @@ static int set_attr(struct replay *r, struct node *n, const struct meta_attr *at
 static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 		     const struct meta_attr *attr, struct node **ret)
 {
+	bool is_there = attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT;
 	struct place at = { 0 };
-	int err;
+	int err = 0;
 
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "an attr record of something that is no path");
-	err = walk(r, path, path_bytes, &at);
+	if (is_there)
+		at.d = find_operand(r, path, path_bytes, &err);
+	else
+		err = walk(r, path, path_bytes, &at);
 	if (err < 0)
 		return err;
+	if (is_there && at.d == NULL)
+		return refuse(r, "an attr record of a file that does not exist");
 	if (at.d != NULL && attr->content == META_CONTENT_NEW) {
 		if (node_is_dir(dentry_node(at.d)))
 			return refuse(r, "a new file where a directory is");
 		unlink_locked(r, at.d);
 		at.d = NULL;
 	}
-	if (at.d == NULL && attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT)
-		at.d = find_operand(r, path, path_bytes, &err);
-	if (err < 0)
-		return err;
-	if (at.d == NULL && attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT)
-		return refuse(r, "an attr record of a file that does not exist");
 	if (at.d == NULL)
 		return make(r, at.dir, at.name, at.name_bytes, node_type_bits(attr->type), ret);
 	if (node_type(dentry_node(at.d)) != attr->type)
@@ -575,18 +575,21 @@ static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 	struct dentry *from;
 	struct node *old_dir;
 	struct place to;
-	int err;
+	int err = 0;
 
 	if (!path_ok(path, path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
 		return refuse(r, "a move of something that is no path");
-	err = walk(r, move->new_path, move->new_path_bytes, &to);
-	if (err < 0)
-		return err;
 	from = find_operand(r, path, path_bytes, &err);
 	if (err < 0)
 		return err;
 	if (from == NULL)
 		return refuse(r, "a move of something that does not exist");
+	err = walk(r, move->new_path, move->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	from = keydir_find_path(r->k, path, path_bytes); /* it may be a directory now */
+	if (from == NULL)
+		return refuse(r, "a move into itself");
 	problem = move_problem(from, &to, exchange);
 	if (problem != NULL)
 		return refuse(r, problem);
@@ -614,18 +617,21 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 	struct dentry *from, *d;
 	struct place to;
 	struct node *n;
-	int err;
+	int err = 0;
 
 	if (!path_ok(path, path_bytes) || !path_ok(link->new_path, link->new_path_bytes))
 		return refuse(r, "a link to something that is no path");
-	err = walk(r, link->new_path, link->new_path_bytes, &to);
-	if (err < 0)
-		return err;
 	from = find_operand(r, path, path_bytes, &err);
 	if (err < 0)
 		return err;
 	if (from == NULL || node_is_dir(dentry_node(from)))
 		return refuse(r, "a link to something that does not exist or is a directory");
+	err = walk(r, link->new_path, link->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	from = keydir_find_path(r->k, path, path_bytes); /* it may be a directory now */
+	if (from == NULL || node_is_dir(dentry_node(from)))
+		return refuse(r, "a link into itself");
 	if (to.d != NULL)
 		return refuse(r, "a link where something is already");
 	n = dentry_node(from);
@@ -792,9 +798,9 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 			 const struct meta_publish *publish)
 {
 	const struct content_map *staged = NULL;
+	struct place at = { 0 };
 	struct node *n = NULL;
-	struct place at;
-	int err;
+	int err = 0;
 
 	if (publish->flags & META_FLAG_DROPPED)
 		return apply_dropped(r, path, path_bytes, publish);
@@ -806,11 +812,10 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 		staged = keydir_staged(r->k, publish->staging_id, false);
 	if (publish->staging_id != 0 && staged == NULL)
 		return refuse(r, "a publish of what was not staged");
-	err = walk(r, path, path_bytes, &at);
-	if (err < 0)
-		return err;
-	if (at.d == NULL && (publish->flags & META_FLAG_KEEP) != 0)
+	if (publish->flags & META_FLAG_KEEP)
 		at.d = find_operand(r, path, path_bytes, &err);
+	else
+		err = walk(r, path, path_bytes, &at);
 	if (err < 0)
 		return err;
 	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0

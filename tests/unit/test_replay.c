@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "codec/meta.h"
+#include "writer/keydir.h"
+#include "writer/replay.h"
 
 #define ROWS_MAX 256
 
@@ -412,6 +414,43 @@ static void test_extent_in_a_group(void **state)
 	free(log.data);
 }
 
+/* What a salvage takes out must not have changed what it takes the rest of the log for. */
+static void test_refused_commit_leaves_the_tree(void **state)
+{
+	static const char *const logs[] = { "p:a=1 K:a/b", "p:a=1 m:b>a/c", "p:a=1 l:b>a/c",
+					    "p:a=1 Q:a/b=0,1" };
+	const struct keydir_defaults defaults = { .umask = 022 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(logs); i++) {
+		struct unit_file log = make_log(logs[i]);
+		uint64_t offsets[] = { 0, last_record(&log) };
+		const struct dentry *d;
+		struct keydir *k;
+
+		assert_int_equal(keydir_create(&defaults, &k), 0);
+		for (size_t n = 0; n < ARRAY_SIZE(offsets); n++) {
+			struct record_scan_result got;
+			struct log_entry e = { .offset = offsets[n] };
+			struct diag diag;
+
+			assert_int_equal(record_scan(log.data + e.offset, log.bytes - e.offset,
+						     log.bytes - e.offset, &got),
+					 RECORD_WHOLE);
+			e.rec = got.rec;
+			e.value_held_bytes = got.rec.value_bytes;
+			assert_int_equal(replay_commit(k, "log", &e, 1, &diag),
+					 n == 0 ? 0 : -EBADMSG);
+		}
+		d = keydir_find_path(k, "a", 1);
+		assert_non_null(d);
+		assert_true(node_is_file(dentry_node(d)));
+		assert_int_equal(keydir_dir_count(keydir_root(k)), 1);
+		keydir_free(k);
+		free(log.data);
+	}
+}
+
 static void test_torn_group(void **state)
 {
 	struct store_fixture *f = *state;
@@ -538,6 +577,7 @@ int main(void)
 		add_test(unit_name("torn group: %s", torn_cases[i].name), test_torn_group,
 			 &torn_cases[i]);
 	add_test("refused: extent in a group", test_extent_in_a_group, NULL);
+	add_test("refused: the tree stays as it was", test_refused_commit_leaves_the_tree, NULL);
 	add_test("times of a publish", test_times_of_a_publish, NULL);
 	add_test("default attributes", test_default_attributes, NULL);
 	add_test("attributes are kept", test_attributes_are_kept, NULL);
