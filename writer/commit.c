@@ -222,7 +222,9 @@ int commit_append(struct store *s, bool removes)
 		return err;
 	c->now_ns = c->behind_ns > 0 ? c->clock_ns
 				     : commit_time_of(c->where.timestamp_ns[c->count - 1]);
-	if (!removes)
+	if (!removes && c->where.end_offset >= s->reserves_until)
+		compact_grow_reserves(s);
+	else if (!removes)
 		reserve_refill(&s->reserve);
 	compact_note(&s->compactor, c->where.end_offset);
 	return 0;

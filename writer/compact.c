@@ -119,7 +119,7 @@ static size_t choose(struct store *s, struct compact_look *l, struct compact_mod
 		     uint64_t batch_bytes) REQUIRES(s->compactor.run_lock)
 {
 	uint64_t bytes = 0, space = mode->no_space ? 0 : compact_space(s);
-	uint64_t with_reserve = space + s->compactor.reserve.bytes;
+	uint64_t with_reserve = space + compact_reserve_bytes(s);
 	size_t chosen = 0, fitting = SIZE_MAX, least = SIZE_MAX;
 
 	if (l->count > 0)

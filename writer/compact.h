@@ -68,7 +68,7 @@ struct compactor {
 	uint64_t paced_end GUARDED;	     /* by run_lock: of the log then */
 	uint64_t fold_from GUARDED; /* by run_lock: no fold by itself of fewer dead bytes than this:
 				       the last one was not worth it */
-	struct reserve reserve GUARDED; /* by run_lock: for the segment that is written anew */
+	struct reserve reserve GUARDED; /* by commit_lock: for the segment that is written anew */
 
 	/* Innermost. */
 	struct mutex lock;
@@ -103,7 +103,5 @@ void compact_note_full(struct compactor *c, int err);
  * hints are given up, or dead space is compacted, and this waits for it.  True: there is space, try
  * again.  With no lock held. */
 bool compact_makes_space_for(struct store *s, int err);
-/* Returns 'bytes', or a share of the disk if that is less. */
-uint64_t compact_share_of_disk(struct store *s, uint64_t bytes);
 
 #endif

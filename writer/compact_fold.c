@@ -442,7 +442,7 @@ int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *m
 		needed = sums.bytes;
 	mode->takes_reserve = mode->no_space || needed > compact_space(s);
 	if (mode->takes_reserve &&
-	    needed > s->compactor.reserve.bytes + (mode->no_space ? 0 : compact_space(s))) {
+	    needed > compact_reserve_bytes(s) + (mode->no_space ? 0 : compact_space(s))) {
 		mode->takes_reserve = false;
 		if (mode->lacking_bytes == 0)
 			mode->lacking_bytes = needed;

@@ -100,10 +100,15 @@ int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *m
 
 /* --- compact_space.c --- */
 
-/* Makes the reserve, or makes it as large as it should be if segments are to have so many bytes.
- * Returns how many they may have. */
-uint64_t compact_keep_reserve(struct store *s, uint64_t segment_bytes)
+/* Makes both reserves as large as they should be if segments are to have so many bytes.  Returns
+ * how many they may have. */
+uint64_t compact_keep_reserves(struct store *s, uint64_t segment_bytes)
 	REQUIRES(s->compactor.run_lock);
+/* The same when a store is opened, which also looks for a quota. */
+void compact_first_reserves(struct store *s) REQUIRES(s->compactor.run_lock);
+/* What the reserve of compaction has, and should have. */
+uint64_t compact_reserve_bytes(struct store *s);
+uint64_t compact_reserve_goal(struct store *s);
 /* Makes the file that a new segment is written to, of the reserve where 'mode' says so.  Then it is
  * longer than what is written to it, and has to be cut.  Returns its descriptor or -errno. */
 int compact_new_file(struct store *s, const struct compact_mode *mode, const char *name)

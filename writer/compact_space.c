@@ -6,6 +6,10 @@
  *
  * A segment is at most as large as the reserve may be, so that the reserve serves for each of them.
  *
+ * Both reserves follow the log, so that a small store stays small.  The commit path has them grow
+ * before the log has outgrown them; a thread could come too late, as nothing can be allocated on a
+ * full disk.
+ *
  * What is given up first is hints: each can be made again. */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +25,7 @@
  * nor a larger one of what is free. */
 #define RESERVE_SHARE_MAX  64
 #define RESERVE_FREE_SHARE 4
+#define NAMES_SHARE	   4 /* of the log: what the tombstones of all its names may need */
 #define ROOMY		   4 /* times the reserve is free: the disk is not full any more */
 
 /* --- the reserve --- */
@@ -34,16 +39,9 @@ static uint64_t at_most_share(const struct io_space *disk, uint64_t bytes)
 	return disk->blocks == 0 || bytes < share ? bytes : share;
 }
 
-uint64_t compact_share_of_disk(struct store *s, uint64_t bytes)
-{
-	struct io_space disk = { .blocks = 0 };
-
-	(void)!store_space(s, &disk);
-	return at_most_share(&disk, bytes);
-}
-
 /* The smallest and the largest that the reserve should be on this disk. */
 struct limits {
+	uint64_t names_most; /* of the one for names */
 	uint64_t least, most;
 	uint64_t free_bytes; /* of the disk */
 };
@@ -55,6 +53,7 @@ static struct limits limits_of(struct store *s)
 	struct limits l;
 
 	(void)!store_space(s, &disk);
+	l.names_most = at_most_share(&disk, RESERVE_BYTES);
 	l.least = l.most = at_most_share(&disk, RESERVE_SEGMENT_BYTES);
 	if (l.most < disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX)
 		l.most = disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX;
@@ -78,45 +77,137 @@ static uint64_t largest_segment(struct store *s)
 	return bytes;
 }
 
-uint64_t compact_keep_reserve(struct store *s, uint64_t segment_bytes)
+/* Returns the size that a reserve is to have, of 'most' at most.  It grows by more than is needed
+ * now, and is not made smaller for little. */
+static uint64_t size_of(const struct reserve *r, uint64_t needed, uint64_t most)
 {
-	struct reserve *r = &s->compactor.reserve;
-	uint64_t goal = largest_segment(s);
-	struct limits l = limits_of(s);
+	uint64_t size = needed + RESERVE_STEP_BYTES - 1;
 
-	goal = goal > segment_bytes ? goal : segment_bytes;
-	goal = goal < l.most ? goal : l.most;
-	if (goal > l.least && goal > r->bytes + l.free_bytes / RESERVE_FREE_SHARE)
-		goal = r->bytes + l.free_bytes / RESERVE_FREE_SHARE;
-	goal = goal > l.least ? goal : l.least;
-	if (goal < r->goal_bytes)
-		goal = r->goal_bytes;
+	size -= size % RESERVE_STEP_BYTES;
+	if (size < RESERVE_BYTES_MIN)
+		size = RESERVE_BYTES_MIN;
+	if (size > r->goal_bytes && r->goal_bytes > 0)
+		size += size / 2;
+	else if (size > r->goal_bytes / 2 && r->goal_bytes > 0)
+		size = r->goal_bytes;
+	return size < most ? size : most;
+}
+
+/* Says how large the log may become until the reserve has to grow. */
+static uint64_t enough_for(const struct reserve *r, uint64_t share, uint64_t most)
+{
+	return r->goal_bytes + RESERVE_STEP_BYTES > most ? UINT64_MAX : r->goal_bytes * share;
+}
+
+/* The most that the reserve of compaction should have now. */
+static uint64_t segment_most(struct store *s, const struct limits *l, uint64_t segment_bytes)
+	REQUIRES(s->commit_lock)
+{
+	const struct reserve *r = &s->compactor.reserve;
+	uint64_t most = largest_segment(s);
+
+	most = most > segment_bytes ? most : segment_bytes;
+	most = most < l->most ? most : l->most;
+	if (most > l->least && most > r->bytes + l->free_bytes / RESERVE_FREE_SHARE)
+		most = r->bytes + l->free_bytes / RESERVE_FREE_SHARE;
+	most = most > l->least ? most : l->least;
+	return most > r->goal_bytes ? most : r->goal_bytes;
+}
+
+static void keep_one(struct store *s, struct reserve *r, const char *name, uint64_t size)
+	REQUIRES(s->commit_lock)
+{
 	if (r->name == NULL)
-		reserve_open(r, s->io, s->dir_fd, RESERVE_SEGMENT_NAME, goal);
-	r->goal_bytes = goal - goal % RESERVE_STEP_BYTES;
-	if (!reserve_is_whole(r))
-		reserve_fill(r);
-	goal = r->bytes > l.least ? r->bytes : l.least;
-	return segment_bytes < goal ? segment_bytes : goal;
+		reserve_open(r, s->io, s->dir_fd, name, size);
+	else
+		reserve_resize(r, size);
+}
+
+/* Makes both as large as they should be; the one of compaction with 'opens', or if it is there.
+ * Returns how large a segment of 'segment_bytes' may become. */
+static uint64_t keep_reserves(struct store *s, uint64_t segment_bytes, bool opens)
+	REQUIRES(s->commit_lock)
+{
+	struct reserve *names = &s->reserve, *segment = &s->compactor.reserve;
+	struct limits l = limits_of(s);
+	struct log_writer_stats log;
+	uint64_t log_bytes, enough, most;
+
+	log_writer_stats(s->log, &log);
+	log_bytes = log.active_bytes + log.sealed_bytes;
+	keep_one(s, names, RESERVE_NAME, size_of(names, log_bytes / NAMES_SHARE, l.names_most));
+	enough = enough_for(names, NAMES_SHARE, l.names_most);
+	if (opens || segment->name != NULL) {
+		most = segment_most(s, &l, segment_bytes);
+		keep_one(s, segment, RESERVE_SEGMENT_NAME, size_of(segment, log_bytes, most));
+		if (enough_for(segment, 1, most) < enough)
+			enough = enough_for(segment, 1, most);
+	}
+	s->reserves_until = UINT64_MAX;
+	if (enough != UINT64_MAX)
+		s->reserves_until = log.end_offset + (enough > log_bytes ? enough - log_bytes : 0);
+	most = segment->bytes > l.least ? segment->bytes : l.least;
+	return segment_bytes < most ? segment_bytes : most;
+}
+
+void compact_grow_reserves(struct store *s)
+{
+	(void)keep_reserves(s, 0, false);
+}
+
+uint64_t compact_keep_reserves(struct store *s, uint64_t segment_bytes)
+{
+	uint64_t bytes;
+
+	mutex_lock(&s->commit_lock);
+	bytes = keep_reserves(s, segment_bytes, true);
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
+/* Nothing says what a quota leaves.  A store that was opened when it was nearly used up would know
+ * of it only when a write has failed, and until then what is removed would not come back. */
+void compact_first_reserves(struct store *s)
+{
+	int err;
+
+	(void)compact_keep_reserves(s, 0);
+	mutex_lock(&s->commit_lock);
+	err = reserve_probe(&s->compactor.reserve);
+	mutex_unlock(&s->commit_lock);
+	if (err == -EDQUOT)
+		atomic_store(&s->compactor.has_quota, true);
+}
+
+uint64_t compact_reserve_bytes(struct store *s)
+{
+	uint64_t bytes;
+
+	mutex_lock(&s->commit_lock);
+	bytes = s->compactor.reserve.bytes;
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
+uint64_t compact_reserve_goal(struct store *s)
+{
+	uint64_t bytes;
+
+	mutex_lock(&s->commit_lock);
+	bytes = s->compactor.reserve.goal_bytes;
+	mutex_unlock(&s->commit_lock);
+	return bytes;
 }
 
 int compact_new_file(struct store *s, const struct compact_mode *mode, const char *name)
 {
 	int fd = -ENOENT;
 
+	mutex_lock(&s->commit_lock);
 	if (mode->takes_reserve)
 		fd = reserve_take(&s->compactor.reserve, name);
-	return fd >= 0 ? fd : io_open(s->io, s->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
-}
-
-/* Both reserves again: before the others take what was gained. */
-static void refill(struct store *s) REQUIRES(s->compactor.run_lock)
-{
-	(void)compact_keep_reserve(s, 0);
-	mutex_lock(&s->commit_lock);
-	if (!reserve_is_whole(&s->reserve))
-		reserve_fill(&s->reserve);
 	mutex_unlock(&s->commit_lock);
+	return fd >= 0 ? fd : io_open(s->io, s->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
 }
 
 /* --- rounds on a full disk --- */
@@ -203,7 +294,8 @@ int compact_rounds(struct store *s, struct compact_mode *mode)
 			return -ECANCELED;
 		err = compact_round(s, mode, &more);
 		after = compact_gained_bytes(c);
-		refill(s);
+		/* Before the others take what was gained. */
+		(void)compact_keep_reserves(s, 0);
 		if (after > before)
 			answer(c, true, 0);
 		before = after;
@@ -244,14 +336,14 @@ bool compact_is_short(struct store *s)
 	struct compactor *c = &s->compactor;
 
 	return atomic_load(&c->full) || atomic_load(&c->has_quota) ||
-	       compact_space(s) < s->compactor.reserve.goal_bytes;
+	       compact_space(s) < compact_reserve_goal(s);
 }
 
 void compact_space_done(struct store *s, uint64_t asked)
 {
 	struct compactor *c = &s->compactor;
 
-	if (compact_space(s) >= ROOMY * s->compactor.reserve.goal_bytes)
+	if (compact_space(s) >= ROOMY * compact_reserve_goal(s))
 		atomic_store(&c->full, false);
 	answer(c, false, asked);
 }

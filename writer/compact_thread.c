@@ -89,7 +89,7 @@ static void set_segment_size(struct store *s, uint64_t live_bytes, uint64_t free
 {
 	uint64_t bytes = segment_bytes(s, live_bytes, free_bytes);
 
-	log_writer_set_segment_size(s->log, compact_keep_reserve(s, bytes));
+	log_writer_set_segment_size(s->log, compact_keep_reserves(s, bytes));
 }
 
 /* How much may be dead without a look.  A small store that is overwritten all the time would be
@@ -174,7 +174,7 @@ static int compact_thoroughly(struct store *s, struct compact_mode *mode)
 	*mode = (struct compact_mode){
 		.dead_percent = SHORT_PERCENT,
 		.seals_active = true,
-		.bytes_min = s->compactor.reserve.goal_bytes / 8,
+		.bytes_min = compact_reserve_goal(s) / 8,
 		.run = ++s->compactor.runs,
 		.below = segments_so_far(s) + 1,
 		.no_space = mode->no_space,
@@ -246,7 +246,7 @@ int store_compact(struct store *s, store_compact_progress_fn progress, void *arg
 	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
 	mode.run = ++c->runs;
 	mode.below = segments_so_far(s) + 1; /* the active one, when it has been sealed, too */
-	(void)compact_keep_reserve(s, 0);
+	(void)compact_keep_reserves(s, 0);
 	err = compact_rounds(s, &mode);
 	if (err == 0 && mode.lacking_bytes > 0)
 		err = -ENOSPC;
@@ -381,7 +381,7 @@ int compact_start(struct store *s)
 	/* Before somebody fills the disk. */
 	mutex_lock(&s->compactor.run_lock);
 	if (s->compactor.dead_percent > 0)
-		(void)compact_keep_reserve(s, 0);
+		compact_first_reserves(s);
 	mutex_unlock(&s->compactor.run_lock);
 	err = -pthread_create(&s->compactor.thread, NULL, thread_main, s);
 	s->compactor.has_thread = err == 0;

@@ -77,6 +77,27 @@ void reserve_fill(struct reserve *r)
 		allocate(r);
 }
 
+void reserve_resize(struct reserve *r, uint64_t goal_bytes)
+{
+	r->goal_bytes = whole_steps(goal_bytes);
+	if (r->bytes > r->goal_bytes)
+		r->bytes = io_truncate(r->io, r->fd, r->goal_bytes) == 0 ? r->goal_bytes : 0;
+	if (!reserve_is_whole(r))
+		reserve_fill(r);
+}
+
+int reserve_probe(struct reserve *r)
+{
+	int err;
+
+	if (r->fd < 0)
+		return -EBADF;
+	err = io_allocate(r->io, r->fd, r->bytes + r->goal_bytes);
+	if (io_truncate(r->io, r->fd, r->bytes) < 0)
+		r->bytes = 0;
+	return err;
+}
+
 bool reserve_release(struct reserve *r)
 {
 	if (r->bytes == 0)

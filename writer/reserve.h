@@ -15,11 +15,12 @@
 
 #define RESERVE_NAME	     "reserve"
 #define RESERVE_SEGMENT_NAME "reserve.segment"
-/* Of "reserve".  Half of it is for tombstones alone; the other is enough for what a large file may
- * have in memory. */
+/* Of "reserve", at most.  Half of it is for tombstones alone; the other is enough for what a large
+ * file may have in memory. */
 #define RESERVE_BYTES (UINT64_C(9) << 18)
 #define RESERVE_STEP_BYTES \
 	(UINT64_C(1) << 16) /* given up at a time; more than the largest group of tombstones */
+#define RESERVE_BYTES_MIN (4 * RESERVE_STEP_BYTES) /* of each, also in a small store */
 
 struct reserve {
 	struct io *io;
@@ -45,8 +46,13 @@ int reserve_take(struct reserve *r, const char *to) WARN_UNUSED;
 
 /* Tries to make it whole, or as much of it as there is space for. */
 void reserve_fill(struct reserve *r);
+/* The same for another goal; what is above that is given back. */
+void reserve_resize(struct reserve *r, uint64_t goal_bytes);
 /* The same, at most once in a second. */
 void reserve_refill(struct reserve *r);
+
+/* Tries whether there would be space for another one: 0 or -errno. */
+int reserve_probe(struct reserve *r) WARN_UNUSED;
 
 bool reserve_is_whole(const struct reserve *r);
 void reserve_close(struct reserve *r); /* keeps the file */

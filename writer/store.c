@@ -232,8 +232,7 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	}
 	mutex_lock(&s->commit_lock);
 	if (!s->read_only) {
-		reserve_open(&s->reserve, s->io, s->dir_fd, RESERVE_NAME,
-			     compact_share_of_disk(s, RESERVE_BYTES));
+		compact_grow_reserves(s);
 		commit_begin(s); /* looks at the clock */
 	}
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */

@@ -71,8 +71,9 @@ struct store {
 	/* Outermost lock of the store: held while the tree is changed, the append included.  Log
 	 * order is tree order. */
 	struct mutex commit_lock;
-	struct commit commit GUARDED;		/* by commit_lock */
-	struct reserve reserve GUARDED;		/* by commit_lock */
+	struct commit commit GUARDED;	 /* by commit_lock */
+	struct reserve reserve GUARDED;	 /* by commit_lock; for names that are removed */
+	uint64_t reserves_until GUARDED; /* by commit_lock: the log's end when they have to grow */
 	struct store_staging *stagings GUARDED; /* by commit_lock; all that there are */
 	/* By commit_lock; ids under which something is staged in the log that nothing will ever
 	 * publish.  Some may be missing. */
@@ -118,6 +119,9 @@ int commit_add_publish(struct store *s, const struct node *n, const struct meta_
 int64_t commit_time_of(uint64_t timestamp_ns);
 /* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
+/* Makes the reserves larger, when the log's end has come to 'reserves_until'.  The first call makes
+ * the one for names.  (compact_space.c) */
+void compact_grow_reserves(struct store *s) REQUIRES(s->commit_lock);
 
 /* The attr record that says what 'n' is now, but for what may stay unsaid: times, xattrs, inode
  * number. */

@@ -10,6 +10,7 @@
 #include "tests/sim/simdisk.h"
 #include "tests/unit/log_fixture.h"
 #include "tests/unit/store_ops.h"
+#include "writer/reserve.h"
 #include "writer/store.h"
 
 #define DISK_BYTES  ((uint64_t)24 * 1024 * 1024)
@@ -184,11 +185,64 @@ static void test_remove_half(void **state)
 	end(&w);
 }
 
+static uint64_t file_bytes(const struct world *w, const char *name)
+{
+	size_t bytes = 0;
+
+	free(simdisk_read_file(w->disk, unit_path(DATADIR "/%s", name), &bytes));
+	return bytes;
+}
+
+static uint64_t log_bytes(const struct world *w)
+{
+	struct store_stats stats;
+
+	store_stats(w->s, &stats);
+	return stats.log.active_bytes + stats.log.sealed_bytes;
+}
+
+static uint64_t at_most(uint64_t bytes, uint64_t most)
+{
+	return bytes < most ? bytes : most;
+}
+
+/* Both are there before the log needs them, however fast it grows, and go when it is small again.
+ */
+static void test_reserves_follow(void **state)
+{
+	const uint64_t slack = 2 * LARGE_BYTES; /* appended since they were looked at */
+	struct world w = { .disk = simdisk_new(), .large = text_of(LARGE_BYTES) };
+
+	(void)state;
+	open_store(&w);
+	ops_write_ok(w.s, "first", w.large);
+	assert_in_range(file_bytes(&w, "reserve"), 1, 512 * 1024);
+	assert_in_range(file_bytes(&w, "reserve.segment"), 1, 2 * LARGE_BYTES);
+	for (; w.large_count < 40; w.large_count++) {
+		uint64_t needed = log_bytes(&w);
+
+		ops_write_ok(w.s, name_of("large", w.large_count), w.large);
+		assert_true(file_bytes(&w, "reserve") >= at_most(needed / 4, RESERVE_BYTES));
+		assert_true(file_bytes(&w, "reserve.segment") + slack >= at_most(needed, 8 << 20));
+	}
+	assert_int_equal(file_bytes(&w, "reserve"), RESERVE_BYTES);
+	for (unsigned int i = 0; i < w.large_count; i++)
+		assert_int_equal(ops_unlink(w.s, name_of("large", i)), 0);
+	assert_int_equal(store_compact(w.s, NULL, NULL), 0);
+	WAIT_FOR(simdisk_used_bytes(w.disk) < 3 * LARGE_BYTES);
+	assert_int_equal(store_close(w.s), 0);
+	open_store(&w);
+	WAIT_FOR(simdisk_used_bytes(w.disk) < 3 * LARGE_BYTES);
+	end(&w);
+}
+
 int main(void)
 {
-	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows)];
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 1] = {
+		{ "the reserves follow the log", test_reserves_follow, NULL, NULL, NULL },
+	};
 	static char names[ARRAY_SIZE(tests)][80];
-	size_t count = 0;
+	size_t count = 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (int half = 0; half < 2; half++, count++) {
