@@ -85,6 +85,17 @@ static int failed(const struct fsck *f, const char *what, int err)
 	return err;
 }
 
+/* The same for a file that cannot be read. */
+static int failed_read(const struct fsck *f, const char *name, int err)
+{
+	if (err == -EIO)
+		complain("%s: the disk cannot read all of it, which says nothing about what was "
+			 "written; copy it with ddrescue(1), which leaves zeros where it cannot "
+			 "read, and check the copy",
+			 name);
+	return failed(f, name, err);
+}
+
 static void print_help(FILE *out)
 {
 	fprintf(out,
@@ -192,10 +203,9 @@ static void set_durable(const struct fsck *f, struct fsck_file *file)
 			file->durable_bytes = file->full_bytes;
 }
 
-/* Says whether the hint of a file that is not there is: then there was one. */
-static bool has_hint(const struct fsck *f, const char *hint_name)
+static bool has_name(const struct fsck *f, const char *name)
 {
-	int fd = io_open(f->io, f->dir_fd, hint_name, O_RDONLY, 0);
+	int fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
 	bool has = fd >= 0;
 
 	(void)io_close(f->io, &fd); /* read only */
@@ -212,26 +222,149 @@ static int add_missing_file(struct fsck *f, struct fsck_file *file, const char *
 	return add_file(f, file);
 }
 
+/* Files in the directory that could be a segment that is missing. */
+struct spare {
+	const struct fsck *f;
+	const struct fsck_file *missing;
+	uint64_t generation; /* the newest of them; 0: there is none */
+};
+
+static bool is_obsolete(const struct manifest *m, struct segment_id id)
+{
+	for (size_t i = 0; i < m->obsolete_count; i++)
+		if (m->obsolete[i].number == id.number &&
+		    m->obsolete[i].generation == id.generation)
+			return true;
+	return false;
+}
+
+/* In the place of a listed file only the one that it has replaced counts. */
+static int find_spare(void *arg, const char *name)
+{
+	struct spare *s = arg;
+	struct segment_id id;
+
+	if (segment_name_parse(name, &id) && id.number == s->missing->number &&
+	    id.generation > s->generation &&
+	    (!s->missing->listed || is_obsolete(&s->f->manifest, id)))
+		s->generation = id.generation;
+	return 0;
+}
+
+/* Opens a file in the place of one that is missing, if it is whole, later than 'after_ns' and
+ * earlier than 'before_ns'.  Returns 1, 0 or -errno. */
+static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns, uint64_t before_ns,
+		      struct manifest_facts *ret)
+{
+	uint64_t as_of_ns;
+	struct io_stat st = { 0 };
+	int got, base;
+
+	file->fd = io_open(f->io, f->dir_fd, file->name, O_RDONLY, 0);
+	if (file->fd < 0)
+		return file->fd;
+	got = io_stat(f->io, file->fd, &st);
+	if (got == 0)
+		got = segment_facts(f->io, file->fd, st.size_bytes, ret);
+	base = got > 0 ? segment_is_base(f->io, file->fd, st.size_bytes, &as_of_ns) : 0;
+	if (base < 0)
+		got = base;
+	/* What a base has replaced are all segments up to it: one of them is not enough. */
+	if (got > 0 && (file->base != (base > 0) ||
+			(ret->records > 0 && (ret->first_timestamp_ns <= after_ns ||
+					      ret->last_timestamp_ns >= before_ns))))
+		got = 0;
+	if (got <= 0)
+		(void)io_close(f->io, &file->fd); /* read only */
+	file->bytes = file->durable_bytes = st.size_bytes;
+	return got;
+}
+
+/* Adds a file that is there in the place of one that is missing.  Returns 1, 0 (there is none) or
+ * -errno. */
+static int add_spare(struct fsck *f, const struct fsck_file *missing, uint64_t *after_ns,
+		     uint64_t before_ns)
+{
+	struct fsck_file file = { .number = missing->number, .base = missing->base, .spare = true };
+	struct spare s = { .f = f, .missing = missing };
+	struct manifest_facts facts = { 0 };
+	int got = f->has_manifest ? io_list(f->io, f->dir_fd, find_spare, &s) : 0;
+
+	if (got < 0 || s.generation == 0)
+		return got;
+	file.generation = s.generation;
+	segment_name((struct segment_id){ file.number, file.generation }, file.name);
+	got = open_spare(f, &file, *after_ns, before_ns, &facts);
+	if (got < 0)
+		return failed_read(f, file.name, got);
+	if (got == 0)
+		return 0;
+	if (missing->listed)
+		printf("%s: is missing; %s, which it has replaced, is whole, and -y goes back to "
+		       "it\n",
+		       missing->name, file.name);
+	else
+		printf("%s: is not in MANIFEST, is whole, and fits where segment %" PRIu64
+		       " is missing; -y lists it\n",
+		       file.name, file.number);
+	if (facts.records > 0)
+		*after_ns = facts.last_timestamp_ns;
+	got = add_file(f, &file);
+	return got < 0 ? got : 1;
+}
+
+/* Adds segment 'number', which is missing. */
+static int add_missing_segment(struct fsck *f, uint64_t number, uint64_t *after_ns,
+			       uint64_t before_ns)
+{
+	struct fsck_file file = { .number = number, .generation = 1 };
+	int got;
+
+	look_up(f, &file);
+	segment_name((struct segment_id){ number, file.generation }, file.name);
+	got = add_spare(f, &file, after_ns, before_ns);
+	if (got != 0)
+		return got < 0 ? got : 0;
+	while (!file.listed && has_name(f, file.name)) /* that file is another one */
+		segment_name((struct segment_id){ number, ++file.generation }, file.name);
+	if (file.listed)
+		*after_ns = file.facts.last_timestamp_ns;
+	return add_missing_file(f, &file,
+				"put it back from a copy, mount with -o "
+				"missing_segments=accept, or go on without it by -y");
+}
+
+/* Returns the time of the first record of a file; UINT64_MAX: unknown. */
+static uint64_t first_time(const struct fsck *f, const struct fsck_file *file)
+{
+	uint8_t header[RECORD_HEADER_BYTES];
+	struct record rec;
+
+	if (file->listed)
+		return file->facts.records > 0 ? file->facts.first_timestamp_ns : UINT64_MAX;
+	if (file->fd < 0 ||
+	    io_pread_all(f->io, file->fd, header, sizeof(header), 0) != (ssize_t)sizeof(header))
+		return UINT64_MAX;
+	(void)record_decode_header(header, &rec);
+	return rec.timestamp_ns;
+}
+
 /* Adds those whose numbers are missing.  Salvage puts in their place what their hints say. */
 static int add_missing(struct fsck *f)
 {
 	uint64_t next = f->base_number != 0 ? f->base_number : SEGMENT_FIRST_NUMBER;
 	size_t count = f->count; /* in the order of the log; those that are added come behind */
+	uint64_t after_ns = 0;
 	int err = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		for (; err == 0 && next < f->files[i].number; next++) {
-			struct fsck_file file = { .number = next, .generation = 1 };
+		uint64_t before_ns = first_time(f, &f->files[i]);
 
-			look_up(f, &file);
-			segment_name((struct segment_id){ next, file.listed ? file.generation : 1 },
-				     file.name);
-			err = add_missing_file(
-				f, &file,
-				"put it back from a copy, mount with -o "
-				"missing_segments=accept, or go on without it by -y");
-		}
+		for (; err == 0 && next < f->files[i].number; next++)
+			err = add_missing_segment(f, next, &after_ns, before_ns);
 		next = f->files[i].number + 1;
+		if (f->files[i].listed && f->files[i].facts.records > 0)
+			after_ns = f->files[i].facts.last_timestamp_ns;
 	}
 	return err;
 }
@@ -247,7 +380,7 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t
 		return err; /* cannot happen */
 	active->durable_bytes =
 		f->has_mark && f->mark.segment == active->number ? f->mark.durable_offset : 0;
-	if (active->durable_bytes == 0 && active->number == next_number && !has_hint(f, hint))
+	if (active->durable_bytes == 0 && active->number == next_number && !has_name(f, hint))
 		return 0;
 	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
 }
@@ -349,10 +482,11 @@ static int report_stranger(void *arg, const char *name)
 	m = manifest_find(&f->manifest, id.number);
 	if (m != NULL && m->id.generation == id.generation)
 		return 0;
-	for (size_t i = 0; i < f->manifest.obsolete_count; i++)
-		if (f->manifest.obsolete[i].number == id.number &&
-		    f->manifest.obsolete[i].generation == id.generation)
-			return 0; /* the next mount removes it */
+	if (is_obsolete(&f->manifest, id))
+		return 0; /* the next mount removes it */
+	for (size_t i = 0; i < f->count; i++)
+		if (f->files[i].spare && strcmp(f->files[i].name, name) == 0)
+			return 0; /* it was reported */
 	printf("%s: is not in MANIFEST and no part of the log; nothing removes it\n", name);
 	return 0;
 }
@@ -404,7 +538,7 @@ static int find_moved(struct fsck *f, struct content *contents)
 			continue;
 		whole = segment_facts(f->io, file->fd, file->bytes, &facts);
 		if (whole < 0)
-			return failed(f, file->name, whole);
+			return failed_read(f, file->name, whole);
 		if (whole == 0 || are_facts(file, file->bytes, &facts))
 			continue;
 		for (size_t n = 0; n < f->count; n++)
@@ -696,7 +830,7 @@ static bool ends_here(struct fsck *f, size_t index)
 static uint64_t damages_of(const struct fsck_file *file)
 {
 	uint64_t count = file->missing || is_too_short(file) || file->is_other || file->misplaced ||
-			 file->moved;
+			 file->moved || file->spare;
 
 	for (size_t i = 0; !file->missing && i < file->lost.count; i++)
 		count += file->lost.lost[i].bytes > 0 || file->lost.lost[i].known == SALVAGE_PROVEN;
@@ -730,14 +864,8 @@ static int scan_files(struct fsck *f)
 			fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
 		int err = salvage_scan(&sf, &file->lost);
 
-		if (err == -EIO)
-			complain(
-				"%s: the disk cannot read all of it, which says nothing about what "
-				"was written; copy it with ddrescue(1), which leaves zeros where "
-				"it cannot read, and check the copy",
-				file->name);
 		if (err < 0)
-			return failed(f, file->name, err);
+			return failed_read(f, file->name, err);
 		split_torn_tail(file);
 		for (size_t n = 0; n < file->lost.count; n++)
 			print_lost(file, &file->lost.lost[n]);
@@ -745,7 +873,7 @@ static int scan_files(struct fsck *f)
 		if (err == 0)
 			err = check_listed(f, file);
 		if (err < 0)
-			return failed(f, file->name, err);
+			return failed_read(f, file->name, err);
 		if (ends_here(f, i))
 			break;
 	}
@@ -927,14 +1055,6 @@ static uint64_t new_durable(const struct fsck_file *file, uint64_t new_bytes)
 	return salvage_new_offset(&file->edits, salvage_new_offset(&file->lost, durable));
 }
 
-static bool has_name(const struct fsck *f, const char *name)
-{
-	int fd = io_open(f->io, f->dir_fd, name, O_RDONLY, 0);
-
-	(void)io_close(f->io, &fd); /* read only */
-	return fd >= 0;
-}
-
 /* Finds a name that a sealed segment never had. */
 static void take_new_name(const struct fsck *f, struct fsck_file *file)
 {
@@ -1054,6 +1174,21 @@ static size_t count_listed(const struct fsck *f)
 	return count;
 }
 
+/* Says whether an obsolete file stays, because what has replaced it is missing. */
+static bool stays(const struct fsck *f, struct segment_id id)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		const struct fsck_file *file = &f->files[i];
+
+		if (file->number == id.number &&
+		    (file->missing || (file->spare && file->generation == id.generation)))
+			return true;
+		if (file->missing && file->base && id.number <= file->number)
+			return true;
+	}
+	return false;
+}
+
 /* Writes MANIFEST for the segments as they are now. */
 static int write_manifest(struct fsck *f)
 {
@@ -1074,7 +1209,8 @@ static int write_manifest(struct fsck *f)
 		m.numbered_from = m.durable_number + 1;
 	take_identity(f, &m);
 	for (size_t i = 0; err == 0 && i < f->manifest.obsolete_count; i++)
-		err = manifest_add_obsolete(&m, f->manifest.obsolete[i]) ? 0 : -ENOMEM;
+		if (!stays(f, f->manifest.obsolete[i]))
+			err = manifest_add_obsolete(&m, f->manifest.obsolete[i]) ? 0 : -ENOMEM;
 	if (err == 0)
 		err = manifest_file_write(f->io, f->dir_fd, &m, &written);
 	manifest_free(&m);

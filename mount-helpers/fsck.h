@@ -19,6 +19,7 @@ struct fsck_file {
 	bool active, base, missing;
 	bool misplaced;			   /* its segment record has another number */
 	bool moved;			   /* its content was found under the name of another */
+	bool spare;			   /* MANIFEST does not list it, and it fits */
 	char old_name[SEGMENT_NAME_BYTES]; /* that salvage has replaced; "": it has not */
 	bool sealed;			   /* a full one that was sealed by salvage */
 	uint64_t full_bytes;		   /* what the name of a full one says; 0: it is none */
