@@ -45,7 +45,7 @@ static uint64_t take_number(const char **p)
 		return 0;
 	number = strtoull(*p, NULL, 10);
 	*p += digits;
-	return number;
+	return number < UINT64_MAX / 2 ? number : 0; /* as MANIFEST says */
 }
 
 /* The forms of a name are told apart by writing the name again: leading zeros and the like are

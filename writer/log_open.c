@@ -180,7 +180,7 @@ static void take_mark(struct log_opening *o, bool valid, uint64_t active_bytes) 
 /* Refuses a log whose MANIFEST is gone. */
 static int check_mark(const struct log_opening *o, bool valid)
 {
-	if (!valid || !o->mark.with_manifest || o->w->has_manifest)
+	if (!valid || !o->mark.with_manifest || o->w->has_manifest || o->w->segment_bytes_max == 0)
 		return 0;
 	return diag_set(o->diag, -EBADMSG,
 			"%s/" MANIFEST_NAME ": is missing, and the durable mark says that there "
@@ -263,13 +263,13 @@ static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
 	while (log_is_full(err) && log_give_up(w->io, w->dir_fd, &given_up));
 	if (err == 0)
 		err = log_set_list(w, UINT64_MAX);
-	if (log_is_full(err) && w->has_manifest)
+	if (log_is_full(err) && w->has_manifest && w->poison == 0)
 		err = 0;
 	if (err < 0)
 		return diag_set(o->diag, err, "%s/" MANIFEST_NAME ": cannot write it: %s", o->dir,
 				strerror(-err));
 	log_writer_remove_replaced(w);
-	segments_remove_leftovers(&w->segments);
+	segments_remove_leftovers(&w->segments, o->recovery->segments_missing > 0);
 	return 0;
 }
 

@@ -229,6 +229,7 @@ static void take_end(struct log_opening *o, const struct log_tail *t) NO_THREAD_
 	o->recovery->stop = t->stop;
 	w->active_start = t->start;
 	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
+	w->durable_record_end = w->durable_offset;
 	w->active_facts = t->kept;
 	w->number_pending = t->kept_bytes == 0 && is_numbered(w, w->active_number);
 }

@@ -100,7 +100,9 @@ static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 						      .bytes = bytes,
 						      .full_bytes = bytes,
 						      .fd = w->fd,
+						      .was_cut = w->refused_bytes > 0,
 						      .facts = w->active_facts });
+	w->refused_bytes = 0;
 	w->fd = fd;
 	w->active_facts = (struct manifest_facts){ .records = 0 };
 	w->number_pending = w->has_manifest;
@@ -163,7 +165,8 @@ uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number)
 bool log_writer_active_is_empty_locked(const struct log_writer *w)
 {
 	return w->active_facts.records == 0 ||
-	       w->end_offset - w->active_start == NUMBER_RECORD_BYTES;
+	       (w->active_facts.records == 1 &&
+		w->end_offset - w->active_start == log_writer_number_bytes(w, w->active_number));
 }
 
 void log_writer_rotate_later_locked(struct log_writer *w)
@@ -188,7 +191,7 @@ int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
 	for (; err == 0 && count > 0; number++, count--) {
 		if (!segments_by_number(&w->segments, number, &seg))
 			return -EIO; /* cannot be */
-		if (seg.start + seg.bytes > durable_offset || w->room_bytes > 0)
+		if (seg.start + seg.bytes > durable_offset || w->room_bytes > 0 || seg.was_cut)
 			err = io_fdatasync(w->io, seg.fd);
 	}
 	return err;
@@ -350,20 +353,28 @@ void *log_writer_hinter_main(void *arg)
 {
 	struct log_writer *w = arg;
 	uint64_t number = w->hint_from;
-	struct segment seg;
+	bool unlisted = false; /* digests */
+	struct segment seg = { .number = 0 };
 
 	mutex_lock(&w->lock);
 	while (!w->stopping) {
-		if (number >= w->active_number - w->full_count) {
+		bool idle = number >= w->active_number - w->full_count;
+
+		if (idle && !unlisted) {
 			cond_wait(&w->rotated_durable, &w->lock);
 			continue;
 		}
 		mutex_unlock(&w->lock);
-		number++;
-		if (segments_by_number(&w->segments, number - 1, &seg) && !seg.facts.has_digest)
-			make_hint(w, &seg);
-		if (!atomic_load(&w->stop_hinter))
+		if (!idle && segments_by_number(&w->segments, number++, &seg)) {
+			if (!seg.facts.has_digest)
+				make_hint(w, &seg);
+			unlisted = true;
+		}
+		/* A rotated segment is sealed at once; digests alone wait for each other. */
+		if (unlisted && (idle || seg.full_bytes > 0) && !atomic_load(&w->stop_hinter)) {
 			(void)!log_set_list(w, number); /* the next one tries again, or close */
+			unlisted = false;
+		}
 		mutex_lock(&w->lock);
 	}
 	mutex_unlock(&w->lock);

@@ -21,19 +21,20 @@
 
 /* --- one change --- */
 
-/* How far the log is durable. */
+/* How far the log is durable: up to the end of a record, like the mark. */
 static void note_durable(struct log_writer *w, struct manifest *m)
 {
 	struct segment seg;
+	uint64_t end;
 
 	mutex_lock(&w->lock);
+	end = w->durable_record_end;
 	m->durable_number = w->active_number - w->full_count;
 	m->durable_offset = 0;
-	if (w->full_count == 0 && w->durable_offset >= w->active_start)
-		m->durable_offset = w->durable_offset - w->active_start;
-	else if (segments_by_number(&w->segments, m->durable_number, &seg) &&
-		 w->durable_offset >= seg.start)
-		m->durable_offset = w->durable_offset - seg.start;
+	if (w->full_count == 0 && end >= w->active_start)
+		m->durable_offset = end - w->active_start;
+	else if (segments_by_number(&w->segments, m->durable_number, &seg) && end >= seg.start)
+		m->durable_offset = end - seg.start;
 	mutex_unlock(&w->lock);
 }
 
@@ -42,6 +43,16 @@ static void poison(struct log_writer *w, int err)
 	mutex_lock(&w->lock);
 	log_writer_poison_locked(w, err);
 	mutex_unlock(&w->lock);
+}
+
+/* Makes the names of all files durable. */
+static int sync_names(struct log_writer *w)
+{
+	int err = io_fsync(w->io, w->dir_fd);
+
+	if (err < 0)
+		poison(w, err);
+	return err;
 }
 
 /* Puts 'm' in the place of the present MANIFEST and takes it over.  On failure it is the caller's,
@@ -204,7 +215,8 @@ static int fill_first(struct log_writer *w, struct manifest *m)
 	if (getrandom(m->store_id, sizeof(m->store_id), 0) != (ssize_t)sizeof(m->store_id))
 		return -EIO;
 	m->active_number = SEGMENT_FIRST_NUMBER;
-	for (size_t i = 0; segments_get(&w->segments, i, &seg) && seg.full_bytes == 0; i++) {
+	/* Recovery has made those durable that have not got their names yet, too. */
+	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++) {
 		struct manifest_segment entry = entry_of(&seg);
 
 		if (!manifest_add(m, &entry))
@@ -348,16 +360,6 @@ static void take_over(struct log_writer *w, struct log_new_segment *list, size_t
 	}
 }
 
-/* MANIFEST must not be durable before the names of the files that it lists. */
-static int sync_names(struct log_writer *w)
-{
-	int err = io_fsync(w->io, w->dir_fd);
-
-	if (err < 0)
-		poison(w, err);
-	return err;
-}
-
 int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds,
 		       bool *ret_installed)
 {
@@ -374,7 +376,7 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 	err = manifest_copy(&w->manifest, &m) ? 0 : -ENOMEM;
 	if (err == 0) {
 		err = put_in(&m, list, count, folds);
-		if (err == 0)
+		if (err == 0) /* not after MANIFEST: it must not list what is not there */
 			err = sync_names(w);
 		if (err == 0)
 			err = change_locked(w, &m, ret_installed);
@@ -412,7 +414,7 @@ static void remove_obsolete_locked(struct log_writer *w) REQUIRES(w->set_lock)
 	for (size_t i = 0; err == 0 && i < m->obsolete_count; i++)
 		err = remove_file(w, m->obsolete[i]);
 	/* Once it is durable that they are gone they need not be listed any more. */
-	if (err == 0 && io_fsync(w->io, w->dir_fd) == 0)
+	if (err == 0 && sync_names(w) == 0)
 		m->obsolete_count = 0;
 }
 

@@ -420,6 +420,8 @@ static void note_synced_locked(struct log_writer *w, const struct sync_work *wor
 	REQUIRES(w->lock)
 {
 	w->durable_offset = work->goal;
+	if (work->ends_record)
+		w->durable_record_end = work->goal;
 	log_writer_note_full_durable_locked(w, work->full_count);
 	w->syncs++;
 	w->sync_ns_total += took_ns;

@@ -90,7 +90,8 @@ struct log_writer {
 	uint64_t segment_bytes_now GUARDED; /* when the active one is full; at most the maximum */
 	uint64_t end_offset GUARDED;
 	uint64_t written_offset GUARDED;
-	uint64_t durable_offset GUARDED; /* moves after fdatasync(), not when it is queued */
+	uint64_t durable_offset GUARDED;     /* moves after fdatasync(), not when it is queued */
+	uint64_t durable_record_end GUARDED; /* the last end of a record at which it stood */
 	uint64_t last_timestamp_ns GUARDED;
 	uint64_t oldest_unsynced_ns GUARDED; /* monotonic; 0: no deadline is running */
 	uint64_t room_end GUARDED;  /* zeros reach up to here, if that is past written_offset */

@@ -417,6 +417,16 @@ static int add_open(struct segments *s, struct segment *seg, const char *dir, st
 
 /* --- opening by MANIFEST --- */
 
+static int rename_listed(struct segments *s, const char *from, const char *to, const char *dir,
+			 struct diag *diag)
+{
+	int err = io_rename(s->io, s->dir_fd, from, to);
+
+	return err < 0 ? diag_set(diag, err, "%s/%s: cannot give it its name, %s: %s", dir, from,
+				  to, strerror(-err))
+		       : 0;
+}
+
 /* MANIFEST changes first, then the file gets its name: until then it has the one that it was
  * written under.  Opens it by whichever of them it has. */
 static int open_listed_file(struct segments *s, const struct manifest_segment *m, const char *dir,
@@ -437,7 +447,7 @@ static int open_listed_file(struct segments *s, const struct manifest_segment *m
 	if (err == 0 && m->id.generation == 1)
 		ret->full_bytes = m->bytes;
 	else if (err == 0 && s->may_change)
-		err = io_rename(s->io, s->dir_fd, other, name);
+		err = rename_listed(s, other, name, dir, diag);
 	if (err == -ENOENT) /* a writer may have renamed it between the two looks */
 		err = open_regular(s, name, dir, &ret->fd, &ret->bytes, diag);
 	return err;
@@ -730,6 +740,7 @@ static bool is_hint(const char *name, struct segment_id *ret, bool *ret_temp)
 
 struct leftovers {
 	struct segments *s;
+	bool keep_hints;
 	char (*names)[SEGMENT_TEMP_NAME_BYTES]; /* owned */
 	size_t count;
 };
@@ -744,7 +755,8 @@ static int find_leftover(void *arg, const char *name)
 
 	if (!segment_temp_name_parse(name, &id) && !is_hint(name, &id, &temp))
 		return 0;
-	if (!temp && segments_by_number(l->s, id.number, &seg) && seg.generation == id.generation)
+	if (!temp && (l->keep_hints || (segments_by_number(l->s, id.number, &seg) &&
+					seg.generation == id.generation)))
 		return 0;
 	names = reallocarray(l->names, l->count + 1, sizeof(l->names[0]));
 	if (names == NULL)
@@ -755,9 +767,9 @@ static int find_leftover(void *arg, const char *name)
 }
 
 /* What cannot be removed is in nobody's way. */
-void segments_remove_leftovers(struct segments *s)
+void segments_remove_leftovers(struct segments *s, bool keep_hints)
 {
-	struct leftovers l = { .s = s };
+	struct leftovers l = { .s = s, .keep_hints = keep_hints };
 
 	if (io_list(s->io, s->dir_fd, find_leftover, &l) == 0)
 		for (size_t i = 0; i < l.count; i++)

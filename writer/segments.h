@@ -35,6 +35,7 @@ struct segment {
 	uint64_t full_bytes; /* what the name of a rotated one says; 0: it is sealed */
 	int fd;		     /* borrowed from its range */
 	bool is_base;
+	bool was_cut; /* behind its end something was cut, which is not durable yet */
 	struct manifest_facts facts;
 };
 
@@ -87,8 +88,9 @@ int segments_open(struct segments *s, const struct manifest *m, const char *dir,
 		  struct diag *diag) WARN_UNUSED;
 
 /* Removes what an interrupted compaction or a hinter has left: files that were not complete, and
- * hints of segments that the log does not have. */
-void segments_remove_leftovers(struct segments *s);
+ * hints of segments that the log does not have.  'keep_hints': segments are missing, and their
+ * hints say what was in them. */
+void segments_remove_leftovers(struct segments *s, bool keep_hints);
 
 /* Makes sure that segments_add() cannot fail once.  -ENOMEM. */
 int segments_reserve(struct segments *s) WARN_UNUSED;

@@ -391,6 +391,35 @@ static void test_taken_back(void **state)
 	open_log(f, "k0 k1 k2 k3 ", &rec);
 }
 
+/* What was cut after a refused write is gone for good before the segment is durable. */
+static void test_cut_is_synced(void **state)
+{
+	struct fault_plan plan = { .at = 1,
+				   .times = 1,
+				   .kinds = IOCALL_BIT(IOCALL_WRITEV),
+				   .action = FAULT_PARTIAL,
+				   .err = -ENOSPC };
+	struct log_fixture *f = *state;
+	uint8_t value[VALUE_BYTES] = { 1 };
+	struct log_recovery rec;
+	int renamed, synced;
+
+	open_log(f, "", &rec);
+	put(f, "k0");
+	assert_int_equal(log_writer_sync(f->w), 0);
+	faultio_set_plan(probe_faults(f->probe), &plan);
+	assert_int_equal(log_writer_put(f->w, "kx", 2, value, sizeof(value), NULL), -ENOSPC);
+	probe_heal(f->probe);
+	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES);
+	assert_int_equal(log_writer_rotate(f->w), 0);
+	/* Twice: the rotated file, which was durable before, and the new one. */
+	renamed = probe_find_event(f->probe, "rename:active.data", 0);
+	assert_true(renamed >= 0);
+	synced = probe_find_event(f->probe, "fdatasync:active.data", renamed);
+	assert_true(synced > probe_find_event(f->probe, "writev:active.data", renamed));
+	assert_true(probe_find_event(f->probe, "fdatasync:active.data", synced) >= 0);
+}
+
 static void *seal(void *arg)
 {
 	return log_writer_seal(arg) == 0 ? NULL : arg;
@@ -755,6 +784,7 @@ int main(void)
 		{ "syncer, never", test_syncer_never },
 		{ "names fail", test_names_fail },
 		{ "full disk", test_full_disk },
+		{ "a cut is synced", test_cut_is_synced },
 		{ "a name taken back", test_taken_back },
 		{ "removed in order", test_removed_in_order },
 		{ "read while recovered", test_read_while_recovered },

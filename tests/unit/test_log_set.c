@@ -1003,12 +1003,113 @@ static void test_readers_beside(void **state)
 	assert_int_equal(atomic_load(&b.wrong), 0);
 }
 
+/* A full disk may leave a part of a record in the file, and what is before it is synced: how far
+ * the log is durable is the end of a record. */
+static void test_durable_is_a_record_end(void **state)
+{
+	struct log_fixture *f = *state;
+	const struct log_writer_config c = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.buffer_size_bytes = 4096,
+		.segment_size_bytes = 20000,
+		.no_background = true,
+		.io = probe_io(f->probe),
+	};
+	uint8_t value[3000] = { 1 };
+	struct diag diag = { "" };
+	struct manifest m;
+
+	assert_int_equal(log_writer_open(&c, &f->w, &diag), 0);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(log_writer_put(f->w, "aa", 2, value, sizeof(value), NULL), 0);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	for (int i = 0; i < 3; i++) /* rotates; the last record is half in the file */
+		assert_int_equal(log_writer_put(f->w, "bb", 2, value, sizeof(value), NULL), 0);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
+	assert_int_equal(log_writer_seal(f->w), 0);
+	m = read_manifest(f);
+	assert_int_equal(m.active_number, 2);
+	manifest_free(&m);
+	probe_heal(f->probe);
+	fixture_kill(f);
+	if (log_writer_open(&c, &f->w, &diag) < 0)
+		fail_msg("open: %s", diag.text);
+}
+
+/* A store of version 0.1 may have a segment that was not sealed before one that is.  Killed at any
+ * rename, the next open goes on. */
+static void test_adopt_out_of_order(void **state)
+{
+	struct fault_plan plan = { .times = FAULT_FOR_EVER,
+				   .kinds = IOCALL_BIT(IOCALL_RENAME),
+				   .action = FAULT_ERROR,
+				   .err = -EIO };
+	struct log_fixture *f = *state;
+	char keys[KEYS_BYTES];
+	struct diag diag = { "" };
+
+	for (plan.at = 1; plan.at < 8; plan.at++) {
+		assert_int_equal(system(unit_path("rm -rf %s/db", f->dir)), 0);
+		plant(f, "000001.data", "a0 a1 ", 100, 0);
+		plant(f, "000002.81.full", "b0 b1 b2 ", 200, 0);
+		plant(f, "000003.data", "c0 c1 ", 300, 0);
+		plant(f, "active.data", "d0 ", 400, 0);
+		faultio_set_plan(probe_faults(f->probe), &plan);
+		if (try_open(f, &quiet, keys, &diag) == 0)
+			(void)!log_writer_close(f->w);
+		faultio_set_plan(probe_faults(f->probe), NULL);
+		if (try_open(f, &quiet, keys, &diag) < 0)
+			fail_msg("killed at rename %d: %s", (int)plan.at, diag.text);
+		assert_string_equal(keys, "a0 a1 b0 b1 b2 c0 c1 d0 ");
+		fixture_close(f);
+	}
+}
+
+/* A first segment whose only record is as large as a segment record is not empty. */
+static void test_as_large_as_a_number(void **state)
+{
+	struct log_fixture *f = *state;
+	uint8_t value[26] = { 1 };
+
+	open_log(f, "");
+	assert_int_equal(log_writer_put(f->w, "k0", 2, value, sizeof(value), NULL), 0);
+	assert_int_equal(log_writer_rotate(f->w), 0);
+	assert_int_equal(fixture_stats(f).segments, 2);
+}
+
+/* What a hint says of a segment that is missing stays, for who repairs the store. */
+static void test_hint_of_a_missing_one(void **state)
+{
+	const struct log_writer_config accept = { .accept_missing_segments = true,
+						  .no_background = true };
+	struct log_fixture *f = *state;
+	char keys[KEYS_BYTES];
+	struct diag diag = { "" };
+
+	plant(f, "000001.data", "a0 a1 ", 100, 0);
+	plant(f, "000002.data", "b0 b1 b2 ", 200, 0);
+	plant(f, "active.data", "d0 ", 400, 0);
+	assert_int_equal(try_open(f, &quiet, keys, &diag), 0);
+	fixture_close(f);
+	assert_true(unit_exists(fixture_beside(f, "000002.hint")));
+	assert_int_equal(unlink(fixture_beside(f, "000002.data")), 0);
+	assert_int_equal(try_open(f, &accept, keys, &diag), 0);
+	fixture_close(f);
+	assert_true(unit_exists(fixture_beside(f, "000002.hint")));
+}
+
 int main(void)
 {
 	static const struct {
 		const char *name;
 		CMUnitTestFunction fn;
 	} plain[] = {
+		{ "durable is the end of a record", test_durable_is_a_record_end },
+		{ "adopted out of order", test_adopt_out_of_order },
+		{ "as large as a segment record", test_as_large_as_a_number },
+		{ "the hint of a missing segment", test_hint_of_a_missing_one },
 		{ "MANIFEST is missing", test_manifest_missing },
 		{ "MANIFEST is damaged", test_manifest_damaged },
 		{ "MANIFEST is older", test_manifest_older },
