@@ -334,19 +334,24 @@ static int add_missing_segment(struct fsck *f, uint64_t number, uint64_t *after_
 				"missing_segments=accept, or go on without it by -y");
 }
 
-/* Returns the time of the first record of a file; UINT64_MAX: unknown. */
-static uint64_t first_time(const struct fsck *f, const struct fsck_file *file)
+/* Reads the time of the first record of a file; UINT64_MAX: it has none, or cannot be read. */
+static uint64_t read_first_time(const struct fsck *f, int fd)
 {
 	uint8_t header[RECORD_HEADER_BYTES];
 	struct record rec;
 
-	if (file->listed)
-		return file->facts.records > 0 ? file->facts.first_timestamp_ns : UINT64_MAX;
-	if (file->fd < 0 ||
-	    io_pread_all(f->io, file->fd, header, sizeof(header), 0) != (ssize_t)sizeof(header))
+	if (fd < 0 || io_pread_all(f->io, fd, header, sizeof(header), 0) != (ssize_t)sizeof(header))
 		return UINT64_MAX;
 	(void)record_decode_header(header, &rec);
 	return rec.timestamp_ns;
+}
+
+/* Returns the time of the first record of a file; UINT64_MAX: unknown. */
+static uint64_t first_time(const struct fsck *f, const struct fsck_file *file)
+{
+	if (file->listed)
+		return file->facts.records > 0 ? file->facts.first_timestamp_ns : UINT64_MAX;
+	return read_first_time(f, file->fd);
 }
 
 /* Adds those whose numbers are missing.  Salvage puts in their place what their hints say. */
@@ -523,30 +528,54 @@ struct content {
 	int fd; /* owned; -1: it is where it belongs, or unknown */
 	uint64_t bytes;
 	size_t belongs_to;
+	bool is_copy; /* the other one has it, too */
 };
+
+/* Says whether a file has what is listed, as far as its size and its first record tell. */
+static bool looks_listed(const struct fsck *f, const struct fsck_file *file)
+{
+	return file->bytes == file->listed_bytes &&
+	       (file->bytes == 0 || read_first_time(f, file->fd) == file->facts.first_timestamp_ns);
+}
+
+/* Finds where the content of file 'index' belongs, if it is listed. */
+static int find_place(struct fsck *f, size_t index, struct content *ret)
+{
+	struct fsck_file *file = &f->files[index], *to;
+	struct manifest_facts facts;
+	int whole = segment_facts(f->io, file->fd, file->bytes, &facts);
+
+	if (whole < 0)
+		return failed_read(f, file->name, whole);
+	for (size_t n = 0; whole > 0 && n < f->count; n++)
+		if (n != index && f->files[n].listed &&
+		    are_facts(&f->files[n], file->bytes, &facts))
+			*ret = (struct content){ file->fd, file->bytes, n, false };
+	if (ret->fd < 0)
+		return 0;
+	to = &f->files[ret->belongs_to];
+	if (to->missing || !looks_listed(f, to))
+		return 0;
+	whole = segment_facts(f->io, to->fd, to->bytes, &facts);
+	if (whole < 0)
+		return failed_read(f, to->name, whole);
+	ret->is_copy = whole > 0 && are_facts(to, to->bytes, &facts);
+	return 0;
+}
 
 /* Finds the files whose content is listed under the name of another one. */
 static int find_moved(struct fsck *f, struct content *contents)
 {
-	for (size_t i = 0; i < f->count; i++) {
-		struct fsck_file *file = &f->files[i];
-		struct manifest_facts facts;
-		int whole;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < f->count; i++) {
+		const struct fsck_file *file = &f->files[i];
 
 		contents[i] = (struct content){ .fd = -1 };
-		if (!file->listed || file->missing)
-			continue;
-		whole = segment_facts(f->io, file->fd, file->bytes, &facts);
-		if (whole < 0)
-			return failed_read(f, file->name, whole);
-		if (whole == 0 || are_facts(file, file->bytes, &facts))
-			continue;
-		for (size_t n = 0; n < f->count; n++)
-			if (n != i && f->files[n].listed &&
-			    are_facts(&f->files[n], file->bytes, &facts))
-				contents[i] = (struct content){ file->fd, file->bytes, n };
+		if (file->listed && !file->missing && !looks_listed(f, file))
+			err = find_place(f, i, &contents[i]);
 	}
-	return 0;
+	return err;
 }
 
 /* Takes each listed content for the file that it is listed as, whatever its name is. */
@@ -558,8 +587,11 @@ static int put_in_order(struct fsck *f)
 	for (size_t i = 0; err == 0 && i < f->count; i++) {
 		if (contents[i].fd < 0)
 			continue;
-		printf("%s: is what MANIFEST lists as %s; -y puts it there\n", f->files[i].name,
-		       f->files[contents[i].belongs_to].name);
+		printf(contents[i].is_copy
+			       ? "%s: is a copy of %s; what was in it is missing; put it back from "
+				 "a copy, or go on without it by -y\n"
+			       : "%s: is what MANIFEST lists as %s; -y puts it there\n",
+		       f->files[i].name, f->files[contents[i].belongs_to].name);
 		f->files[i].fd = -1; /* until its own is found */
 		f->files[i].bytes = 0;
 		f->files[i].missing = true;
@@ -569,6 +601,10 @@ static int put_in_order(struct fsck *f)
 
 		if (contents[i].fd < 0)
 			continue;
+		if (contents[i].is_copy) {
+			(void)io_close(f->io, &contents[i].fd); /* read only */
+			continue;
+		}
 		if (!to->missing)
 			(void)io_close(f->io, &to->fd); /* read only */
 		to->fd = contents[i].fd;
@@ -789,11 +825,7 @@ static int check_listed(struct fsck *f, struct fsck_file *file)
 	whole = segment_facts(f->io, file->fd, file->bytes, &facts);
 	if (whole <= 0)
 		return whole; /* what is not whole was reported */
-	file->is_other = file->bytes != file->listed_bytes ||
-			 facts.records != file->facts.records ||
-			 facts.first_timestamp_ns != file->facts.first_timestamp_ns ||
-			 facts.last_timestamp_ns != file->facts.last_timestamp_ns ||
-			 (file->facts.has_digest && facts.digest != file->facts.digest);
+	file->is_other = !are_facts(file, file->bytes, &facts);
 	if (file->is_other)
 		printf("%s: is another file than the one that MANIFEST lists under its name: "
 		       "%" PRIu64 " bytes and %" PRIu64 " records, and %" PRIu64 " and %" PRIu64
