@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "codec/timestamp.h"
@@ -451,11 +452,21 @@ static void report_manifest(struct fsck *f, const char *what)
 	f->found++;
 }
 
+/* Says whether a segment record is of another store than MANIFEST, or than the first that has one.
+ */
+static bool is_foreign(const struct fsck *f, const struct meta_segment *first,
+		       const struct meta_segment *segment)
+{
+	const uint8_t *id = f->has_manifest ? f->manifest.store_id : first->store_id;
+
+	return memcmp(id, segment->store_id, sizeof(segment->store_id)) != 0;
+}
+
 /* Says which files do not stand where they say that they belong.  A name with a generation and a
  * segment record say that there was a MANIFEST, too. */
 static void check_numbers(struct fsck *f)
 {
-	struct meta_segment segment;
+	struct meta_segment segment, first = { .number = 0 };
 
 	for (size_t i = 0; i < f->count; i++) {
 		struct fsck_file *file = &f->files[i];
@@ -463,7 +474,19 @@ static void check_numbers(struct fsck *f)
 
 		if (!f->has_manifest && !f->rebuild_manifest && (numbered || file->generation > 1))
 			report_manifest(f, "is missing");
-		if (!numbered || segment.number == file->number)
+		file->numbered = numbered;
+		if (!numbered)
+			continue;
+		if (first.number == 0)
+			first = segment;
+		if (is_foreign(f, &first, &segment)) {
+			printf("%s: says that it is a segment of another store; restore all files "
+			       "from one copy\n",
+			       file->name);
+			file->misplaced = true;
+			continue;
+		}
+		if (segment.number == file->number)
 			continue;
 		printf("%s: says that it is segment %" PRIu64
 		       " of the log, and stands where segment %" PRIu64
@@ -835,6 +858,21 @@ static int check_listed(struct fsck *f, struct fsck_file *file)
 	return 0;
 }
 
+/* Says which files do not begin with a segment record, and should.  What is damaged there is
+ * reported as that. */
+static void check_numbered(const struct fsck *f, struct fsck_file *file)
+{
+	if (!f->has_manifest || file->missing || file->numbered || file->misplaced ||
+	    (!file->active && file->full_bytes == 0) || file->number < f->manifest.numbered_from ||
+	    file->lost.records == 0 || (file->lost.count > 0 && file->lost.lost[0].offset == 0) ||
+	    (file->torn && file->torn_at == 0))
+		return;
+	file->unnumbered = true;
+	printf("%s: does not begin with a segment record of this store; restore all files from one "
+	       "copy, or -y takes what is there\n",
+	       file->name);
+}
+
 /* Says whether a power cut has left something of a full segment out.  The log ends there: what
  * later files have is no part of it, and the next mount saves it and goes on there. */
 static bool ends_here(struct fsck *f, size_t index)
@@ -862,7 +900,7 @@ static bool ends_here(struct fsck *f, size_t index)
 static uint64_t damages_of(const struct fsck_file *file)
 {
 	uint64_t count = file->missing || is_too_short(file) || file->is_other || file->misplaced ||
-			 file->moved || file->spare;
+			 file->moved || file->spare || file->unnumbered;
 
 	for (size_t i = 0; !file->missing && i < file->lost.count; i++)
 		count += file->lost.lost[i].bytes > 0 || file->lost.lost[i].known == SALVAGE_PROVEN;
@@ -906,6 +944,7 @@ static int scan_files(struct fsck *f)
 			err = check_listed(f, file);
 		if (err < 0)
 			return failed_read(f, file->name, err);
+		check_numbered(f, file);
 		if (ends_here(f, i))
 			break;
 	}
@@ -1029,10 +1068,11 @@ static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t dur
 
 	if (err < 0)
 		return failed(f, MARK_NAME, err);
-	synced_mark_write(f->io, fd,
-			  (struct synced){ .segment = file->number,
-					   .durable_offset = durable_bytes,
-					   .with_manifest = f->mark.with_manifest });
+	synced_mark_write(
+		f->io, fd,
+		(struct synced){ .segment = file->number,
+				 .durable_offset = durable_bytes,
+				 .with_manifest = f->mark.with_manifest || f->rebuild_manifest });
 	err = io_fsync(f->io, fd);
 	(void)io_close(f->io, &fd);
 	return err < 0 ? failed(f, MARK_NAME, err) : 0;
@@ -1174,24 +1214,33 @@ static int list_file(struct fsck *f, struct manifest *m, const struct fsck_file 
 	return manifest_add(m, &seg) ? 0 : -ENOMEM;
 }
 
-/* Finds the store's id, and whether the file that the log ends in has its number: salvage may have
- * taken that out. */
-static void take_identity(struct fsck *f, struct manifest *m)
+/* Finds the store's id, which is a new one if nothing says it, and from which number on files have
+ * their numbers: salvage may have taken one out. */
+static int take_identity(struct fsck *f, struct manifest *m)
 {
 	struct meta_segment segment;
+	bool known = f->has_manifest;
 
 	for (size_t i = 0; i < f->count; i++) {
 		int fd = io_open(f->io, f->dir_fd, f->files[i].name, O_RDONLY, 0);
 		bool numbered = read_number(f, fd, &segment);
 
 		(void)io_close(f->io, &fd); /* read only */
-		if (numbered && !f->has_manifest)
+		if (numbered && !known) {
 			memcpy(m->store_id, segment.store_id, sizeof(m->store_id));
+			known = true;
+		}
 		if (i + 1 == f->count && numbered && !f->has_manifest)
 			m->numbered_from = f->files[i].number;
-		else if (i + 1 == f->count && !numbered && m->numbered_from <= f->files[i].number)
+		else if ((i + 1 == f->count || f->files[i].unnumbered) && !numbered &&
+			 m->numbered_from <= f->files[i].number)
 			m->numbered_from = f->files[i].number + 1;
 	}
+	if (known)
+		return 0;
+	return getrandom(m->store_id, sizeof(m->store_id), 0) == (ssize_t)sizeof(m->store_id)
+		       ? 0
+		       : -EIO;
 }
 
 /* Returns how many files are to be listed: all up to the last sealed one.  Full ones before it are
@@ -1239,7 +1288,8 @@ static int write_manifest(struct fsck *f)
 		m.durable_number = m.active_number;
 	if (!f->has_manifest)
 		m.numbered_from = m.durable_number + 1;
-	take_identity(f, &m);
+	if (err == 0)
+		err = take_identity(f, &m);
 	for (size_t i = 0; err == 0 && i < f->manifest.obsolete_count; i++)
 		if (!stays(f, f->manifest.obsolete[i]))
 			err = manifest_add_obsolete(&m, f->manifest.obsolete[i]) ? 0 : -ENOMEM;

@@ -18,6 +18,8 @@ struct fsck_file {
 	uint64_t number; /* of the active one: that it will have */
 	bool active, base, missing;
 	bool misplaced;			   /* its segment record has another number */
+	bool numbered;			   /* it begins with a segment record */
+	bool unnumbered;		   /* it does not, and should */
 	bool moved;			   /* its content was found under the name of another */
 	bool spare;			   /* MANIFEST does not list it, and it fits */
 	char old_name[SEGMENT_NAME_BYTES]; /* that salvage has replaced; "": it has not */
