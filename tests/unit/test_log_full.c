@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/meta.h"
 #include "codec/record.h"
 #include "codec/synced.h"
 #include "writer/log_writer_private.h"
@@ -486,8 +487,9 @@ static const struct torn {
 	  RECORD_TORN },
 	{ "its number alone", FULL2, NUMBER_RECORD_BYTES, 0, "k0 k1 ", 1, 1,
 	  FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
-	{ "a part of its number", FULL2, NUMBER_RECORD_BYTES - 1, 0, "k0 k1 ", 1, 0,
-	  NUMBER_RECORD_BYTES - 1 + FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
+	{ "a part of its number", FULL2, RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES, 0, "k0 k1 ",
+	  1, 0, RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + FULL_BYTES + ACTIVE_BYTES, 0,
+	  RECORD_TORN },
 	{ "nothing of it", FULL2, 0, 0, "k0 k1 ", 1, 0, FULL_BYTES + ACTIVE_BYTES, 0, RECORD_TORN },
 	{ "nothing of the first", FULL1, 0, 0, "", 0, 0, 2 * FULL_BYTES + ACTIVE_BYTES, 0,
 	  RECORD_TORN },
