@@ -122,6 +122,7 @@ static void add_text(struct text *t, const char *fmt, ...)
 	int len;
 
 	va_start(args, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): not where it is called twice */
 	len = vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
 	for (int i = 0; !t->failed && i < len; i++) {

@@ -108,11 +108,11 @@ int segments_take_last(struct segments *s, uint64_t number);
 /* The facts of a segment are known now, if it is still of that generation. */
 void segments_set_facts(struct segments *s, struct segment_id id,
 			const struct manifest_facts *facts);
-/* Takes over 'seg->fd': the file of segment 'seg->number' from here on.  Returns the position of
+/* Takes over 'with->fd': the file of segment 'with->number' from here on.  Returns the position of
  * its first byte.  The old file can be read from until segments_retire().  With 'folds' all
  * segments with smaller numbers are no more, at once: they are folded into it.  Their files can be
  * read from until segments_retire(), too. */
-uint64_t segments_replace(struct segments *s, const struct segment *seg, bool folds);
+uint64_t segments_replace(struct segments *s, const struct segment *with, bool folds);
 /* Closes the file whose first byte is at 'start', which is no segment's any more. */
 void segments_retire(struct segments *s, uint64_t start);
 

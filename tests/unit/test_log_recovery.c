@@ -753,7 +753,7 @@ static void test_room_for_the_quarantine(void **state)
 	for (unsigned int failures = 0; failures <= ARRAY_SIZE(in_the_way); failures++) {
 		plant(f, log, LOG_BYTES - 1, 0);
 		for (size_t i = 0; i < ARRAY_SIZE(in_the_way); i++)
-			unit_write_file(fixture_beside(f, in_the_way[i]), log, 100);
+			unit_write_file(fixture_beside(f, in_the_way[i]), log, sizeof(log));
 		faultio_set_plan(
 			probe_faults(f->probe),
 			&(struct fault_plan){ .at = failures > 0 ? 2 : 0, /* not of the log */

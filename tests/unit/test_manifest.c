@@ -572,7 +572,7 @@ int main(void)
 		{ "every field counts", test_every_field_counts, NULL, NULL, NULL },
 		{ "every error has its own text", test_errors_have_texts, NULL, NULL, NULL },
 	};
-	struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(text_cases)];
+	static struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(text_cases)];
 	size_t count = 0;
 
 	for (; count < ARRAY_SIZE(plain); count++)
