@@ -159,7 +159,7 @@ enum meta_error {
 	META_ERROR_VALUE,   /* a field out of its range, or bytes left over */
 };
 
-/* Says whether a key is that of a meta record: it begins with a NUL byte. */
+/* Returns whether a key is that of a meta record: it begins with a NUL byte. */
 bool meta_is_key(const void *key, size_t key_bytes);
 
 /* Splits the key of a meta record: kind and operand (borrowed from 'key').  The outputs are
@@ -170,7 +170,7 @@ enum meta_error meta_parse_key(const void *key, size_t key_bytes, enum meta_kind
 /* Writes the two bytes that go before the operand of a meta key. */
 void meta_key_prefix(enum meta_kind kind, uint8_t out[META_KEY_PREFIX_BYTES]);
 
-/* Says whether a record, given its key and the first bytes of its value, is followed by another
+/* Returns whether a record, given its key and the first bytes of its value, is followed by another
  * part of its group. */
 bool meta_has_more(const void *key, size_t key_bytes, const void *value, size_t value_bytes);
 
@@ -215,7 +215,7 @@ enum meta_error meta_base_decode(const void *value, size_t value_bytes,
 void meta_segment_encode(const struct meta_segment *segment, uint8_t out[META_SEGMENT_BYTES]);
 enum meta_error meta_segment_decode(const void *value, size_t value_bytes,
 				    struct meta_segment *ret) WARN_UNUSED;
-/* Says whether a key is that of a segment record. */
+/* Returns whether a key is that of a segment record. */
 bool meta_is_segment_key(const void *key, size_t key_bytes);
 
 /* Returns a phrase for 'error', such as "a kind that this version does not know". */

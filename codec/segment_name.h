@@ -31,7 +31,7 @@ void segment_temp_name(struct segment_id id, char ret[SEGMENT_TEMP_NAME_BYTES]);
 
 /* Returns whether 'name' is one that segment_name() writes, and which. */
 bool segment_name_parse(const char *name, struct segment_id *ret);
-/* The same for segment_temp_name(). */
+/* Returns whether segment_temp_name() writes "name", and for which segment. */
 bool segment_temp_name_parse(const char *name, struct segment_id *ret);
 /* Returns the number in a name that segment_full_name() writes, and stores the size; 0 for any
  * other name. */

@@ -82,7 +82,7 @@ static bool are_distinct_by_search(const uint8_t *list, size_t list_bytes)
 	return true;
 }
 
-/* Says whether each of the 'count' names is there once.  A long list is sorted: a stranger's log
+/* Returns whether each of the 'count' names is there once.  A long list is sorted: a stranger's log
  * could have a hundred thousand names in each record. */
 static bool are_distinct(const uint8_t *list, size_t list_bytes, size_t count)
 {

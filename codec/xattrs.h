@@ -26,11 +26,11 @@ struct xattr {
 size_t xattr_bytes(const struct xattr *x);
 uint8_t *xattr_encode(const struct xattr *x, uint8_t *out);
 size_t xattr_decode(const uint8_t *bytes, size_t n, struct xattr *ret);
-/* Says whether the name has 1 ... 255 bytes without NUL. */
+/* Returns whether the name has 1 ... 255 bytes without NUL. */
 bool xattr_name_ok(const struct xattr *x);
 
-/* Says whether the list is well formed: whole entries, names that are xattr_name_ok() and each only
- * once. */
+/* Returns whether the list is well formed: whole entries, names that are xattr_name_ok() and each
+ * only once. */
 bool xattrs_ok(const uint8_t *list, size_t list_bytes);
 
 /* Steps through a list that is well formed.  Start with 'pos' = 0; returns false at the end. */

@@ -80,8 +80,8 @@ static bool is_mounted(const struct datadir_holder *h)
 	       strncmp(entry.type, "fuse", strlen("fuse")) == 0;
 }
 
-/* Says whether the holder may be about to give the store back: it has no mount, or has not written
- * yet who it is.  If not, 'diag' says more where there is more to say. */
+/* Returns whether the holder may be about to give the store back: it has no mount, or has not
+ * written yet who it is.  If not, 'diag' says more where there is more to say. */
 static bool may_end_soon(const struct store_config *config, struct diag *diag)
 {
 	char text[DATADIR_HOLDER_BYTES];
@@ -103,7 +103,7 @@ static bool may_end_soon(const struct store_config *config, struct diag *diag)
 
 /* --- owner --- */
 
-/* Says whether the store uses files of that name. */
+/* Returns whether the store uses files of that name. */
 static bool is_our_name(const char *name)
 {
 	static const char *const fronts[] = { "active.", "reserve", "MANIFEST",

@@ -391,7 +391,7 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t
 	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
 }
 
-/* Says whether a file begins with a segment record, and stores that. */
+/* Returns whether a file begins with a segment record, and stores that. */
 static bool read_number(struct fsck *f, int fd, struct meta_segment *ret)
 {
 	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES];
@@ -452,7 +452,8 @@ static void report_manifest(struct fsck *f, const char *what)
 	f->found++;
 }
 
-/* Says whether a segment record is of another store than MANIFEST, or than the first that has one.
+/* Returns whether a segment record is of another store than MANIFEST, or than the first that has
+ * one.
  */
 static bool is_foreign(const struct fsck *f, const struct meta_segment *first,
 		       const struct meta_segment *segment)
@@ -554,7 +555,7 @@ struct content {
 	bool is_copy; /* the other one has it, too */
 };
 
-/* Says whether a file has what is listed, as far as its size and its first record tell. */
+/* Returns whether a file has what is listed, as far as its size and its first record tell. */
 static bool looks_listed(const struct fsck *f, const struct fsck_file *file)
 {
 	return file->bytes == file->listed_bytes &&
@@ -873,7 +874,7 @@ static void check_numbered(const struct fsck *f, struct fsck_file *file)
 	       file->name);
 }
 
-/* Says whether a power cut has left something of a full segment out.  The log ends there: what
+/* Returns whether a power cut has left something of a full segment out.  The log ends there: what
  * later files have is no part of it, and the next mount saves it and goes on there. */
 static bool ends_here(struct fsck *f, size_t index)
 {
@@ -1255,7 +1256,7 @@ static size_t count_listed(const struct fsck *f)
 	return count;
 }
 
-/* Says whether an obsolete file stays, because what has replaced it is missing. */
+/* Returns whether an obsolete file stays, because what has replaced it is missing. */
 static bool stays(const struct fsck *f, struct segment_id id)
 {
 	for (size_t i = 0; i < f->count; i++) {

@@ -216,7 +216,7 @@ static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(
 	       in_file + bytes > w->segment_bytes_now && w->end_offset >= w->rotate_from;
 }
 
-/* Says whether the active segment may become a full one, too. */
+/* Returns whether the active segment may become a full one, too. */
 static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
 	uint64_t in_file = w->end_offset - w->active_start;

@@ -252,7 +252,7 @@ bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
 	return segments_get(&w->segments, index, ret) && ret->full_bytes == 0;
 }
 
-/* Says whether any file has the name of that segment. */
+/* Returns whether any file has the name of that segment. */
 static bool is_taken(struct log_writer *w, struct segment_id id)
 {
 	char name[SEGMENT_NAME_BYTES];

@@ -9,7 +9,7 @@
 
 #include "writer/io.h"
 
-/* Says whether an error means that there is no space: -ENOSPC, for inodes, too, or -EDQUOT. */
+/* Returns whether an error means that there is no space: -ENOSPC, for inodes, too, or -EDQUOT. */
 bool log_is_full(int err);
 
 /* Gives up the next thing, '*step' is 0 at first.  False: nothing is left. */

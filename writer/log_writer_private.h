@@ -131,7 +131,7 @@ int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock) WARN_
 
 /* --- log_room.c --- */
 
-/* Says whether the head room is used up to a half, and can be made. */
+/* Returns whether the head room is used up to a half, and can be made. */
 bool log_writer_wants_room_locked(const struct log_writer *w) REQUIRES(w->lock);
 /* Makes it, and releases the lock in between.  What is made is not durable yet: the next sync is
  * what has to wait for the filesystem.  By who syncs, or the syncer. */
@@ -150,7 +150,7 @@ int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 	REQUIRES(w->lock) WARN_UNUSED;
 /* It failed, or the sync that goes ahead of it did: not again at once. */
 void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock);
-/* Says whether a sync is due because of rotated segments alone. */
+/* Returns whether a sync is due because of rotated segments alone. */
 bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock);
 
 /* Appends the segment record that the active segment has to begin with, if it is not there. */

@@ -71,9 +71,9 @@ void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES]);
 /* Reads a segment of 'bytes' and stores its facts.  Returns 1, 0 if it is not whole, or -errno. */
 int segment_facts(struct io *io, int fd, uint64_t bytes, struct manifest_facts *ret) WARN_UNUSED;
 
-/* Says whether a segment of 'file_bytes' begins with a base, and stores as of when that is (0: its
- * record is damaged; it counts all the same, because nothing else has that key).  Returns 1, 0 or
- * -errno. */
+/* Returns whether a segment of 'file_bytes' begins with a base, and stores as of when that is (0:
+ * its record is damaged; it counts all the same, because nothing else has that key).  Returns 1, 0
+ * or -errno. */
 int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns) WARN_UNUSED;
 
 void segments_init(struct segments *s, struct io *io, int dir_fd);
