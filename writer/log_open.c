@@ -189,7 +189,7 @@ static int check_mark(const struct log_opening *o, bool valid)
 			o->dir);
 }
 
-static int open_mark(struct log_opening *o, uint64_t active_bytes)
+static int read_mark(struct log_opening *o, uint64_t active_bytes)
 {
 	struct log_writer *w = o->w;
 	char mark_name[NAME_MAX + 1];
@@ -198,9 +198,9 @@ static int open_mark(struct log_opening *o, uint64_t active_bytes)
 
 	err = synced_mark_name(w->name, mark_name, sizeof(mark_name));
 	if (err == 0)
-		err = synced_mark_open(w->io, w->dir_fd, mark_name, &w->mark_fd, &o->mark, &valid);
+		err = synced_mark_read(w->io, w->dir_fd, mark_name, &o->mark, &valid);
 	if (err < 0)
-		return diag_set(o->diag, err, "%s/%s: cannot open the durable mark: %s", o->dir,
+		return diag_set(o->diag, err, "%s/%s: cannot read the durable mark: %s", o->dir,
 				w->name, strerror(-err));
 	err = check_mark(o, valid);
 	if (err == 0)
@@ -219,19 +219,42 @@ static int open_manifest(struct log_opening *o) NO_THREAD_SAFETY
 	return got < 0 ? got : 0;
 }
 
-/* Makes the active segment, where it is missing and has nothing that was durable. */
-static int make_active(struct log_opening *o, struct io_stat *ret_st) NO_THREAD_SAFETY
+/* Refuses a log whose active segment is missing and had something that was durable. */
+static int check_active(const struct log_opening *o) NO_THREAD_SAFETY
+{
+	const struct log_writer *w = o->w;
+
+	if (w->fd >= 0 || o->mark.segment != w->active_number || o->mark.durable_offset == 0)
+		return 0;
+	return diag_set(o->diag, -EBADMSG,
+			"%s: is missing, and with it %" PRIu64
+			" bytes that are known to have been durable; nothing was changed; "
+			"put it back from a copy, or go on without it after "
+			"fsck.freyjafs -y",
+			w->path, o->mark.durable_offset);
+}
+
+/* Makes the active segment and the mark, where they are missing.  Not before the log is accepted:
+ * nothing is changed where it is refused. */
+static int make_missing(struct log_opening *o) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
+	char mark_name[NAME_MAX + 1];
+	struct synced ignored;
+	struct io_stat st = { 0 };
+	bool valid;
+	int err = w->fd < 0 ? open_file(w, true, &st, o->diag) : 0;
 
-	if (o->mark.segment == w->active_number && o->mark.durable_offset > 0)
-		return diag_set(o->diag, -EBADMSG,
-				"%s: is missing, and with it %" PRIu64
-				" bytes that are known to have been durable; nothing was changed; "
-				"put it back from a copy, or go on without it after "
-				"fsck.freyjafs -y",
-				w->path, o->mark.durable_offset);
-	return open_file(w, true, ret_st, o->diag);
+	if (err == 0 && st.size_bytes > 0)
+		err = diag_set(o->diag, -EBUSY, "%s: another process has just made it", w->path);
+	if (err < 0)
+		return err;
+	err = synced_mark_name(w->name, mark_name, sizeof(mark_name));
+	if (err == 0)
+		err = synced_mark_open(w->io, w->dir_fd, mark_name, &w->mark_fd, &ignored, &valid);
+	return err < 0 ? diag_set(o->diag, err, "%s/%s: cannot open the durable mark: %s", o->dir,
+				  w->name, strerror(-err))
+		       : 0;
 }
 
 /* Makes the first MANIFEST.  From then on a log without one is damaged. */
@@ -291,11 +314,12 @@ static int open_and_recover(struct log_opening *o) NO_THREAD_SAFETY
 		err = segments_open(&w->segments, w->has_manifest ? &w->manifest : NULL, o->dir,
 				    o->diag);
 	if (err == 0)
-		err = open_mark(o, st.size_bytes);
+		err = read_mark(o, st.size_bytes);
 	if (err == 0)
 		err = check_missing(o);
-	if (err == 0 && w->fd < 0)
-		err = make_active(o, &st);
+	if (err == 0)
+		err = check_active(o);
+	o->accepted = make_missing;
 	if (err == 0)
 		err = log_recover(o, st.size_bytes);
 	return err < 0 ? err : seal_recovered(o);
@@ -339,6 +363,8 @@ static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 		return err;
 	take_mark(o, files.mark_valid, files.active.size_bytes);
 	err = check_missing(o);
+	if (err == 0)
+		err = check_active(o);
 	if (err == 0)
 		err = check_until(o);
 	return err < 0 ? err : log_recover_read_only(o, files.active.size_bytes);

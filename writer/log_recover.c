@@ -557,20 +557,25 @@ static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THRE
 int log_recover(struct log_opening *o, uint64_t active_bytes) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
-	struct log_tail t;
+	struct log_tail t = { .fd = -1 };
 	struct log_end end;
+	bool torn;
 	int err = replay_segments(o, &end);
 
+	torn = err == 0 && end.seg.number > 0;
+	if (err == 0 && !torn) {
+		t = active_tail(o, active_bytes);
+		err = replay_active(o, &t);
+	}
 	if (err == 0)
-		err = sync_complete(o, end.seg.number > 0 ? end.seg.number : UINT64_MAX);
+		err = o->accepted(o);
+	if (err == 0)
+		err = sync_complete(o, torn ? end.seg.number : UINT64_MAX);
 	if (err < 0)
 		return err;
-	if (end.seg.number > 0)
+	if (torn)
 		return recover_torn(o, &end);
-	t = active_tail(o, active_bytes);
-	err = replay_active(o, &t);
-	if (err < 0)
-		return err;
+	t.fd = w->fd;
 	drop_active_hint(w);
 	return finish_active(o, &t);
 }

@@ -14,6 +14,8 @@ struct log_opening {
 	void *arg;
 	struct log_recovery *recovery; /* is filled */
 	struct diag *diag;
+	/* For a writer: is called once the log is not refused, before any of its files changes. */
+	int (*accepted)(struct log_opening *o);
 };
 
 /* Replays the segments, which are open, and then the active one, of 'active_bytes'.  Makes what is

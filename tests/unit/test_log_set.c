@@ -475,9 +475,11 @@ static void test_active_missing(void **state)
 	assert_int_equal(rename(f->path, fixture_beside(f, "elsewhere")), 0);
 	assert_int_equal(try_open(f, &quiet, keys, &diag), -EBADMSG);
 	assert_non_null(strstr(diag.text, "active.data: is missing, and with it 550 bytes that"));
-	assert_refused(f, -EBADMSG, "active.data: ");
+	assert_refused(f, -EBADMSG, "active.data: is missing, and with it 550 bytes that");
 	forget_mark(f); /* MANIFEST knows, too */
-	assert_refused(f, -EBADMSG, "active.data: ");
+	assert_refused(f, -EBADMSG, "active.data: is missing, and with it 550 bytes that");
+	assert_false(unit_exists(f->path));
+	assert_false(unit_exists(fixture_beside(f, "active.synced")));
 	assert_int_equal(rename(fixture_beside(f, "elsewhere"), f->path), 0);
 	open_log(f, KEYS);
 }
