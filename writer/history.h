@@ -20,9 +20,9 @@
 #include <sys/types.h>
 
 #include "codec/compiler.h"
-#include "writer/diag.h"
-#include "writer/io.h"
-#include "writer/trouble.h"
+#include "writer/base/diag.h"
+#include "writer/base/io.h"
+#include "writer/base/trouble.h"
 
 struct history;		/* opaque, see history.c */
 struct history_version; /* opaque; one version of a file, to be read */

@@ -22,9 +22,9 @@
 #include <stdint.h>
 
 #include "codec/record.h"
-#include "writer/diag.h"
-#include "writer/log_reader.h"
-#include "writer/segments.h"
+#include "writer/base/diag.h"
+#include "writer/log/reader.h"
+#include "writer/log/segments.h"
 
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
 #define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: left to the kernel */

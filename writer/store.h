@@ -24,10 +24,10 @@
 #include <sys/types.h>
 
 #include "codec/compiler.h"
-#include "writer/diag.h"
-#include "writer/io.h"
+#include "writer/base/diag.h"
+#include "writer/base/io.h"
 #include "writer/log_writer.h"
-#include "writer/trouble.h"
+#include "writer/base/trouble.h"
 
 struct store; /* opaque, see store.c */
 struct node;  /* opaque, see keydir.c */
@@ -276,7 +276,7 @@ int store_verify(struct store *s, struct node *n) WARN_UNUSED;
 
 #define STORE_CONTENT_BYTES_MAX INT64_MAX /* of a file */
 
-struct store_staging; /* opaque, see store_extent.c; one thread at a time */
+struct store_staging; /* opaque, see store/staging.c; one thread at a time */
 
 /* Bytes at an offset of the file, or ('data' is NULL) a hole to be laid over what is there. */
 struct store_range {

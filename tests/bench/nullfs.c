@@ -19,8 +19,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "fuse/init_reply.h"
-#include "fuse/transport.h"
+#include "fuse/transport/init_reply.h"
+#include "fuse/transport/transport.h"
 
 #define NULLFS_TIMEOUT_S      86400.0		    /* nobody else changes the names */
 #define NULLFS_DIRECTORY_BIT  ((fuse_ino_t)1 << 48) /* in the inode numbers of directories */

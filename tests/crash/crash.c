@@ -11,7 +11,7 @@
 #include "tests/sim/content.h"
 #include "tests/sim/quarantine.h"
 #include "tests/sim/rng.h"
-#include "writer/segments.h"
+#include "writer/log/segments.h"
 
 #define PATH_BYTES 512
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "tests/sim/iocall.h"
-#include "writer/io.h"
+#include "writer/base/io.h"
 
 struct faultio; /* opaque, see faultio.c */
 

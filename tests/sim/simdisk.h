@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A disk in memory behind the seam of writer/io.h, that remembers what a power cut may lose.
+/* A disk in memory behind the seam of writer/base/io.h, that remembers what a power cut may lose.
  *
  * Each file and each directory has a list of versions: the first is what is durable, the last is
  * what a program reads, one between for every operation that was not synced.  fdatasync() and
@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #include "tests/sim/iocall.h"
-#include "writer/io.h"
+#include "writer/base/io.h"
 
 #define SIMDISK_SECTOR_BYTES 512
 #define SIMDISK_NO_LIMIT     UINT64_MAX

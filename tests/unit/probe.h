@@ -10,7 +10,7 @@
 
 #include "tests/sim/faultio.h"
 #include "tests/sim/iocall.h"
-#include "writer/io.h"
+#include "writer/base/io.h"
 
 struct probe; /* opaque, see probe.c */
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <time.h>
 
-#include "fuse/budget.h"
+#include "fuse/open/budget.h"
 
 #define MAX_BYTES 1000
 

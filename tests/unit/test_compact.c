@@ -18,8 +18,8 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
-#include "writer/compact_private.h"
-#include "writer/segments.h"
+#include "writer/compact/compact_private.h"
+#include "writer/log/segments.h"
 
 #define NUMBER_RECORD_BYTES 48 /* that each segment but the first begins with */
 #define TEXT_BYTES	    4096

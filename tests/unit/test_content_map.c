@@ -8,7 +8,7 @@
 #include "codec/meta.h"
 #include "codec/record.h"
 #include "tests/sim/rng.h"
-#include "writer/content_map.h"
+#include "writer/index/content_map.h"
 
 #define BYTES_MAX 200
 #define STEPS	  2000

@@ -23,9 +23,9 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
-#include "writer/compact_private.h"
+#include "writer/compact/compact_private.h"
 #include "writer/history.h"
-#include "writer/segments.h"
+#include "writer/log/segments.h"
 
 #define V30  "123456789012345678901234567890"
 #define V100 V30 V30 V30 "1234567890"

@@ -10,7 +10,7 @@
 #include "tests/sim/simdisk.h"
 #include "tests/unit/log_fixture.h"
 #include "tests/unit/store_ops.h"
-#include "writer/reserve.h"
+#include "writer/log/reserve.h"
 #include "writer/store.h"
 
 #define DISK_BYTES  ((uint64_t)24 * 1024 * 1024)

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "writer/hint_file.h"
+#include "writer/log/hint_file.h"
 
 #define RECORDS	    200000
 #define KEY_BYTES   100

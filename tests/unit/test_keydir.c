@@ -16,7 +16,7 @@
 #include "tests/sim/rng.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
-#include "writer/keydir_private.h"
+#include "writer/index/keydir_private.h"
 
 #define NAME_SIZE (PATH_NAME_BYTES_MAX + 1)
 #define NOW	  1000

@@ -15,7 +15,7 @@
 #include "codec/meta.h"
 #include "codec/record.h"
 #include "codec/synced.h"
-#include "writer/log_writer_private.h"
+#include "writer/log/log_writer_private.h"
 
 #define SEGMENT_BYTES	    1100
 #define VALUE_BYTES	    480

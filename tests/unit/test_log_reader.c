@@ -12,7 +12,7 @@
 
 #include "codec/le.h"
 #include "tests/sim/faultio.h"
-#include "writer/log_reader.h"
+#include "writer/log/reader.h"
 
 #define ROWS_MAX   128
 #define BODY_BYTES ((size_t)5 << 20)

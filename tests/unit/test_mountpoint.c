@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fuse/datadir.h"
-#include "fuse/mountpoint.h"
+#include "fuse/daemon/datadir.h"
+#include "fuse/daemon/mountpoint.h"
 
 /* --- mountinfo --- */
 

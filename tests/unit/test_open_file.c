@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fuse/file_content.h"
-#include "fuse/open_file.h"
+#include "fuse/open/file_content.h"
+#include "fuse/open/open_file.h"
 #include "tests/sim/rng.h"
 #include "tests/unit/store_ops.h"
 

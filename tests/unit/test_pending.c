@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fuse/pending.h"
+#include "fuse/open/pending.h"
 
 static struct timespec at(time_t sec)
 {

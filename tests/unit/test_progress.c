@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuse/progress.h"
+#include "fuse/daemon/progress.h"
 #include "writer/store.h"
 
 static uint64_t clock_ns;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/ranges.h"
+#include "fuse/open/ranges.h"
 #include "tests/sim/rng.h"
 
 #define SEEDS	    12

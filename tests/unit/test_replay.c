@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "codec/meta.h"
-#include "writer/keydir.h"
-#include "writer/replay.h"
+#include "writer/index/keydir.h"
+#include "writer/index/replay.h"
 
 #define ROWS_MAX 256
 

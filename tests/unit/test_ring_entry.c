@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/cpu_list.h"
-#include "fuse/ring_entry.h"
+#include "fuse/transport/cpu_list.h"
+#include "fuse/transport/ring_entry.h"
 
 #define CAPACITY 8192
 #define UNIQUE	 UINT64_C(0x1122334455667788)

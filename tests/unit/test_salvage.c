@@ -12,7 +12,7 @@
 #include "tests/sim/faultio.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/unit.h"
-#include "writer/salvage.h"
+#include "writer/log/salvage.h"
 
 #define WORDS                                                                            \
 	"p:a=first p:b=second D:d p:d/c=third t:b m:a>e +D:f p:f/g=fourth e:1@0=staged " \

@@ -17,7 +17,7 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
-#include "writer/thread.h"
+#include "writer/base/thread.h"
 
 #define FILES	    40
 #define NUMBERS	    2 /* segments that begin with a segment record */

@@ -13,8 +13,8 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
-#include "writer/segments.h"
-#include "writer/store_private.h"
+#include "writer/log/segments.h"
+#include "writer/store/store_private.h"
 
 #define VALUE_BYTES			  300
 #define SEGMENT_BYTES			  1024 /* three records of such a value, and not four */

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 
 #include "tests/sim/rng.h"
-#include "writer/hash_table.h"
-#include "writer/number_set.h"
-#include "writer/slab.h"
+#include "writer/index/hash_table.h"
+#include "writer/base/number_set.h"
+#include "writer/index/slab.h"
 
 /* --- slab --- */
 

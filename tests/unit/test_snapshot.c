@@ -12,8 +12,8 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
-#include "writer/segments.h"
-#include "writer/store_private.h"
+#include "writer/log/segments.h"
+#include "writer/store/store_private.h"
 
 #define SEGMENT_BYTES 1024
 #define STEPS	      40

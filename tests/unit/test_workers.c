@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "fuse/workers.h"
+#include "fuse/transport/workers.h"
 
 #define JOBS 1000
 

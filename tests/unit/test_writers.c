@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fuse/writers.h"
-#include "writer/thread.h"
+#include "fuse/open/writers.h"
+#include "writer/base/thread.h"
 
 static pid_t start_process(void)
 {

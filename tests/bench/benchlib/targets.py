@@ -193,7 +193,7 @@ class Targets:
                           self.session_options(transport)], transport)
 
     def session_options(self, transport):
-        """What the daemon asks of libfuse and the kernel: fuse/transport_classic.c, session.c."""
+        """What the daemon asks of libfuse and the kernel: fuse/transport/classic.c, session.c."""
         permissions = ",default_permissions"
         if self.has_transports:     # then it runs on the daemon's own
             return f"io_uring={TRANSPORTS[transport]}{permissions}"

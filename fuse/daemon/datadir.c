@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/daemon/datadir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuse/daemon/mountpoint.h"
+#include "writer/base/thread.h"
+
+#define WAIT_NS	   UINT64_C(10000000000) /* for a holder that closes */
+#define WAIT_STEP  20000000L		 /* ns */
+#define MOUNTED_ON " mounted on "
+
+void datadir_holder_text(pid_t pid, const char *mountpoint, char buf[DATADIR_HOLDER_BYTES])
+{
+	(void)snprintf(buf, DATADIR_HOLDER_BYTES, "pid %ld" MOUNTED_ON "%s", (long)pid, mountpoint);
+}
+
+bool datadir_holder_parse(const char *text, struct datadir_holder *ret)
+{
+	const char *p = text;
+	long pid = 0;
+	size_t n;
+
+	if (strncmp(p, "pid ", 4) != 0)
+		return false;
+	for (p += 4; *p >= '0' && *p <= '9' && pid < INT_MAX / 10; p++)
+		pid = pid * 10 + (*p - '0');
+	if (pid == 0 || strncmp(p, MOUNTED_ON, strlen(MOUNTED_ON)) != 0)
+		return false;
+	p += strlen(MOUNTED_ON);
+	n = strlen(p);
+	if (n > 0 && p[n - 1] == '\n')
+		n--;
+	if (n == 0 || n >= sizeof(ret->mountpoint))
+		return false;
+	ret->pid = (pid_t)pid;
+	memcpy(ret->mountpoint, p, n);
+	ret->mountpoint[n] = '\0';
+	return true;
+}
+
+/* Reads DATADIR/lock; "" when there is nothing to be read. */
+static void read_holder(const char *datadir, char text[DATADIR_HOLDER_BYTES])
+{
+	char path[PATH_MAX];
+	ssize_t n;
+	int fd;
+
+	text[0] = '\0';
+	if ((size_t)snprintf(path, sizeof(path), "%s/lock", datadir) >= sizeof(path))
+		return;
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	n = read(fd, text, DATADIR_HOLDER_BYTES - 1);
+	text[n > 0 ? n : 0] = '\0';
+	(void)close(fd); /* read-only */
+}
+
+/* The holder may live in another mount namespace, so its own list is asked first. */
+static bool is_mounted(const struct datadir_holder *h)
+{
+	struct mount_entry entry;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/mountinfo", (long)h->pid);
+	if (access(path, R_OK) < 0)
+		(void)snprintf(path, sizeof(path), "/proc/self/mountinfo");
+	return mountpoint_find(path, h->mountpoint, &entry) &&
+	       strncmp(entry.type, "fuse", strlen("fuse")) == 0;
+}
+
+/* Returns whether the holder may be about to give the store back: it has no mount, or has not
+ * written yet who it is.  If not, 'diag' says more where there is more to say. */
+static bool may_end_soon(const struct store_config *config, struct diag *diag)
+{
+	char text[DATADIR_HOLDER_BYTES];
+	struct datadir_holder h;
+
+	read_holder(config->dir_path, text);
+	if (text[0] == '\0')
+		return true;
+	if (!datadir_holder_parse(text, &h))
+		return false; /* not a mount */
+	if (!is_mounted(&h))
+		return true;
+	(void)diag_set(diag, 0,
+		       "%s: already mounted on %s (by process %ld): one mount at a time; "
+		       "unmount it with fusermount3 -u %s",
+		       config->dir_path, h.mountpoint, (long)h.pid, h.mountpoint);
+	return false;
+}
+
+/* --- owner --- */
+
+/* Returns whether the store uses files of that name. */
+static bool is_our_name(const char *name)
+{
+	static const char *const fronts[] = { "active.", "reserve", "MANIFEST",
+					      "lock",	 "socket",  "quarantine" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fronts); i++)
+		if (strncmp(name, fronts[i], strlen(fronts[i])) == 0)
+			return true;
+	return name[0] >= '0' && name[0] <= '9';
+}
+
+/* Returns what is wrong with a file or a directory, or NULL. */
+static const char *what_is_foreign(const struct stat *st)
+{
+	if (S_ISLNK(st->st_mode))
+		return "is a symbolic link";
+	if (st->st_uid != geteuid())
+		return "belongs to another user";
+	return st->st_mode & (S_IWGRP | S_IWOTH) ? "may be written to by others" : NULL;
+}
+
+static int refuse_foreign(const char *path, const char *name, const char *what, struct diag *diag)
+{
+	return diag_set(diag, -EPERM,
+			"%s%s%s: %s: who can change it can change what is mounted; make it this "
+			"user's alone (chown, chmod go-w), or mount with -o foreign_datadir=accept",
+			path, name[0] != '\0' ? "/" : "", name, what);
+}
+
+static int check_files(DIR *dir, const char *datadir, struct diag *diag)
+{
+	const struct dirent *entry;
+	struct stat st;
+	int err = 0;
+
+	while (err == 0 && (entry = readdir(dir)) != NULL) {
+		const char *what;
+
+		if (!is_our_name(entry->d_name) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* gone, then */
+		what = what_is_foreign(&st);
+		if (what != NULL)
+			err = refuse_foreign(datadir, entry->d_name, what, diag);
+	}
+	return err;
+}
+
+int datadir_check_owner(const char *datadir, struct diag *diag)
+{
+	DIR *dir = opendir(datadir);
+	const char *what;
+	struct stat st;
+	int err;
+
+	if (dir == NULL)
+		return 0; /* store_open() makes it, or says what is wrong */
+	if (fstat(dirfd(dir), &st) < 0) {
+		err = diag_set(diag, -errno, "%s: %s", datadir, strerror(errno));
+	} else {
+		what = what_is_foreign(&st);
+		err = what != NULL ? refuse_foreign(datadir, "", what, diag)
+				   : check_files(dir, datadir, diag);
+	}
+	(void)closedir(dir); /* read-only */
+	return err;
+}
+
+/* --- opening --- */
+
+int datadir_open(struct store_config *config, const char *mountpoint, struct store **ret,
+		 struct diag *diag)
+{
+	const struct timespec step = { .tv_nsec = WAIT_STEP };
+	char holder[DATADIR_HOLDER_BYTES];
+	uint64_t deadline = 0;
+	int err;
+
+	datadir_holder_text(getpid(), mountpoint, holder);
+	config->holder = holder;
+	for (;;) {
+		err = store_open(config, ret, diag);
+		if (err != -EWOULDBLOCK)
+			break;
+		if (!may_end_soon(config, diag))
+			break;
+		if (deadline == 0)
+			deadline = monotonic_ns() + WAIT_NS;
+		if (monotonic_ns() > deadline)
+			break;
+		(void)nanosleep(&step, NULL); /* a shorter wait does no harm */
+	}
+	config->holder = NULL;
+	return err;
+}

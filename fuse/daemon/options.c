@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/daemon/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "codec/timestamp.h"
+#include "fuse/daemon/exit_code.h"
+
+const struct option_row options_rows[] = {
+#define OPTIONS_ROW(name, kind, def, min, max, help) \
+	{ #name, kind, def, min, max, help, offsetof(struct options, name) },
+	OPTIONS_TABLE(OPTIONS_ROW)
+#undef OPTIONS_ROW
+};
+const size_t options_row_count = ARRAY_SIZE(options_rows);
+
+/* A unit of one kind of value; the biggest comes first. */
+struct unit {
+	const char *suffix;
+	int64_t factor;
+};
+static const struct unit duration_units[] = {
+	{ "d", INT64_C(86400000000000) }, /* is read, and not written: 24h is as good */
+	{ "h", INT64_C(3600000000000) },  { "m", INT64_C(60000000000) },
+	{ "s", INT64_C(1000000000) },	  { "ms", INT64_C(1000000) },
+};
+static const struct unit size_units[] = {
+	{ "G", INT64_C(1) << 30 },
+	{ "M", INT64_C(1) << 20 },
+	{ "K", INT64_C(1) << 10 },
+	{ "", 1 },
+};
+
+/* What mount(8), fstab and libfuse know and we hand on.  A name that ends in '=' takes a value. */
+static const char *const passed_on[] = {
+	"allow_other", "allow_root",  "auto_unmount", "default_permissions",
+	"ro",	       "rw",	      "dev",	      "nodev",
+	"suid",	       "nosuid",      "exec",	      "noexec",
+	"sync",	       "async",	      "dirsync",      "noatime",
+	"fsname=",     "subtype=",    "max_read=",    "context=",
+	"fscontext=",  "defcontext=", "rootcontext=",
+};
+
+/* Options that fstab holds for others to read, and options of mount(8) that change nothing here:
+ * reading never updates an access time, there are no mandatory locks and no inode versions. */
+static const char *const ignored[] = {
+	"nofail",	 "_netdev",  "noauto",	   "auto",	"user",	      "user=",
+	"users",	 "nouser",   "owner",	   "group",	"defaults",   "comment=",
+	"atime",	 "diratime", "nodiratime", "relatime",	"norelatime", "strictatime",
+	"nostrictatime", "lazytime", "nolazytime", "iversion",	"noiversion", "mand",
+	"nomand",	 "silent",   "loud",	   "symfollow",
+};
+
+/* --- values to text --- */
+
+static void unit_text(const struct unit *units, size_t unit_count, int64_t value,
+		      char buf[OPTION_TEXT_BYTES])
+{
+	size_t i = 0;
+
+	while (i + 1 < unit_count && (value == 0 || value % units[i].factor != 0))
+		i++;
+	(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64 "%s", value / units[i].factor,
+		       units[i].suffix);
+}
+
+/* The words of the kinds that have some, by value. */
+struct words {
+	const char *const *words;
+	size_t count;
+};
+
+static struct words words_of(enum option_kind kind)
+{
+	static const char *const loss[] = { "refuse", "accept" };
+	static const char *const flag[] = { "off", "on" };
+	static const char *const wanted[] = {
+		[OPTION_AUTO] = "auto",
+		[OPTION_ON] = "on",
+		[OPTION_OFF] = "off",
+	};
+
+	switch (kind) {
+	case OPTION_LOSS:
+		return (struct words){ loss, ARRAY_SIZE(loss) };
+	case OPTION_FLAG:
+		return (struct words){ flag, ARRAY_SIZE(flag) };
+	case OPTION_WANTED:
+		return (struct words){ wanted, ARRAY_SIZE(wanted) };
+	case OPTION_DURATION:
+	case OPTION_SIZE:
+	case OPTION_ID:
+	case OPTION_MODE:
+	case OPTION_PERCENT:
+	case OPTION_TIME:
+		break;
+	}
+	return (struct words){ NULL, 0 };
+}
+
+const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES])
+{
+	switch (kind) {
+	case OPTION_DURATION:
+		if (value == LOG_WRITER_NEVER)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "never");
+		else if (value == 0)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "0");
+		else
+			unit_text(duration_units + 1, ARRAY_SIZE(duration_units) - 1, value, buf);
+		break;
+	case OPTION_SIZE:
+		unit_text(size_units, ARRAY_SIZE(size_units), value, buf);
+		break;
+	case OPTION_PERCENT:
+		if (value == LOG_WRITER_NEVER)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "never");
+		else
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64, value);
+		break;
+	case OPTION_ID:
+		if (value == OPTION_OWN_ID)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "the daemon's own");
+		else
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64, value);
+		break;
+	case OPTION_MODE:
+		(void)snprintf(buf, OPTION_TEXT_BYTES, "%#" PRIo64, (uint64_t)value);
+		break;
+	case OPTION_LOSS:
+	case OPTION_FLAG:
+	case OPTION_WANTED:
+		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", words_of(kind).words[value]);
+		break;
+	case OPTION_TIME:
+		if (value == 0)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "off");
+		else if (value == OPTION_TIME_NOW)
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "now");
+		else
+			(void)timestamp_format((uint64_t)value, buf);
+		break;
+	}
+	return buf;
+}
+
+const char *options_range_text(const struct option_row *row, char buf[OPTION_RANGE_BYTES])
+{
+	char min[OPTION_TEXT_BYTES], max[OPTION_TEXT_BYTES];
+	struct words words = words_of(row->kind);
+	bool duration = row->kind == OPTION_DURATION;
+	bool never = duration || row->kind == OPTION_PERCENT;
+	size_t n = 0;
+
+	if (words.count > 0) {
+		for (size_t i = 0; i < words.count; i++)
+			n += (size_t)snprintf(buf + n, OPTION_RANGE_BYTES - n, "%s%s",
+					      i == 0 ? "" : ", ", words.words[i]);
+		return buf;
+	}
+	if (row->kind == OPTION_TIME) {
+		(void)snprintf(buf, OPTION_RANGE_BYTES, "off, %s", TIMESTAMP_LEGAL);
+		return buf;
+	}
+	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s", duration ? "0, " : "",
+		       options_value_text(row->kind, row->min, min),
+		       options_value_text(row->kind, row->max, max), never ? ", never" : "");
+	return buf;
+}
+
+/* --- text to values --- */
+
+/* Reads digits of 'base' (8 or 10) and stores where they end.  False: no digit, or above INT64_MAX.
+ */
+static bool parse_digits(const char *text, int base, int64_t *ret, const char **ret_end)
+{
+	int64_t value = 0;
+	const char *p = text;
+
+	for (; *p >= '0' && *p < '0' + base; p++) {
+		if (__builtin_mul_overflow(value, base, &value) ||
+		    __builtin_add_overflow(value, *p - '0', &value))
+			return false;
+	}
+	if (p == text)
+		return false;
+	*ret = value;
+	*ret_end = p;
+	return true;
+}
+
+static bool parse_with_unit(const char *text, const struct unit *units, size_t unit_count,
+			    int64_t *ret)
+{
+	const char *end;
+	int64_t number;
+
+	if (!parse_digits(text, 10, &number, &end))
+		return false;
+	for (size_t i = 0; i < unit_count; i++) {
+		if (strcmp(end, units[i].suffix) == 0)
+			return !__builtin_mul_overflow(number, units[i].factor, ret);
+	}
+	return false;
+}
+
+static bool parse_time(const char *text, int64_t *ret)
+{
+	struct timespec now;
+	uint64_t ns;
+
+	if (strcmp(text, "off") == 0 || strcmp(text, "now") == 0) {
+		*ret = text[0] == 'o' ? 0 : OPTION_TIME_NOW;
+		return true;
+	}
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
+	if (now.tv_sec < 0)
+		now = (struct timespec){ 0 }; /* before 1970: nothing is as old */
+	if (!timestamp_parse_human(text, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
+				   &ns) ||
+	    ns == 0 || ns >= OPTION_TIME_NOW)
+		return false;
+	*ret = (int64_t)ns;
+	return true;
+}
+
+static bool parse_word(struct words words, const char *text, int64_t *ret)
+{
+	for (size_t i = 0; i < words.count; i++) {
+		if (strcmp(text, words.words[i]) == 0) {
+			*ret = (int64_t)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_value(const struct option_row *row, const char *text, int64_t *ret)
+{
+	const char *end;
+	int64_t value = 0;
+	bool ok = false;
+
+	switch (row->kind) {
+	case OPTION_DURATION:
+		if (strcmp(text, "never") == 0 || strcmp(text, "0") == 0) {
+			*ret = text[0] == '0' ? 0 : LOG_WRITER_NEVER;
+			return true;
+		}
+		ok = parse_with_unit(text, duration_units, ARRAY_SIZE(duration_units), &value);
+		break;
+	case OPTION_SIZE:
+		ok = parse_with_unit(text, size_units, ARRAY_SIZE(size_units), &value);
+		break;
+	case OPTION_PERCENT:
+		if (strcmp(text, "never") == 0) {
+			*ret = LOG_WRITER_NEVER;
+			return true;
+		}
+		__attribute__((fallthrough));
+	case OPTION_ID:
+		ok = parse_digits(text, 10, &value, &end) && *end == '\0';
+		break;
+	case OPTION_MODE:
+		ok = parse_digits(text, 8, &value, &end) && *end == '\0';
+		break;
+	case OPTION_LOSS:
+	case OPTION_FLAG:
+	case OPTION_WANTED:
+		ok = parse_word(words_of(row->kind), text, &value);
+		break;
+	case OPTION_TIME:
+		return parse_time(text, ret);
+	}
+	if (!ok || value < row->min || value > row->max)
+		return false;
+	*ret = value;
+	return true;
+}
+
+/* --- -o --- */
+
+static const char *unit_hint(enum option_kind kind)
+{
+	switch (kind) {
+	case OPTION_DURATION:
+		return " (units ms s m h)";
+	case OPTION_SIZE:
+		return " (bytes, or units K M G)";
+	case OPTION_MODE:
+		return " (octal)";
+	case OPTION_PERCENT:
+		return " (percent)";
+	case OPTION_ID:
+	case OPTION_LOSS:
+	case OPTION_TIME:
+	case OPTION_FLAG:
+	case OPTION_WANTED:
+		break;
+	}
+	return "";
+}
+
+static int bad_value(const struct option_row *row, const char *value, struct diag *diag)
+{
+	char range[OPTION_RANGE_BYTES];
+
+	return diag_set(diag, -EINVAL, "option %s: '%s' is not legal; legal is %s%s", row->name,
+			value, options_range_text(row, range), unit_hint(row->kind));
+}
+
+/* Says whether 'item' is 'name', or 'name' ends in '=' and 'item' begins with it. */
+static bool item_is(const char *item, const char *name)
+{
+	size_t name_bytes = strlen(name);
+
+	if (name[name_bytes - 1] == '=')
+		return strncmp(item, name, name_bytes) == 0;
+	return strcmp(item, name) == 0;
+}
+
+/* Adds 'item' to the list for libfuse, its commas and backslashes escaped again. */
+static int pass_on(struct options *o, const char *item)
+{
+	size_t old = strlen(o->mount_options);
+	char *grown, *p;
+
+	grown = realloc(o->mount_options, old + 1 + 2 * strlen(item) + 1);
+	if (grown == NULL)
+		return -ENOMEM;
+	o->mount_options = grown;
+	p = grown + old;
+	if (old > 0)
+		*p++ = ',';
+	for (; *item != '\0'; item++) {
+		if (*item == ',' || *item == '\\')
+			*p++ = '\\';
+		*p++ = *item;
+	}
+	*p = '\0';
+	if (strncmp(grown + (old > 0 ? old + 1 : 0), "fsname=", 7) == 0)
+		o->has_fsname = true;
+	if (strncmp(grown + (old > 0 ? old + 1 : 0), "subtype=", 8) == 0)
+		o->has_subtype = true;
+	return 0;
+}
+
+/* max_read is libfuse's, which would take "10x" and "-1", and wants to hear it twice. */
+static int take_max_read(struct options *o, const char *item, struct diag *diag)
+{
+	static const struct option_row row = {
+		.name = "max_read", .kind = OPTION_ID, .min = 4096, .max = INT64_C(1) << 20
+	};
+	const char *value = item + strlen("max_read="), *end;
+	int64_t bytes;
+
+	if (!parse_digits(value, 10, &bytes, &end) || *end != '\0' || bytes < row.min ||
+	    bytes > row.max)
+		return bad_value(&row, value, diag);
+	o->max_read_bytes = (unsigned int)bytes;
+	return 0;
+}
+
+static int take_own(struct options *o, const struct option_row *row, const char *item,
+		    struct diag *diag)
+{
+	const char *value = strchr(item, '=');
+	int64_t *field = (int64_t *)(void *)((char *)o + row->field_offset);
+
+	if (value == NULL && row->kind == OPTION_FLAG) {
+		*field = 1;
+		return 0;
+	}
+	if (value == NULL)
+		return bad_value(row, "", diag);
+	if (!parse_value(row, value + 1, field))
+		return bad_value(row, value + 1, diag);
+	return 0;
+}
+
+/* One item of an -o list, unescaped. */
+static int take_item(struct options *o, const char *item, struct diag *diag)
+{
+	size_t name_bytes = strcspn(item, "=");
+
+	if (item[0] == '\0')
+		return 0;
+	for (size_t i = 0; i < options_row_count; i++) {
+		const char *name = options_rows[i].name;
+
+		if (strlen(name) == name_bytes && strncmp(item, name, name_bytes) == 0)
+			return take_own(o, &options_rows[i], item, diag);
+	}
+	if (strcmp(item, "debug") == 0) {
+		o->debug = true;
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++) {
+		if (!item_is(item, passed_on[i]))
+			continue;
+		if (item_is(item, "max_read=") && take_max_read(o, item, diag) < 0)
+			return -EINVAL;
+		return pass_on(o, item);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
+		if (item_is(item, ignored[i]))
+			return 0;
+	}
+	if (strncmp(item, "x-", 2) == 0 || strncmp(item, "X-", 2) == 0)
+		return 0;
+	if (strcmp(item, "nosymfollow") == 0) {
+		o->nosymfollow = true;
+		return 0;
+	}
+	if (strcmp(item, "remount") == 0)
+		return diag_set(diag, -EINVAL,
+				"option remount: the options of a mount cannot be changed: "
+				"unmount it and mount it again with the new ones");
+	return diag_set(diag, -EINVAL, "unknown option '%s': see freyjafs --help", item);
+}
+
+/* A comma ends an item, a backslash takes its meaning from the next character (as in libfuse). */
+static int take_list(struct options *o, const char *list, struct diag *diag)
+{
+	char *item = malloc(strlen(list) + 1);
+	int err = 0;
+
+	if (item == NULL)
+		return -ENOMEM;
+	while (err == 0) {
+		size_t n = 0;
+
+		for (; *list != '\0' && *list != ','; list++) {
+			if (*list == '\\' && list[1] != '\0')
+				list++;
+			item[n++] = *list;
+		}
+		item[n] = '\0';
+		err = take_item(o, item, diag);
+		if (*list == '\0')
+			break;
+		list++;
+	}
+	free(item);
+	return err;
+}
+
+/* --- the command line --- */
+
+static int take_positional(struct options *o, const char *arg, struct diag *diag)
+{
+	if (o->datadir == NULL)
+		o->datadir = arg;
+	else if (o->mountpoint == NULL)
+		o->mountpoint = arg;
+	else
+		return diag_set(diag, -EINVAL,
+				"unexpected argument '%s': wanted are DATADIR and MOUNTPOINT", arg);
+	return 0;
+}
+
+/* Takes argv[*pos], which begins with '-', and moves 'pos' when it also takes the next one. */
+static int take_dashed(struct options *o, int argc, char *const argv[], int *pos, struct diag *diag)
+{
+	const char *arg = argv[*pos];
+
+	if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0)
+		o->help = true;
+	else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0)
+		o->version = true;
+	else if (strcmp(arg, "-f") == 0)
+		o->foreground = true;
+	else if (strcmp(arg, "-d") == 0)
+		o->debug = true;
+	else if (strcmp(arg, "-o") == 0 && *pos + 1 < argc)
+		return take_list(o, argv[++*pos], diag);
+	else if (strcmp(arg, "-o") == 0)
+		return diag_set(diag, -EINVAL, "-o wants a list of options after it");
+	else if (strncmp(arg, "-o", 2) == 0)
+		return take_list(o, arg + 2, diag);
+	else
+		return diag_set(diag, -EINVAL, "unknown option '%s': see freyjafs --help", arg);
+	return 0;
+}
+
+int options_parse(int argc, char *const argv[], struct options *ret, struct diag *diag)
+{
+	bool dashes_end = false;
+	int err = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < options_row_count; i++) {
+		char *field = (char *)ret + options_rows[i].field_offset;
+
+		memcpy(field, &options_rows[i].default_value, sizeof(int64_t));
+	}
+	ret->mount_options = calloc(1, 1);
+	if (ret->mount_options == NULL)
+		return -ENOMEM;
+	for (int i = 1; i < argc && err == 0; i++) {
+		if (!dashes_end && strcmp(argv[i], "--") == 0)
+			dashes_end = true;
+		else if (!dashes_end && argv[i][0] == '-' && argv[i][1] != '\0')
+			err = take_dashed(ret, argc, argv, &i, diag);
+		else
+			err = take_positional(ret, argv[i], diag);
+		if (ret->help || ret->version)
+			return 0;
+	}
+	if (err < 0)
+		return err;
+	if (ret->debug)
+		ret->foreground = true;
+	if (ret->datadir != NULL && ret->datadir[0] == '\0')
+		return diag_set(diag, -EINVAL, "DATADIR is empty");
+	if (ret->mountpoint != NULL && ret->mountpoint[0] == '\0')
+		return diag_set(diag, -EINVAL, "MOUNTPOINT is empty");
+	if (ret->mountpoint == NULL)
+		return diag_set(diag, -EINVAL,
+				"%s is missing: freyjafs DATADIR MOUNTPOINT [-o OPTIONS]",
+				ret->datadir == NULL ? "DATADIR" : "MOUNTPOINT");
+	return 0;
+}
+
+void options_free(struct options *o)
+{
+	free(o->mount_options);
+	o->mount_options = NULL;
+}
+
+void options_print_help(FILE *f)
+{
+	char text[OPTION_TEXT_BYTES], range[OPTION_RANGE_BYTES];
+
+	fprintf(f, "usage: freyjafs DATADIR MOUNTPOINT [-f] [-d] [-o name=value,...]\n"
+		   "Mounts the key-value store in DATADIR (made if missing) as a directory.\n\n"
+		   "  -f             stay in the foreground\n"
+		   "  -d             the same, and print every FUSE request\n"
+		   "  -h, --help     print this\n"
+		   "  -V, --version  print the version\n\n"
+		   "Options after -o:\n");
+	for (size_t i = 0; i < options_row_count; i++) {
+		const struct option_row *row = &options_rows[i];
+
+		fprintf(f, "  %s=VALUE\n      %s\n      (%s; default %s)\n", row->name, row->help,
+			options_range_text(row, range),
+			options_value_text(row->kind, row->default_value, text));
+	}
+	fprintf(f, "Handed on to the mount:\n     ");
+	for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
+		fprintf(f, "%s %s", i % 6 == 0 && i > 0 ? "\n     " : "", passed_on[i]);
+	fprintf(f, " nosymfollow debug\nTaken and without effect here:\n     ");
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		fprintf(f, "%s %s", i % 8 == 0 && i > 0 ? "\n     " : "", ignored[i]);
+	fprintf(f, " x-* X-*\n\nExit status:\n");
+#define PRINT_EXIT_CODE(name, number, meaning) fprintf(f, "  %d  %s\n", number, meaning);
+	EXIT_CODES(PRINT_EXIT_CODE)
+#undef PRINT_EXIT_CODE
+}

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "fuse/open/open_file_private.h"
+
+#define SEEK_BLOCK_BYTES UINT64_C(4096) /* holes are seen in these, as st_blksize says */
+/* What a write can need at most beside its own bytes: a range that grows. */
+#define WRITE_EXTRA_BYTES (RANGE_BYTES_MAX + 4096)
+
+_Static_assert(OPEN_FILES_PENDING_MIN >= 2 * WRITE_EXTRA_BYTES, "the largest write fits");
+
+static struct timespec now(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail */
+	return ts;
+}
+
+/* --- the pending value --- */
+
+/* A node that is not in the log yet has the empty value, and it is to be committed.  Only now that
+ * the open file is in the table and locked can nobody else commit it meanwhile. */
+void open_file_lock(struct open_file *of)
+{
+	struct store_attr attr;
+
+	mutex_lock(&of->lock);
+	if (of->ready)
+		return;
+	of->ready = true;
+	store_getattr(of->store, of->node, &attr);
+	if (attr.committed)
+		return;
+	of->unnamed = attr.link_count == 0;
+	of->pending = (struct pending){ .active = true,
+					.dirty = true,
+					.awaits_content = true,
+					.shown = true,
+					.written_at = attr.mtime,
+					.changed_at = attr.ctime };
+}
+
+/* The pending value may have come to need more or less memory. */
+void open_file_charge_locked(struct open_file *of)
+{
+	uint64_t bytes = of->pending.ranges.memory_bytes, old = atomic_load(&of->charged_bytes);
+	_Atomic uint64_t *users = of->files->user_bytes;
+	unsigned int user = atomic_load(&of->user);
+
+	if (bytes == old && (bytes == 0 || user == of->charged_user))
+		return;
+	atomic_fetch_sub(&users[of->charged_user], old);
+	atomic_fetch_add(&users[user], bytes);
+	of->charged_user = user;
+	budget_change(&of->files->budget, old, bytes);
+	atomic_store(&of->charged_bytes, bytes);
+}
+
+void open_file_unlock(struct open_file *of)
+{
+	open_file_charge_locked(of);
+	mutex_unlock(&of->lock);
+}
+
+struct node *open_file_node(const struct open_file *of)
+{
+	return of->node;
+}
+
+struct file_content open_file_content(struct open_file *of)
+{
+	return (struct file_content){ .store = of->store, .node = of->node, .p = &of->pending };
+}
+
+/* Makes the pending value active, to be changed. */
+static void begin_locked(struct open_file *of) REQUIRES(of->lock)
+{
+	struct pending *p = &of->pending;
+	struct store_attr attr;
+
+	if (p->active)
+		return;
+	store_getattr(of->store, of->node, &attr);
+	pending_begin(p, attr.size_bytes > 0, attr.size_bytes);
+	p->written_at = attr.mtime;
+	p->changed_at = attr.ctime;
+}
+
+/* A change that failed before it changed anything. */
+static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
+{
+	struct store_attr attr;
+
+	store_getattr(of->store, of->node, &attr);
+	if (!of->pending.dirty && attr.link_count > 0)
+		pending_drop(&of->pending);
+}
+
+/* Pages of a mapping come without a thread: those who have opened the file have mapped it. */
+static void changed_by_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
+{
+	if (by == 0)
+		of->pending.mapped = true;
+	writers_add(&of->pending.writers, by != 0 ? by : of->opener, of->opener);
+}
+
+ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offset)
+{
+	struct file_content c;
+	ssize_t got = 0;
+	bool active;
+
+	open_file_lock(of);
+	active = of->pending.active;
+	c = open_file_content(of);
+	if (active)
+		got = file_content_read(&c, buf, n, offset);
+	mutex_unlock(&of->lock);
+	if (active)
+		return got;
+	return store_read(of->store, of->node, buf, n, offset);
+}
+
+/* Where the hole after 'offset' begins, or the data; -ENXIO. */
+static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQUIRES(of->lock)
+{
+	struct file_content c = open_file_content(of);
+	uint64_t begin, end = offset, size, at = offset;
+	struct store_attr attr;
+
+	store_getattr(of->store, of->node, &attr);
+	size = of->pending.active ? of->pending.size_bytes : attr.size_bytes;
+	if (offset >= size)
+		return -ENXIO;
+	if (atomic_load(&of->maps) > 0)
+		return (int64_t)(data ? offset : size);
+	while (file_content_next_data(&c, end - end % SEEK_BLOCK_BYTES, &begin, &end) &&
+	       begin < size) {
+		begin -= begin % SEEK_BLOCK_BYTES;
+		if (data)
+			return (int64_t)(begin > offset ? begin : offset);
+		if (begin > at)
+			break;
+		if (__builtin_add_overflow(end, SEEK_BLOCK_BYTES - 1, &end) || end >= size)
+			return (int64_t)size;
+		end -= end % SEEK_BLOCK_BYTES;
+		at = end > at ? end : at;
+	}
+	return data ? -ENXIO : (int64_t)at;
+}
+
+void open_file_set_user(struct open_file *of, uint32_t uid)
+{
+	atomic_store_explicit(&of->user, uid % OPEN_FILES_USERS, memory_order_relaxed);
+}
+
+void open_file_begin_maps(struct open_file *of)
+{
+	atomic_fetch_add(&of->maps, 1);
+}
+
+void open_file_end_maps(struct open_file *of)
+{
+	atomic_fetch_sub(&of->maps, 1);
+}
+
+int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)
+{
+	int64_t found;
+
+	open_file_lock(of);
+	found = seek_locked(of, data, offset);
+	mutex_unlock(&of->lock);
+	return found;
+}
+
+/* Takes what a write may need from the budget; the lock may be released meanwhile. */
+static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64_t *ret_taken)
+	REQUIRES(of->lock)
+{
+	unsigned int user = atomic_load(&of->user);
+	struct budget *b = &of->files->budget;
+	int err;
+
+	*ret_taken = ranges_growth(&of->pending.ranges, offset, n);
+	if (open_files_has_share(of->files, user, *ret_taken) && budget_try(b, *ret_taken))
+		return 0;
+	open_file_unlock(of);
+	err = open_files_make_share(of->files, user, *ret_taken);
+	*ret_taken = n + WRITE_EXTRA_BYTES;
+	if (err == 0)
+		err = budget_take(b, *ret_taken);
+	if (err < 0)
+		*ret_taken = 0;
+	open_file_lock(of);
+	begin_locked(of);
+	return err;
+}
+
+/* What is written becomes part of a range in memory. */
+static int buffer_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
+	REQUIRES(of->lock)
+{
+	struct file_content c = open_file_content(of);
+	uint64_t taken;
+	int err = take_locked(of, offset, n, &taken);
+
+	if (err < 0)
+		return err;
+	if (offset + n > FILE_CONTENT_INLINE_BYTES ||
+	    of->pending.size_bytes > FILE_CONTENT_INLINE_BYTES)
+		err = file_content_stage_full(&c);
+	if (err == 0)
+		err = pending_write(&of->pending, buf, n, offset, now());
+	open_file_charge_locked(of);
+	budget_give(&of->files->budget, taken);
+	return err;
+}
+
+static int write_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
+	REQUIRES(of->lock)
+{
+	struct file_content c = open_file_content(of);
+
+	if (n > STORE_CONTENT_BYTES_MAX || offset > STORE_CONTENT_BYTES_MAX - n)
+		return -EFBIG;
+	begin_locked(of);
+	if (file_content_streams(&c, offset, n))
+		return file_content_stage_write(&c, buf, n, offset, now());
+	return buffer_locked(of, buf, n, offset);
+}
+
+int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset, bool appends,
+		    pid_t by)
+{
+	int err;
+
+	open_file_lock(of);
+	err = write_locked(of, buf, n, offset);
+	if (err < 0)
+		end_unchanged_locked(of);
+	else
+		changed_by_locked(of, by);
+	if (err == 0 && appends && !of->unnamed)
+		open_files_append_begins(of);
+	open_file_unlock(of);
+	return err;
+}
+
+static int truncate_locked(struct open_file *of, uint64_t size_bytes) REQUIRES(of->lock)
+{
+	int err;
+
+	begin_locked(of);
+	err = pending_truncate(&of->pending, size_bytes, now());
+	if (err < 0)
+		end_unchanged_locked(of);
+	return err;
+}
+
+int open_file_truncate(struct open_file *of, uint64_t size_bytes, pid_t by)
+{
+	int err;
+
+	open_file_lock(of);
+	err = truncate_locked(of, size_bytes);
+	if (err == 0)
+		changed_by_locked(of, by);
+	open_file_unlock(of);
+	return err;
+}
+
+/* Makes the value at least 'size_bytes' long. */
+static int extend_locked(struct open_file *of, uint64_t size_bytes, bool *ret_changed)
+	REQUIRES(of->lock)
+{
+	begin_locked(of);
+	if (of->pending.size_bytes >= size_bytes)
+		return 0;
+	*ret_changed = true;
+	return pending_truncate(&of->pending, size_bytes, now());
+}
+
+static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uint64_t n,
+			    bool *ret_changed) REQUIRES(of->lock)
+{
+	switch (mode) {
+	case 0:
+		return extend_locked(of, offset + n, ret_changed);
+	case FALLOC_FL_KEEP_SIZE:
+		return 0; /* a record has no room to reserve */
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		*ret_changed = true;
+		begin_locked(of);
+		return pending_zero(&of->pending, offset, n, (mode & FALLOC_FL_KEEP_SIZE) == 0,
+				    now());
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n, pid_t by)
+{
+	struct store_set set = { .which = STORE_SET_MTIME, .mtime = now() };
+	bool changed = false;
+	uint64_t end;
+	int err;
+
+	if (offset > STORE_CONTENT_BYTES_MAX || n > STORE_CONTENT_BYTES_MAX - offset)
+		return mode & FALLOC_FL_KEEP_SIZE ? -EOPNOTSUPP : -EFBIG;
+	open_file_lock(of);
+	err = fallocate_locked(of, mode, offset, n, &changed);
+	if (err < 0 || !changed)
+		end_unchanged_locked(of);
+	else
+		changed_by_locked(of, by);
+	open_file_unlock(of);
+	if (err < 0 || changed)
+		return err;
+	return open_file_setattr(of, &set, by, &end); /* the times change all the same */
+}
+
+/* The modes of handles do not mix, so the first one chooses for all. */
+static bool add_handle_locked(struct open_file *of, bool wants_bypass) REQUIRES(of->lock)
+{
+	if (of->handles++ == 0) {
+		of->bypass = wants_bypass;
+		of->shared = false;
+	} else {
+		of->shared = true;
+	}
+	return of->bypass;
+}
+
+int open_file_open(struct open_file *of, const struct open_file_how *how, bool *ret_bypass)
+{
+	int err = 0;
+
+	open_file_lock(of);
+	if (how->truncate)
+		err = truncate_locked(of, 0);
+	if (how->truncate && err == 0)
+		of->pending.awaits_content = true;
+	if (err == 0)
+		*ret_bypass = add_handle_locked(of, how->wants_bypass);
+	if (err == 0 && how->writable) {
+		of->writable_handles++;
+		of->opener = how->by;
+	}
+	open_file_unlock(of);
+	return err;
+}
+
+bool open_file_has_stale_pages(struct open_file *of)
+{
+	bool has;
+
+	open_file_lock(of);
+	has = of->bypass && of->shared;
+	open_file_unlock(of);
+	return has;
+}
+
+/* --- commit --- */
+
+int open_file_commit_locked(struct open_file *of)
+{
+	struct file_content c = open_file_content(of);
+	uint64_t end;
+	int err;
+
+	if (of->unnamed)
+		return 0;
+	err = file_content_commit(&c, &end);
+	if (err < 0)
+		return err;
+	atomic_store(&of->append_since_ns, 0);
+	if (end != 0)
+		of->commit_end = end;
+	return 0;
+}
+
+/* Says whether a close by the process of thread 'by' commits what is pending: if it has written
+ * some of it, and has no other descriptor to write more with.  The latter is asked for only when
+ * there was a close that was not the last one, as of a shell that redirects: it costs more than a
+ * commit. What a close has failed to commit only those try again who have surely written it. */
+static bool flush_commits_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
+{
+	const struct pending *p = &of->pending;
+	enum writers_answer wrote;
+	struct store_attr attr;
+
+	if (!p->dirty || p->awaits_content)
+		return false;
+	wrote = writers_include(&p->writers, by);
+	if (wrote == WRITERS_NO || (wrote == WRITERS_MAYBE && p->close_err != 0))
+		return false;
+	if (of->flushes == 0)
+		return true; /* there is no sign of copies */
+	store_getattr(of->store, of->node, &attr);
+	return !writers_has_another(by, attr.ino);
+}
+
+int open_file_flush(struct open_file *of, pid_t by, uint64_t *ret_end)
+{
+	int err = 0;
+
+	open_file_lock(of);
+	if (flush_commits_locked(of, by)) {
+		err = open_file_commit_locked(of);
+		of->pending.close_err = err;
+	}
+	of->flushes++;
+	if (err == 0)
+		*ret_end = of->commit_end;
+	open_file_unlock(of);
+	return err;
+}
+
+int open_file_commit(struct open_file *of, uint64_t *ret_end)
+{
+	int err = 0;
+
+	open_file_lock(of);
+	if (of->pending.dirty)
+		err = open_file_commit_locked(of);
+	if (err == 0)
+		*ret_end = of->commit_end;
+	open_file_unlock(of);
+	return err;
+}
+
+int open_file_give_name(struct open_file *of, struct node *dir, const char *name, uint64_t *ret_end)
+{
+	size_t name_bytes = strlen(name);
+	uint64_t end;
+	int err;
+
+	open_file_lock(of);
+	err = of->unnamed ? store_give_name(of->store, of->node, dir, name, name_bytes) : -ENOENT;
+	if (err == 0) {
+		of->unnamed = false;
+		of->pending.changed_at = now(); /* a link changes the ctime, and not the mtime */
+		of->pending.shown = true;
+		err = open_file_commit_locked(of);
+		if (err == 0) {
+			*ret_end = of->commit_end;
+		} else {
+			/* It is not in the log, so nothing can go wrong. */
+			(void)!store_unlink(of->store, dir, name, name_bytes, &end);
+			of->unnamed = true;
+		}
+	}
+	open_file_unlock(of);
+	return err;
+}
+
+/* Says whether a release is to commit what is pending: of the last handle that can write, because
+ * no other close will.  Where that is not the last one, what an open has emptied and what a mapping
+ * has written, since the kernel says of no process for these. */
+static bool release_commits_locked(const struct open_file *of, bool writable) REQUIRES(of->lock)
+{
+	const struct pending *p = &of->pending;
+
+	if (!p->dirty)
+		return false;
+	return of->handles == 0 ||
+	       (writable && (of->writable_handles == 0 || p->awaits_content || p->mapped));
+}
+
+int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)
+{
+	bool last;
+	int err = 0;
+
+	open_file_lock(of);
+	last = --of->handles == 0;
+	if (writable)
+		of->writable_handles--;
+	if (writable && of->flushes > 0)
+		of->flushes--;
+	if (release_commits_locked(of, writable))
+		err = of->pending.close_err;
+	if (err == 0 && release_commits_locked(of, writable))
+		err = open_file_commit_locked(of);
+	*ret_dropped = err < 0 && last;
+	if (*ret_dropped) {
+		pending_drop(&of->pending);
+		atomic_store(&of->append_since_ns, 0);
+		of->ready = false;
+	}
+	open_file_unlock(of);
+	return err;
+}
+
+/* What is pending goes first, and nothing is left that a failure could not give back. */
+static int truncate_commit_locked(struct open_file *of, uint64_t size_bytes,
+				  const struct store_set *set) REQUIRES(of->lock)
+{
+	struct pending *p = &of->pending;
+	struct pending old;
+	int err = 0;
+
+	if (p->dirty && !p->awaits_content)
+		err = open_file_commit_locked(of);
+	if (err < 0)
+		return err;
+	old = *p; /* inactive, or without a name, or empty */
+	begin_locked(of);
+	err = pending_truncate(p, size_bytes, now());
+	if (err < 0)
+		return err;
+	pending_set_times(p, set, p->written_at);
+	err = open_file_commit_locked(of);
+	if (err < 0) { /* so it has a name */
+		pending_drop(p);
+		*p = old;
+	}
+	return err;
+}
+
+int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
+			      const struct store_set *set, uint64_t *ret_end)
+{
+	struct store_set rest = *set;
+	uint64_t end = 0;
+	int err;
+
+	if (size_bytes > STORE_CONTENT_BYTES_MAX)
+		return -EFBIG;
+	rest.which &= ~(unsigned int)(STORE_SET_MTIME | STORE_SET_ATIME);
+	open_file_lock(of);
+	err = truncate_commit_locked(of, size_bytes, set);
+	if (err == 0 && rest.which != 0)
+		err = store_setattr(of->store, of->node, &rest, &end);
+	if (end != 0)
+		of->commit_end = end;
+	if (err == 0)
+		*ret_end = of->commit_end;
+	open_file_unlock(of);
+	return err;
+}
+
+/* --- attributes --- */
+
+/* The pending value is what is to be seen: before the commit, and for good when the node has no
+ * name, because its commits go nowhere. */
+static bool overlays(const struct pending *p, const struct store_attr *attr)
+{
+	return p->dirty || (p->active && attr->link_count == 0);
+}
+
+void open_file_getattr(struct open_file *of, struct store_attr *ret)
+{
+	struct file_content c;
+
+	open_file_lock(of);
+	store_getattr(of->store, of->node, ret);
+	if (overlays(&of->pending, ret)) {
+		c = open_file_content(of);
+		pending_show(&of->pending, ret);
+		ret->data_bytes = file_content_data_bytes(&c);
+	}
+	mutex_unlock(&of->lock);
+}
+
+int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t by,
+		      uint64_t *ret_end)
+{
+	struct store_set rest = *set;
+	struct store_attr attr;
+	uint64_t end = 0;
+	int err = 0;
+
+	open_file_lock(of);
+	store_getattr(of->store, of->node, &attr);
+	if (overlays(&of->pending, &attr))
+		rest.which &= ~(unsigned int)(STORE_SET_MTIME | STORE_SET_ATIME);
+	if (rest.which != 0 || set->which == 0) /* nothing to set: the ctime alone */
+		err = store_setattr(of->store, of->node, &rest, &end);
+	if (err == 0 && rest.which != set->which)
+		pending_set_times(&of->pending, set, now());
+	else if (err == 0 && (set->which & STORE_SET_MTIME))
+		of->pending.written_at = set->mtime;  /* what it shows when it has no name */
+	if (err == 0 && of->pending.awaits_content) { /* somebody means it, as touch(1) does */
+		of->pending.awaits_content = false;
+		changed_by_locked(of, by);
+	}
+	if (err == 0 && end != 0)
+		of->commit_end = end;
+	if (err == 0)
+		*ret_end = end;
+	mutex_unlock(&of->lock);
+	return err;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
+#include "fuse/open/open_file_private.h"
+
+#define DUE_MAX	  64 /* files that the committer takes at a time */
+#define SPILL_MAX 16 /* files that are moved to the log after one look at the table */
+
+/* --- the table --- */
+
+static int spill(void *arg, uint64_t *ret_freed);
+
+void open_files_init(struct open_files *f, const struct open_files_config *config)
+{
+	*f = (struct open_files){ .config = *config };
+	mutex_init(&f->lock);
+	mutex_init(&f->append_lock);
+	cond_init(&f->append_wake);
+	budget_init(&f->budget, config->pending_max_bytes, spill, f);
+}
+
+static void open_file_free(struct open_file *of) NO_THREAD_SAFETY
+{
+	pending_drop(&of->pending);
+	atomic_fetch_sub(&of->files->user_bytes[of->charged_user], of->charged_bytes);
+	budget_give(&of->files->budget, of->charged_bytes);
+	mutex_destroy(&of->lock);
+	free(of);
+}
+
+void open_files_destroy(struct open_files *f) NO_THREAD_SAFETY
+{
+	struct open_file *of, *next;
+
+	HASH_ITER (hh, f->by_node, of, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
+		HASH_DEL(f->by_node, of);
+		open_file_free(of);
+	}
+	budget_destroy(&f->budget);
+	thread_check(pthread_cond_destroy(&f->append_wake));
+	mutex_destroy(&f->append_lock);
+	mutex_destroy(&f->lock);
+}
+
+uint64_t open_files_pending_bytes(struct open_files *f)
+{
+	return atomic_load(&f->budget.taken_bytes);
+}
+
+uint64_t open_files_user_bytes(struct open_files *f, uint32_t uid)
+{
+	return atomic_load(&f->user_bytes[uid % OPEN_FILES_USERS]);
+}
+
+static struct open_file *find_locked(struct open_files *f, struct node *n) REQUIRES(f->lock)
+{
+	struct open_file *of;
+
+	HASH_FIND_PTR(f->by_node, &n, of);
+	if (of != NULL)
+		of->references++;
+	return of;
+}
+
+/* Makes one; false: no memory, and 'of' is as it was. */
+static bool add_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
+{
+	HASH_ADD_PTR(f->by_node, node, of);
+	return of->hh.tbl != NULL;
+}
+
+struct open_file *open_files_find(struct open_files *f, struct node *n)
+{
+	struct open_file *of;
+
+	mutex_lock(&f->lock);
+	of = find_locked(f, n);
+	mutex_unlock(&f->lock);
+	return of;
+}
+
+struct open_file *open_files_get(struct open_files *f, struct node *n)
+{
+	struct open_file *of, *fresh;
+
+	of = open_files_find(f, n);
+	if (of != NULL)
+		return of;
+	fresh = calloc(1, sizeof(*fresh));
+	if (fresh == NULL)
+		return NULL;
+	fresh->files = f;
+	fresh->store = f->config.store;
+	fresh->node = n;
+	fresh->references = 1;
+	mutex_init(&fresh->lock);
+
+	mutex_lock(&f->lock);
+	of = find_locked(f, n); /* somebody may have been faster */
+	if (of == NULL && add_locked(f, fresh)) {
+		of = fresh;
+		fresh = NULL;
+	}
+	mutex_unlock(&f->lock);
+	if (fresh != NULL)
+		open_file_free(fresh);
+	return of;
+}
+
+void open_files_put(struct open_files *f, struct open_file *of)
+{
+	bool last;
+
+	mutex_lock(&f->lock);
+	last = --of->references == 0;
+	if (last)
+		HASH_DEL(f->by_node, of);
+	mutex_unlock(&f->lock);
+	if (last)
+		open_file_free(of);
+}
+
+int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end)
+{
+	struct open_file *of = open_files_find(f, n);
+	struct store_attr attr;
+	int err;
+
+	*ret_end = 0;
+	if (of == NULL) {
+		store_getattr(f->config.store, n, &attr);
+		if (attr.committed)
+			return 0;
+		of = open_files_get(f, n);
+	}
+	if (of == NULL)
+		return -ENOMEM;
+	err = open_file_commit(of, ret_end);
+	open_files_put(f, of);
+	return err;
+}
+
+/* A reference of the daemon's own, and a pin: whoever has the file open may go meanwhile. */
+static void hold_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
+{
+	of->references++;
+	store_pin(f->config.store, of->node);
+}
+
+void open_files_let_go(struct open_files *f, struct open_file *of)
+{
+	struct node *n = of->node;
+
+	open_files_put(f, of);
+	store_unpin(f->config.store, n, 1);
+}
+
+size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
+{
+	struct open_file *of, *next, **files;
+	size_t n = 0;
+
+	mutex_lock(&f->lock);
+	files = calloc(HASH_COUNT(f->by_node) + 1, sizeof(*files));
+	HASH_ITER (hh, f->by_node, of, next) {
+		if (files == NULL || atomic_load(&of->maps) == 0)
+			continue;
+		hold_locked(f, of);
+		files[n++] = of;
+	}
+	mutex_unlock(&f->lock);
+	*ret = files;
+	return n;
+}
+
+/* --- the bound on what is pending --- */
+
+/* Holds the user's largest files: those with at least half of what the largest has, so that one
+ * look through the table serves many small files. */
+static size_t hold_largest(struct open_files *f, unsigned int user,
+			   struct open_file *ret[SPILL_MAX])
+{
+	struct open_file *of, *next;
+	uint64_t bytes, most = 1;
+	size_t n = 0;
+
+	mutex_lock(&f->lock);
+	HASH_ITER (hh, f->by_node, of, next) {
+		bytes = atomic_load(&of->charged_bytes);
+		if (bytes > most && atomic_load(&of->user) == user)
+			most = bytes;
+	}
+	HASH_ITER (hh, f->by_node, of, next) {
+		bytes = atomic_load(&of->charged_bytes);
+		if (bytes < (most + 1) / 2 || atomic_load(&of->user) != user || n == SPILL_MAX)
+			continue;
+		hold_locked(f, of);
+		ret[n++] = of;
+	}
+	mutex_unlock(&f->lock);
+	return n;
+}
+
+/* Moves what is pending of one file to the log. */
+static int spill_file(struct open_file *of, uint64_t *freed)
+{
+	struct file_content c;
+	uint64_t bytes, left;
+	int err;
+
+	open_file_lock(of);
+	c = open_file_content(of);
+	bytes = atomic_load(&of->charged_bytes);
+	err = file_content_stage_all(&c);
+	open_file_charge_locked(of);
+	left = atomic_load(&of->charged_bytes);
+	mutex_unlock(&of->lock);
+	*freed += bytes > left ? bytes - left : 0;
+	return err;
+}
+
+static int spill_user(struct open_files *f, unsigned int user, uint64_t *ret_freed)
+{
+	struct open_file *files[SPILL_MAX];
+	size_t n = hold_largest(f, user, files);
+	int err = 0;
+
+	*ret_freed = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (err == 0)
+			err = spill_file(files[i], ret_freed);
+		open_files_let_go(f, files[i]);
+	}
+	return err;
+}
+
+/* Moves pending bytes of the user who has most of them to the log.  budget_free_fn. */
+static int spill(void *arg, uint64_t *ret_freed)
+{
+	struct open_files *f = arg;
+	unsigned int user = 0;
+
+	for (unsigned int i = 1; i < OPEN_FILES_USERS; i++)
+		if (atomic_load(&f->user_bytes[i]) > atomic_load(&f->user_bytes[user]))
+			user = i;
+	return spill_user(f, user, ret_freed);
+}
+
+bool open_files_has_share(struct open_files *f, unsigned int user, uint64_t n)
+{
+	uint64_t taken = atomic_load_explicit(&f->user_bytes[user], memory_order_relaxed);
+
+	return taken + n <= f->config.pending_max_bytes / 2;
+}
+
+int open_files_make_share(struct open_files *f, unsigned int user, uint64_t n)
+{
+	uint64_t freed = 1;
+	int err = 0;
+
+	while (err == 0 && freed > 0 && !open_files_has_share(f, user, n))
+		err = spill_user(f, user, &freed);
+	return err;
+}
+
+/* --- what is appended to files that stay open --- */
+
+void open_files_append_begins(struct open_file *of)
+{
+	struct open_files *f = of->files;
+	uint64_t now_ns;
+
+	if (atomic_load(&of->append_since_ns) != 0)
+		return;
+	now_ns = monotonic_ns();
+	atomic_store(&of->append_since_ns, now_ns);
+	mutex_lock(&f->append_lock);
+	if (f->append_due_ns == 0) {
+		f->append_due_ns = now_ns + f->config.append_commit_ns;
+		thread_check(pthread_cond_signal(&f->append_wake));
+	}
+	mutex_unlock(&f->append_lock);
+}
+
+/* Takes files whose oldest append was made at 'until_ns' or before; stores when the oldest of the
+ * others was made (0: there are none). */
+static size_t take_due(struct open_files *f, uint64_t until_ns, struct open_file *ret[DUE_MAX],
+		       uint64_t *ret_next_ns)
+{
+	struct open_file *of, *next;
+	size_t n = 0;
+
+	*ret_next_ns = 0;
+	mutex_lock(&f->lock);
+	HASH_ITER (hh, f->by_node, of, next) {
+		uint64_t since_ns = atomic_load(&of->append_since_ns);
+
+		if (since_ns != 0 && since_ns <= until_ns && n < DUE_MAX) {
+			hold_locked(f, of);
+			ret[n++] = of;
+		} else if (since_ns != 0 && (*ret_next_ns == 0 || since_ns < *ret_next_ns)) {
+			*ret_next_ns = since_ns;
+		}
+	}
+	mutex_unlock(&f->lock);
+	return n;
+}
+
+/* Commits one; what fails is tried again later, or by the next close, which can tell somebody. */
+static void commit_append(struct open_file *of, uint64_t *end)
+{
+	uint64_t committed = 0;
+
+	open_file_lock(of);
+	if (of->pending.close_err != 0) /* lost, unless more is written */
+		atomic_store(&of->append_since_ns, 0);
+	else if (of->pending.dirty && open_file_commit_locked(of) == 0)
+		committed = of->commit_end;
+	else
+		atomic_store(&of->append_since_ns, of->pending.dirty ? monotonic_ns() : 0);
+	open_file_unlock(of);
+	if (committed > *end)
+		*end = committed;
+}
+
+static void ignore_sync(void *arg, int err)
+{
+	(void)arg;
+	(void)err; /* the log is poisoned: everybody hears of it */
+}
+
+/* Commits what was appended at 'until_ns' or before.  Returns when the oldest of what is left was
+ * made, or 0. */
+static uint64_t commit_appends(struct open_files *f, uint64_t until_ns)
+{
+	struct open_file *due[DUE_MAX];
+	uint64_t end = 0, next_ns;
+	size_t n;
+
+	do {
+		n = take_due(f, until_ns, due, &next_ns);
+		for (size_t i = 0; i < n; i++) {
+			commit_append(due[i], &end);
+			open_files_let_go(f, due[i]);
+		}
+	} while (n == DUE_MAX);
+	if (end != 0 && f->config.append_sync)
+		(void)!store_sync_async(f->config.store, end, ignore_sync, NULL);
+	return next_ns;
+}
+
+static void *committer_main(void *arg)
+{
+	struct open_files *f = arg;
+	uint64_t oldest_ns, interval_ns = f->config.append_commit_ns, now_ns;
+
+	mutex_lock(&f->append_lock);
+	while (!f->stopping) {
+		now_ns = monotonic_ns();
+		if (f->append_due_ns == 0) {
+			cond_wait(&f->append_wake, &f->append_lock);
+		} else if (f->append_due_ns > now_ns) {
+			cond_wait_until(&f->append_wake, &f->append_lock, f->append_due_ns);
+		} else {
+			/* What is appended from here on sets it, unless it is seen below. */
+			f->append_due_ns = 0;
+			mutex_unlock(&f->append_lock);
+			oldest_ns = commit_appends(f, now_ns - interval_ns);
+			mutex_lock(&f->append_lock);
+			if (oldest_ns != 0)
+				f->append_due_ns = oldest_ns + interval_ns;
+		}
+	}
+	mutex_unlock(&f->append_lock);
+	return NULL;
+}
+
+int open_files_start(struct open_files *f)
+{
+	int err = pthread_create(&f->committer, NULL, committer_main, f);
+
+	f->has_committer = err == 0;
+	return -err;
+}
+
+void open_files_stop(struct open_files *f)
+{
+	if (!f->has_committer)
+		return;
+	mutex_lock(&f->append_lock);
+	f->stopping = true;
+	thread_check(pthread_cond_signal(&f->append_wake));
+	mutex_unlock(&f->append_lock);
+	thread_check(pthread_join(f->committer, NULL));
+	f->has_committer = false;
+	(void)commit_appends(f, monotonic_ns());
+}
+
+void open_files_commit_all(struct open_files *f, open_files_lost_fn lost, void *arg,
+			   struct open_files_end *ret) NO_THREAD_SAFETY
+{
+	struct open_file *of, *next;
+	uint64_t end;
+	int err;
+
+	*ret = (struct open_files_end){ 0 };
+	HASH_ITER (hh, f->by_node, of, next) {
+		if (!of->pending.dirty || of->unnamed)
+			continue;
+		err = of->pending.close_err;
+		if (err == 0)
+			err = open_file_commit(of, &end);
+		if (err == 0) {
+			ret->committed++;
+		} else {
+			ret->lost++;
+			lost(arg, of->node, err);
+		}
+	}
+}

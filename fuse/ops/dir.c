@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on open directories.  The offset of an entry is its cookie in the store, which stays
+ * as long as the entry does.  Cookies begin above the offsets of "." and "..".  An open directory
+ * remembers where its listing ends: each name that is made meanwhile, also by a rename, gets a
+ * larger cookie, so a program that renames what it lists would never come to an end. */
+#include "fuse/ops/ops.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/ops/history.h"
+#include "fuse/ops/reply.h"
+#include "fuse/virtual/virtual.h"
+
+enum {
+	OFFSET_DOT = 1,	   /* behind "." */
+	OFFSET_DOTDOT = 2, /* behind "..": store_list() begins */
+};
+
+/* --- the reply --- */
+
+/* A reply to readdir (without attributes) or readdirplus (with). */
+struct dir_reply {
+	fuse_req_t req;
+	char *buf;
+	size_t size, used;
+	bool plus;
+};
+
+static size_t entry_bytes(const struct dir_reply *r, const char *name)
+{
+	if (r->plus)
+		return fuse_add_direntry_plus(r->req, NULL, 0, name, NULL, 0);
+	return fuse_add_direntry(r->req, NULL, 0, name, NULL, 0);
+}
+
+/* False: no room. */
+static bool add_entry(struct dir_reply *r, const char *name, const struct fuse_entry_param *entry,
+		      off_t next)
+{
+	size_t room = r->size - r->used, n;
+
+	if (r->plus)
+		n = fuse_add_direntry_plus(r->req, r->buf + r->used, room, name, entry, next);
+	else
+		n = fuse_add_direntry(r->req, r->buf + r->used, room, name, &entry->attr, next);
+	if (n > room)
+		return false;
+	r->used += n;
+	return true;
+}
+
+/* "." and ".." give the kernel no node, so they carry a number alone. */
+static bool add_dot(struct dir_reply *r, const char *name, uint64_t st_ino, off_t next)
+{
+	struct fuse_entry_param entry = { .attr = { .st_ino = st_ino, .st_mode = S_IFDIR } };
+
+	return add_entry(r, name, &entry, next);
+}
+
+/* --- the root of the mount --- */
+
+static void list_virtual(struct fs *fs, struct dir_reply *r, off_t off)
+{
+	struct fuse_entry_param entry;
+	const char *name;
+
+	if (off == 0 && !add_dot(r, ".", FS_INO_ROOT, OFFSET_DOT))
+		return;
+	if (off <= OFFSET_DOT && !add_dot(r, "..", FS_INO_ROOT, OFFSET_DOTDOT))
+		return;
+	for (size_t i = off <= OFFSET_DOTDOT ? 0 : (size_t)off - OFFSET_DOTDOT;
+	     virtual_entry(fs, i, &name, &entry); i++) {
+		if (!add_entry(r, name, &entry, (off_t)i + OFFSET_DOTDOT + 1))
+			return; /* these nodes need no pins */
+	}
+}
+
+/* --- directories of the store --- */
+
+/* An entry on its way from the store to the reply. */
+struct listed {
+	struct node *node; /* readdirplus: pinned */
+	uint64_t cookie;
+	uint64_t st_ino;
+	mode_t mode;
+	size_t name_at; /* in names */
+};
+
+/* An open directory. */
+struct dir_handle {
+	_Atomic uint64_t end; /* the largest cookie when the listing began */
+};
+
+static struct dir_handle *dir_handle_of(const struct fuse_file_info *fi)
+{
+	return (struct dir_handle *)(uintptr_t)fi->fh;
+}
+
+/* What fits into one reply.  It is collected first, because attributes need locks that must not be
+ * taken inside store_list(). */
+struct listing {
+	const struct dir_reply *reply;
+	struct dir_handle *handle;
+	uint64_t end; /* entries with larger cookies are not listed */
+	size_t room;  /* of the reply, for entries to come */
+	struct listed *entries;
+	size_t count, capacity;
+	char *names; /* NUL-terminated; as big as the reply, which needs more for each */
+	size_t names_used;
+	int err;
+};
+
+static int collect(void *arg, const struct store_dirent *e)
+{
+	struct listing *l = arg;
+	char *name = l->names + l->names_used;
+	size_t need;
+
+	if (e->cookie > l->end || l->names_used + e->name_bytes >= l->reply->size)
+		return 1;
+	memcpy(name, e->name, e->name_bytes);
+	name[e->name_bytes] = '\0';
+	need = entry_bytes(l->reply, name);
+	if (need > l->room)
+		return 1;
+	if (l->count == l->capacity) {
+		size_t capacity = l->capacity == 0 ? 64 : 2 * l->capacity;
+		struct listed *grown = realloc(l->entries, capacity * sizeof(*grown));
+
+		if (grown == NULL) {
+			l->err = -ENOMEM;
+			return 1;
+		}
+		l->entries = grown;
+		l->capacity = capacity;
+	}
+	l->entries[l->count++] = (struct listed){ .node = e->node,
+						  .cookie = e->cookie,
+						  .st_ino = e->attr.ino,
+						  .mode = e->attr.mode,
+						  .name_at = l->names_used };
+	l->names_used += e->name_bytes + 1;
+	l->room -= need;
+	if (l->reply->plus)
+		store_pin_in_list(e->node);
+	return 0;
+}
+
+static void add_listed(struct fs *fs, struct dir_reply *r, const struct listing *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		const struct listed *e = &l->entries[i];
+		struct fuse_entry_param entry = { .attr = { .st_ino = e->st_ino,
+							    .st_mode = e->mode } };
+
+		if (r->plus)
+			fs_entry(fs, e->node, &entry);
+		(void)add_entry(r, l->names + e->name_at, &entry,
+				(off_t)e->cookie); /* collect() saw to the room */
+	}
+}
+
+static void unpin_listed(struct fs *fs, const struct listing *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		fs_unpin(fs, fs_ino(l->entries[i].node), 1);
+}
+
+static uint64_t ino_of_parent(struct fs *fs, struct node *dir)
+{
+	struct store_attr attr;
+	struct node *parent;
+
+	if (dir == store_root(fs->store))
+		return FS_INO_ROOT;
+	parent = store_parent(fs->store, dir);
+	store_getattr(fs->store, parent == NULL ? dir : parent, &attr); /* NULL: it was removed */
+	if (parent != NULL)
+		fs_unpin(fs, fs_ino(parent), 1);
+	return attr.ino;
+}
+
+static bool add_dots(struct fs *fs, struct dir_reply *r, struct node *dir, off_t off)
+{
+	struct store_attr attr;
+
+	if (off == 0) {
+		store_getattr(fs->store, dir, &attr);
+		if (!add_dot(r, ".", attr.ino, OFFSET_DOT))
+			return false;
+	}
+	return off > OFFSET_DOT || add_dot(r, "..", ino_of_parent(fs, dir), OFFSET_DOTDOT);
+}
+
+/* Fills the reply.  'l' keeps the pins that go out with it. */
+static int list_store(struct fs *fs, struct dir_reply *r, struct node *dir, off_t off,
+		      struct listing *l)
+{
+	uint64_t cookie = off <= OFFSET_DOTDOT ? 0 : (uint64_t)off;
+
+	if (off == 0)
+		atomic_store(&l->handle->end, store_list_end(fs->store, dir));
+	l->end = atomic_load(&l->handle->end);
+	if (!add_dots(fs, r, dir, off))
+		return 0;
+	l->names = malloc(r->size);
+	if (l->names == NULL)
+		return -ENOMEM;
+	l->reply = r;
+	l->room = r->size - r->used;
+	(void)store_list(fs->store, dir, cookie, collect, l); /* 1: the reply is full */
+	if (l->count == 0 && l->err < 0)
+		return l->err;
+	add_listed(fs, r, l);
+	return 0;
+}
+
+/* Replies: buf, err. */
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi,
+		 bool plus)
+{
+	struct fs *fs = fs_of(req);
+	struct dir_reply r = { .req = req, .size = size, .plus = plus };
+	struct listing l = { .handle = dir_handle_of(fi) };
+	void *own;
+	int err = 0;
+
+	if (fs_is_history(ino)) {
+		history_readdir(req, size, off, fi, plus);
+		return;
+	}
+	r.buf = fs_reply_buffer(req, size, &own);
+	if (r.buf == NULL)
+		err = -ENOMEM;
+	else if (fs_is_virtual(ino))
+		list_virtual(fs, &r, off);
+	else
+		err = list_store(fs, &r, fs_node(ino), off, &l);
+	if (err < 0)
+		reply_err(req, err);
+	else if (fuse_reply_buf(req, r.buf, r.used) < 0 && plus)
+		unpin_listed(fs, &l);
+	free(l.names);
+	free(l.entries);
+	free(own);
+}
+
+/* Replies: buf, err. */
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	list(req, ino, size, off, fi, false);
+}
+
+/* Replies: buf, err. */
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	list(req, ino, size, off, fi, true);
+}
+
+/* Replies: open, err. */
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct dir_handle *h;
+
+	if (fs_is_history(ino)) {
+		history_opendir(req, ino, fi);
+		return;
+	}
+	h = calloc(1, sizeof(*h));
+	if (h == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	/* The kernel may take the beginning from its own copy and ask for the rest alone. */
+	if (!fs_is_virtual(ino))
+		atomic_init(&h->end, store_list_end(fs_of(req)->store, fs_node(ino)));
+	fi->fh = (uint64_t)(uintptr_t)h;
+	/* The kernel drops its copy of a listing when it changes the directory, and nobody else
+	 * does. */
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
+	if (fuse_reply_open(req, fi) < 0)
+		free(h);
+}
+
+/* Replies: err, when everything committed in the whole store is durable. */
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
+}
+
+/* Replies: err. */
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (fs_is_history(ino)) {
+		history_releasedir(req, fi);
+		return;
+	}
+	free(dir_handle_of(fi));
+	reply_err(req, 0);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations on open files.  The handle number that the kernel keeps (fi->fh) is the address of the
+ * open file, which all handles of a node share, and HANDLE_WRITES; each has a reference to it. */
+#include "fuse/ops/ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/transport/init_reply.h"
+#include "fuse/daemon/messages.h"
+#include "fuse/ops/history.h"
+#include "fuse/ops/privileges.h"
+#include "fuse/ops/reply.h"
+#include "fuse/transport/request.h"
+#include "fuse/virtual/virtual.h"
+
+/* Bits that no address has.  Not every request brings the flags of open(2) along. */
+#define HANDLE_WRITES UINT64_C(1)
+#define HANDLE_MAPS   UINT64_C(2) /* it reads as well: mmap(2) can write through it */
+
+struct open_file *ops_handle(const struct fuse_file_info *fi)
+{
+	return (struct open_file *)(uintptr_t)(fi->fh & ~(HANDLE_WRITES | HANDLE_MAPS));
+}
+
+static bool can_map(const struct fuse_file_info *fi)
+{
+	return (fi->fh & HANDLE_MAPS) != 0;
+}
+
+static bool can_write(const struct fuse_file_info *fi)
+{
+	return (fi->fh & HANDLE_WRITES) != 0;
+}
+
+static int open_handle(fuse_req_t req, struct node *n, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct open_file *of = open_files_get(&fs->files, n);
+	struct open_file_how how = {
+		.truncate = (fi->flags & O_TRUNC) != 0,
+		.writable = (fi->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY,
+		.wants_bypass = (fi->flags & O_ACCMODE) == O_WRONLY && init_reply_allows_bypass(),
+		.by = fuse_req_ctx(req)->pid,
+	};
+	bool maps = (fi->flags & O_ACCMODE) == O_RDWR, bypass;
+	int err;
+
+	if (of == NULL)
+		return -ENOMEM;
+	err = open_file_open(of, &how, &bypass);
+	if (err < 0) {
+		open_files_put(&fs->files, of);
+		return err;
+	}
+	if (maps)
+		open_file_begin_maps(of);
+	fi->fh = (uint64_t)(uintptr_t)of | (how.writable ? HANDLE_WRITES : 0) |
+		 (maps ? HANDLE_MAPS : 0);
+	fi->direct_io = bypass;
+	fi->keep_cache = 1;	     /* nobody else changes the value */
+	fi->noflush = !how.writable; /* closing it commits nothing */
+	return 0;
+}
+
+/* The kernel does not know the handle: nobody will release it. */
+static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
+{
+	bool dropped;
+
+	if (can_map(fi))
+		open_file_end_maps(ops_handle(fi));
+	(void)!open_file_release(ops_handle(fi), can_write(fi), &dropped); /* nobody to tell */
+	open_files_put(&fs->files, ops_handle(fi));
+}
+
+/* Replies: create, err.  The file is in the log when it is closed (or synced), with what was
+ * written by then; one without a name, when it is linked. */
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	struct node *n;
+	int err;
+
+	if (strcmp(name, REQUEST_UNNAMED) == 0)
+		err = ops_make_unnamed(req, parent, mode, &n);
+	else
+		err = ops_make_file(req, parent, name, mode, &n);
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	fi->flags &= ~O_TRUNC; /* it is empty */
+	err = open_handle(req, n, fi);
+	if (err < 0) {
+		ops_unmake_file(req, parent, name, n);
+		reply_err(req, err);
+		return;
+	}
+	fs_entry(fs, n, &entry);
+	if (fuse_reply_create(req, &entry, fi) < 0) {
+		forget_handle(fs, fi);
+		fs_unpin(fs, fs_ino(n), 1);
+	}
+}
+
+/* Replies: open, err. */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	int err;
+
+	if (fs_is_history(ino)) {
+		history_open_file(req, ino, fi);
+		return;
+	}
+	if (fs_is_virtual(ino)) {
+		virtual_open(req, ino, fi);
+		return;
+	}
+	err = open_handle(req, fs_node(ino), fi);
+	if (err == 0 && (fi->flags & O_TRUNC)) {
+		err = privileges_drop(req, fs_node(ino));
+		if (err < 0)
+			forget_handle(fs, fi);
+	}
+	if (err < 0)
+		reply_err(req, err);
+	else if (fuse_reply_open(req, fi) < 0)
+		forget_handle(fs, fi);
+}
+
+/* --- reading --- */
+
+struct read_job {
+	fuse_req_t req;
+	struct open_file *of; /* the kernel releases it after the reply */
+	void *buf;
+	void *own; /* to be freed: 'buf', or NULL */
+	size_t size;
+	uint64_t offset;
+};
+
+/* Replies: buf, err. */
+static void finish_read(const struct read_job *job, ssize_t n)
+{
+	if (n < 0)
+		reply_err(job->req, (int)n);
+	else
+		(void)fuse_reply_buf(job->req, job->buf, (size_t)n);
+	free(job->own);
+}
+
+static void read_and_wait(void *arg)
+{
+	struct read_job *job = arg;
+
+	finish_read(job, open_file_read(job->of, job->buf, job->size, job->offset));
+	free(job);
+}
+
+/* Lets another thread wait for the disk.  False: nobody can. */
+static bool read_elsewhere(const struct read_job *job)
+{
+	struct read_job *copy = malloc(sizeof(*copy));
+
+	if (copy == NULL)
+		return false;
+	*copy = *job;
+	if (workers_run(&fs_of(job->req)->workers, read_and_wait, copy))
+		return true;
+	free(copy);
+	return false;
+}
+
+/* Replies: buf, err. */
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct read_job job = { .req = req, .size = size, .offset = (uint64_t)off };
+	ssize_t n;
+
+	if (fs_is_history(ino)) {
+		history_read(req, size, off, fi);
+		return;
+	}
+	if (fs_is_virtual(ino)) {
+		virtual_read(req, ino, size, off, fi);
+		return;
+	}
+	job.of = ops_handle(fi);
+	job.buf = fs_reply_buffer(req, size, &job.own);
+	if (job.buf == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	io_set_nowait(job.own == NULL); /* others wait for this thread */
+	n = open_file_read(job.of, job.buf, size, job.offset);
+	io_set_nowait(false);
+	if (n == -EAGAIN && read_elsewhere(&job))
+		return;
+	if (n == -EAGAIN)
+		n = open_file_read(job.of, job.buf, size, job.offset);
+	finish_read(&job, n);
+}
+
+/* --- writing --- */
+
+/* Replies: write, err.  The offset is right for O_APPEND, too: the kernel knows the size. */
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	uint64_t end = 0;
+	int err;
+
+	if (fs_is_virtual(ino)) {
+		virtual_write(req, ino, buf, size);
+		return;
+	}
+	err = fi->writepage ? privileges_drop_all(req, fs_node(ino))
+			    : privileges_drop(req, fs_node(ino));
+	if (!fi->writepage) /* the kernel does not say whose page it is */
+		open_file_set_user(ops_handle(fi), fuse_req_ctx(req)->uid);
+	if (err == 0)
+		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off,
+				      (fi->flags & O_APPEND) != 0, fuse_req_ctx(req)->pid);
+	if (err == 0 && (fi->flags & (O_SYNC | O_DSYNC)))
+		err = open_file_commit(ops_handle(fi), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_written(req, size, REPLY_DURABLE, end);
+}
+
+/* Replies: err. */
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t length,
+		  struct fuse_file_info *fi)
+{
+	struct io_space space;
+	int err = -EOPNOTSUPP;
+
+	if (!fs_is_virtual(ino))
+		err = store_space(fs_of(req)->store, &space);
+	/* What is allocated has to fit on the disk when it is committed. */
+	if (err == 0 && (mode & FALLOC_FL_PUNCH_HOLE) == 0 &&
+	    (uint64_t)length / space.block_bytes > space.blocks_available)
+		err = -ENOSPC;
+	if (err == 0)
+		err = privileges_drop(req, fs_node(ino));
+	if (err == 0)
+		err = open_file_fallocate(ops_handle(fi), mode, (uint64_t)off, (uint64_t)length,
+					  fuse_req_ctx(req)->pid);
+	reply_err(req, err);
+}
+
+/* Replies: lseek, err.  With SEEK_DATA and SEEK_HOLE; the kernel does the others. */
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	int64_t found = -EINVAL;
+
+	if (fs_is_history(ino)) {
+		history_lseek(req, off, whence, fi);
+		return;
+	}
+	if (!fs_is_virtual(ino) && (whence == SEEK_DATA || whence == SEEK_HOLE))
+		found = off < 0 ? -ENXIO
+				: open_file_seek(ops_handle(fi), whence == SEEK_DATA,
+						 (uint64_t)off);
+	if (found < 0)
+		reply_err(req, (int)found);
+	else
+		(void)fuse_reply_lseek(req, found);
+}
+
+/* Replies: err.  Called at each close(2) of a descriptor that can write. */
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	uint64_t end = 0;
+	int err = 0;
+
+	if (!fs_is_virtual(ino) && can_write(fi))
+		err = open_file_flush(ops_handle(fi), fuse_req_ctx(req)->pid, &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: err, when everything committed in the whole store is durable. */
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	uint64_t end;
+	int err = 0;
+
+	if (!fs_is_virtual(ino))
+		err = open_file_commit(ops_handle(fi), &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
+}
+
+/* A file whose pages the kernel is to drop. */
+struct stale {
+	struct fs *fs;
+	fuse_ino_t ino;
+	fuse_req_t req; /* RELEASE, if that waits for it */
+	struct fuse_file_info fi;
+};
+
+static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+static void drop_pages(void *arg)
+{
+	struct stale *s = arg;
+
+	(void)fuse_lowlevel_notify_inval_inode(s->fs->session, s->ino, 0, 0);
+	if (s->req != NULL)
+		release(s->req, s->ino, &s->fi);
+	free(s);
+}
+
+/* The kernel waits for pages that it is reading, and the request for those may be in the queue of
+ * this thread.  Then releases, unless 'req' is NULL.  False: it cannot, and the pages stay until
+ * memory is short. */
+static bool drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino, fuse_req_t req,
+				 const struct fuse_file_info *fi)
+{
+	struct stale *s = malloc(sizeof(*s));
+
+	if (s == NULL)
+		return false;
+	*s = (struct stale){ .fs = fs, .ino = ino, .req = req, .fi = *fi };
+	if (workers_run(&fs->workers, drop_pages, s))
+		return true;
+	free(s);
+	return false;
+}
+
+static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct fs *fs = fs_of(req);
+	bool dropped;
+	int err;
+
+	if (can_map(fi))
+		open_file_end_maps(ops_handle(fi));
+	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
+	open_files_put(&fs->files, ops_handle(fi));
+	if (dropped) /* before the reply: the kernel may forget the node after it */
+		fs_report_lost(fs, fs_node(ino), err);
+	reply_err(req, err);
+	if (dropped) /* the kernel still has the lost value in its page cache */
+		(void)drop_pages_elsewhere(fs, ino, NULL, fi);
+}
+
+void ops_take_mapped(struct fs *fs)
+{
+	struct open_file **files = NULL;
+	size_t n = open_files_hold_mapped(&fs->files, &files);
+
+	for (size_t i = 0; i < n; i++) { /* a page that is dirty is sent before it is dropped */
+		(void)fuse_lowlevel_notify_inval_inode(fs->session,
+						       fs_ino(open_file_node(files[i])), 0, 0);
+		open_files_let_go(&fs->files, files[i]);
+	}
+	free(files);
+}
+
+/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a
+ * file that was only created or truncated. */
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (fs_is_history(ino))
+		history_release(req, fi);
+	else if (fs_is_virtual(ino))
+		virtual_release(req, fi);
+	else if (!open_file_has_stale_pages(ops_handle(fi)) ||
+		 !drop_pages_elsewhere(fs_of(req), ino, req, fi))
+		release(req, ino, fi);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests about /history.  The operations hand over here what fs_is_history() is true of.  Nothing
+ * below it can be changed: EROFS.
+ *
+ * The functions take the request over.  Threads: any. */
+#ifndef FREYJAFS_FUSE_OPS_HISTORY_H
+#define FREYJAFS_FUSE_OPS_HISTORY_H
+
+#include "fuse/ops/fs.h"
+
+/* -ENOMEM. */
+int ops_history_start(struct fs *fs) WARN_UNUSED;
+void ops_history_end(struct fs *fs);
+
+/* The entry /history in the root of the mount. */
+void history_entry_of_root(struct fs *fs, struct fuse_entry_param *ret);
+void history_forget(struct fs *fs, fuse_ino_t ino, uint64_t count);
+void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret);
+
+void history_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void history_getattr(fuse_req_t req, fuse_ino_t ino);
+void history_readlink(fuse_req_t req, fuse_ino_t ino);
+void history_open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void history_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);
+void history_lseek(fuse_req_t req, off_t off, int whence, struct fuse_file_info *fi);
+void history_release(fuse_req_t req, struct fuse_file_info *fi);
+void history_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void history_readdir(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi, bool plus);
+void history_releasedir(fuse_req_t req, struct fuse_file_info *fi);
+
+#endif

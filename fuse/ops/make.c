@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations that make nodes and names. */
+#include "fuse/ops/ops.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "fuse/ops/reply.h"
+#include "fuse/transport/request.h"
+
+/* Who a new node belongs to: in a setgid directory, to the group of the directory. */
+static void new_owner(fuse_req_t req, struct node *dir, uint32_t *ret_uid, uint32_t *ret_gid,
+		      mode_t *dir_mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct store_attr attr;
+
+	store_getattr(fs_of(req)->store, dir, &attr);
+	*ret_uid = ctx->uid;
+	*ret_gid = attr.mode & S_ISGID ? attr.gid : ctx->gid;
+	*dir_mode = attr.mode;
+}
+
+int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		  struct node **ret)
+{
+	uint32_t uid, gid;
+	mode_t dir_mode;
+
+	if (fs_is_virtual(parent))
+		return fs_refusal(parent);
+	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
+	return store_create(fs_of(req)->store, fs_node(parent), name, strlen(name), mode & 07777,
+			    uid, gid, ret, NULL);
+}
+
+int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret)
+{
+	uint32_t uid, gid;
+	mode_t dir_mode;
+
+	if (fs_is_virtual(parent))
+		return -EPERM;
+	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
+	return store_create_unnamed(fs_of(req)->store, fs_node(parent), mode & 07777, uid, gid,
+				    ret);
+}
+
+void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
+{
+	struct fs *fs = fs_of(req);
+	uint64_t end;
+
+	/* It is not in the log, so nothing can go wrong. */
+	if (strcmp(name, REQUEST_UNNAMED) != 0)
+		(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
+	fs_unpin(fs, fs_ino(n), 1);
+}
+
+/* A file that mknod(2) makes is in the log at once: nobody has it open. */
+static int make_closed_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+			    struct node **ret, uint64_t *ret_end)
+{
+	int err = ops_make_file(req, parent, name, mode, ret);
+
+	if (err < 0)
+		return err;
+	err = open_files_commit(&fs_of(req)->files, *ret, ret_end);
+	if (err < 0)
+		ops_unmake_file(req, parent, name, *ret);
+	return err;
+}
+
+/* Makes what is neither a file nor a directory. */
+static int make_special(fuse_req_t req, fuse_ino_t parent, const char *name,
+			struct store_special *special, struct node **ret, uint64_t *ret_end)
+{
+	mode_t dir_mode;
+
+	if (fs_is_virtual(parent))
+		return fs_refusal(parent);
+	new_owner(req, fs_node(parent), &special->uid, &special->gid, &dir_mode);
+	return store_mknod(fs_of(req)->store, fs_node(parent), name, strlen(name), special, ret,
+			   NULL, ret_end);
+}
+
+static void reply_new(fuse_req_t req, int err, struct node *n, uint64_t end)
+{
+	struct fuse_entry_param entry;
+
+	if (err < 0) {
+		reply_err(req, err);
+		return;
+	}
+	fs_entry(fs_of(req), n, &entry);
+	reply_entry(req, &entry, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: entry, err. */
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct store_special special = { .mode = mode,
+					 .rdev_major = major(rdev),
+					 .rdev_minor = minor(rdev) };
+	struct node *n = NULL;
+	uint64_t end = 0;
+	int err;
+
+	if (S_ISREG(mode))
+		err = make_closed_file(req, parent, name, mode, &n, &end);
+	else
+		err = make_special(req, parent, name, &special, &n, &end);
+	reply_new(req, err, n, end);
+}
+
+/* Replies: entry, err. */
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct store_special special = { .mode = S_IFLNK | 0777, .target = target };
+	struct node *n = NULL;
+	uint64_t end = 0;
+	int err = make_special(req, parent, name, &special, &n, &end);
+
+	reply_new(req, err, n, end);
+}
+
+/* Its value is with its handles, so without one there is nothing to link. */
+static int give_name(struct fs *fs, struct node *n, struct node *dir, const char *name,
+		     uint64_t *ret_end)
+{
+	struct open_file *of = open_files_find(&fs->files, n);
+	int err;
+
+	if (of == NULL)
+		return -ENOENT;
+	err = open_file_give_name(of, dir, name, ret_end);
+	open_files_put(&fs->files, of);
+	return err;
+}
+
+static int make_link(struct fs *fs, struct node *n, struct node *dir, const char *name,
+		     uint64_t *ret_end)
+{
+	struct store_attr attr;
+	int err;
+
+	store_getattr(fs->store, n, &attr);
+	if (attr.link_count == 0) /* the kernel lets only those of O_TMPFILE through */
+		return give_name(fs, n, dir, name, ret_end);
+	err = open_files_commit(&fs->files, n, ret_end); /* the log can only link what it has */
+	if (err < 0)
+		return err;
+	return store_link(fs->store, n, dir, name, strlen(name), ret_end);
+}
+
+/* Replies: entry, err. */
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	struct fs *fs = fs_of(req);
+	struct node *n = fs_node(ino);
+	uint64_t end = 0;
+	int err = fs_refusal(fs_is_history(ino) ? ino : new_parent);
+
+	if (!fs_is_virtual(ino) && !fs_is_virtual(new_parent))
+		err = make_link(fs, n, fs_node(new_parent), new_name, &end);
+	if (err == 0)
+		store_pin(fs->store, n); /* the kernel looks it up with this reply */
+	reply_new(req, err, n, end);
+}
+
+/* Replies: entry, err. */
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs *fs = fs_of(req);
+	uint32_t uid, gid;
+	mode_t dir_mode;
+	struct node *n = NULL;
+	uint64_t end = 0;
+	int err;
+
+	if (fs_is_virtual(parent)) {
+		reply_err(req, fs_refusal(parent));
+		return;
+	}
+	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
+	err = store_mkdir(fs->store, fs_node(parent), name, strlen(name),
+			  (mode & 07777) | (dir_mode & S_ISGID), uid, gid, &n, NULL, &end);
+	reply_new(req, err, n, end);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* Extended attributes.  The kernel has checked who may use which name; what is left is the names
+ * that exist here at all: user.*, trusted.* and security.*. */
+#include "fuse/ops/ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/ops/reply.h"
+
+static bool has_prefix(const char *name, size_t name_bytes, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return name_bytes >= n && memcmp(name, prefix, n) == 0;
+}
+
+/* 0, or what ext4 says to such a name. */
+static int check_name(fuse_ino_t ino, const char *name)
+{
+	static const char *const prefixes[] = { "user.", "trusted.", "security." };
+	size_t n = strlen(name);
+
+	for (size_t i = 0; !fs_is_virtual(ino) && i < ARRAY_SIZE(prefixes); i++)
+		if (has_prefix(name, n, prefixes[i]))
+			return n == strlen(prefixes[i]) ? -EINVAL : 0;
+	return -EOPNOTSUPP;
+}
+
+/* Sends 'n' bytes of 'buf', or, if only the size was asked for, that, or the error. */
+static void reply_bytes(fuse_req_t req, const void *buf, ssize_t n, size_t size)
+{
+	if (n < 0)
+		reply_err(req, (int)n);
+	else if (size == 0)
+		(void)fuse_reply_xattr(req, (size_t)n);
+	else
+		(void)fuse_reply_buf(req, buf, (size_t)n);
+}
+
+/* Replies: buf, xattr, err. */
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	int err = check_name(ino, name);
+	void *buf = NULL;
+	ssize_t n;
+
+	if (err == 0 && size > 0) {
+		buf = malloc(size);
+		if (buf == NULL)
+			err = -ENOMEM;
+	}
+	n = err < 0 ? err : store_getxattr(fs_of(req)->store, fs_node(ino), name, buf, size);
+	reply_bytes(req, buf, n, size);
+	free(buf);
+}
+
+/* trusted.* is for those alone who may use it; that is as good as root. */
+static bool is_public(const char *name, size_t name_bytes)
+{
+	return !has_prefix(name, name_bytes, "trusted.");
+}
+
+/* Replies: buf, xattr, err. */
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	store_xattr_filter filter = fuse_req_ctx(req)->uid == 0 ? NULL : is_public;
+	void *buf = NULL;
+	ssize_t n = 0;
+
+	if (size > 0) {
+		buf = malloc(size);
+		if (buf == NULL)
+			n = -ENOMEM;
+	}
+	if (n == 0 && !fs_is_virtual(ino))
+		n = store_listxattr(fs_of(req)->store, fs_node(ino), filter, buf, size);
+	reply_bytes(req, buf, n, size);
+	free(buf);
+}
+
+/* Replies: err. */
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags)
+{
+	uint64_t end = 0;
+	int err = check_name(ino, name);
+
+	if (err == 0)
+		err = store_setxattr(fs_of(req)->store, fs_node(ino), name, value, size, flags,
+				     &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}
+
+/* Replies: err. */
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	uint64_t end = 0;
+	int err = check_name(ino, name);
+
+	if (err == 0)
+		err = store_removexattr(fs_of(req)->store, fs_node(ino), name, &end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply_ok(req, REPLY_AS_CONFIGURED, end);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Where there is no liburing to build with. */
+#include "fuse/transport/transport.h"
+
+#include <errno.h>
+
+const struct transport transport_uring = { 0 }; /* never used */
+
+int transport_uring_prepare(bool required, struct diag *why)
+{
+	return diag_set(why, -EOPNOTSUPP, "this freyjafs was built without liburing");
+}
+
+void transport_uring_discard(void)
+{
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/transport/workers.h"
+
+#include <stdlib.h>
+
+struct job {
+	void (*fn)(void *arg);
+	void *arg;
+	struct job *next;
+};
+
+void workers_init(struct workers *w) NO_THREAD_SAFETY
+{
+	*w = (struct workers){ .last = &w->first };
+	mutex_init(&w->lock);
+	cond_init(&w->wanted);
+}
+
+static struct job *take_locked(struct workers *w) REQUIRES(w->lock)
+{
+	struct job *job = w->first;
+
+	w->first = job->next;
+	if (w->first == NULL)
+		w->last = &w->first;
+	w->jobs--;
+	return job;
+}
+
+static void *work(void *arg)
+{
+	struct workers *w = arg;
+	struct job *job;
+
+	(void)pthread_setname_np(pthread_self(), "worker"); /* for ps(1) */
+	mutex_lock(&w->lock);
+	for (;;) {
+		while (w->first == NULL && !w->ends) {
+			w->idle++;
+			cond_wait(&w->wanted, &w->lock);
+			w->idle--;
+		}
+		if (w->first == NULL)
+			break;
+		job = take_locked(w);
+		mutex_unlock(&w->lock);
+		job->fn(job->arg);
+		free(job);
+		mutex_lock(&w->lock);
+	}
+	mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* Starts a thread if those that wait have enough to do.  False: nobody would do the next job. */
+static bool start_locked(struct workers *w) REQUIRES(w->lock)
+{
+	if (w->idle > w->jobs || w->count == WORKERS_MAX)
+		return true;
+	if (pthread_create(&w->threads[w->count], NULL, work, w) == 0)
+		w->count++;
+	return w->count > 0;
+}
+
+bool workers_run(struct workers *w, void (*fn)(void *arg), void *arg)
+{
+	struct job *job = malloc(sizeof(*job));
+	bool ok;
+
+	if (job == NULL)
+		return false;
+	*job = (struct job){ .fn = fn, .arg = arg };
+	mutex_lock(&w->lock);
+	ok = start_locked(w);
+	if (ok) {
+		*w->last = job;
+		w->last = &job->next;
+		w->jobs++;
+		thread_check(pthread_cond_signal(&w->wanted));
+	}
+	mutex_unlock(&w->lock);
+	if (!ok)
+		free(job);
+	return ok;
+}
+
+void workers_end(struct workers *w) NO_THREAD_SAFETY
+{
+	mutex_lock(&w->lock);
+	w->ends = true;
+	thread_check(pthread_cond_broadcast(&w->wanted));
+	mutex_unlock(&w->lock);
+	for (size_t i = 0; i < w->count; i++) /* nobody starts another one */
+		thread_check(pthread_join(w->threads[i], NULL));
+	thread_check(pthread_cond_destroy(&w->wanted));
+	mutex_destroy(&w->lock);
+}

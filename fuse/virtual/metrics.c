@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/virtual/metrics.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fuse/ops/fs.h"
+
+/* What is true at one moment. */
+struct sample {
+	struct store_stats stats;
+	struct io_space space; /* of the file system that holds DATADIR */
+	uint64_t pending_bytes;
+};
+
+/* By enum store_compaction_state. */
+static const char *const compaction_states[] = {
+	[STORE_COMPACTION_IDLE] = "idle",	 [STORE_COMPACTION_RUNNING] = "running",
+	[STORE_COMPACTION_NO_SPACE] = "waiting", [STORE_COMPACTION_FAILED] = "failed",
+	[STORE_COMPACTION_NOT_SAFE] = "off",
+};
+
+static void head(FILE *f, const char *name, const char *type, const char *help)
+{
+	fprintf(f, "# HELP freyjafs_%s %s\n# TYPE freyjafs_%s %s\n", name, help, name, type);
+}
+
+static void gauge(FILE *f, const char *name, uint64_t value, const char *help)
+{
+	head(f, name, "gauge", help);
+	fprintf(f, "freyjafs_%s %" PRIu64 "\n", name, value);
+}
+
+/* Since the mount. */
+static void counter(FILE *f, const char *name, uint64_t value, const char *help)
+{
+	head(f, name, "counter", help);
+	fprintf(f, "freyjafs_%s %" PRIu64 "\n", name, value);
+}
+
+/* The value of a label, in its quotes. */
+static void print_quoted(FILE *f, const char *text)
+{
+	fputc('"', f);
+	for (; *text != '\0'; text++) {
+		if (*text == '\n')
+			fputs("\\n", f);
+		else if (*text == '"' || *text == '\\')
+			fprintf(f, "\\%c", *text);
+		else
+			fputc(*text, f);
+	}
+	fputc('"', f);
+}
+
+static void print_info(FILE *f, const struct fs *fs)
+{
+	struct diag transport = { "" };
+
+	fs->transport->describe(&transport);
+	head(f, "info", "gauge", "Always 1: what is mounted, and by what.");
+	fprintf(f, "freyjafs_info{version=\"%s\",datadir=", FREYJAFS_VERSION);
+	print_quoted(f, fs->datadir);
+	fprintf(f, ",mountpoint=");
+	print_quoted(f, fs->mountpoint);
+	fprintf(f, ",transport=");
+	print_quoted(f, transport.text);
+	fprintf(f, "} 1\n");
+	gauge(f, "mount_time_seconds",
+	      fs->mounted_at.tv_sec > 0 ? (uint64_t)fs->mounted_at.tv_sec : 0,
+	      "When it was mounted, since the epoch.");
+}
+
+static void print_log(FILE *f, const struct log_writer_stats *log)
+{
+	gauge(f, "poisoned", log->poison != 0,
+	      "1: a sync has failed, and every write fails until the next mount.");
+	gauge(f, "end_offset_bytes", log->end_offset, "Where the log ends.");
+	gauge(f, "durable_offset_bytes", log->durable_offset,
+	      "Up to where the log survives a power cut.");
+	gauge(f, "segment", log->segments, "Number of the active segment.");
+	counter(f, "failed_rotations_total", log->rotate_failures,
+		"Attempts to go on in a new segment that have failed.");
+	gauge(f, "log_bytes", log->active_bytes + log->sealed_bytes, "Size of the log.");
+	counter(f, "appends_total", log->appends, "Commits that were appended to the log.");
+	head(f, "sync_seconds", "summary", "Time that syncs of the log have taken.");
+	fprintf(f, "freyjafs_sync_seconds_sum %.9f\n", (double)log->sync_ns_total / 1e9);
+	fprintf(f, "freyjafs_sync_seconds_count %" PRIu64 "\n", log->syncs);
+	head(f, "sync_seconds_max", "gauge", "The longest of them.");
+	fprintf(f, "freyjafs_sync_seconds_max %.9f\n", (double)log->sync_ns_max / 1e9);
+}
+
+static void print_store(FILE *f, const struct sample *s)
+{
+	gauge(f, "files", s->stats.files, "Files that have a name.");
+	gauge(f, "directories", s->stats.directories, "Directories, the root left out.");
+	gauge(f, "unnamed_keys", s->stats.unnamed_keys, "Keys that no path can name.");
+	gauge(f, "incomplete_names", s->stats.incomplete_names,
+	      "Names whose content is not all in the log, when it was opened.");
+	gauge(f, "live_bytes", s->stats.live_bytes, "Of the log, what files are read from.");
+	head(f, "clock_behind_seconds", "gauge", "How far the clock is behind the last record.");
+	fprintf(f, "freyjafs_clock_behind_seconds %.3f\n", (double)s->stats.clock_behind_ns / 1e9);
+	gauge(f, "pending_bytes", s->pending_bytes, "Written to files, and not committed yet.");
+	gauge(f, "reserve_missing", s->stats.reserve_missing,
+	      "1: there is no reserve for deleting on a full disk.");
+	gauge(f, "disk_bytes", s->space.blocks * s->space.block_bytes,
+	      "Size of the file system that holds the log.");
+	gauge(f, "disk_available_bytes", s->space.blocks_available * s->space.block_bytes,
+	      "Of that, what is free for the log.");
+}
+
+static void print_troubles(FILE *f, const struct troubles *t)
+{
+	counter(f, "failed_reads_total", atomic_load(&t->counts[TROUBLE_READ]),
+		"Reads of values that got EIO: the record is damaged, or the disk cannot read it.");
+	counter(f, "failed_commits_total", atomic_load(&t->counts[TROUBLE_COMMIT]),
+		"Values that were not committed.");
+}
+
+static void print_compaction(FILE *f, const struct store_compaction *c)
+{
+	head(f, "compaction", "gauge", "1 beside the state that compaction is in.");
+	for (size_t i = 0; i < ARRAY_SIZE(compaction_states); i++)
+		fprintf(f, "freyjafs_compaction{state=\"%s\"} %d\n", compaction_states[i],
+			c->state == i);
+	counter(f, "compacted_segments_total", c->segments, "Segments that were written anew.");
+	counter(f, "compacted_bytes_total", c->gained_bytes, "Bytes that were gained by that.");
+	counter(f, "folds_total", c->folds, "Times that the oldest segments were made one.");
+	gauge(f, "unreadable_segments", c->unreadable_segments,
+	      "Segments that compaction leaves alone because they cannot be read.");
+}
+
+static void print_scrub(FILE *f, const struct store_scrub *s)
+{
+	gauge(f, "scrub_running", s->running, "1: the log is being read and checked.");
+	counter(f, "scrubs_total", s->runs, "Times that all of the log was read and checked.");
+	gauge(f, "last_scrub_time_seconds", s->ended_ns / UINT64_C(1000000000),
+	      "When the last of them ended, since the epoch; 0: there was none.");
+	gauge(f, "last_scrub_bytes", s->bytes, "Bytes that it was about.");
+	gauge(f, "last_scrub_records", s->records, "Records that it found to be right.");
+	gauge(f, "last_scrub_damaged", s->damaged, "Records that it found damaged.");
+	gauge(f, "last_scrub_unchecked_bytes", s->unchecked_bytes,
+	      "Bytes behind a damaged record that it could not tell apart.");
+}
+
+static void print_recovery(FILE *f, const struct log_recovery *r)
+{
+	gauge(f, "recovered_cut_bytes", r->file_bytes - r->kept_bytes,
+	      "Torn off the end of the log by this mount, and kept in quarantine.");
+	gauge(f, "missing_segments", r->segments_missing,
+	      "Segments that were missing, which this mount has accepted.");
+}
+
+int metrics_text(struct fs *fs, char **ret, size_t *ret_bytes)
+{
+	struct sample s;
+	FILE *f;
+	int err;
+
+	*ret = NULL;
+	store_stats(fs->store, &s.stats);
+	s.pending_bytes = open_files_pending_bytes(&fs->files);
+	err = store_space(fs->store, &s.space);
+	if (err < 0)
+		return err;
+	f = open_memstream(ret, ret_bytes);
+	if (f == NULL)
+		return -ENOMEM;
+	print_info(f, fs);
+	print_log(f, &s.stats.log);
+	print_store(f, &s);
+	print_troubles(f, &fs->troubles);
+	print_compaction(f, &s.stats.compaction);
+	print_scrub(f, &s.stats.scrub);
+	print_recovery(f, &s.stats.recovery);
+	if (fclose(f) == 0)
+		return 0;
+	free(*ret);
+	*ret = NULL;
+	return -ENOMEM;
+}

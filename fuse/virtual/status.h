@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The text of /status: "name: value" lines.  Threads: any. */
+#ifndef FREYJAFS_FUSE_VIRTUAL_STATUS_H
+#define FREYJAFS_FUSE_VIRTUAL_STATUS_H
+
+#include <stddef.h>
+
+#include "codec/compiler.h"
+
+struct fs;
+
+/* Stores a string that the caller frees, and its length.  -ENOMEM. */
+int status_text(struct fs *fs, char **ret, size_t *ret_bytes) WARN_UNUSED;
+
+#endif

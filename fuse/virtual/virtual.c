@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuse/virtual/virtual.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/virtual/metrics.h"
+#include "fuse/ops/history.h"
+#include "fuse/ops/reply.h"
+#include "fuse/virtual/status.h"
+
+#define NAME_KEYS    "keys"
+#define NAME_STATUS  "status"
+#define NAME_CONTROL "control"
+#define NAME_HISTORY "history"
+#define NAME_METRICS "metrics"
+
+/* The text of /status or /metrics as it was when it was opened. */
+struct snapshot {
+	char *text; /* owned */
+	size_t bytes;
+};
+
+static struct snapshot *snapshot_of(const struct fuse_file_info *fi)
+{
+	return (struct snapshot *)(uintptr_t)fi->fh;
+}
+
+void virtual_stat(struct fs *fs, fuse_ino_t ino, struct stat *ret)
+{
+	*ret = (struct stat){
+		.st_ino = ino,
+		.st_nlink = 1,
+		.st_uid = fs->uid,
+		.st_gid = fs->gid,
+		.st_blksize = 4096,
+		.st_atim = fs->mounted_at,
+		.st_mtim = fs->mounted_at,
+		.st_ctim = fs->mounted_at,
+	};
+	switch (ino) {
+	case FS_INO_ROOT:
+		ret->st_mode = S_IFDIR | 0555;
+		ret->st_nlink = 4;
+		break;
+	case FS_INO_STATUS:
+	case FS_INO_METRICS:
+		ret->st_mode = S_IFREG | 0444;
+		break;
+	default:
+		ret->st_mode = S_IFREG | 0200;
+		break;
+	}
+}
+
+static void virtual_file(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *ret)
+{
+	*ret = (struct fuse_entry_param){ .ino = ino,
+					  .attr_timeout = FS_CACHE_SECONDS,
+					  .entry_timeout = FS_CACHE_SECONDS };
+	virtual_stat(fs, ino, &ret->attr);
+}
+
+bool virtual_entry(struct fs *fs, size_t i, const char **ret_name, struct fuse_entry_param *ret)
+{
+	switch (i) {
+	case 0:
+		*ret_name = NAME_KEYS;
+		fs_entry(fs, store_root(fs->store), ret);
+		return true;
+	case 1:
+		*ret_name = NAME_STATUS;
+		virtual_file(fs, FS_INO_STATUS, ret);
+		return true;
+	case 2:
+		*ret_name = NAME_CONTROL;
+		virtual_file(fs, FS_INO_CONTROL, ret);
+		return true;
+	case 3:
+		*ret_name = NAME_HISTORY;
+		history_entry_of_root(fs, ret);
+		return true;
+	case 4:
+		*ret_name = NAME_METRICS;
+		virtual_file(fs, FS_INO_METRICS, ret);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Replies: entry (also a negative one), err. */
+void virtual_lookup(fuse_req_t req, const char *name)
+{
+	struct fs *fs = fs_of(req);
+	struct fuse_entry_param entry;
+	const char *entry_name;
+
+	for (size_t i = 0; virtual_entry(fs, i, &entry_name, &entry); i++) {
+		if (strcmp(entry_name, name) == 0) {
+			reply_entry(req, &entry, REPLY_AS_CONFIGURED, 0);
+			return;
+		}
+	}
+	entry = (struct fuse_entry_param){ .entry_timeout = FS_CACHE_SECONDS };
+	(void)fuse_reply_entry(req, &entry); /* nothing to give back */
+}
+
+/* Replies: attr, err.  A shell that cannot open with O_TRUNC in one step truncates /control. */
+void virtual_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
+{
+	struct stat st;
+
+	if (ino != FS_INO_CONTROL || (to_set & ~FUSE_SET_ATTR_SIZE) != 0 || attr->st_size != 0) {
+		reply_err(req, -EPERM);
+		return;
+	}
+	virtual_stat(fs_of(req), ino, &st);
+	(void)fuse_reply_attr(req, &st, FS_CACHE_SECONDS);
+}
+
+static int take_snapshot(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (s == NULL)
+		return -ENOMEM;
+	if (ino == FS_INO_STATUS)
+		err = status_text(fs, &s->text, &s->bytes);
+	else
+		err = metrics_text(fs, &s->text, &s->bytes);
+	if (err < 0) {
+		free(s);
+		return err;
+	}
+	fi->fh = (uint64_t)(uintptr_t)s;
+	return 0;
+}
+
+static void drop_snapshot(struct fuse_file_info *fi)
+{
+	struct snapshot *s = snapshot_of(fi);
+
+	if (s != NULL)
+		free(s->text);
+	free(s);
+}
+
+/* Replies: open, err.  Their size is not known before, so the page cache is of no use. */
+void virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	int err = 0;
+
+	fi->fh = 0;
+	fi->direct_io = 1;
+	fi->noflush = 1;
+	if (ino != FS_INO_CONTROL) {
+		if ((fi->flags & O_ACCMODE) != O_RDONLY)
+			err = -EACCES;
+		else
+			err = take_snapshot(fs_of(req), ino, fi);
+	}
+	if (err < 0)
+		reply_err(req, err);
+	else if (fuse_reply_open(req, fi) < 0)
+		drop_snapshot(fi);
+}
+
+/* Replies: buf, err. */
+void virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	const struct snapshot *s = snapshot_of(fi);
+	size_t n = 0;
+	char *copy;
+
+	if (s != NULL && (uint64_t)off < s->bytes)
+		n = s->bytes - (size_t)off;
+	if (n > size)
+		n = size;
+	/* The handle may be released by another thread as soon as the kernel has the reply. */
+	copy = malloc(n + 1);
+	if (copy == NULL) {
+		reply_err(req, -ENOMEM);
+		return;
+	}
+	if (n > 0)
+		memcpy(copy, s->text + off, n);
+	(void)fuse_reply_buf(req, copy, n);
+	free(copy);
+}
+
+static bool is_word(const char *buf, size_t n, const char *word)
+{
+	return n == strlen(word) && memcmp(buf, word, n) == 0;
+}
+
+/* Replies: write, err. */
+void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
+{
+	struct store *s = fs_of(req)->store;
+	size_t n = size;
+	int err;
+
+	if (ino != FS_INO_CONTROL) {
+		reply_err(req, -EACCES);
+		return;
+	}
+	if (n > 0 && buf[n - 1] == '\n')
+		n--;
+	if (is_word(buf, n, "sync")) {
+		reply_written(req, size, REPLY_DURABLE, store_end(s));
+	} else if (is_word(buf, n, "rotate")) {
+		err = store_rotate(s);
+		if (err < 0)
+			reply_err(req, err);
+		else
+			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+	} else if (is_word(buf, n, "scrub")) {
+		err = store_scrub(s);
+		if (err < 0)
+			reply_err(req, err);
+		else
+			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+	} else if (is_word(buf, n, "compact")) {
+		reply_compacted(req, size);
+	} else {
+		reply_err(req, -EINVAL);
+	}
+}
+
+/* Replies: err. */
+void virtual_release(fuse_req_t req, struct fuse_file_info *fi)
+{
+	drop_snapshot(fi);
+	reply_err(req, 0);
+}

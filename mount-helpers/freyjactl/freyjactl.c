@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* freyjactl COMMAND DATADIR [ARGUMENT...]: a store without a mount. */
+#include "mount-helpers/freyjactl/ctl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One command: its name, its arguments behind DATADIR as the help shows them, and how many. */
+struct command {
+	const char *name, *arguments;
+	int count_min, count_max;
+	const char *help;
+	enum ctl_exit (*run)(const char *datadir, char *const args[], int count);
+};
+
+static const struct command commands[] = {
+	{ "log", "[PATH]", 0, 1,
+	  "print every record: time, kind, size, segment:offset, key; with PATH the\n"
+	  "      versions of the files that had this path, under other names, too",
+	  ctl_log },
+	{ "ls", "[KEY]", 0, 1,
+	  "print all keys, or those at and below KEY; a '!' is before those that no\n"
+	  "      path can name",
+	  ctl_ls },
+	{ "get", "KEY", 1, 1, "write the value to standard output", ctl_get },
+	{ "put", "KEY [FILE]", 1, 2, "put a value: all of FILE, or of standard input", ctl_put },
+	{ "rm", "KEY", 1, 1, "delete a key", ctl_rm },
+	{ "stat", "KEY", 1, 1, "print what is known of a key", ctl_stat },
+	{ "verify", "", 0, 0, "read every record and check every CRC", ctl_verify },
+	{ "compact", "", 0, 0, "give the space of old values back", ctl_compact },
+};
+
+static void print_help(FILE *f)
+{
+	fprintf(f, "usage: freyjactl COMMAND DATADIR [ARGUMENT...]\n"
+		   "Looks into the store in DATADIR, and changes it, without a mount.\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(f, "  %s DATADIR %s\n      %s\n", commands[i].name, commands[i].arguments,
+			commands[i].help);
+	fprintf(f, "\n  -h, --help     print this\n"
+		   "  -V, --version  print the version\n\n"
+		   "put and rm need the store for themselves; all others work beside a mount and "
+		   "change\n"
+		   "nothing.  In a key \\xHH is the byte HH and \\\\ a backslash; printed keys "
+		   "have \\xHH for\n"
+		   "what is not printable ASCII.\n\nExit status:\n");
+#define PRINT_EXIT(name, number, meaning) fprintf(f, "  %d  %s\n", number, meaning);
+	CTL_EXITS(PRINT_EXIT)
+#undef PRINT_EXIT
+}
+
+void ctl_say(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "freyjactl: ");
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+}
+
+enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag)
+{
+	if (diag != NULL && diag->text[0] != '\0')
+		ctl_say("%s", diag->text);
+	else
+		ctl_say("%s: %s", what, strerror(-err));
+	switch (err) {
+	case -EWOULDBLOCK:
+		return CTL_IN_USE;
+	case -EBADMSG:
+	case -EIO:
+		return CTL_DATA;
+	default:
+		return CTL_SYSTEM;
+	}
+}
+
+enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret)
+{
+	const struct store_config config = {
+		.dir_path = datadir,
+		.fsync_interval_ns = 0, /* what is changed is durable when the program ends */
+		.read_only = read_only,
+		.uid = getuid(),
+		.gid = getgid(),
+		.umask = 022,
+		.holder = "freyjactl",
+	};
+	struct diag diag = { "" };
+	int err;
+
+	if (!read_only && access(datadir, F_OK) < 0)
+		return ctl_failed(-errno, datadir, NULL); /* a store is made by mounting it */
+	err = store_open(&config, ret, &diag);
+	if (err < 0)
+		return ctl_failed(err, datadir, &diag);
+	if (diag.text[0] != '\0')
+		ctl_say("%s", diag.text);
+	return CTL_OK;
+}
+
+enum ctl_exit ctl_flush(enum ctl_exit status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	ctl_say("standard output: %s", strerror(errno));
+	return status == CTL_OK ? CTL_SYSTEM : status;
+}
+
+static enum ctl_exit run(int argc, char *const argv[])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		const struct command *c = &commands[i];
+
+		if (strcmp(argv[1], c->name) != 0)
+			continue;
+		if (argc - 3 < c->count_min || argc - 3 > c->count_max) {
+			ctl_say("usage: freyjactl %s DATADIR %s", c->name, c->arguments);
+			return CTL_USAGE;
+		}
+		io_posix_raise_file_limit();
+		return c->run(argv[2], argv + 3, argc - 3);
+	}
+	ctl_say("unknown command '%s': see freyjactl --help", argv[1]);
+	return CTL_USAGE;
+}
+
+int main(int argc, char *argv[])
+{
+	if (argc < 2) {
+		ctl_say("a command is missing: see freyjactl --help");
+		return CTL_USAGE;
+	}
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
+		print_help(stdout);
+		return ctl_flush(CTL_OK);
+	}
+	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
+		printf("freyjactl %s\n", FREYJAFS_VERSION);
+		return ctl_flush(CTL_OK);
+	}
+	return run(argc, argv);
+}

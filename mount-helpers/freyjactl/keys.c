@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* freyjactl ls, get, put, rm, stat: the store by keys, also those that no path can name. */
+#include "mount-helpers/freyjactl/ctl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec/path.h"
+#include "codec/timestamp.h"
+#include "mount-helpers/common/key_text.h"
+
+#define READ_BYTES ((size_t)1 << 20)
+
+/* --- arguments --- */
+
+struct key {
+	char *bytes; /* owned */
+	size_t count;
+};
+
+static enum ctl_exit parse_key(const char *text, struct key *ret)
+{
+	if (key_text_parse(text, &ret->bytes, &ret->count))
+		return CTL_OK;
+	ctl_say("key '%s': a backslash begins \\xHH or \\\\", text);
+	return CTL_USAGE;
+}
+
+static enum ctl_exit not_found(const char *text)
+{
+	ctl_say("there is no key '%s'", text);
+	return CTL_NOT_FOUND;
+}
+
+/* --- ls --- */
+
+struct listing {
+	struct store *s;
+	const struct key *below; /* what a key has to begin with */
+	char path[PATH_BYTES_MAX + 2];
+	size_t path_bytes;
+	struct child *children;
+};
+
+struct child {
+	struct child *next;
+	struct node *node; /* pinned */
+	struct store_attr attr;
+	size_t name_bytes;
+	char name[];
+};
+
+static int collect(void *arg, const struct store_dirent *e)
+{
+	struct child **list = arg, *c = malloc(sizeof(*c) + e->name_bytes);
+
+	if (c == NULL)
+		return -ENOMEM;
+	c->node = e->node;
+	c->attr = e->attr;
+	c->name_bytes = e->name_bytes;
+	memcpy(c->name, e->name, e->name_bytes);
+	store_pin_in_list(e->node);
+	c->next = *list;
+	*list = c;
+	return 0;
+}
+
+static bool is_below(const struct key *below, const char *key, size_t key_bytes)
+{
+	if (below->count == 0)
+		return true;
+	return key_bytes >= below->count && memcmp(key, below->bytes, below->count) == 0 &&
+	       (key_bytes == below->count || key[below->count] == '/');
+}
+
+static void print_key(const char *mark, const void *key, size_t key_bytes, uint64_t size_bytes)
+{
+	printf("%s\t%" PRIu64 "\t", mark, size_bytes);
+	key_text_print(stdout, key, key_bytes);
+	(void)putchar('\n');
+}
+
+static const char *mark_of(mode_t mode)
+{
+	if (S_ISREG(mode))
+		return "-";
+	if (S_ISDIR(mode))
+		return "d";
+	return S_ISLNK(mode) ? "l" : "s";
+}
+
+/* Prints what is in 'dir', whose path is in 'l', and takes the list of children apart. */
+static int list_dir(struct listing *l, struct node *dir)
+{
+	struct child *list = NULL, *next;
+	size_t path_bytes = l->path_bytes;
+	int err = store_list(l->s, dir, 0, collect, &list);
+
+	for (struct child *c = list; c != NULL; c = next) {
+		next = c->next;
+		if (err == 0 && path_bytes + c->name_bytes <= PATH_BYTES_MAX) {
+			memcpy(l->path + path_bytes, c->name, c->name_bytes);
+			l->path_bytes = path_bytes + c->name_bytes;
+			if (is_below(l->below, l->path, l->path_bytes))
+				print_key(mark_of(c->attr.mode), l->path, l->path_bytes,
+					  c->attr.size_bytes);
+			if (S_ISDIR(c->attr.mode)) {
+				l->path[l->path_bytes++] = '/';
+				err = list_dir(l, c->node);
+			}
+		}
+		store_unpin(l->s, c->node, 1);
+		free(c);
+	}
+	l->path_bytes = path_bytes;
+	return err;
+}
+
+static int print_unnamed(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes)
+{
+	const struct listing *l = arg;
+
+	if (is_below(l->below, key, key_bytes))
+		print_key("!", key, key_bytes, size_bytes);
+	return 0;
+}
+
+enum ctl_exit ctl_ls(const char *datadir, char *const args[], int count)
+{
+	struct key below = { NULL, 0 };
+	struct listing *l = calloc(1, sizeof(*l));
+	enum ctl_exit status = CTL_OK;
+	int err;
+
+	if (l == NULL)
+		return ctl_failed(-ENOMEM, datadir, NULL);
+	if (count > 0)
+		status = parse_key(args[0], &below);
+	if (status == CTL_OK)
+		status = ctl_open(datadir, true, &l->s);
+	if (status == CTL_OK) {
+		l->below = &below;
+		err = list_dir(l, store_root(l->s));
+		if (err == 0)
+			err = store_list_unnamed(l->s, print_unnamed, l);
+		if (err < 0)
+			status = ctl_failed(err, datadir, NULL);
+		(void)!store_close(l->s); /* read only */
+	}
+	free(below.bytes);
+	free(l);
+	return ctl_flush(status);
+}
+
+/* --- get --- */
+
+enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
+{
+	struct key key = { NULL, 0 };
+	struct store *s = NULL;
+	enum ctl_exit status = parse_key(args[0], &key);
+	void *value = NULL;
+	size_t bytes = 0;
+	int err;
+
+	if (status == CTL_OK)
+		status = ctl_open(datadir, true, &s);
+	if (status == CTL_OK) {
+		err = store_get(s, key.bytes, key.count, &value, &bytes);
+		if (err == -ENOENT)
+			status = not_found(args[0]);
+		else if (err < 0)
+			status = ctl_failed(err, args[0], NULL);
+		else
+			(void)fwrite(value, 1, bytes, stdout); /* ctl_flush() tells */
+	}
+	free(value);
+	(void)!store_close(s); /* read only */
+	free(key.bytes);
+	return ctl_flush(status);
+}
+
+/* --- put and rm --- */
+
+/* Reads all there is into a new buffer. */
+static int read_all(int fd, uint8_t **ret, size_t *ret_bytes)
+{
+	uint8_t *buf = NULL, *grown;
+	size_t room = 0, n = 0;
+	ssize_t got = 1;
+
+	while (got > 0) {
+		if (n == room) {
+			room = room == 0 ? READ_BYTES : 2 * room;
+			grown = realloc(buf, room);
+			if (grown == NULL) {
+				free(buf);
+				return -ENOMEM;
+			}
+			buf = grown;
+		}
+		got = read(fd, buf + n, room - n);
+		if (got > 0)
+			n += (size_t)got;
+		if (got < 0 && errno == EINTR)
+			got = 1;
+	}
+	if (got < 0) {
+		got = -errno;
+		free(buf);
+		return (int)got;
+	}
+	*ret = buf;
+	*ret_bytes = n;
+	return 0;
+}
+
+static enum ctl_exit read_value(const char *file, uint8_t **ret, size_t *ret_bytes)
+{
+	const char *name = file != NULL ? file : "standard input";
+	int fd = file != NULL ? open(file, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+	int err = fd < 0 ? -errno : read_all(fd, ret, ret_bytes);
+
+	if (file != NULL && fd >= 0)
+		(void)close(fd); /* only read from */
+	if (err < 0) {
+		ctl_say("%s: %s", name, strerror(-err));
+		return CTL_SYSTEM;
+	}
+	if (*ret_bytes > 0)
+		return CTL_OK;
+	ctl_say("%s: empty: a key without a value is one that is deleted; use rm", name);
+	return CTL_USAGE;
+}
+
+/* Closes a store that was changed. */
+static enum ctl_exit close_changed(struct store *s, const char *datadir, enum ctl_exit status)
+{
+	int err = store_close(s);
+
+	if (err == 0 || status != CTL_OK)
+		return status;
+	(void)ctl_failed(err, datadir, NULL);
+	return CTL_NOT_DURABLE;
+}
+
+enum ctl_exit ctl_put(const char *datadir, char *const args[], int count)
+{
+	struct key key = { NULL, 0 };
+	struct store *s = NULL;
+	uint8_t *value = NULL;
+	size_t bytes = 0;
+	enum ctl_exit status = parse_key(args[0], &key);
+	int err;
+
+	if (status == CTL_OK)
+		status = read_value(count > 1 ? args[1] : NULL, &value, &bytes);
+	if (status == CTL_OK)
+		status = ctl_open(datadir, false, &s);
+	if (status == CTL_OK) {
+		err = store_put(s, key.bytes, key.count, value, bytes, NULL);
+		if (err < 0)
+			status = ctl_failed(err, args[0], NULL);
+		status = close_changed(s, datadir, status);
+	}
+	free(value);
+	free(key.bytes);
+	return status;
+}
+
+enum ctl_exit ctl_rm(const char *datadir, char *const args[], int count)
+{
+	struct key key = { NULL, 0 };
+	struct store *s = NULL;
+	enum ctl_exit status = parse_key(args[0], &key);
+	int err;
+
+	if (status == CTL_OK)
+		status = ctl_open(datadir, false, &s);
+	if (status == CTL_OK) {
+		err = store_delete(s, key.bytes, key.count);
+		if (err == -ENOENT)
+			status = not_found(args[0]);
+		else if (err < 0)
+			status = ctl_failed(err, args[0], NULL);
+		status = close_changed(s, datadir, status);
+	}
+	free(key.bytes);
+	return status;
+}
+
+/* --- stat --- */
+
+static void print_time(const char *name, struct timespec t)
+{
+	char text[TIMESTAMP_BYTES];
+
+	if (t.tv_sec < 0)
+		printf("%s: @%" PRId64 ".%09ld\n", name, (int64_t)t.tv_sec, t.tv_nsec);
+	else
+		printf("%s: %s\n", name,
+		       timestamp_format((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec,
+					text));
+}
+
+static const char *type_of(mode_t mode)
+{
+	if (S_ISREG(mode))
+		return "file";
+	if (S_ISDIR(mode))
+		return "directory";
+	return S_ISLNK(mode) ? "symlink" : "special file";
+}
+
+static void print_attr(const struct store_attr *attr)
+{
+	printf("type: %s\n", type_of(attr->mode));
+	printf("size: %" PRIu64 "\n", attr->size_bytes);
+	printf("mode: %04o\n", (unsigned int)attr->mode & 07777);
+	printf("uid: %" PRIu32 "\ngid: %" PRIu32 "\n", attr->uid, attr->gid);
+	printf("links: %" PRIu32 "\n", attr->link_count);
+	print_time("mtime", attr->mtime);
+	print_time("ctime", attr->ctime);
+}
+
+/* Follows a path.  -ENOENT. */
+static int find_path(struct store *s, const struct key *key, struct store_attr *ret)
+{
+	struct node *n = store_root(s), *next = n;
+	size_t pos = 0;
+	int err = 0;
+
+	if (!path_ok(key->bytes, key->count))
+		return -ENOENT;
+	while (err == 0 && pos < key->count) {
+		const char *name;
+		size_t bytes = path_next(key->bytes, key->count, &pos, &name);
+
+		err = store_lookup(s, n, name, bytes, &next, ret);
+		if (n != store_root(s))
+			store_unpin(s, n, 1);
+		n = next;
+	}
+	if (err == 0 && n != store_root(s))
+		store_unpin(s, n, 1);
+	return err == -ENOTDIR ? -ENOENT : err;
+}
+
+enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
+{
+	struct key key = { NULL, 0 };
+	struct store *s = NULL;
+	enum ctl_exit status = parse_key(args[0], &key);
+	struct store_attr attr = { 0 };
+	void *value = NULL;
+	size_t bytes = 0;
+	int err;
+
+	if (status == CTL_OK)
+		status = ctl_open(datadir, true, &s);
+	if (status == CTL_OK) {
+		err = find_path(s, &key, &attr);
+		if (err == 0) {
+			print_attr(&attr);
+		} else if (err == -ENOENT) {
+			err = store_get(s, key.bytes, key.count, &value, &bytes);
+			if (err == 0)
+				printf("type: key that no path can name\nsize: %zu\n", bytes);
+		}
+		if (err == -ENOENT)
+			status = not_found(args[0]);
+		else if (err < 0)
+			status = ctl_failed(err, args[0], NULL);
+	}
+	free(value);
+	(void)!store_close(s); /* read only */
+	free(key.bytes);
+	return ctl_flush(status);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount-helpers/fsck/old.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec/path.h"
+#include "codec/timestamp.h"
+#include "mount-helpers/common/key_text.h"
+#include "writer/history.h"
+#include "writer/store.h"
+
+#define PIECE_BYTES ((size_t)256 * 1024)
+
+/* The version that is looked for, and its time in the history. */
+struct wanted {
+	const struct fsck_name *name;
+	uint64_t timestamp_ns; /* 0: not found */
+};
+
+static int look_at(void *arg, const struct history_entry *e)
+{
+	struct wanted *w = arg;
+
+	if (e->name == NULL && S_ISREG(e->version.mode) && e->version.available &&
+	    e->version.size_bytes == w->name->older_bytes &&
+	    (uint64_t)e->version.mtime_ns == w->name->older_ns)
+		w->timestamp_ns = e->version.timestamp_ns; /* the newest comes last */
+	return 0;
+}
+
+/* Finds the node with a path, pinned. */
+static int find(struct store *s, const struct fsck_name *name, struct node **ret)
+{
+	struct node *n = store_root(s), *next = NULL;
+	size_t pos = 0;
+	int err = 0;
+
+	while (err == 0 && pos < name->path_bytes) {
+		const char *component;
+		size_t bytes = path_next(name->path, name->path_bytes, &pos, &component);
+
+		err = store_lookup(s, n, component, bytes, &next, NULL);
+		store_unpin(s, n, 1);
+		n = next;
+	}
+	*ret = n;
+	return err;
+}
+
+static int stage(struct store *s, struct history_version *v, struct store_staging **ret)
+{
+	uint8_t *buf = malloc(PIECE_BYTES);
+	struct store_range range = { .data = buf };
+	ssize_t got = 1;
+	int err = buf == NULL ? -ENOMEM : 0;
+
+	while (err == 0 && got > 0) {
+		got = history_version_read(v, buf, PIECE_BYTES, range.offset);
+		if (got < 0)
+			err = (int)got;
+		range.bytes = got > 0 ? (uint64_t)got : 0;
+		if (err == 0 && got > 0)
+			err = store_stage(s, ret, &range, 1);
+		range.offset += range.bytes;
+	}
+	free(buf);
+	return err;
+}
+
+static int put_version(struct store *s, const struct fsck_name *name, struct history_version *v)
+{
+	struct timespec mtime = { .tv_sec = (time_t)(name->older_ns / 1000000000u),
+				  .tv_nsec = (long)(name->older_ns % 1000000000u) };
+	const struct store_set set = { .which = STORE_SET_MTIME, .mtime = mtime };
+	struct store_staging *staging = NULL;
+	struct node *n = NULL;
+	uint64_t end;
+	int err = find(s, name, &n);
+
+	if (err < 0)
+		return err;
+	if (name->older_bytes > 0)
+		err = stage(s, v, &staging);
+	if (err == 0 && staging == NULL)
+		err = store_commit(s, n, NULL, 0, mtime, true, &set, &end);
+	else if (err == 0)
+		err = store_publish(s, n, &staging, false, name->older_bytes, mtime, true, &set,
+				    &end);
+	store_staging_free(staging);
+	store_unpin(s, n, 1);
+	return err;
+}
+
+/* Returns 1 if it was restored, 0 if the history does not have it, or -errno. */
+static int restore(struct store *s, struct history *h, const struct fsck_name *name)
+{
+	struct wanted w = { .name = name };
+	struct history_version *v = NULL;
+	char text[TIMESTAMP_BYTES];
+	int err;
+
+	if (!name->has_path || !name->has_older)
+		return 0;
+	err = history_list(h, name->path, name->path_bytes, look_at, &w);
+	if (err == 0 && w.timestamp_ns != 0)
+		err = history_version_open(h, name->path, name->path_bytes, w.timestamp_ns, &v);
+	if (err < 0 || v == NULL)
+		return err == -ENOENT ? 0 : err;
+	err = put_version(s, name, v);
+	history_version_close(v);
+	if (err < 0)
+		return err == -EIO ? 0 : err;
+	key_text_print(stdout, name->path, name->path_bytes);
+	printf(": is its version of %s now\n", timestamp_format(name->older_ns, text));
+	return 1;
+}
+
+int fsck_old(const char *datadir, const struct fsck_names *names, uint64_t *ret_restored,
+	     struct diag *diag)
+{
+	const struct history_config old = { .dir_path = datadir };
+	const struct store_config config = {
+		.dir_path = datadir,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.no_background = true,
+		.uid = getuid(),
+		.gid = getgid(),
+		.umask = 022,
+		.holder = "fsck.freyjafs",
+	};
+	struct history *h = NULL;
+	struct store *s = NULL;
+	int err = history_open(&old, &h, diag), close_err;
+
+	if (err == 0)
+		err = store_open(&config, &s, diag);
+	for (size_t i = 0; err >= 0 && i < names->count; i++) {
+		err = restore(s, h, &names->list[i]);
+		*ret_restored += err > 0;
+	}
+	close_err = store_close(s);
+	history_close(h);
+	if (err >= 0)
+		err = close_err;
+	return err;
+}

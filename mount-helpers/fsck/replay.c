@@ -1,0 +1,851 @@
+/* SPDX-License-Identifier: MIT */
+/* A gap is a place where unknown records were lost.  Behind it a file is only known to be what the
+ * log says if its whole content was given behind it, too ("fresh"); and so is a staging only if it
+ * began behind it, or has all bytes of the file.  A change of a part of something else is laid over
+ * a content that cannot be read: so all bytes that are shown were the file's, at this place, at
+ * this time. */
+#include "mount-helpers/fsck/replay.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/meta.h"
+#include "codec/path.h"
+#include "mount-helpers/common/key_text.h"
+#include "writer/index/keydir.h"
+#include "writer/log/segment_replay.h"
+#include "writer/index/lost.h"
+#include "writer/index/replay.h"
+#include "writer/base/uthash_config.h"
+
+#define LOST_REST "the rest of its group is lost"
+
+/* A file whose whole content was given behind the last gap. */
+struct fresh {
+	UT_hash_handle hh;
+	const struct node *node;
+};
+
+/* The newest whole version of a file that is not whole. */
+struct older {
+	UT_hash_handle hh;
+	const struct node *node;
+	int64_t version_ns;
+	uint64_t size_bytes;
+};
+
+/* A staging. */
+struct staged {
+	UT_hash_handle hh;
+	uint64_t id;
+	size_t gaps_passed; /* when it began */
+	uint64_t bytes;	    /* of its extents together */
+	bool unsure;	    /* one of them is only claimed */
+};
+
+struct checking {
+	struct keydir *k;
+	struct fsck_file *file; /* the one being read */
+	size_t next_lost;	/* in it: not passed yet */
+	size_t gaps_passed;	/* in all files */
+	bool behind_gap;	/* no record has come since the last one */
+	uint64_t gap_next_ns;	/* time of the first record behind the last one */
+	struct fresh *fresh;	/* uthash */
+	struct older *older;	/* uthash */
+	struct staged *staged;	/* uthash */
+	/* Owned; room for the records of one commit. */
+	struct commit *commit;
+	struct log_entry *entries;
+	size_t commit_room;
+	struct fsck_names *names;
+};
+
+/* --- records --- */
+
+struct parsed {
+	enum meta_kind kind; /* 0: a plain record */
+	const char *path;
+	size_t path_bytes;
+	struct meta_publish publish; /* META_PUBLISH */
+	struct meta_extent extent;   /* META_EXTENT, and: */
+	uint64_t staging_id;
+	struct meta_attr attr; /* META_ATTR */
+	struct meta_move move; /* META_MOVE, META_LINK */
+};
+
+static enum meta_error parse(const struct log_entry *e, struct parsed *ret)
+{
+	const struct record *rec = &e->rec;
+	struct meta_base base;
+	enum meta_error err;
+
+	*ret = (struct parsed){ .path = rec->key, .path_bytes = rec->key_bytes };
+	if (!meta_is_key(rec->key, rec->key_bytes))
+		return META_OK;
+	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
+	if (err != META_OK)
+		return err;
+	if (ret->kind != META_EXTENT && e->value_held_bytes != rec->value_bytes)
+		return META_ERROR_VALUE;
+	switch (ret->kind) {
+	case META_ATTR:
+		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
+	case META_BASE:
+		return meta_base_decode(rec->value, rec->value_bytes, &base);
+	case META_LINK:
+		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
+	case META_MOVE:
+		return meta_move_decode(rec->value, rec->value_bytes, &ret->move);
+	case META_PUBLISH:
+		return meta_publish_decode(rec->value, rec->value_bytes, &ret->publish);
+	case META_SEGMENT: /* log/segment_replay.c has it */
+		break;
+	case META_EXTENT:
+		err = meta_staging_id_decode(ret->path, ret->path_bytes, &ret->staging_id);
+		if (err != META_OK)
+			return err;
+		return meta_extent_decode(rec->value, rec->value_bytes, &ret->extent);
+	}
+	return META_ERROR_KIND;
+}
+
+static struct node *file_at(const struct checking *c, const char *path, size_t path_bytes)
+{
+	const struct dentry *d =
+		path_ok(path, path_bytes) ? keydir_find_path(c->k, path, path_bytes) : NULL;
+
+	return d == NULL || !node_is_file(dentry_node(d)) ? NULL : dentry_node(d);
+}
+
+static uint64_t size_of(const struct node *n)
+{
+	const struct content_map *content = node_content(n);
+
+	return content != NULL ? content_map_size(content) : n->value_bytes;
+}
+
+/* --- fresh files --- */
+
+static void forget_fresh(struct checking *c)
+{
+	struct fresh *f, *next;
+
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+	HASH_ITER (hh, c->fresh, f, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+		HASH_DEL(c->fresh, f);
+		free(f);
+	}
+}
+
+static bool is_fresh(const struct checking *c, const struct node *n)
+{
+	struct fresh *f;
+
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+	HASH_FIND_PTR(c->fresh, &n, f);
+	return c->gaps_passed == 0 || f != NULL;
+}
+
+static int add_fresh(struct checking *c, const struct node *n)
+{
+	struct fresh *f;
+
+	if (n == NULL || is_fresh(c, n))
+		return 0;
+	f = calloc(1, sizeof(*f));
+	if (f == NULL)
+		return -ENOMEM;
+	f->node = n;
+	HASH_ADD_PTR(c->fresh, node, f);
+	if (f->hh.tbl != NULL)
+		return 0;
+	free(f);
+	return -ENOMEM;
+}
+
+/* --- stagings --- */
+
+static struct staged *find_staged(const struct checking *c, uint64_t id)
+{
+	struct staged *s;
+
+	HASH_FIND(hh, c->staged, &id, sizeof(id), s);
+	return s;
+}
+
+static int add_staged(struct checking *c, uint64_t id, uint64_t bytes, bool unsure)
+{
+	struct staged *s = find_staged(c, id);
+
+	if (s == NULL) {
+		s = calloc(1, sizeof(*s));
+		if (s == NULL)
+			return -ENOMEM;
+		s->id = id;
+		s->gaps_passed = c->gaps_passed;
+		HASH_ADD(hh, c->staged, id, sizeof(s->id), s);
+		if (s->hh.tbl == NULL) {
+			free(s);
+			return -ENOMEM;
+		}
+	}
+	s->bytes += bytes;
+	s->unsure |= unsure;
+	return 0;
+}
+
+static void forget_staged(struct checking *c, uint64_t id)
+{
+	struct staged *s = find_staged(c, id);
+
+	if (s == NULL)
+		return;
+	HASH_DEL(c->staged, s);
+	free(s);
+}
+
+/* Says whether what is staged has every byte up to 'size_bytes'. */
+static bool covers(const struct checking *c, uint64_t id, uint64_t size_bytes)
+{
+	const struct content_map *staged = keydir_staged(c->k, id, false);
+	struct content_piece piece;
+	uint64_t at = 0;
+
+	while (staged != NULL && at < size_bytes && content_map_find(staged, at, &piece) &&
+	       piece.offset <= at)
+		at = piece.offset + piece.bytes;
+	return at >= size_bytes;
+}
+
+/* Says whether the publish proves the only extent of its staging, which is claimed: it makes the
+ * file longer, and the extent ends where the file does. */
+static bool is_append(const struct checking *c, const struct parsed *p, uint64_t bytes)
+{
+	const struct content_map *staged = keydir_staged(c->k, p->publish.staging_id, false);
+	const struct node *n = file_at(c, p->path, p->path_bytes);
+	struct content_piece piece;
+
+	return n != NULL && staged != NULL && content_map_pieces(staged) == 1 &&
+	       content_map_find(staged, 0, &piece) && piece.bytes == bytes &&
+	       piece.offset + bytes == p->publish.size_bytes && size_of(n) < p->publish.size_bytes;
+}
+
+/* Says whether all that was staged for a publish is there.  The id is the time of the first extent,
+ * so one that is later than the first record behind the last gap began behind it.  Of another one
+ * an extent may be lost; but if those behind the gap have all bytes, none of it shows. */
+static bool is_complete(const struct checking *c, const struct parsed *parsed)
+{
+	const struct meta_publish *p = &parsed->publish;
+	const struct staged *s = find_staged(c, p->staging_id);
+	bool whole = (p->flags & META_FLAG_KEEP) == 0 && covers(c, p->staging_id, p->size_bytes);
+
+	if (s == NULL)
+		return false;
+	if (s->unsure && !(whole && s->bytes == p->size_bytes) && !is_append(c, parsed, s->bytes))
+		return false;
+	if (c->gaps_passed == 0)
+		return true;
+	if (s->gaps_passed != c->gaps_passed)
+		return c->file->base && whole && s->bytes == p->size_bytes;
+	return whole || (!c->file->base && s->id > c->gap_next_ns);
+}
+
+/* --- edits --- */
+
+static struct salvage_lost *add_edit(struct checking *c, uint64_t offset, uint64_t bytes,
+				     const char *reason)
+{
+	return salvage_add(&c->file->edits, offset, bytes, reason);
+}
+
+/* A publish that says that the content of 'path' cannot be read.  'buf' has room for its key. */
+static struct record dropped_record(const char *path, size_t path_bytes, uint64_t size_bytes,
+				    uint8_t flags, uint64_t timestamp_ns, uint8_t *buf)
+{
+	const struct meta_publish publish = { .flags = META_FLAG_DROPPED | flags,
+					      .size_bytes = size_bytes };
+	uint8_t *value = buf + META_KEY_PREFIX_BYTES + path_bytes;
+
+	meta_key_prefix(META_PUBLISH, buf);
+	memcpy(buf + META_KEY_PREFIX_BYTES, path, path_bytes);
+	meta_publish_encode(&publish, value);
+	return (struct record){
+		.key = buf,
+		.key_bytes = (uint32_t)(META_KEY_PREFIX_BYTES + path_bytes),
+		.value = value,
+		.value_bytes = META_PUBLISH_BYTES,
+		.timestamp_ns = timestamp_ns,
+	};
+}
+
+static int apply(struct checking *c, const struct record *rec, struct diag *diag)
+{
+	const struct log_entry entry = { .rec = *rec, .value_held_bytes = rec->value_bytes };
+
+	return replay_commit(c->k, "the log", &entry, 1, diag);
+}
+
+/* Puts a commit of its own before 'offset': the content of 'path' cannot be read. */
+static int insert_dropped(struct checking *c, struct salvage_lost *edit, const char *path,
+			  size_t path_bytes, uint64_t size_bytes, uint64_t timestamp_ns,
+			  struct diag *diag)
+{
+	uint8_t *buf = malloc(META_KEY_PREFIX_BYTES + path_bytes + META_PUBLISH_BYTES);
+	struct record rec;
+	int err;
+
+	if (buf == NULL || edit == NULL) {
+		free(buf);
+		return -ENOMEM;
+	}
+	rec = dropped_record(path, path_bytes, size_bytes, 0, timestamp_ns, buf);
+	err = salvage_put_instead(edit, &rec);
+	if (err == 0)
+		err = apply(c, &rec, diag);
+	free(buf);
+	return err;
+}
+
+/* --- what a lost record claims to be --- */
+
+static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
+			       const struct parsed *p, struct diag *diag)
+{
+	bool known = find_staged(c, p->staging_id) != NULL;
+	struct salvage_record was = l->was;
+	struct salvage_lost *edit;
+	struct record rec;
+	struct log_entry e;
+	bool exact;
+	int err;
+
+	if (!known && p->staging_id != l->was.rec.timestamp_ns)
+		return 1; /* the id is what is damaged */
+	if (p->extent.flags != 0)
+		return known ? add_staged(c, p->staging_id, 0, true) : 1;
+	edit = add_edit(c, l->new_offset, 0, "");
+	if (edit == NULL)
+		return -ENOMEM;
+	err = salvage_stand_in(&was, &edit->instead, &edit->instead_bytes, &exact);
+	if (err < 0)
+		return err;
+	(void)record_decode_header(edit->instead, &rec);
+	rec.key = edit->instead + RECORD_HEADER_BYTES;
+	rec.value = edit->instead + RECORD_HEADER_BYTES + rec.key_bytes;
+	e = (struct log_entry){ .rec = rec, .value_held_bytes = rec.value_bytes };
+	err = replay_commit(c->k, "the log", &e, 1, diag);
+	return err < 0 ? err : add_staged(c, p->staging_id, p->extent.bytes, true);
+}
+
+static int take_claimed_publish(struct checking *c, const struct salvage_lost *l,
+				const struct parsed *p, struct diag *diag)
+{
+	const struct meta_publish *publish = &p->publish;
+	bool keep = (publish->flags & META_FLAG_KEEP) != 0;
+	int err;
+
+	if ((publish->flags & ~META_FLAG_KEEP) != 0 || publish->size_bytes == 0 ||
+	    !path_ok(p->path, p->path_bytes) ||
+	    (publish->staging_id != 0 && find_staged(c, publish->staging_id) == NULL) ||
+	    (keep && file_at(c, p->path, p->path_bytes) == NULL))
+		return 1;
+	err = insert_dropped(c, add_edit(c, l->new_offset, 0, ""), p->path, p->path_bytes,
+			     publish->size_bytes, l->was.rec.timestamp_ns, diag);
+	keydir_drop_staged(c->k, publish->staging_id);
+	forget_staged(c, publish->staging_id);
+	return err < 0 ? err : add_fresh(c, file_at(c, p->path, p->path_bytes));
+}
+
+/* Takes a lost record for what it claims to be, where that is likely enough.  Returns 1 where it is
+ * not: anything may have been lost. */
+static int take_claim(struct checking *c, const struct salvage_lost *l, struct diag *diag)
+{
+	const struct log_entry e = { .rec = l->was.rec,
+				     .value_held_bytes = l->was.value_held_bytes };
+	struct parsed p;
+
+	if (l->instead != NULL)
+		return 0; /* a put */
+	if (parse(&e, &p) != META_OK)
+		return 1;
+	if (p.kind == META_EXTENT)
+		return take_claimed_extent(c, l, &p, diag);
+	if (p.kind == META_PUBLISH)
+		return take_claimed_publish(c, l, &p, diag);
+	return p.kind == 0 && path_ok(p.path, p.path_bytes) ? 0 : 1;
+}
+
+/* Passes what was lost before 'offset' of the new file. */
+static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
+{
+	const struct salvage *lost = &c->file->lost;
+
+	for (; c->next_lost < lost->count; c->next_lost++) {
+		const struct salvage_lost *l = &lost->lost[c->next_lost];
+		int got = 1;
+
+		if (l->new_offset > offset || (l->new_offset == offset && l->instead != NULL))
+			break;
+		if (l->known == SALVAGE_NOTHING || (l->known == SALVAGE_PROVEN && l->instead))
+			continue;
+		if (l->known == SALVAGE_CLAIMED)
+			got = take_claim(c, l, diag);
+		if (got < 0)
+			return got;
+		if (got == 0)
+			continue;
+		c->gaps_passed++;
+		c->behind_gap = true;
+		forget_fresh(c);
+	}
+	return 0;
+}
+
+/* --- commits --- */
+
+/* The file that a record gives a content to, or (a move) another name. */
+static void target_of(const struct parsed *p, const struct record *rec, const char **ret,
+		      size_t *ret_bytes)
+{
+	*ret = p->path;
+	*ret_bytes = p->path_bytes;
+	if (p->kind == META_MOVE) {
+		*ret = p->move.new_path;
+		*ret_bytes = p->move.new_path_bytes;
+	} else if (p->kind != META_PUBLISH && !(p->kind == 0 && rec->value_bytes > 0)) {
+		*ret_bytes = 0;
+	}
+}
+
+/* Takes note of a commit that was applied. */
+static int note(struct checking *c, const struct log_entry *e, const struct parsed *p)
+{
+	switch (p->kind) {
+	case META_EXTENT:
+		return add_staged(c, p->staging_id, p->extent.bytes, false);
+	case META_PUBLISH:
+		forget_staged(c, p->publish.staging_id);
+		if ((p->publish.flags & META_FLAG_UNNAMED) ||
+		    ((p->publish.flags & META_FLAG_KEEP) && p->publish.size_bytes > 0))
+			return 0;
+		break;
+	case META_ATTR:
+		if (p->attr.content == META_CONTENT_KEPT)
+			return 0;
+		break;
+	case META_BASE:
+	case META_LINK:
+	case META_MOVE:
+	case META_SEGMENT:
+		return 0;
+	default:
+		if (e->rec.value_bytes == 0)
+			return 0;
+	}
+	return add_fresh(c, file_at(c, p->path, p->path_bytes));
+}
+
+/* What a file was before a commit. */
+struct before {
+	const char *path; /* NULL: the record has none */
+	size_t path_bytes;
+	const struct node *node; /* NULL: there was none */
+	bool whole;
+	int64_t version_ns;
+	uint64_t size_bytes;
+};
+
+static struct before look_before(const struct checking *c, const struct parsed *p,
+				 const struct record *rec)
+{
+	struct before b = { 0 };
+
+	target_of(p, rec, &b.path, &b.path_bytes);
+	b.node = file_at(c, b.path, b.path_bytes);
+	if (b.node != NULL) {
+		b.whole = !lost_in_node(b.node);
+		b.version_ns = b.node->mtime_ns;
+		b.size_bytes = size_of(b.node);
+	}
+	return b;
+}
+
+/* Remembers the last whole version of a file that is whole no longer. */
+static int note_older(struct checking *c, const struct before *b)
+{
+	const struct node *n = file_at(c, b->path, b->path_bytes);
+	struct older *o;
+
+	if (n == NULL || !lost_in_node(n))
+		return 0;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+	HASH_FIND_PTR(c->older, &n, o);
+	if (o != NULL && b->node == NULL) { /* of a file that is gone */
+		HASH_DEL(c->older, o);
+		free(o);
+	}
+	if (b->node == NULL || !b->whole)
+		return 0;
+	if (o == NULL) {
+		o = calloc(1, sizeof(*o));
+		if (o == NULL)
+			return -ENOMEM;
+		o->node = n;
+		HASH_ADD_PTR(c->older, node, o);
+		if (o->hh.tbl == NULL) {
+			free(o);
+			return -ENOMEM;
+		}
+	}
+	o->version_ns = b->version_ns;
+	o->size_bytes = b->size_bytes;
+	return 0;
+}
+
+/* The content of a publish cannot be told: it becomes one that cannot be read. */
+static int replace_publish(struct checking *c, const struct log_entry *e, const struct parsed *p,
+			   struct log_entry *ret)
+{
+	uint8_t more = p->publish.flags & META_FLAG_MORE;
+	struct salvage_lost *edit;
+	struct record rec;
+	uint8_t *buf;
+	int err;
+
+	edit = add_edit(c, e->file_offset, e->bytes, "some of what it is made of may be lost");
+	buf = malloc(META_KEY_PREFIX_BYTES + p->path_bytes + META_PUBLISH_BYTES);
+	if (edit == NULL || buf == NULL) {
+		free(buf);
+		return -ENOMEM;
+	}
+	rec = dropped_record(p->path, p->path_bytes, p->publish.size_bytes, more,
+			     e->rec.timestamp_ns, buf);
+	err = salvage_put_instead(edit, &rec);
+	free(buf);
+	if (err < 0)
+		return err;
+	keydir_drop_staged(c->k, p->publish.staging_id);
+	forget_staged(c, p->publish.staging_id);
+	rec.key = edit->instead + RECORD_HEADER_BYTES;
+	rec.value = edit->instead + RECORD_HEADER_BYTES + rec.key_bytes;
+	*ret = *e;
+	ret->rec = rec;
+	ret->value_held_bytes = rec.value_bytes;
+	return 0;
+}
+
+/* Makes a publish show nothing that never was.  Changes the entry, or what is before it. */
+static int mend_publish(struct checking *c, const struct log_entry *first, struct log_entry *e,
+			const struct parsed *p, struct diag *diag)
+{
+	const struct meta_publish *publish = &p->publish;
+	const struct node *n = file_at(c, p->path, p->path_bytes);
+	bool keep = (publish->flags & META_FLAG_KEEP) != 0;
+	uint64_t size;
+
+	if (publish->size_bytes == 0 || (publish->flags & META_FLAG_DROPPED))
+		return 0;
+	if (publish->staging_id != 0 && !is_complete(c, p)) {
+		if (c->gaps_passed == 0 && find_staged(c, publish->staging_id) == NULL)
+			return 0; /* no damage: the replay says what is wrong */
+		return (publish->flags & META_FLAG_UNNAMED) ? 1 : replace_publish(c, e, p, e);
+	}
+	if (!keep || is_fresh(c, n))
+		return 0;
+	if (n == NULL)
+		return replace_publish(c, e, p, e);
+	size = size_of(n) > publish->size_bytes ? size_of(n) : publish->size_bytes;
+	return insert_dropped(
+		c, add_edit(c, first->file_offset, 0, "what it changes a part of may be lost"),
+		p->path, p->path_bytes, size, first->rec.timestamp_ns, diag);
+}
+
+/* Takes the reason out of the message that a mount would print. */
+static const char *reason_in(struct diag *diag)
+{
+	char *end = strstr(diag->text, "; nothing was changed"), *begin;
+
+	if (end != NULL)
+		*end = '\0';
+	begin = strstr(diag->text, ": record at offset ");
+	begin = begin != NULL ? strstr(begin + 2, ": ") : NULL;
+	return begin != NULL ? begin + 2 : diag->text;
+}
+
+/* Takes a commit out. */
+static int leave_out(struct checking *c, const struct log_entry *entries, size_t count,
+		     const char *reason)
+{
+	const struct log_entry *last = &entries[count - 1];
+	uint64_t from = entries[0].file_offset, end = last->file_offset + last->bytes;
+	struct salvage *edits = &c->file->edits;
+	struct salvage_record was = { .rec = last->rec,
+				      .value_held_bytes = last->value_held_bytes };
+	struct salvage_lost *l;
+
+	/* Copied first: the entry may be one of those that go. */
+	was.owned = malloc((size_t)last->rec.key_bytes + last->value_held_bytes + 1);
+	if (was.owned == NULL)
+		return -ENOMEM;
+	memcpy(was.owned, last->rec.key, last->rec.key_bytes);
+	memcpy(was.owned + last->rec.key_bytes, last->rec.value, last->value_held_bytes);
+	was.rec.key = was.owned;
+	was.rec.value = was.owned + last->rec.key_bytes;
+	/* What was to be put there, too, is not. */
+	while (edits->count > 0 && edits->lost[edits->count - 1].offset >= from &&
+	       edits->lost[edits->count - 1].bytes > 0)
+		salvage_keep(edits, edits->count - 1);
+	l = add_edit(c, from, end - from, reason);
+	if (l == NULL) {
+		free(was.owned);
+		return -ENOMEM;
+	}
+	l->was = was;
+	return 0;
+}
+
+static int refuse_newer(const struct checking *c, const struct log_entry *e, enum meta_error err,
+			struct diag *diag)
+{
+	return diag_set(diag, -EPROTONOSUPPORT,
+			"%s: offset %" PRIu64
+			": %s; it was written by a newer version of freyjafs; nothing was changed",
+			c->file->name, e->file_offset, meta_error_text(err));
+}
+
+/* One record of a commit, decoded. */
+struct commit {
+	struct parsed parsed;
+	struct before before;
+};
+
+static int reserve_commit(struct checking *c, size_t count)
+{
+	void *commit, *entries;
+
+	if (count <= c->commit_room)
+		return 0;
+	commit = reallocarray(c->commit, count, sizeof(c->commit[0]));
+	if (commit == NULL)
+		return -ENOMEM;
+	c->commit = commit;
+	entries = reallocarray(c->entries, count, sizeof(c->entries[0]));
+	if (entries == NULL)
+		return -ENOMEM;
+	c->entries = entries;
+	c->commit_room = count;
+	return 0;
+}
+
+/* Checks the commit that is in 'c', decoded. */
+static int check_commit(struct checking *c, size_t count, struct diag *diag)
+{
+	struct log_entry *entries = c->entries;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		struct commit *m = &c->commit[i];
+
+		m->before = look_before(c, &m->parsed, &entries[i].rec);
+		if (m->parsed.kind == META_PUBLISH)
+			err = mend_publish(c, &entries[0], &entries[i], &m->parsed, diag);
+	}
+	if (err > 0)
+		return leave_out(c, entries, count, "some of what it is made of may be lost");
+	if (err == 0)
+		err = replay_commit(c->k, "the log", entries, count, diag);
+	if (err == -EBADMSG)
+		return leave_out(c, entries, count, reason_in(diag));
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		err = note(c, &entries[i], &c->commit[i].parsed);
+		if (err == 0 && c->commit[i].before.path_bytes > 0)
+			err = note_older(c, &c->commit[i].before);
+	}
+	return err;
+}
+
+/* Returns how many records of a group stand before the first that is lost between them; all of them
+ * if none is.  One in whose place another one is put is not lost. */
+static size_t count_before_gap(const struct checking *c, const struct log_entry *entries,
+			       size_t count)
+{
+	const struct salvage *lost = &c->file->lost;
+	size_t before = 1;
+
+	for (size_t i = c->next_lost; i < lost->count; i++) {
+		const struct salvage_lost *l = &lost->lost[i];
+
+		if (l->instead != NULL || l->known == SALVAGE_NOTHING ||
+		    l->new_offset <= entries[0].file_offset)
+			continue;
+		while (before < count && entries[before].file_offset < l->new_offset)
+			before++;
+		return before;
+	}
+	return count;
+}
+
+static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
+{
+	struct checking *c = arg;
+	size_t before = count_before_gap(c, entries, entry_count);
+	int err = reserve_commit(c, entry_count);
+
+	for (size_t i = 0; err == 0 && i < entry_count; i++) {
+		enum meta_error problem = parse(&entries[i], &c->commit[i].parsed);
+
+		if (problem != META_OK)
+			return refuse_newer(c, &entries[i], problem, diag);
+	}
+	if (err == 0 && before < entry_count) {
+		err = pass_lost(c, entries[0].file_offset, diag);
+		if (err == 0)
+			err = leave_out(c, entries, before, LOST_REST);
+		return err < 0 ? err : check(c, entries + before, entry_count - before, diag);
+	}
+	if (err == 0)
+		err = pass_lost(c, entries[0].file_offset, diag);
+	if (err < 0)
+		return err;
+	if (c->behind_gap)
+		c->gap_next_ns = entries[0].rec.timestamp_ns;
+	c->behind_gap = false;
+	memcpy(c->entries, entries, entry_count * sizeof(entries[0]));
+	return check_commit(c, entry_count, diag);
+}
+
+/* --- names --- */
+
+static int add_name(void *arg, const struct lost_name *lost)
+{
+	struct checking *c = arg;
+	struct fsck_names *names = c->names;
+	struct fsck_name *name;
+	struct older *o;
+
+	if (names->count == names->room) {
+		size_t room = names->room == 0 ? 16 : 2 * names->room;
+		void *list = reallocarray(names->list, room, sizeof(names->list[0]));
+
+		if (list == NULL)
+			return -ENOMEM;
+		names->list = list;
+		names->room = room;
+	}
+	name = &names->list[names->count];
+	*name = (struct fsck_name){
+		.path = malloc(lost->path_bytes + 1),
+		.path_bytes = lost->path_bytes,
+		.has_path = lost->node != NULL,
+		.version_ns = (uint64_t)lost->version_ns,
+		.size_bytes = lost->size_bytes,
+		.lost_bytes = lost->lost_bytes,
+		.first_lost = lost->first_lost,
+	};
+	if (name->path == NULL)
+		return -ENOMEM;
+	memcpy(name->path, lost->path, lost->path_bytes);
+	name->path[lost->path_bytes] = '\0';
+	names->count++;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+	HASH_FIND_PTR(c->older, &lost->node, o);
+	if (o == NULL || lost->node == NULL)
+		return 0;
+	name->has_older = true;
+	name->older_ns = (uint64_t)o->version_ns;
+	name->older_bytes = o->size_bytes;
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct fsck_name *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+void fsck_names_free(struct fsck_names *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->list[i].path);
+	free(n->list);
+	*n = (struct fsck_names){ 0 };
+}
+
+/* --- the replay --- */
+
+static int replay_file(struct checking *c, struct io *io, struct fsck_file *file, uint64_t start,
+		       struct diag *diag)
+{
+	struct salvage_file sf = fsck_salvage_file(file, io, -1, false);
+	struct salvage_view view;
+	struct log_tail t = {
+		.io = &view.io,
+		.dir_fd = -1,
+		.fd = file->fd,
+		.name = file->name,
+		.path = file->name,
+		.number = file->number,
+		.any_number = true, /* fsck.c has looked */
+		.start = start,
+		.file_bytes =
+			salvage_new_bytes(&file->lost, file->torn ? file->torn_at : file->bytes),
+	};
+	int err;
+
+	salvage_view_init(&view, &sf, &file->lost);
+	c->file = file;
+	c->next_lost = 0;
+	err = log_tail_replay(&t, check, c, diag);
+	if (err == 0 && t.stop.scan != RECORD_END)
+		err = add_edit(c, t.stop.offset, t.file_bytes - t.stop.offset, LOST_REST) == NULL
+			      ? -ENOMEM
+			      : 0;
+	return err < 0 ? err : pass_lost(c, UINT64_MAX, diag);
+}
+
+static void free_checking(struct checking *c)
+{
+	struct staged *s, *next;
+	struct older *o, *next_older;
+
+	forget_fresh(c);
+	HASH_ITER (hh, c->staged, s, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
+		HASH_DEL(c->staged, s);
+		free(s);
+	}
+	HASH_ITER (hh, c->older, o, next_older) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
+		HASH_DEL(c->older, o);
+		free(o);
+	}
+	free(c->commit);
+	free(c->entries);
+	keydir_free(c->k);
+}
+
+int fsck_replay(struct io *io, struct fsck_file *files, size_t count, struct fsck_names *ret,
+		struct diag *diag)
+{
+	const struct keydir_defaults defaults = { .umask = 022 };
+	struct checking c = { .names = ret };
+	uint64_t start = 0;
+	int err = keydir_create(&defaults, &c.k);
+
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		err = replay_file(&c, io, &files[i], start, diag);
+		start += salvage_new_bytes(&files[i].lost, files[i].bytes);
+	}
+	if (err == 0) {
+		err = lost_each(c.k, add_name, &c);
+		if (err == 0 && ret->count > 1)
+			qsort(ret->list, ret->count, sizeof(ret->list[0]), compare_names);
+	}
+	free_checking(&c);
+	return err;
+}

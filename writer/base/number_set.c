@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Open addressing, linear probing. */
+#include "writer/base/number_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define ROOM_FIRST 16
+
+void number_set_init(struct number_set *s)
+{
+	*s = (struct number_set){ 0 };
+}
+
+void number_set_destroy(struct number_set *s)
+{
+	free(s->slots);
+	number_set_init(s);
+}
+
+/* Returns the slot that has 'number', or the free one where it would go. */
+static size_t find(const struct number_set *s, uint64_t number)
+{
+	size_t i = number & (s->room - 1);
+
+	while (s->slots[i] != 0 && s->slots[i] != number)
+		i = (i + 1) & (s->room - 1);
+	return i;
+}
+
+static int grow(struct number_set *s)
+{
+	struct number_set larger = { .room = s->room == 0 ? ROOM_FIRST : s->room * 2 };
+
+	larger.slots = calloc(larger.room, sizeof(larger.slots[0]));
+	if (larger.slots == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->room; i++)
+		if (s->slots[i] != 0)
+			larger.slots[find(&larger, s->slots[i])] = s->slots[i];
+	larger.count = s->count;
+	free(s->slots);
+	*s = larger;
+	return 0;
+}
+
+int number_set_add(struct number_set *s, uint64_t number)
+{
+	size_t i;
+
+	if ((s->count + 1) * 4 > s->room * 3 && grow(s) < 0)
+		return -ENOMEM;
+	i = find(s, number);
+	s->count += s->slots[i] == 0;
+	s->slots[i] = number;
+	return 0;
+}
+
+void number_set_remove(struct number_set *s, uint64_t number)
+{
+	size_t mask = s->room - 1, hole, i;
+
+	if (!number_set_has(s, number))
+		return;
+	hole = find(s, number);
+	/* What had to step aside for it moves up. */
+	for (i = (hole + 1) & mask; s->slots[i] != 0; i = (i + 1) & mask) {
+		if (((i - s->slots[i]) & mask) >= ((i - hole) & mask)) {
+			s->slots[hole] = s->slots[i];
+			hole = i;
+		}
+	}
+	s->slots[hole] = 0;
+	s->count--;
+}
+
+bool number_set_has(const struct number_set *s, uint64_t number)
+{
+	return s->count > 0 && s->slots[find(s, number)] != 0;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* Mutexes that clang checks (-Wthread-safety) and that cannot fail.  Lock order: docs/LOCKING.md.
+ */
+#ifndef FREYJAFS_WRITER_BASE_THREAD_H
+#define FREYJAFS_WRITER_BASE_THREAD_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#ifdef __clang__
+#define TSA(x) __attribute__((x))
+#else
+#define TSA(x)
+#endif
+#define CAPABILITY(name) TSA(capability(name))
+#define GUARDED		 /* by the lock that the comment names; clang cannot check it */
+#define REQUIRES(...)	 TSA(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...)	 TSA(locks_excluded(__VA_ARGS__))
+#define ACQUIRES(...)	 TSA(acquire_capability(__VA_ARGS__))
+#define RELEASES(...)	 TSA(release_capability(__VA_ARGS__))
+#define NO_THREAD_SAFETY TSA(no_thread_safety_analysis)
+
+struct CAPABILITY("mutex") mutex {
+	pthread_mutex_t impl;
+};
+
+/* For readers together, or one writer. */
+struct rwlock {
+	pthread_rwlock_t impl;
+};
+
+/* A pthread call on a lock fails only when the program is wrong. */
+static inline void thread_check(int err)
+{
+	if (err != 0)
+		abort();
+}
+
+static inline void mutex_init(struct mutex *m)
+{
+	thread_check(pthread_mutex_init(&m->impl, NULL));
+}
+
+static inline void mutex_destroy(struct mutex *m)
+{
+	thread_check(pthread_mutex_destroy(&m->impl));
+}
+
+static inline void thread_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb");
+#endif
+}
+
+/* Locks here are held for some microseconds as a rule, for less than it takes to sleep and to be
+ * woken on another CPU; so they are tried for about so long before the thread sleeps. */
+#define LOCK_TRIES 500
+
+static inline bool lock_try_again(int err, int *tries)
+{
+	if (err != EBUSY || ++*tries > LOCK_TRIES)
+		return false;
+	thread_pause();
+	return true;
+}
+
+static inline void mutex_lock(struct mutex *m) ACQUIRES(m) NO_THREAD_SAFETY
+{
+	int err, tries = 0;
+
+	do
+		err = pthread_mutex_trylock(&m->impl);
+	while (lock_try_again(err, &tries));
+	if (err != 0)
+		thread_check(pthread_mutex_lock(&m->impl));
+}
+
+static inline void mutex_unlock(struct mutex *m) RELEASES(m) NO_THREAD_SAFETY
+{
+	thread_check(pthread_mutex_unlock(&m->impl));
+}
+
+static inline void rwlock_init(struct rwlock *l)
+{
+	thread_check(pthread_rwlock_init(&l->impl, NULL));
+}
+
+static inline void rwlock_destroy(struct rwlock *l)
+{
+	thread_check(pthread_rwlock_destroy(&l->impl));
+}
+
+static inline void rwlock_read_lock(struct rwlock *l)
+{
+	int err, tries = 0;
+
+	do
+		err = pthread_rwlock_tryrdlock(&l->impl);
+	while (lock_try_again(err, &tries));
+	if (err != 0)
+		thread_check(pthread_rwlock_rdlock(&l->impl));
+}
+
+static inline void rwlock_write_lock(struct rwlock *l)
+{
+	int err, tries = 0;
+
+	do
+		err = pthread_rwlock_trywrlock(&l->impl);
+	while (lock_try_again(err, &tries));
+	if (err != 0)
+		thread_check(pthread_rwlock_wrlock(&l->impl));
+}
+
+static inline void rwlock_unlock(struct rwlock *l)
+{
+	thread_check(pthread_rwlock_unlock(&l->impl));
+}
+
+/* Condition variables on the monotonic clock. */
+static inline void cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	thread_check(pthread_condattr_init(&attr));
+	thread_check(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC));
+	thread_check(pthread_cond_init(c, &attr));
+	thread_check(pthread_condattr_destroy(&attr));
+}
+
+static inline void cond_wait(pthread_cond_t *c, struct mutex *m) REQUIRES(m)
+{
+	thread_check(pthread_cond_wait(c, &m->impl));
+}
+
+/* Waits until signalled or until 'deadline_ns' of monotonic_ns(). */
+static inline void cond_wait_until(pthread_cond_t *c, struct mutex *m, uint64_t deadline_ns)
+	REQUIRES(m)
+{
+	struct timespec ts = {
+		.tv_sec = (time_t)(deadline_ns / 1000000000),
+		.tv_nsec = (long)(deadline_ns % 1000000000),
+	};
+
+	(void)pthread_cond_timedwait(c, &m->impl,
+				     &ts); /* ETIMEDOUT: the caller looks at the clock */
+}
+
+static inline uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+#endif

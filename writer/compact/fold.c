@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/* Folding: the oldest segments 1 ... k become one, the base, which has the number k and what they
+ * all come to.  So names, moves and tombstones that mean nothing any more go, too, and files of the
+ * log become fewer.
+ *
+ * The segments are replayed into a tree of their own, with no lock; what of them is read now is
+ * collected as in compaction; the base is written beside them and takes the place of segment k.
+ * From then on the older files mean nothing, and they are removed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/compact/compact_private.h"
+#include "writer/compact/fold_base.h"
+#include "writer/compact/fold_replay.h"
+
+#define SPACE_EXTRA_SHARE 64 /* of the segments: what the base may need beside what is known */
+#define HAND_BYTES_MIN	  ((uint64_t)4096) /* by hand: so much has to go, */
+#define HAND_SHARE	  4		   /* and a quarter of what names and attributes need */
+
+struct fold {
+	struct store *s;
+	struct compact_mode *mode;
+	struct compact_pace pace;
+	struct segment *segments; /* by number; borrowed from the look */
+	struct segment *by_start;
+	size_t count;
+	uint64_t all_bytes;  /* of them */
+	uint64_t as_of_ns;   /* of their newest record */
+	uint64_t judged_end; /* of the log, when what is live was collected */
+	struct live live;
+	struct fold_replay replay;
+	struct fold_base base;
+	struct log_new_segment new; /* its file is -1 if there is none */
+};
+
+/* --- choosing --- */
+
+/* Figures of the first segments. */
+struct sums {
+	uint64_t bytes, live_bytes;
+	uint64_t floor_bytes; /* what is known to be neither live nor to be gained */
+};
+
+static int compare_numbers(const void *a, const void *b)
+{
+	const struct compact_view *x = a, *y = b;
+
+	return x->seg.number < y->seg.number ? -1 : x->seg.number > y->seg.number;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* Says whether folding is worth it: what is needed for names and attributes stays. */
+static bool is_worth_it(const struct compactor *c, const struct compact_mode *mode,
+			const struct sums *sums, uint64_t needed_bytes) REQUIRES(c->run_lock)
+{
+	uint64_t useless = less(sums->floor_bytes, needed_bytes);
+	uint64_t share = sums->bytes / 200 * mode->dead_percent;
+
+	uint64_t hand_min = c->bytes_min < HAND_BYTES_MIN ? c->bytes_min : HAND_BYTES_MIN;
+
+	if (mode->run != 0)
+		return useless >= needed_bytes / HAND_SHARE + hand_min;
+	if (useless < mode->bytes_min || useless < share || useless < c->fold_from)
+		return false;
+	return less(sums->bytes - sums->live_bytes, needed_bytes) >=
+	       sums->bytes / 100 * mode->dead_percent;
+}
+
+static bool may_be_folded(const struct store *s, const struct compact_view *v,
+			  const struct compact_mode *mode)
+{
+	return !v->staged && !v->known.unreadable && !v->known.not_foldable &&
+	       !compact_is_retained(s, v) && (mode->run == 0 || v->seg.number < mode->below);
+}
+
+/* Returns how many of the first segments are to be folded: as many as can be, if that is worth it.
+ */
+static size_t choose(struct store *s, const struct compact_look *l, const struct compact_mode *mode,
+		     struct sums *ret) REQUIRES(s->compactor.run_lock)
+{
+	struct sums sums = { 0 };
+	size_t chosen = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		const struct compact_view *v = &l->views[i];
+
+		if (!may_be_folded(s, v, mode))
+			break;
+		sums.bytes += v->seg.bytes;
+		sums.live_bytes += v->live_bytes < v->seg.bytes ? v->live_bytes : v->seg.bytes;
+		sums.floor_bytes += v->known.floor_bytes;
+		if (!is_worth_it(&s->compactor, mode, &sums, l->views[0].base_bytes))
+			continue;
+		chosen = i + 1;
+		*ret = sums;
+	}
+	return chosen;
+}
+
+/* --- what is live --- */
+
+/* Says whether a position is in one of the segments. */
+static bool is_inside(const struct fold *f, uint64_t position)
+{
+	size_t low = 0, high = f->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (f->by_start[mid].start <= position)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low > 0 && position < f->by_start[low - 1].start + f->by_start[low - 1].bytes;
+}
+
+static bool collect_piece(void *arg, struct content_piece *piece)
+{
+	struct fold *f = arg;
+
+	if (is_inside(f, piece->place.record_offset))
+		live_add(&f->live, piece);
+	return false;
+}
+
+/* Collects what is live, and where the log ends when it is known. */
+static int collect(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+{
+	int err = compact_each_place(s, false, collect_piece, f);
+
+	f->judged_end = log_writer_size(s->log);
+	return err < 0 ? err : live_sort(&f->live, 0);
+}
+
+/* --- making it --- */
+
+static int compare_starts(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static int begin(struct fold *f, const struct compact_look *l, size_t count)
+{
+	f->segments = calloc(count, sizeof(f->segments[0]));
+	f->by_start = calloc(count, sizeof(f->by_start[0]));
+	if (f->segments == NULL || f->by_start == NULL)
+		return -ENOMEM;
+	f->count = count;
+	for (size_t i = 0; i < count; i++) {
+		const struct segment *seg = &l->views[i].seg;
+
+		f->segments[i] = f->by_start[i] = *seg;
+		f->all_bytes += seg->bytes;
+		if (seg->facts.last_timestamp_ns > f->as_of_ns)
+			f->as_of_ns = seg->facts.last_timestamp_ns;
+	}
+	qsort(f->by_start, count, sizeof(f->by_start[0]), compare_starts);
+	live_init(&f->live, 0, UINT64_MAX);
+	f->pace.all_bytes = 2 * f->all_bytes; /* read once, and written at most */
+	return fold_replay_init(&f->replay, keydir_defaults_of(f->s->keydir));
+}
+
+static int replay_all(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+{
+	f->replay.pace = compact_pace;
+	f->replay.arg = &f->pace;
+	for (size_t i = 0; i < f->count; i++) {
+		int err = fold_replay_segment(&f->replay, s->log, &f->segments[i]);
+		struct compact_known *known;
+
+		if (err == 0)
+			continue;
+		known = compact_known_of(&s->compactor, f->segments[i].number);
+		if (known != NULL && (err == -EBADMSG || err == -EIO))
+			compact_set_unreadable(s, known);
+		return err;
+	}
+	return 0;
+}
+
+static bool is_void(void *arg, uint64_t staging_id)
+{
+	const struct compact_pace *pace = arg;
+
+	return store_is_void_staging(pace->s, staging_id);
+}
+
+/* Makes a note of why it could not be written. */
+static void learn_failure(struct store *s, struct fold *f, int err) REQUIRES(s->compactor.run_lock)
+{
+	uint64_t bad = f->base.bad_position;
+	struct compact_known *known;
+
+	for (size_t i = 0; i < f->count && bad != UINT64_MAX; i++) {
+		const struct segment *seg = &f->segments[i];
+
+		if (bad < seg->start || bad >= seg->start + seg->bytes)
+			continue;
+		known = compact_known_of(&s->compactor, seg->number);
+		if (known != NULL)
+			compact_set_unreadable(s, known);
+	}
+	if (f->base.is_too_large || (err != -EFBIG && err != -ENAMETOOLONG))
+		return;
+	/* It may have been anything in them: none of them is tried again. */
+	known = compact_known_of(&s->compactor, f->segments[0].number);
+	if (known != NULL)
+		known->not_foldable = true;
+}
+
+static uint64_t number_of(const struct fold *f)
+{
+	return f->segments[f->count - 1].number;
+}
+
+static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+{
+	int err = log_writer_new_segment(s->log, number_of(f), &f->new);
+
+	if (err < 0)
+		return err;
+	f->new.fd = compact_new_file(s, f->mode, f->new.name);
+	if (f->new.fd < 0)
+		return f->new.fd;
+	f->base = (struct fold_base){
+		.io = s->io,
+		.fd = f->new.fd,
+		.log = s->log,
+		.tree = f->replay.tree,
+		.replay = &f->replay,
+		.live = &f->live,
+		.as_of_ns = f->as_of_ns,
+		.bytes_max = f->all_bytes,
+		.pace = compact_pace,
+		.is_void = is_void,
+		.arg = &f->pace,
+	};
+	err = fold_base_write(&f->base);
+	if (err < 0)
+		learn_failure(s, f, err);
+	f->new.bytes = f->base.to_bytes;
+	f->new.is_base = true;
+	return err;
+}
+
+/* --- putting it in its place --- */
+
+static bool move_piece(void *arg, struct content_piece *piece)
+{
+	const struct fold *f = arg;
+
+	return is_inside(f, piece->place.record_offset) && live_move(&f->base.moved, piece);
+}
+
+/* Says how many ranges, from 'first' on, are of its record, and whether any two of them have the
+ * same bytes: then nobody knows which of them is meant. */
+static size_t count_doubles(const struct live *moved, size_t first, bool *ret_doubles)
+{
+	const struct live_range *r = &moved->ranges[first];
+	uint64_t end = 0;
+	size_t count = 0;
+
+	*ret_doubles = false;
+	for (; first + count < moved->count && r[count].record == r[0].record; count++) {
+		*ret_doubles = *ret_doubles || r[count].from < end;
+		if (end < (uint64_t)r[count].from + r[count].bytes)
+			end = (uint64_t)r[count].from + r[count].bytes;
+	}
+	return count;
+}
+
+/* Makes room for what keep_doubles() will keep. */
+static int prepare_doubles(struct fold *f)
+{
+	const struct live *moved = &f->base.moved;
+	struct store *s = f->s;
+	size_t doubles = 0;
+	bool any;
+	int err = 0;
+
+	for (size_t i = 0, count; i < moved->count; i += count) {
+		count = count_doubles(moved, i, &any);
+		doubles += any ? count : 0;
+	}
+	if (doubles == 0)
+		return 0;
+	mutex_lock(&s->commit_lock);
+	if (s->kept == NULL)
+		s->kept = content_map_new(false);
+	err = s->kept == NULL ? -ENOMEM : content_map_reserve(s->kept, doubles);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+static void keep(struct store *s, const struct fold *f, const struct live_range *r)
+	REQUIRES(s->commit_lock)
+{
+	const struct content_piece piece = {
+		.offset = content_map_size(s->kept),
+		.bytes = r->bytes,
+		.place = { f->base.moved.to_start + r->to_record, r->to_key_bytes,
+			   r->to_value_bytes },
+		.value_offset = r->to_from,
+	};
+
+	content_map_lay(s->kept, &piece);
+}
+
+/* A record that two files had, as can be where a key has hidden another, has become two.  A replay
+ * reads each file from its own; here both are read from one of them.  The other must not be taken
+ * for dead. */
+static void keep_doubles(struct store *s, const struct fold *f) REQUIRES(s->commit_lock)
+{
+	const struct live *moved = &f->base.moved;
+	bool any;
+
+	for (size_t i = 0, count; i < moved->count; i += count) {
+		count = count_doubles(moved, i, &any);
+		for (size_t j = 0; any && j < count; j++)
+			keep(s, f, &moved->ranges[i + j]);
+	}
+}
+
+/* Tells the keydir where everything is now; when it is done nobody reads the old files. */
+static void move_places(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+{
+	(void)!compact_each_place(s, true, move_piece, f); /* is not cancelled */
+	mutex_lock(&s->commit_lock);
+	keep_doubles(s, f);
+	mutex_unlock(&s->commit_lock);
+	read_gate_wait(&s->gate);
+}
+
+/* Puts the base in the place of the segments.  Stores whether it is there, which it may be in spite
+ * of a failure. */
+static int replace(struct store *s, struct fold *f, bool *ret_replaced)
+	REQUIRES(s->compactor.run_lock)
+{
+	int err = log_writer_check_new(s->log, &f->new, &s->compactor.stop,
+				       !atomic_load(&s->compactor.full));
+
+	if (err == 0)
+		err = compact_sync_judged(s, f->judged_end);
+	if (err == 0)
+		err = prepare_doubles(f);
+	if (err == 0)
+		err = compact_install(s, &f->new, 1, true, ret_replaced);
+	if (!*ret_replaced)
+		return err;
+	f->base.moved.to_start = f->new.start;
+	move_places(s, f);
+	for (size_t i = 0; i < f->count; i++)
+		log_writer_retire(s->log, f->segments[i].start);
+	log_writer_remove_replaced(s->log);
+	return err;
+}
+
+/* --- one fold --- */
+
+/* The segments are no more: what was known of them is about nothing. */
+static void learn(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+{
+	struct compactor *c = &s->compactor;
+	struct compact_known *known;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->compactor.known_count; i++)
+		if (s->compactor.known[i].number > number_of(f))
+			s->compactor.known[kept++] = s->compactor.known[i];
+	s->compactor.known_count = kept;
+	known = compact_known_of(&s->compactor, number_of(f));
+	if (known != NULL) {
+		known->floor_bytes = f->base.other_bytes;
+		known->run = f->mode->run;
+	}
+	mutex_lock(&c->lock);
+	c->figures.folds++;
+	c->figures.gained_bytes += f->all_bytes - f->base.to_bytes;
+	mutex_unlock(&c->lock);
+}
+
+static void finish(struct fold *f)
+{
+	log_writer_drop_new(f->s->log, &f->new);
+	live_free(&f->base.moved);
+	live_free(&f->live);
+	fold_replay_free(&f->replay);
+	free(f->segments);
+	free(f->by_start);
+}
+
+/* Folds the first 'count' segments. */
+static int fold(struct store *s, const struct compact_look *l, size_t count,
+		struct compact_mode *mode, bool *ret_folded) REQUIRES(s->compactor.run_lock)
+{
+	struct fold f = { .s = s, .mode = mode, .pace = { .s = s, .mode = mode } };
+	int err;
+
+	f.new.fd = -1;
+	err = begin(&f, l, count);
+
+	s->compactor.paced_ns = monotonic_ns();
+	if (err == 0)
+		err = replay_all(s, &f);
+	if (err == 0)
+		err = collect(s, &f);
+	if (err == 0)
+		err = write_base(s, &f);
+	if (err == 0 && f.base.to_bytes < f.all_bytes)
+		err = replace(s, &f, ret_folded);
+	else if (err == -EFBIG || err == -ENAMETOOLONG)
+		err = 0; /* it stays as it is */
+	if (*ret_folded)
+		learn(s, &f);
+	finish(&f);
+	return err;
+}
+
+int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *mode,
+		 bool *ret_folded)
+{
+	struct sums sums = { 0 };
+	uint64_t needed;
+	size_t count;
+	int err;
+
+	if (l->count > 0)
+		qsort(l->views, l->count, sizeof(l->views[0]), compare_numbers);
+	count = choose(s, l, mode, &sums);
+	if (count == 0)
+		return 0;
+	needed = sums.live_bytes + sums.floor_bytes + sums.bytes / SPACE_EXTRA_SHARE;
+	if (needed > sums.bytes)
+		needed = sums.bytes;
+	mode->takes_reserve = mode->no_space || needed > compact_space(s);
+	if (mode->takes_reserve &&
+	    needed > compact_reserve_bytes(s) + (mode->no_space ? 0 : compact_space(s))) {
+		mode->takes_reserve = false;
+		if (mode->lacking_bytes == 0)
+			mode->lacking_bytes = needed;
+		return 0;
+	}
+	err = fold(s, l, count, mode, ret_folded);
+	s->compactor.fold_from = 0;
+	if (!*ret_folded) /* it may be otherwise when there is a quarter more */
+		s->compactor.fold_from = less(sums.floor_bytes, l->views[0].base_bytes) /
+					 HAND_SHARE * (HAND_SHARE + 1);
+	return err;
+}

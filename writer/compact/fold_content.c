@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/compact/fold_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/compact/rewrite.h"
+
+#define KEY_BYTES_MAX ((size_t)META_KEY_PREFIX_BYTES + PATH_BYTES_MAX)
+
+/* --- records --- */
+
+/* Tells of what was written since the last time. */
+static int pace(struct fold_writer *w)
+{
+	uint64_t end = compact_out_end(&w->to), bytes = end - w->paced;
+
+	if (end > w->b->bytes_max) {
+		w->b->is_too_large = true;
+		return -EFBIG;
+	}
+	if (bytes < COMPACT_OUT_BYTES)
+		return 0;
+	w->paced = end;
+	return w->b->pace(w->b->arg, bytes);
+}
+
+/* Adds a record behind the hole, if there is one. */
+static int add_record(struct fold_writer *w, const struct record *rec)
+{
+	int err = fold_flush_hole(w);
+
+	if (err == 0)
+		err = compact_out_record(&w->to, rec);
+	return err < 0 ? err : pace(w);
+}
+
+int fold_add_meta(struct fold_writer *w, enum meta_kind kind, const void *operand,
+		  size_t operand_bytes, const void *value, size_t value_bytes,
+		  uint64_t timestamp_ns)
+{
+	size_t key_bytes = META_KEY_PREFIX_BYTES + operand_bytes;
+	uint8_t *key = key_bytes <= KEY_BYTES_MAX ? w->key : malloc(key_bytes);
+	struct record rec = { .timestamp_ns = timestamp_ns,
+			      .key = key,
+			      .key_bytes = (uint32_t)key_bytes,
+			      .value = value,
+			      .value_bytes = (uint32_t)value_bytes };
+	int err = key_bytes > RECORD_KEY_BYTES_MAX ? -ENAMETOOLONG : key == NULL ? -ENOMEM : 0;
+
+	if (err == 0) {
+		meta_key_prefix(kind, key);
+		if (operand_bytes > 0)
+			memcpy(key + META_KEY_PREFIX_BYTES, operand, operand_bytes);
+		err = add_record(w, &rec);
+	}
+	if (key != w->key)
+		free(key);
+	return err;
+}
+
+static int add_publish(struct fold_writer *w, const void *key, size_t key_bytes, uint8_t flags,
+		       uint64_t id, uint64_t size_bytes, uint64_t timestamp_ns)
+{
+	const struct meta_publish publish = { .flags = flags,
+					      .staging_id = id,
+					      .size_bytes = size_bytes };
+	uint8_t value[META_PUBLISH_BYTES];
+
+	meta_publish_encode(&publish, value);
+	return fold_add_meta(w, META_PUBLISH, key, key_bytes, value, sizeof(value), timestamp_ns);
+}
+
+/* The times of extents do not matter, but the first one's tells whether it is the first. */
+static uint64_t time_of_extents(const struct fold_writer *w, uint64_t id)
+{
+	return id < w->b->as_of_ns ? id : w->b->as_of_ns;
+}
+
+static void extent_key(uint64_t id, uint8_t key[META_EXTENT_KEY_BYTES])
+{
+	meta_key_prefix(META_EXTENT, key);
+	meta_staging_id_encode(id, key + META_KEY_PREFIX_BYTES);
+}
+
+/* Adds a hole, dropped or not, without looking for another one. */
+static int add_hole_record(struct fold_writer *w, uint64_t id, const struct meta_extent *hole)
+{
+	uint8_t key[META_EXTENT_KEY_BYTES], value[META_HOLE_BYTES];
+	struct record rec = { .timestamp_ns = time_of_extents(w, id),
+			      .key = key,
+			      .key_bytes = sizeof(key),
+			      .value = value };
+
+	extent_key(id, key);
+	rec.value_bytes = (uint32_t)meta_extent_encode_fixed(hole, value);
+	return compact_out_record(&w->to, &rec);
+}
+
+int fold_flush_hole(struct fold_writer *w)
+{
+	uint64_t id = w->hole_id;
+
+	w->hole_id = 0;
+	return id == 0 ? 0 : add_hole_record(w, id, &w->hole);
+}
+
+/* Adds dropped bytes; with those before them, where they follow. */
+static int add_dropped(struct fold_writer *w, uint64_t id, uint64_t offset, uint64_t bytes)
+{
+	int err;
+
+	if (w->hole_id == id && w->hole.offset + w->hole.bytes == offset) {
+		w->hole.bytes += bytes;
+		return 0;
+	}
+	err = fold_flush_hole(w);
+	w->hole_id = id;
+	w->hole = (struct meta_extent){ .flags = META_FLAG_HOLE | META_FLAG_DROPPED,
+					.offset = offset,
+					.bytes = bytes };
+	return err;
+}
+
+/* --- copying --- */
+
+static int take(struct fold_writer *w, const struct value_place *place)
+{
+	int err = fold_source_take(&w->source, place);
+
+	if (err == -EBADMSG || err == -EIO)
+		w->b->bad_position = place->record_offset;
+	return err;
+}
+
+/* Copies bytes of the value at hand as the value of 'rec', behind its head, and notes where they
+ * went. */
+static int copy(struct fold_writer *w, const struct record *rec, uint32_t from, uint32_t bytes)
+{
+	struct live_range range = {
+		.record = w->source.at,
+		.from = from,
+		.bytes = bytes,
+		.to_from = rec->head_bytes,
+		.to_value_bytes = rec->head_bytes + bytes,
+		.to_key_bytes = rec->key_bytes,
+	};
+	int err = fold_flush_hole(w);
+
+	range.to_record = compact_out_end(&w->to);
+	if (err == 0)
+		err = fold_source_copy(&w->source, &w->to, rec, from, bytes);
+	if (err == 0)
+		err = live_add_moved(&w->b->moved, &range);
+	return err < 0 ? err : pace(w);
+}
+
+/* Counts what was copied last as live. */
+static void count_live(struct fold_writer *w, const struct record *rec, uint32_t bytes)
+{
+	w->live_bytes += record_bytes(rec->key_bytes, rec->head_bytes + bytes);
+}
+
+/* Says whether anybody reads from the record. */
+static bool is_read(const struct fold_writer *w, const struct value_place *place)
+{
+	return live_next(w->b->live, place->record_offset, 0) != NULL;
+}
+
+int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
+		 const struct value_place *place, uint64_t *timestamp_ns)
+{
+	uint64_t stub_bytes = (uint64_t)META_KEY_PREFIX_BYTES + key_bytes + META_PUBLISH_BYTES;
+	struct record rec = { .key = key, .key_bytes = (uint32_t)key_bytes };
+	int err = take(w, place);
+
+	if (err < 0)
+		return err;
+	rec.timestamp_ns = w->source.rec.timestamp_ns;
+	if (*timestamp_ns != FOLD_OWN_TIME)
+		rec.timestamp_ns = *timestamp_ns;
+	*timestamp_ns = rec.timestamp_ns;
+	if (!is_read(w, place) && stub_bytes < (uint64_t)key_bytes + place->value_bytes)
+		return add_publish(w, key, key_bytes, META_FLAG_DROPPED, 0, place->value_bytes,
+				   rec.timestamp_ns);
+	if (is_read(w, place))
+		count_live(w, &rec, place->value_bytes);
+	return copy(w, &rec, 0, place->value_bytes);
+}
+
+/* Adds bytes of the value at hand as an extent. */
+static int add_extent(struct fold_writer *w, uint64_t id, uint64_t offset, uint32_t from,
+		      uint32_t bytes)
+{
+	const struct meta_extent extent = { .offset = offset, .bytes = bytes };
+	uint8_t key[META_EXTENT_KEY_BYTES], head[META_HOLE_BYTES];
+	struct record rec = { .timestamp_ns = time_of_extents(w, id),
+			      .key = key,
+			      .key_bytes = sizeof(key),
+			      .head = head };
+
+	if (bytes > UINT32_MAX - META_EXTENT_FIXED_BYTES)
+		return -EFBIG; /* a put of 4 GiB of which the last bytes were written over */
+	extent_key(id, key);
+	rec.head_bytes = (uint32_t)meta_extent_encode_fixed(&extent, head);
+	count_live(w, &rec, bytes);
+	return copy(w, &rec, from, bytes);
+}
+
+/* Finds the next bytes of a piece that are read, at or behind byte 'from' of the value: with those
+ * that follow so closely that they are not worth a record.  False: there are none. */
+static bool next_run(const struct fold_writer *w, const struct content_piece *piece, uint64_t from,
+		     uint64_t *ret_begin, uint64_t *ret_end)
+{
+	uint64_t record = piece->place.record_offset, end = piece->value_offset + piece->bytes;
+	const struct live_range *r = live_next(w->b->live, record, from);
+
+	if (r == NULL || r->from >= end)
+		return false;
+	*ret_begin = r->from > from ? r->from : from;
+	do {
+		*ret_end = (uint64_t)r->from + r->bytes;
+		r = *ret_end < end ? live_next(w->b->live, record, *ret_end) : NULL;
+	} while (r != NULL && r->from < end && r->from <= *ret_end + REWRITE_GAP_BYTES);
+	if (*ret_end > end)
+		*ret_end = end;
+	return true;
+}
+
+/* Adds a piece of what is staged under 'id'. */
+static int add_piece(struct fold_writer *w, uint64_t id, const struct content_piece *piece)
+{
+	const struct meta_extent hole = { META_FLAG_HOLE, piece->offset, piece->bytes };
+	uint64_t at = piece->value_offset, end = at + piece->bytes, run, run_end;
+	int err;
+
+	if (piece->dropped)
+		return add_dropped(w, id, piece->offset, piece->bytes);
+	if (piece->hole) {
+		err = fold_flush_hole(w);
+		return err < 0 ? err : add_hole_record(w, id, &hole);
+	}
+	err = take(w, &piece->place);
+	while (err == 0 && next_run(w, piece, at, &run, &run_end)) {
+		uint64_t offset = piece->offset + (at - piece->value_offset);
+
+		if (run > at)
+			err = add_dropped(w, id, offset, run - at);
+		if (err == 0)
+			err = add_extent(w, id, offset + (run - at), (uint32_t)run,
+					 (uint32_t)(run_end - run));
+		at = run_end;
+	}
+	if (err == 0 && at < end)
+		err = add_dropped(w, id, piece->offset + (at - piece->value_offset), end - at);
+	return err;
+}
+
+static int add_pieces(struct fold_writer *w, uint64_t id, const struct content_map *c)
+{
+	struct content_piece piece;
+	uint64_t at = 0;
+	int err = 0;
+
+	while (err == 0 && content_map_find(c, at, &piece)) {
+		err = add_piece(w, id, &piece);
+		at = piece.offset + piece.bytes;
+	}
+	return err;
+}
+
+/* Returns an id that nothing in the tree is staged under, and nothing later can be: what is staged
+ * later has a later time. */
+static uint64_t new_id(struct fold_writer *w)
+{
+	while (w->next_id == 0 || keydir_staged(w->b->tree, w->next_id, false) != NULL)
+		w->next_id--;
+	return w->next_id--;
+}
+
+/* Says whether nothing of a content can be read. */
+static bool is_dropped(const struct content_map *c)
+{
+	struct content_piece piece;
+
+	return content_map_find(c, 0, &piece) && piece.dropped && piece.offset == 0 &&
+	       piece.bytes == content_map_size(c);
+}
+
+int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
+		     const struct content_map *c, uint64_t timestamp_ns)
+{
+	uint64_t id = content_map_pieces(c) > 0 ? new_id(w) : 0;
+	int err;
+
+	if (is_dropped(c))
+		return add_publish(w, path, path_bytes, META_FLAG_DROPPED, 0, content_map_size(c),
+				   timestamp_ns);
+	err = add_pieces(w, id, c);
+	return err < 0 ? err
+		       : add_publish(w, path, path_bytes, 0, id, content_map_size(c), timestamp_ns);
+}
+
+/* --- keys that no path can name --- */
+
+/* A content in pieces. */
+static int add_unnamed_content(struct fold_writer *w, const struct unnamed *u, uint64_t time_ns)
+{
+	const struct content_piece zeros = { .bytes = content_map_size(u->content), .hole = true };
+	uint64_t id = new_id(w);
+	int err = content_map_pieces(u->content) > 0 ? add_pieces(w, id, u->content)
+						     : add_piece(w, id, &zeros);
+
+	return err < 0 ? err
+		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED, id, zeros.bytes,
+				     time_ns);
+}
+
+/* The same of one value that nobody reads. */
+static int add_unnamed_dropped(struct fold_writer *w, const struct unnamed *u, uint64_t time_ns)
+{
+	const struct content_piece all = { .bytes = u->place.value_bytes, .dropped = true };
+	uint64_t id = new_id(w);
+	int err = add_piece(w, id, &all);
+
+	return err < 0 ? err
+		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED, id, all.bytes,
+				     time_ns);
+}
+
+static void add_unnamed(void *arg, const struct unnamed *u)
+{
+	struct fold_writer *w = arg;
+	uint64_t time_ns = u->timestamp_ns < w->b->as_of_ns ? u->timestamp_ns : w->b->as_of_ns;
+
+	if (w->err < 0)
+		return;
+	if (u->content != NULL) {
+		w->err = add_unnamed_content(w, u, time_ns);
+	} else if (!path_ok((const char *)u->key, u->key_bytes)) {
+		w->err = fold_add_put(w, u->key, u->key_bytes, &u->place, &time_ns);
+	} else if (!is_read(w, &u->place)) {
+		w->err = add_unnamed_dropped(w, u, time_ns);
+	} else {
+		w->err = add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED | META_FLAG_MORE, 0,
+				     0, time_ns);
+		if (w->err == 0)
+			w->err = fold_add_put(w, u->key, u->key_bytes, &u->place, &time_ns);
+	}
+}
+
+int fold_add_unnamed(struct fold_writer *w)
+{
+	keydir_unnamed_each(w->b->tree, add_unnamed, w);
+	return w->err;
+}
+
+/* --- what is left --- */
+
+static void add_staged(void *arg, uint64_t id, struct content_map *c)
+{
+	struct fold_writer *w = arg;
+
+	if (w->err == 0 && !w->b->is_void(w->b->arg, id))
+		w->err = add_pieces(w, id, c);
+}
+
+int fold_add_staged(struct fold_writer *w)
+{
+	keydir_staged_each(w->b->tree, add_staged, w);
+	return w->err;
+}
+
+/* Adds a range as the value of 'key'. */
+static int add_orphan(struct fold_writer *w, const struct live_range *r, const struct record *rec)
+{
+	const struct value_place place = { r->record, r->to_key_bytes, r->to_value_bytes };
+	int err = take(w, &place);
+
+	count_live(w, rec, r->bytes);
+	return err < 0 ? err : copy(w, rec, r->from, r->bytes);
+}
+
+/* What only open files have that have no name any more, and what was folded into two pieces. */
+int fold_add_orphans(struct fold_writer *w)
+{
+	const struct live *live = w->b->live;
+	struct record rec = { .timestamp_ns = w->b->as_of_ns };
+	size_t moved = w->b->moved.count;
+	char key[64];
+	int err = 0;
+
+	/* A key that no path can name, and that nobody has. */
+	memset(key, '/', sizeof(key));
+	rec.key = key;
+	rec.key_bytes = 1;
+	while (rec.key_bytes < sizeof(key) &&
+	       keydir_unnamed_find(w->b->tree, key, rec.key_bytes) != NULL)
+		rec.key_bytes++;
+	live_sort_moved(&w->b->moved);
+	for (size_t i = 0; err == 0 && i < live->count; i++) {
+		struct live sorted = w->b->moved; /* as it was; what is added here is behind */
+
+		sorted.count = moved;
+		if (!live_has(&sorted, &live->ranges[i]))
+			err = add_orphan(w, &live->ranges[i], &rec);
+	}
+	if (err == 0 && w->b->moved.count > moved)
+		err = add_record(w, &rec); /* a tombstone */
+	live_sort_moved(&w->b->moved);
+	return err;
+}

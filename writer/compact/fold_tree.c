@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* The order of a base: directories, those above first; what is in them; keys that no path can name;
+ * what is staged; the directories once more, because all of that has changed their times. */
+#include "writer/compact/fold_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/store/store_private.h"
+
+/* What a replay would know of a node by now. */
+struct known {
+	int64_t mtime_ns, ctime_ns;
+	bool has_attr; /* owner, mode, xattrs, atime */
+	bool has_ino;
+};
+
+static uint64_t time_within(const struct fold_writer *w, int64_t time_ns)
+{
+	if (time_ns < 0 || (uint64_t)time_ns > w->b->as_of_ns)
+		return w->b->as_of_ns;
+	return (uint64_t)time_ns;
+}
+
+/* --- attributes --- */
+
+static struct meta_time to_meta(int64_t ns)
+{
+	struct timespec ts = keydir_timespec(ns);
+
+	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
+}
+
+static int add_attr_record(struct fold_writer *w, const char *path, size_t path_bytes,
+			   const struct meta_attr *attr, uint64_t timestamp_ns)
+{
+	size_t bytes = meta_attr_bytes(attr);
+	uint8_t *value;
+
+	if (bytes > w->value_room) {
+		value = realloc(w->value, bytes);
+		if (value == NULL)
+			return -ENOMEM;
+		w->value = value;
+		w->value_room = bytes;
+	}
+	return fold_add_meta(w, META_ATTR, path, path_bytes, w->value,
+			     meta_attr_encode(attr, w->value), timestamp_ns);
+}
+
+static bool has_xattrs(const struct node *n)
+{
+	const struct node_extra *extra = node_extra(n);
+
+	return extra != NULL && extra->xattrs != NULL;
+}
+
+/* All that 'n' has and a replay does not know yet, said at 'timestamp_ns'. */
+static struct meta_attr attr_of(const struct fold_writer *w, const struct node *n,
+				const struct known *known, uint64_t timestamp_ns)
+{
+	struct meta_attr attr = commit_attr_of(n);
+	struct node_times t = node_times(n);
+
+	if (!known->has_attr)
+		commit_attr_add_xattrs(n, &attr);
+	if (!known->has_ino && keydir_ino_is_special(w->b->tree, n)) {
+		attr.fields |= META_FIELD_INO;
+		attr.ino = keydir_ino(w->b->tree, n);
+	}
+	if (t.mtime_ns != known->mtime_ns) {
+		attr.fields |= META_FIELD_MTIME;
+		attr.mtime = to_meta(t.mtime_ns);
+	}
+	if (t.ctime_ns != (int64_t)timestamp_ns) {
+		attr.fields |= META_FIELD_CTIME;
+		attr.ctime = to_meta(t.ctime_ns);
+	}
+	if (!known->has_attr && t.atime_ns != NODE_ATIME_FOLLOWS_MTIME) {
+		attr.fields |= META_FIELD_ATIME;
+		attr.atime = to_meta(t.atime_ns);
+	}
+	return attr;
+}
+
+static bool needs_attr(const struct fold_writer *w, const struct node *n, const struct known *known)
+{
+	struct node_times t = node_times(n);
+
+	if (t.mtime_ns != known->mtime_ns || t.ctime_ns != known->ctime_ns)
+		return true;
+	if (!known->has_ino && keydir_ino_is_special(w->b->tree, n))
+		return true;
+	return !known->has_attr && (t.atime_ns != NODE_ATIME_FOLLOWS_MTIME || has_xattrs(n) ||
+				    !keydir_is_default(w->b->tree, n));
+}
+
+/* --- directories --- */
+
+/* Of the private tree nobody else has pins: one says that the directory has been added. */
+static bool is_added(const struct node *n)
+{
+	return atomic_load_explicit(&n->pins, memory_order_relaxed) > 0;
+}
+
+/* One that exists through its keys, with a number of its own path, is made by what is in it. */
+static bool makes_itself(const struct fold_writer *w, const struct node *n)
+{
+	return !n->explicit && !keydir_ino_is_special(w->b->tree, n);
+}
+
+static int add_directory(struct fold_writer *w, struct node *n)
+{
+	const struct known nothing = { .mtime_ns = (int64_t)w->b->as_of_ns };
+	struct meta_attr attr = attr_of(w, n, &nothing, w->b->as_of_ns);
+	ssize_t path_bytes;
+
+	node_pin(n);
+	if (makes_itself(w, n))
+		return 0;
+	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	attr.flags = n->explicit ? 0 : META_FLAG_IMPLICIT;
+	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, w->b->as_of_ns);
+}
+
+/* Adds 'n' and, before it, what of the directories above it was not added yet. */
+static int add_with_those_above(struct fold_writer *w, struct node *n)
+{
+	struct node *next;
+	int err = 0;
+
+	while (err == 0 && !is_added(n)) {
+		for (next = n; !is_added(node_parent(next)); next = node_parent(next))
+			;
+		err = add_directory(w, next);
+	}
+	return err;
+}
+
+static int add_directories(struct fold_writer *w)
+{
+	struct node *n;
+	uint32_t cursor = 0;
+	int err = 0;
+
+	node_pin(keydir_root(w->b->tree));
+	while (err == 0 && (n = keydir_each_node(w->b->tree, &cursor)) != NULL)
+		if (node_is_dir(n) && !keydir_is_gone(w->b->tree, n))
+			err = add_with_those_above(w, n);
+	return err;
+}
+
+/* The times, after all that was made in them. */
+static int add_directory_times(struct fold_writer *w, struct node *n)
+{
+	struct known known = { .has_attr = !makes_itself(w, n), .has_ino = true };
+	struct meta_attr attr;
+	ssize_t path_bytes;
+
+	if (n == keydir_root(w->b->tree))
+		known.has_attr = false;		  /* it is there without a record */
+	known.mtime_ns = ~node_times(n).mtime_ns; /* whatever it is by now: not that */
+	attr = attr_of(w, n, &known, w->b->as_of_ns);
+	attr.flags = n->explicit ? 0 : META_FLAG_IMPLICIT;
+	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, w->b->as_of_ns);
+}
+
+static int add_all_directory_times(struct fold_writer *w)
+{
+	struct node *n;
+	uint32_t cursor = 0;
+	int err = 0;
+
+	while (err == 0 && (n = keydir_each_node(w->b->tree, &cursor)) != NULL)
+		if (node_is_dir(n) && !keydir_is_gone(w->b->tree, n))
+			err = add_directory_times(w, n);
+	return err;
+}
+
+/* --- files, and whatever is no directory --- */
+
+/* An empty file, a symlink, a device, ...: an attr record makes it. */
+static int add_by_attr(struct fold_writer *w, const struct node *n, size_t path_bytes,
+		       struct known *known)
+{
+	uint64_t timestamp_ns = time_within(w, fold_replay_time(w->b->replay, n));
+	struct meta_attr attr;
+
+	known->mtime_ns = (int64_t)timestamp_ns;
+	attr = attr_of(w, n, known, timestamp_ns);
+	if (node_is_file(n))
+		attr.content = META_CONTENT_EMPTY;
+	*known = (struct known){ .mtime_ns = node_times(n).mtime_ns,
+				 .ctime_ns = node_times(n).ctime_ns,
+				 .has_attr = true,
+				 .has_ino = true };
+	return add_attr_record(w, w->path, path_bytes, &attr, timestamp_ns);
+}
+
+/* Adds what makes a node under its first name, whose path is at hand. */
+static int add_content(struct fold_writer *w, const struct node *n, size_t path_bytes,
+		       struct known *known)
+{
+	struct value_place place = node_value(n);
+	uint64_t timestamp_ns = FOLD_OWN_TIME;
+	int err;
+
+	if (!node_is_file(n) || (node_content(n) == NULL && place.value_bytes == 0))
+		return add_by_attr(w, n, path_bytes, known);
+	if (node_content(n) != NULL) {
+		timestamp_ns = time_within(w, fold_replay_time(w->b->replay, n));
+		err = fold_add_content(w, w->path, path_bytes, node_content(n), timestamp_ns);
+	} else {
+		err = fold_add_put(w, w->path, path_bytes, &place, &timestamp_ns);
+	}
+	known->mtime_ns = known->ctime_ns =
+		timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
+	return err;
+}
+
+/* Adds the name 'd' of a node whose first path is at hand. */
+static int add_link(struct fold_writer *w, const struct node *n, size_t path_bytes,
+		    const struct dentry *d, struct known *known)
+{
+	const struct meta_move link = { .ino = keydir_ino_is_given(n) ? node_rare(n)->ino : 0 };
+	uint64_t timestamp_ns = time_within(w, node_times(n).ctime_ns);
+	uint8_t *value = malloc(META_MOVE_FIXED_BYTES + PATH_BYTES_MAX);
+	size_t fixed;
+	ssize_t bytes;
+	int err;
+
+	if (value == NULL)
+		return -ENOMEM;
+	fixed = meta_move_encode_fixed(&link, value);
+	bytes = keydir_path(w->b->tree, dentry_dir(d), d->name, d->name_bytes,
+			    (char *)value + fixed);
+	err = bytes < 0 ? (int)bytes
+			: fold_add_meta(w, META_LINK, w->path, path_bytes, value,
+					fixed + (size_t)bytes, timestamp_ns);
+	free(value);
+	known->ctime_ns = (int64_t)timestamp_ns;
+	known->has_ino = true;
+	return err;
+}
+
+static int add_node(struct fold_writer *w, const struct node *n)
+{
+	const struct dentry *d = node_name(n);
+	struct known known = { .has_attr = false };
+	struct meta_attr attr;
+	uint64_t timestamp_ns;
+	ssize_t path_bytes;
+	int err;
+
+	path_bytes = keydir_path(w->b->tree, dentry_dir(d), d->name, d->name_bytes, w->path);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	err = add_content(w, n, (size_t)path_bytes, &known);
+	for (uint32_t i = 1; err == 0 && i < node_name_count(n); i++)
+		err = add_link(w, n, (size_t)path_bytes,
+			       slab_beside(n, node_extra(n)->more_names.refs[i - 1]), &known);
+	if (err < 0 || !needs_attr(w, n, &known))
+		return err;
+	timestamp_ns = time_within(w, node_times(n).ctime_ns);
+	attr = attr_of(w, n, &known, timestamp_ns);
+	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, timestamp_ns);
+}
+
+static int add_nodes(struct fold_writer *w)
+{
+	struct node *n;
+	uint32_t cursor = 0;
+	int err = 0;
+
+	while (err == 0 && (n = keydir_each_node(w->b->tree, &cursor)) != NULL)
+		if (!node_is_dir(n) && !keydir_is_gone(w->b->tree, n))
+			err = add_node(w, n);
+	return err;
+}
+
+/* --- the file --- */
+
+static int write_all(struct fold_writer *w)
+{
+	uint8_t value[META_BASE_BYTES] = { 0 };
+	int err;
+
+	/* Its figure comes last. */
+	err = fold_add_meta(w, META_BASE, NULL, 0, value, sizeof(value), w->b->as_of_ns);
+	if (err == 0)
+		err = add_directories(w);
+	if (err == 0)
+		err = add_nodes(w);
+	if (err == 0)
+		err = fold_add_unnamed(w);
+	if (err == 0)
+		err = fold_add_staged(w);
+	if (err == 0)
+		err = fold_add_orphans(w);
+	if (err == 0)
+		err = add_all_directory_times(w);
+	if (err == 0)
+		err = fold_flush_hole(w);
+	return err < 0 ? err : compact_out_flush(&w->to);
+}
+
+/* Writes the first record again, now that it is known what it says. */
+static int write_base(struct fold_writer *w)
+{
+	const struct meta_base base = { .as_of_ns = w->b->as_of_ns,
+					.other_bytes = w->b->other_bytes };
+	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_BASE_BYTES];
+	const struct record rec = { .timestamp_ns = w->b->as_of_ns,
+				    .key = key,
+				    .key_bytes = sizeof(key),
+				    .value = value,
+				    .value_bytes = sizeof(value) };
+
+	meta_key_prefix(META_BASE, key);
+	meta_base_encode(&base, value);
+	record_encode(&rec, bytes);
+	return io_pwrite_all(w->b->io, w->b->fd, bytes, sizeof(bytes), 0);
+}
+
+int fold_base_write(struct fold_base *b)
+{
+	struct fold_writer w = { .b = b, .next_id = b->as_of_ns };
+	int err = compact_out_init(&w.to, b->io, b->fd);
+
+	live_init(&b->moved, 0, UINT64_MAX);
+	b->bad_position = UINT64_MAX;
+	w.key = malloc(META_KEY_PREFIX_BYTES + PATH_BYTES_MAX);
+	w.path = malloc(PATH_BYTES_MAX);
+	if (fold_source_init(&w.source, b->log) < 0 || w.key == NULL || w.path == NULL)
+		err = -ENOMEM;
+	if (err == 0)
+		err = write_all(&w);
+	b->to_bytes = w.to.written;
+	b->other_bytes = w.to.written - w.live_bytes;
+	if (err == 0)
+		err = write_base(&w);
+	if (err == 0)
+		err = io_truncate(b->io, b->fd, b->to_bytes);
+	if (err == 0)
+		err = io_fsync(b->io, b->fd);
+	fold_source_free(&w.source);
+	compact_out_free(&w.to);
+	free(w.key);
+	free(w.path);
+	free(w.value);
+	return err;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* How much of each segment is live. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "codec/meta.h"
+#include "codec/record.h"
+#include "writer/compact/compact_private.h"
+
+#define NODES_AT_ONCE 512   /* of the keydir, with the locks */
+#define LET_IN_NS     20000 /* between them */
+
+static int compare_views(const void *a, const void *b)
+{
+	const struct compact_view *x = a, *y = b;
+
+	return x->seg.start < y->seg.start ? -1 : x->seg.start > y->seg.start;
+}
+
+static struct compact_view *view_at(struct compact_look *l, uint64_t position)
+{
+	size_t low = 0, high = l->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (l->views[mid].seg.start <= position)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == 0 || position >= l->views[low - 1].seg.start + l->views[low - 1].seg.bytes)
+		return NULL;
+	return &l->views[low - 1];
+}
+
+/* The bytes of the log that a piece keeps.  Only the first of the pieces of one put counts what the
+ * record has around them; those of an extent each may become one of their own. */
+static uint64_t kept_bytes(const struct content_piece *piece)
+{
+	uint64_t around = RECORD_HEADER_BYTES + piece->place.key_bytes;
+
+	if (piece->value_offset == 0)
+		return around + piece->bytes;
+	if (piece->place.key_bytes == META_EXTENT_KEY_BYTES)
+		return around + META_EXTENT_FIXED_BYTES + piece->bytes;
+	return piece->bytes;
+}
+
+static void count_active(struct compact_look *l, const struct content_piece *piece)
+{
+	if (piece->place.record_offset < SEGMENTS_REPLACED_START)
+		l->active_live_bytes += kept_bytes(piece);
+}
+
+static bool count_piece(void *arg, struct content_piece *piece)
+{
+	struct compact_look *l = arg;
+	struct compact_view *v = view_at(l, piece->place.record_offset);
+
+	if (v != NULL)
+		v->live_bytes += kept_bytes(piece);
+	else
+		count_active(l, piece);
+	return false;
+}
+
+uint64_t compact_live_bytes(struct store *s)
+{
+	struct keydir_stats keydir;
+
+	keydir_stats(s->keydir, &keydir);
+	return keydir.live_bytes + store_all_staged_bytes(s);
+}
+
+static bool count_staged(void *arg, struct content_piece *piece)
+{
+	struct compact_look *l = arg;
+	struct compact_view *v = view_at(l, piece->place.record_offset);
+
+	if (v != NULL)
+		v->staged = true;
+	else
+		count_active(l, piece);
+	return false;
+}
+
+struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
+{
+	struct compact_known *known;
+
+	for (size_t i = 0; i < c->known_count; i++)
+		if (c->known[i].number == number)
+			return &c->known[i];
+	known = reallocarray(c->known, c->known_count + 1, sizeof(known[0]));
+	if (known == NULL)
+		return NULL;
+	c->known = known;
+	known[c->known_count] = (struct compact_known){ .number = number };
+	return &known[c->known_count++];
+}
+
+/* How much of a base was no live value when it was written; 0: it is none. */
+static uint64_t base_bytes(struct store *s, const struct segment *seg)
+{
+	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
+	ssize_t got = log_writer_read(s->log, bytes, sizeof(bytes), seg->start);
+	struct record_scan_result res;
+	struct meta_base base;
+
+	if (got < (ssize_t)sizeof(bytes) || !meta_is_key(bytes + RECORD_HEADER_BYTES, 1) ||
+	    bytes[RECORD_HEADER_BYTES + 1] != META_BASE ||
+	    record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) != RECORD_WHOLE ||
+	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) != META_OK)
+		return 0;
+	return base.other_bytes;
+}
+
+/* What is known to be neither live nor to be gained, before the first compaction. */
+static uint64_t least_floor(struct store *s, const struct compact_view *v)
+{
+	return v->base_bytes > 0 ? v->base_bytes : log_writer_number_bytes(s->log, v->seg.number);
+}
+
+static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
+{
+	size_t room = 64;
+
+	l->views = calloc(room, sizeof(l->views[0]));
+	if (l->views == NULL)
+		return -ENOMEM;
+	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
+		struct compact_known *known =
+			compact_known_of(&s->compactor, l->views[l->count].seg.number);
+		struct compact_view *views = l->views;
+		uint64_t floor;
+
+		if (known == NULL)
+			return -ENOMEM;
+		views[l->count].known = *known;
+		if (l->count == 0) /* no other can be a base */
+			views[l->count].base_bytes = base_bytes(s, &views[l->count].seg);
+		floor = least_floor(s, &views[l->count]);
+		if (known->floor_bytes < floor)
+			views[l->count].known.floor_bytes = floor;
+		if (++l->count == room) {
+			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
+			if (views == NULL)
+				return -ENOMEM;
+			l->views = views;
+			room *= 2;
+		}
+		views[l->count] = (struct compact_view){ .live_bytes = 0 };
+	}
+	compact_date(s, l);
+	if (l->count > 0)
+		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
+	return 0;
+}
+
+int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
+{
+	const struct timespec nap = { .tv_nsec = LET_IN_NS };
+	uint64_t seen_end = log_writer_size(s->log), end;
+	uint32_t cursor = 0;
+	bool more = true;
+
+	while (more) {
+		mutex_lock(&s->commit_lock);
+		more = keydir_each_place(s->keydir, &cursor, NODES_AT_ONCE, changes, fn, arg);
+		if (!more)
+			store_each_kept(s, fn, arg);
+		mutex_unlock(&s->commit_lock);
+		if (!changes && atomic_load(&s->compactor.stop))
+			return -ECANCELED;
+		/* Who has just unlocked a mutex gets it again before those that wait for it. */
+		end = log_writer_size(s->log);
+		if (more && end != seen_end)
+			(void)nanosleep(&nap, NULL);
+		seen_end = end;
+	}
+	return 0;
+}
+
+int compact_look(struct store *s, struct compact_look *l)
+{
+	struct log_writer_stats log;
+	uint64_t number_bytes;
+	int err = list_segments(s, l);
+
+	if (err == 0)
+		err = compact_each_place(s, false, count_piece, l);
+	if (err < 0)
+		return err;
+	mutex_lock(&s->commit_lock);
+	store_each_staged(s, count_staged, l);
+	mutex_unlock(&s->commit_lock);
+	log_writer_stats(s->log, &log);
+	number_bytes = log_writer_number_bytes(s->log, log.segments);
+	l->active_bytes = log.active_bytes > number_bytes ? log.active_bytes - number_bytes : 0;
+	return 0;
+}

@@ -1,0 +1,665 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/history/graph.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/path.h"
+
+struct graph_staged {
+	UT_hash_handle hh;
+	uint64_t id;
+	struct content_map *content;
+};
+
+/* One commit while it is applied. */
+struct change {
+	struct graph *g;
+	uint64_t now_ns;
+	const struct log_entry *entry; /* the part at hand */
+	bool unnamed;		       /* the put that follows is of a key that no path can name */
+};
+
+/* --- nodes and names --- */
+
+static struct graph_node *node_new(struct graph *g, enum meta_type type)
+{
+	struct graph_node *n = calloc(1, sizeof(*n));
+
+	if (n == NULL)
+		return NULL;
+	n->type = type;
+	n->mode = g->default_mode;
+	n->uid = g->default_uid;
+	n->gid = g->default_gid;
+	n->next = g->nodes;
+	g->nodes = n;
+	return n;
+}
+
+static bool is_dir(const struct graph_node *n)
+{
+	return n->type == META_TYPE_DIRECTORY;
+}
+
+struct graph_name *graph_find(const struct graph_node *dir, const char *name, size_t name_bytes)
+{
+	struct graph_name *found;
+
+	HASH_FIND(hh, dir->names, name, name_bytes, found);
+	return found;
+}
+
+/* Returns what a name means now, or NULL. */
+static struct graph_node *means(const struct graph_name *name)
+{
+	const struct graph_span *last;
+
+	if (name == NULL || name->span_count == 0)
+		return NULL;
+	last = &name->spans[name->span_count - 1];
+	return last->until_ns == HISTORY_STILL ? last->node : NULL;
+}
+
+static struct graph_name *name_get(struct graph_node *dir, const char *text, size_t bytes)
+{
+	struct graph_name *name = graph_find(dir, text, bytes);
+
+	if (name != NULL)
+		return name;
+	name = calloc(1, sizeof(*name) + bytes);
+	if (name == NULL)
+		return NULL;
+	name->name_bytes = (uint16_t)bytes;
+	memcpy(name->name, text, bytes);
+	HASH_ADD_KEYPTR(hh, dir->names, name->name, bytes, name);
+	if (name->hh.tbl == NULL) {
+		free(name);
+		return NULL;
+	}
+	return name;
+}
+
+/* The records of a base have the times that matter for what they say, in no order. */
+static bool is_in_base(const struct change *c)
+{
+	return c->g->base_segment != 0 && c->entry->segment == c->g->base_segment;
+}
+
+/* From now on 'name' in 'dir' means 'n'. */
+static int begin(struct change *c, struct graph_node *dir, struct graph_name *name,
+		 struct graph_node *n)
+{
+	if (name->span_count == name->span_room) {
+		uint32_t room = name->span_room == 0 ? 1 : 2 * name->span_room;
+		void *spans = reallocarray(name->spans, room, sizeof(name->spans[0]));
+
+		if (spans == NULL)
+			return -ENOMEM;
+		name->spans = spans;
+		name->span_room = room;
+	}
+	name->spans[name->span_count++] = (struct graph_span){
+		.node = n, .from_ns = is_in_base(c) ? 0 : c->now_ns, .until_ns = HISTORY_STILL
+	};
+	dir->live++;
+	if (is_dir(n)) {
+		n->dir = dir;
+		n->own_name = name;
+	}
+	return 0;
+}
+
+/* The name means nothing any more. */
+static void end(struct change *c, struct graph_node *dir, struct graph_name *name)
+{
+	struct graph_node *n = means(name);
+
+	if (n == NULL || dir == NULL)
+		return;
+	name->spans[name->span_count - 1].until_ns = c->now_ns;
+	dir->live--;
+	if (is_dir(n)) {
+		n->dir = NULL;
+		n->own_name = NULL;
+	}
+}
+
+/* A directory that existed only through its keys goes with the last one. */
+static void prune(struct change *c, struct graph_node *dir)
+{
+	while (dir->live == 0 && !dir->explicit && dir->dir != NULL && dir->own_name != NULL) {
+		struct graph_node *above = dir->dir;
+
+		end(c, above, dir->own_name);
+		dir = above;
+	}
+}
+
+/* --- paths --- */
+
+/* The last component of a path, and the directory that it is in. */
+struct place {
+	struct graph_node *dir;
+	struct graph_name *name;
+	struct graph_node *node; /* what it means now; NULL: nothing */
+};
+
+/* Enters a path, making the directories on the way. */
+static int walk(struct change *c, const char *path, size_t path_bytes, struct place *ret)
+{
+	struct place at = { .node = c->g->root };
+	size_t pos = 0;
+	int err;
+
+	do {
+		const char *text;
+		size_t bytes = path_next(path, path_bytes, &pos, &text);
+
+		if (at.name != NULL && at.node != NULL && !is_dir(at.node)) {
+			end(c, at.dir, at.name); /* a key that makes way for a directory */
+			at.node = NULL;
+		}
+		if (at.name != NULL && at.node == NULL) {
+			at.node = node_new(c->g, META_TYPE_DIRECTORY);
+			err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
+			if (err < 0)
+				return err;
+		}
+		at.dir = at.node;
+		at.name = name_get(at.dir, text, bytes);
+		if (at.name == NULL)
+			return -ENOMEM;
+		at.node = means(at.name);
+	} while (pos < path_bytes);
+	*ret = at;
+	return 0;
+}
+
+/* Looks up what a path means now.  False: nothing. */
+static bool look_up(struct change *c, const char *path, size_t path_bytes, struct place *ret)
+{
+	struct place at = { .node = c->g->root };
+	size_t pos = 0;
+
+	if (!path_ok(path, path_bytes))
+		return false;
+	do {
+		const char *text;
+		size_t bytes = path_next(path, path_bytes, &pos, &text);
+
+		if (!is_dir(at.node))
+			return false;
+		at.dir = at.node;
+		at.name = graph_find(at.dir, text, bytes);
+		at.node = means(at.name);
+		if (at.node == NULL)
+			return false;
+	} while (pos < path_bytes);
+	*ret = at;
+	return true;
+}
+
+/* --- versions --- */
+
+/* Adds a version, filled in but for what is the same for all. */
+static int add_version(struct change *c, struct graph_node *n, const struct version *v)
+{
+	if (n->version_count == n->version_room) {
+		size_t room = n->version_room == 0 ? 1 : 2 * n->version_room;
+		void *versions = reallocarray(n->versions, room, sizeof(n->versions[0]));
+
+		if (versions == NULL)
+			return -ENOMEM;
+		n->versions = versions;
+		n->version_room = room;
+	}
+	n->versions[n->version_count] = *v;
+	n->versions[n->version_count].timestamp_ns = c->now_ns;
+	n->versions[n->version_count].mtime_ns =
+		c->now_ns > INT64_MAX ? INT64_MAX : (int64_t)c->now_ns;
+	n->versions[n->version_count].offset = c->entry->offset;
+	n->versions[n->version_count].segment = c->entry->segment;
+	n->versions[n->version_count].file_offset = c->entry->file_offset;
+	n->versions[n->version_count].key_bytes = c->entry->rec.key_bytes;
+	n->versions[n->version_count].value_bytes = c->entry->rec.value_bytes;
+	n->versions[n->version_count].mode = n->mode;
+	n->versions[n->version_count].uid = n->uid;
+	n->versions[n->version_count].gid = n->gid;
+	n->version_count++;
+	return 0;
+}
+
+/* Says whether a replay keeps the key as one that no path can name, because it is too deep. */
+static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
+{
+	const char *slash = memrchr(path, '/', path_bytes);
+	struct place dir;
+
+	return path_levels(path, path_bytes) > PATH_KEY_LEVELS_MAX &&
+	       (!look_up(c, path, (size_t)(slash - path), &dir) || !is_dir(dir.node));
+}
+
+/* A new content of the file at a path, which is made if it is missing. */
+static int put_version(struct change *c, const char *path, size_t path_bytes,
+		       const struct version *v)
+{
+	struct place at;
+	int err;
+
+	if (is_too_deep(c, path, path_bytes))
+		return -EEXIST;
+	err = walk(c, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.node != NULL && at.node->type != META_TYPE_FILE)
+		return -EEXIST; /* the key is one that no path can name */
+	if (at.node == NULL) {
+		at.node = node_new(c->g, META_TYPE_FILE);
+		err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
+	}
+	return err < 0 ? err : add_version(c, at.node, v);
+}
+
+int graph_content(const struct graph_node *n, size_t index, struct content_map **ret)
+{
+	struct content_map *content = content_map_new(false);
+	size_t first = index;
+	int err = content == NULL ? -ENOMEM : 0;
+
+	while (first > 0 && n->versions[first].kind == VERSION_LAID && n->versions[first].keep)
+		first--;
+	for (size_t i = first; err == 0 && i <= index; i++) {
+		const struct version *v = &n->versions[i];
+		struct content_piece whole = {
+			.bytes = v->size_bytes,
+			.place = { v->offset, v->key_bytes, v->value_bytes },
+			.dropped = v->kind != VERSION_PLAIN,
+		};
+
+		/* What is to be laid over something unknown. */
+		bool lost = v->kind == VERSION_DROPPED || (i == 0 && v->keep);
+
+		err = content_map_reserve(content,
+					  1 + (v->laid != NULL ? content_map_pieces(v->laid) : 0));
+		if (err < 0)
+			break;
+		if (v->size_bytes > 0 && (lost || v->kind == VERSION_PLAIN))
+			content_map_lay(content, &whole);
+		if (v->laid != NULL)
+			content_map_lay_all(content, v->laid);
+		content_map_set_size(content, v->size_bytes);
+	}
+	if (err < 0) {
+		content_map_free(content);
+		return err;
+	}
+	*ret = content;
+	return 0;
+}
+
+/* --- records --- */
+
+static int apply_put(struct change *c)
+{
+	const struct record *rec = &c->entry->rec;
+	const struct version v = { .kind = VERSION_PLAIN, .size_bytes = rec->value_bytes };
+	int err;
+
+	if (c->unnamed || !path_ok(rec->key, rec->key_bytes))
+		return 0;
+	err = put_version(c, rec->key, rec->key_bytes, &v);
+	return err == -EEXIST ? 0 : err;
+}
+
+static void apply_tombstone(struct change *c)
+{
+	const struct record *rec = &c->entry->rec;
+	struct place at;
+
+	if (!look_up(c, rec->key, rec->key_bytes, &at) || (is_dir(at.node) && at.node->live > 0))
+		return;
+	end(c, at.dir, at.name);
+	prune(c, at.dir);
+}
+
+static int set_target(struct change *c, struct graph_node *n, const struct meta_attr *attr)
+{
+	struct version v = { .kind = VERSION_SYMLINK, .size_bytes = attr->target_bytes };
+	int err;
+
+	v.target = malloc(attr->target_bytes + 1);
+	if (v.target == NULL)
+		return -ENOMEM;
+	memcpy(v.target, attr->target, attr->target_bytes);
+	v.target[attr->target_bytes] = '\0';
+	err = add_version(c, n, &v);
+	if (err < 0)
+		free(v.target);
+	return err;
+}
+
+static int64_t time_ns(const struct meta_time *t)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow(t->sec, INT64_C(1000000000), &ns) ||
+	    __builtin_add_overflow(ns, (int64_t)t->nsec, &ns))
+		return t->sec < 0 ? INT64_MIN + 1 : INT64_MAX;
+	return ns;
+}
+
+/* What an attr record says counts for the newest version, too: programs set the times after they
+ * have written. */
+static void set_attr(struct graph_node *n, const struct meta_attr *attr)
+{
+	struct version *v = n->version_count > 0 ? &n->versions[n->version_count - 1] : NULL;
+
+	n->mode = attr->mode;
+	n->uid = attr->uid;
+	n->gid = attr->gid;
+	if (is_dir(n) && (attr->flags & META_FLAG_IMPLICIT) == 0)
+		n->explicit = true;
+	if (v == NULL)
+		return;
+	v->mode = n->mode;
+	v->uid = n->uid;
+	v->gid = n->gid;
+	if (attr->fields & META_FIELD_MTIME)
+		v->mtime_ns = time_ns(&attr->mtime);
+}
+
+static int apply_attr(struct change *c, const char *path, size_t path_bytes,
+		      const struct meta_attr *attr)
+{
+	const struct version empty = { .kind = VERSION_LAID };
+	bool is_new = false;
+	struct place at;
+	int err;
+
+	if (!path_ok(path, path_bytes))
+		return 0; /* the root among them */
+	err = walk(c, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.node != NULL && attr->content == META_CONTENT_NEW && !is_dir(at.node)) {
+		end(c, at.dir, at.name);
+		at.node = NULL;
+	}
+	if (at.node == NULL) {
+		is_new = true;
+		at.node = node_new(c->g, attr->type);
+		err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
+	}
+	if (err < 0 || at.node->type != attr->type)
+		return err;
+	if (attr->content != META_CONTENT_KEPT)
+		err = add_version(c, at.node, &empty);
+	if (is_new && attr->type == META_TYPE_SYMLINK)
+		err = set_target(c, at.node, attr);
+	if (err == 0)
+		set_attr(at.node, attr);
+	return err;
+}
+
+static int apply_move(struct change *c, const char *path, size_t path_bytes,
+		      const struct meta_move *move)
+{
+	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
+	struct graph_node *moved, *other;
+	struct place from, to;
+	int err;
+
+	if (!path_ok(move->new_path, move->new_path_bytes) || !look_up(c, path, path_bytes, &from))
+		return 0;
+	err = walk(c, move->new_path, move->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	/* Entering it cannot have taken the old name away, but for what no store writes. */
+	moved = means(from.name);
+	other = to.node;
+	if (moved == NULL || moved == other)
+		return 0;
+	if (other != NULL)
+		end(c, to.dir, to.name);
+	end(c, from.dir, from.name);
+	err = begin(c, to.dir, to.name, moved);
+	if (err == 0 && exchange && other != NULL)
+		err = begin(c, from.dir, from.name, other);
+	if (err == 0)
+		prune(c, from.dir);
+	return err;
+}
+
+static int apply_link(struct change *c, const char *path, size_t path_bytes,
+		      const struct meta_move *link)
+{
+	struct place from, to;
+	int err;
+
+	if (!path_ok(link->new_path, link->new_path_bytes) ||
+	    !look_up(c, path, path_bytes, &from) || is_dir(from.node))
+		return 0;
+	err = walk(c, link->new_path, link->new_path_bytes, &to);
+	return err < 0 || to.node != NULL ? err : begin(c, to.dir, to.name, from.node);
+}
+
+/* --- content in pieces --- */
+
+static struct graph_staged *staged_find(struct graph *g, uint64_t id)
+{
+	struct graph_staged *s;
+
+	HASH_FIND(hh, g->staged, &id, sizeof(id), s);
+	return s;
+}
+
+static void staged_drop(struct graph *g, struct graph_staged *s)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+	HASH_DEL(g->staged, s);
+	content_map_free(s->content);
+	free(s);
+}
+
+static struct graph_staged *staged_get(struct graph *g, uint64_t id)
+{
+	struct graph_staged *s = staged_find(g, id);
+
+	if (s != NULL)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->id = id;
+	s->content = content_map_new(true);
+	if (s->content != NULL)
+		HASH_ADD(hh, g->staged, id, sizeof(s->id), s);
+	if (s->content == NULL || s->hh.tbl == NULL) {
+		content_map_free(s->content);
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static int apply_extent(struct change *c, uint64_t id, const struct meta_extent *extent)
+{
+	bool dropped = (extent->flags & META_FLAG_DROPPED) != 0;
+	const struct content_piece piece = {
+		.offset = extent->offset,
+		.bytes = extent->bytes,
+		.place = { c->entry->offset, c->entry->rec.key_bytes, c->entry->rec.value_bytes },
+		.value_offset = META_EXTENT_FIXED_BYTES,
+		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
+		.dropped = dropped,
+	};
+	struct graph_staged *s = staged_get(c->g, id);
+
+	if (s == NULL || content_map_reserve(s->content, 1) < 0)
+		return -ENOMEM;
+	content_map_lay(s->content, &piece);
+	return 0;
+}
+
+static int apply_publish(struct change *c, const char *path, size_t path_bytes,
+			 const struct meta_publish *publish)
+{
+	struct graph_staged *s =
+		publish->staging_id != 0 ? staged_find(c->g, publish->staging_id) : NULL;
+	struct version v = {
+		.kind = publish->flags & META_FLAG_DROPPED ? VERSION_DROPPED : VERSION_LAID,
+		.keep = (publish->flags & META_FLAG_KEEP) != 0,
+		.size_bytes = publish->size_bytes,
+		.laid = s != NULL ? s->content : NULL,
+	};
+	int err;
+
+	c->unnamed = c->unnamed || (publish->flags & META_FLAG_UNNAMED) != 0;
+	if (c->unnamed && s != NULL)
+		staged_drop(c->g, s);
+	if (c->unnamed || !path_ok(path, path_bytes))
+		return 0;
+	err = put_version(c, path, path_bytes, &v);
+	if (err == 0 && s != NULL)
+		s->content = NULL; /* the version has it */
+	if (err != -ENOMEM && s != NULL)
+		staged_drop(c->g, s);
+	return err == -EEXIST ? 0 : err;
+}
+
+/* --- commits --- */
+
+static int apply_meta(struct change *c, const char *path, size_t path_bytes, enum meta_kind kind)
+{
+	const struct record *rec = &c->entry->rec;
+	struct meta_publish publish;
+	struct meta_extent extent;
+	struct meta_move move;
+	uint64_t id;
+
+	switch (kind) {
+	case META_MOVE:
+		if (meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK)
+			return apply_move(c, path, path_bytes, &move);
+		break;
+	case META_LINK:
+		if (meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK)
+			return apply_link(c, path, path_bytes, &move);
+		break;
+	case META_EXTENT:
+		if (meta_staging_id_decode(path, path_bytes, &id) == META_OK &&
+		    meta_extent_decode(rec->value, rec->value_bytes, &extent) == META_OK)
+			return apply_extent(c, id, &extent);
+		break;
+	case META_PUBLISH:
+		if (meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK)
+			return apply_publish(c, path, path_bytes, &publish);
+		break;
+	case META_BASE:
+		c->g->base_segment = c->entry->segment;
+		break;
+	case META_ATTR:
+	case META_SEGMENT:
+		break;
+	}
+	return 0;
+}
+
+/* The parts of a group are applied in this order (see replay.c). */
+enum phase {
+	PHASE_DIRECTORIES,
+	PHASE_CONTENT,
+	PHASE_FILES,
+	PHASE_COUNT,
+};
+
+static int apply_in_phase(struct change *c, enum phase phase)
+{
+	const struct record *rec = &c->entry->rec;
+	struct meta_attr attr;
+	enum meta_kind kind;
+	const char *path;
+	size_t path_bytes;
+	enum phase own;
+
+	if (!meta_is_key(rec->key, rec->key_bytes)) {
+		if (phase != PHASE_CONTENT)
+			return 0;
+		if (rec->value_bytes > 0)
+			return apply_put(c);
+		apply_tombstone(c);
+		return 0;
+	}
+	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK)
+		return 0;
+	if (kind != META_EXTENT && rec->value_bytes != c->entry->value_held_bytes)
+		return 0;
+	if (kind != META_ATTR)
+		return phase == PHASE_CONTENT ? apply_meta(c, path, path_bytes, kind) : 0;
+	if (meta_attr_decode(rec->value, rec->value_bytes, &attr) != META_OK)
+		return 0;
+	own = attr.type == META_TYPE_DIRECTORY ? PHASE_DIRECTORIES : PHASE_FILES;
+	return phase == own ? apply_attr(c, path, path_bytes, &attr) : 0;
+}
+
+int graph_apply(struct graph *g, const struct log_entry *entries, size_t entry_count)
+{
+	struct change c = { .g = g, .now_ns = entries[entry_count - 1].rec.timestamp_ns };
+	int err = 0;
+
+	for (int phase = 0; err == 0 && phase < PHASE_COUNT; phase++) {
+		for (size_t i = 0; err == 0 && i < entry_count; i++) {
+			c.entry = &entries[i];
+			err = apply_in_phase(&c, (enum phase)phase);
+		}
+	}
+	return err;
+}
+
+/* --- life --- */
+
+int graph_init(struct graph *g)
+{
+	g->nodes = NULL;
+	g->staged = NULL;
+	g->base_segment = 0;
+	g->root = node_new(g, META_TYPE_DIRECTORY);
+	if (g->root == NULL)
+		return -ENOMEM;
+	g->root->explicit = true;
+	return 0;
+}
+
+static void node_free(struct graph_node *n)
+{
+	struct graph_name *name, *next;
+
+	HASH_ITER (hh, n->names, name, next) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
+		HASH_DEL(n->names, name);
+		free(name->spans);
+		free(name);
+	}
+	for (size_t i = 0; i < n->version_count; i++) {
+		content_map_free(n->versions[i].laid);
+		free(n->versions[i].target);
+	}
+	free(n->versions);
+	free(n);
+}
+
+void graph_free(struct graph *g)
+{
+	struct graph_staged *s, *next_staged;
+	struct graph_node *n, *next;
+
+	HASH_ITER (hh, g->staged, s, next_staged)
+		staged_drop(g, s);
+	for (n = g->nodes; n != NULL; n = next) {
+		next = n->next;
+		node_free(n);
+	}
+	g->nodes = g->root = NULL;
+}

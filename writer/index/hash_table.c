@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Open addressing with linear probing, with the entries sorted by hash.  An entry belongs in the
+ * slot that its hash is to all hashes as the slot is to all slots (its home), or as near behind it
+ * as it gets.  So the whole array is in the order of the hashes, for any size of it: it need not be
+ * a power of two, and is moved to a larger one from front to back.  Those at the end have nobody to
+ * wrap around to: there is a tail for them, whose last slot is always free.
+ *
+ * The table is in parts, so that only one of them is there twice while it is moved, and nobody
+ * waits for all of it. */
+#include "writer/index/hash_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/base/pages.h"
+
+#define ROOM_FIRST 16
+#define TAIL_FIRST 16
+/* At most 5/6 are used, and 1/5 is added: at least 25/36 are used of a part that has grown. */
+#define LOAD_NUM 5
+#define LOAD_DEN 6
+#define GROW_DEN 5
+
+#define PAGE_BYTES_MAX	  ((size_t)64 * 1024) /* of any architecture */
+#define MAP_BYTES_MIN	  ((size_t)1024 * 1024)
+#define HUGE_BYTES_MIN	  (2 * PAGES_HUGE_BYTES)
+#define ROUND_UP(n, unit) (((n) + (unit)-1) / (unit) * (unit))
+
+void hash_table_init(struct hash_table *t)
+{
+	*t = (struct hash_table){ 0 };
+}
+
+static struct hash_part *part_of(const struct hash_table *t, uint32_t hash)
+{
+	/* Whoever looks for something does not change it. */
+	return (struct hash_part *)(uintptr_t)&t->parts[hash >> (32 - HASH_TABLE_PART_BITS)];
+}
+
+static size_t slot_count(const struct hash_part *p)
+{
+	return (size_t)p->room + p->tail;
+}
+
+static size_t home(uint32_t room, uint32_t hash)
+{
+	return (uint64_t)(hash << HASH_TABLE_PART_BITS) * room >> 32;
+}
+
+/* --- growing --- */
+
+static struct hash_slot *slots_new(size_t count)
+{
+	size_t bytes = count * sizeof(struct hash_slot);
+
+	if (bytes < MAP_BYTES_MIN)
+		return calloc(count, sizeof(struct hash_slot));
+	return pages_map(ROUND_UP(bytes, PAGE_BYTES_MAX),
+			 bytes < HUGE_BYTES_MIN ? PAGE_BYTES_MAX : PAGES_HUGE_BYTES);
+}
+
+static void slots_free(struct hash_slot *slots, size_t count)
+{
+	size_t bytes = count * sizeof(struct hash_slot);
+
+	if (bytes < MAP_BYTES_MIN)
+		free(slots);
+	else
+		pages_unmap(slots, ROUND_UP(bytes, PAGE_BYTES_MAX));
+}
+
+void hash_table_destroy(struct hash_table *t)
+{
+	for (size_t i = 0; i < HASH_TABLE_PARTS; i++)
+		slots_free(t->parts[i].slots, slot_count(&t->parts[i]));
+	hash_table_init(t);
+}
+
+/* Moves the entries of a part to more slots.  All of them fit: none is nearer to the end of the
+ * room than it was in a smaller one. */
+static int stretch(struct hash_part *p, uint32_t room, uint32_t tail)
+{
+	struct hash_slot *slots = slots_new((size_t)room + tail);
+	size_t next = 0;
+
+	if (slots == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < slot_count(p); i++) {
+		size_t at = home(room, p->slots[i].hash);
+
+		if (p->slots[i].ref == 0)
+			continue;
+		at = at > next ? at : next;
+		slots[at] = p->slots[i];
+		next = at + 1;
+	}
+	slots_free(p->slots, slot_count(p));
+	p->slots = slots;
+	p->room = room;
+	p->tail = tail;
+	return 0;
+}
+
+int hash_table_reserve(struct hash_table *t, uint32_t hash)
+{
+	struct hash_part *p = part_of(t, hash);
+	uint32_t room = p->room, tail = p->tail;
+
+	if (room == 0)
+		return stretch(p, ROOM_FIRST, TAIL_FIRST);
+	if (((uint64_t)p->count + 1) * LOAD_DEN > (uint64_t)room * LOAD_NUM)
+		room += room / GROW_DEN + ROOM_FIRST;
+	if (p->slots[slot_count(p) - 2].ref != 0) /* the last slot has to stay free */
+		tail *= 2;
+	return room == p->room && tail == p->tail ? 0 : stretch(p, room, tail);
+}
+
+/* --- entries --- */
+
+void hash_table_add(struct hash_table *t, uint32_t hash, uint32_t ref)
+{
+	struct hash_part *p = part_of(t, hash);
+	size_t at = home(p->room, hash), end;
+
+	while (p->slots[at].ref != 0 && p->slots[at].hash <= hash)
+		at++;
+	for (end = at; p->slots[end].ref != 0; end++)
+		;
+	memmove(&p->slots[at + 1], &p->slots[at], (end - at) * sizeof(p->slots[0]));
+	p->slots[at] = (struct hash_slot){ .hash = hash, .ref = ref };
+	p->count++;
+}
+
+void hash_table_remove(struct hash_table *t, uint32_t hash, uint32_t ref)
+{
+	struct hash_part *p = part_of(t, hash);
+	size_t at = home(p->room, hash), end;
+
+	while (p->slots[at].ref != ref)
+		at++;
+	/* What stands behind it and not at its home moves up. */
+	for (end = at + 1; p->slots[end].ref != 0 && home(p->room, p->slots[end].hash) < end; end++)
+		;
+	memmove(&p->slots[at], &p->slots[at + 1], (end - at - 1) * sizeof(p->slots[0]));
+	p->slots[end - 1] = (struct hash_slot){ 0 };
+	p->count--;
+}
+
+const struct hash_slot *hash_table_find(const struct hash_table *t, uint32_t hash)
+{
+	const struct hash_part *p = part_of(t, hash);
+	const struct hash_slot *s;
+
+	if (p->room == 0)
+		return NULL;
+	for (s = &p->slots[home(p->room, hash)]; s->ref != 0 && s->hash < hash; s++)
+		;
+	return s->ref != 0 && s->hash == hash ? s : NULL;
+}
+
+void hash_table_prefetch(const struct hash_table *t, uint32_t hash)
+{
+	const struct hash_part *p = part_of(t, hash);
+
+	if (p->room > 0)
+		__builtin_prefetch(&p->slots[home(p->room, hash)]);
+}
+
+size_t hash_table_bytes(const struct hash_table *t)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < HASH_TABLE_PARTS; i++)
+		bytes += slot_count(&t->parts[i]) * sizeof(struct hash_slot);
+	return bytes;
+}

@@ -1,0 +1,1012 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/index/replay.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/meta.h"
+#include "codec/path.h"
+
+struct replay {
+	struct keydir *k;
+	const struct log_entry *entry; /* the one being applied */
+	int64_t now_ns;		       /* when the commit happened */
+	bool grouped;		       /* the commit has more than one record */
+	const struct log_entry
+		*marked;     /* says of the put behind it that no path can name its key */
+	const char *problem; /* set with -EBADMSG */
+};
+
+static int64_t clamp(uint64_t timestamp_ns)
+{
+	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
+}
+
+static int refuse(struct replay *r, const char *problem)
+{
+	r->problem = problem;
+	return -EBADMSG;
+}
+
+static struct value_place place_of(const struct log_entry *entry)
+{
+	return (struct value_place){
+		.record_offset = entry->offset,
+		.key_bytes = entry->rec.key_bytes,
+		.value_bytes = entry->rec.value_bytes,
+	};
+}
+
+static void link_locked(struct replay *r, struct dentry *d, struct node *n)
+{
+	keydir_write_lock(r->k);
+	keydir_link(r->k, d, n, r->now_ns);
+	keydir_write_unlock(r->k);
+}
+
+static void unlink_locked(struct replay *r, struct dentry *d)
+{
+	keydir_write_lock(r->k);
+	keydir_unlink(r->k, d, r->now_ns);
+	keydir_write_unlock(r->k);
+}
+
+static void set_value_locked(struct replay *r, struct node *n, const struct value_place *place,
+			     int64_t now_ns)
+{
+	keydir_write_lock(r->k);
+	keydir_set_value(r->k, n, place, now_ns);
+	keydir_write_unlock(r->k);
+}
+
+/* Makes a node of 'type' under 'name'. */
+static int make(struct replay *r, struct node *dir, const char *name, size_t name_bytes,
+		mode_t type, struct node **ret)
+{
+	struct node *n = keydir_node_new(r->k, type);
+	struct dentry *d;
+
+	if (n == NULL)
+		return -ENOMEM;
+	d = keydir_dentry_new(r->k, dir, name, name_bytes);
+	if (d == NULL) {
+		keydir_node_free(r->k, n);
+		return -ENOMEM;
+	}
+	(void)keydir_ino_for(r->k, n, dir, name, name_bytes);
+	n->committed = true;
+	keydir_touch(n, r->now_ns);
+	link_locked(r, d, n);
+	*ret = n;
+	return 0;
+}
+
+/* A key that is a file turns out to be the directory of another key: no path can name it any more.
+ * It is kept, and the name becomes a directory. */
+static int displace(struct replay *r, struct node *file, const char *path, size_t path_bytes,
+		    const char *name, size_t name_bytes, struct node **ret)
+{
+	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
+	struct value_place place = node_value(file);
+	struct content_map *content = NULL;
+	struct node *dir = dentry_dir(d);
+	int err = 0;
+
+	/* A copy: somebody may have the file open. */
+	if (node_content(file) != NULL) {
+		content = content_map_copy(node_content(file));
+		if (content == NULL)
+			return -ENOMEM;
+	}
+	keydir_write_lock(r->k);
+	if (place.value_bytes > 0 || (content != NULL && content_map_size(content) > 0))
+		err = keydir_unnamed_put(r->k, path, path_bytes, &place, content,
+					 (uint64_t)file->mtime_ns);
+	else
+		content_map_free(content);
+	if (err < 0)
+		content_map_free(content);
+	if (err == 0)
+		keydir_unlink(r->k, d, r->now_ns);
+	keydir_write_unlock(r->k);
+	return err < 0 ? err : make(r, dir, name, name_bytes, S_IFDIR, ret);
+}
+
+/* Enters directory 'name' of '*dir', whose path is 'path', making it if it is not there: it exists
+ * because a key below it does. */
+static int enter(struct replay *r, struct node **dir, const char *path, size_t path_bytes,
+		 const char *name, size_t name_bytes)
+{
+	struct dentry *d = keydir_find(r->k, *dir, name, name_bytes);
+
+	if (d == NULL)
+		return make(r, *dir, name, name_bytes, S_IFDIR, dir);
+	if (!node_is_dir(dentry_node(d)))
+		return displace(r, dentry_node(d), path, path_bytes, name, name_bytes, dir);
+	*dir = dentry_node(d);
+	return 0;
+}
+
+/* Where a path leads: its last component and the directory that it is looked up in. */
+struct place {
+	struct node *dir;
+	const char *name;
+	size_t name_bytes;
+	struct dentry *d; /* NULL: there is no such entry */
+};
+
+static int walk(struct replay *r, const char *path, size_t path_bytes, struct place *ret)
+{
+	size_t pos = keydir_dir_bytes(path, path_bytes);
+	struct place at = { .dir = keydir_find_dir(r->k, path, pos) };
+	int err;
+
+	if (at.dir == NULL) { /* or something else is there */
+		at.dir = keydir_root(r->k);
+		pos = 0;
+	}
+	for (;;) {
+		at.name_bytes = path_next(path, path_bytes, &pos, &at.name);
+		if (pos >= path_bytes)
+			break;
+		err = enter(r, &at.dir, path, (size_t)(at.name - path) + at.name_bytes, at.name,
+			    at.name_bytes);
+		if (err < 0)
+			return err;
+	}
+	at.d = keydir_find(r->k, at.dir, at.name, at.name_bytes);
+	*ret = at;
+	return 0;
+}
+
+/* Puts a value under a key that no path can name. */
+static int put_unnamed(struct replay *r, const struct value_place *value)
+{
+	int err;
+
+	keydir_write_lock(r->k);
+	err = keydir_unnamed_put(r->k, r->entry->rec.key, r->entry->rec.key_bytes, value, NULL,
+				 r->entry->rec.timestamp_ns);
+	keydir_write_unlock(r->k);
+	return err;
+}
+
+static void remove_unnamed(struct replay *r, const void *key, size_t key_bytes)
+{
+	keydir_write_lock(r->k);
+	keydir_unnamed_remove(r->k, key, key_bytes);
+	keydir_write_unlock(r->k);
+}
+
+/* Says whether the record before has said that no path can name the key; it says so once. */
+static bool take_mark(struct replay *r, const char *key, size_t key_bytes)
+{
+	const struct record *mark;
+
+	if (r->marked == NULL)
+		return false;
+	mark = &r->marked->rec;
+	if (mark->key_bytes != META_KEY_PREFIX_BYTES + key_bytes ||
+	    memcmp((const char *)mark->key + META_KEY_PREFIX_BYTES, key, key_bytes) != 0)
+		return false;
+	r->marked = NULL;
+	return true;
+}
+
+/* Says whether a key stays one that no path can name although it is a path: it would make more
+ * directories than a key may, and the one that it is in is not there.  (A key of 64 KB could make
+ * 32,000 directories, and 25 MB of such keys would take gigabytes of memory.) */
+static bool is_too_deep(struct replay *r, const char *key, size_t key_bytes)
+{
+	return path_levels(key, key_bytes) > PATH_KEY_LEVELS_MAX &&
+	       keydir_find_dir(r->k, key, keydir_dir_bytes(key, key_bytes)) == NULL;
+}
+
+static int apply_put(struct replay *r)
+{
+	const struct record *rec = &r->entry->rec;
+	struct value_place value = place_of(r->entry);
+	struct node *n = NULL;
+	struct place at;
+	int err;
+
+	if (take_mark(r, rec->key, rec->key_bytes) || !path_ok(rec->key, rec->key_bytes) ||
+	    is_too_deep(r, rec->key, rec->key_bytes))
+		return put_unnamed(r, &value);
+	err = walk(r, rec->key, rec->key_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
+		return put_unnamed(r, &value);
+	if (at.d != NULL)
+		n = dentry_node(at.d);
+	else
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err < 0)
+		return err;
+	set_value_locked(r, n, &value, r->now_ns);
+	remove_unnamed(r, rec->key, rec->key_bytes);
+	return 0;
+}
+
+/* The content of an unnameable key becomes that of 'n'. */
+static void give_content(struct replay *r, struct unnamed *u, struct node *n)
+{
+	keydir_write_lock(r->k);
+	keydir_set_content(r->k, n, keydir_unnamed_take_content(r->k, u), clamp(u->timestamp_ns));
+	keydir_write_unlock(r->k);
+}
+
+/* A path has become free: a key that it stood in the way of can be named again. */
+static int reveal(struct replay *r, const char *path, size_t path_bytes)
+{
+	struct unnamed *u = keydir_unnamed_find(r->k, path, path_bytes);
+	struct node *n = NULL;
+	struct place at;
+	int err;
+
+	if (u == NULL)
+		return 0;
+	err = walk(r, path, path_bytes, &at);
+	if (err == 0 && at.d != NULL)
+		return 0;
+	if (err == 0)
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err < 0)
+		return err;
+	if (u->content == NULL) {
+		set_value_locked(r, n, &u->place, clamp(u->timestamp_ns));
+	} else if (node_extra_get(r->k, n) == NULL) {
+		return -ENOMEM;
+	} else {
+		give_content(r, u, n);
+	}
+	remove_unnamed(r, path, path_bytes);
+	return 0;
+}
+
+/* Keys that are too deep to be files (is_too_deep()), at a path or below it. */
+struct deep_keys {
+	struct keydir *k;
+	const char *path;
+	size_t path_bytes;
+	struct unnamed **found; /* owned */
+	size_t count, room;
+	bool no_memory;
+};
+
+static void add_deep_key(void *arg, const struct unnamed *u)
+{
+	struct deep_keys *d = arg;
+	const char *key = (const char *)u->key;
+
+	if (u->key_bytes < d->path_bytes || memcmp(key, d->path, d->path_bytes) != 0 ||
+	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
+	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
+		return;
+	if (d->count == d->room) {
+		size_t room = d->room * 2 + 8;
+		struct unnamed **found = reallocarray(d->found, room, sizeof(found[0]));
+
+		d->no_memory = d->no_memory || found == NULL;
+		if (found == NULL)
+			return;
+		d->found = found;
+		d->room = room;
+	}
+	d->found[d->count++] = keydir_unnamed_find(d->k, u->key, u->key_bytes);
+}
+
+/* Earlier versions made files of keys however deep they were.  A record of theirs about such a
+ * file, or about a directory that it is in, finds it: it becomes a file now. */
+static int reveal_below(struct replay *r, const char *path, size_t path_bytes)
+{
+	struct deep_keys deep = { .k = r->k, .path = path, .path_bytes = path_bytes };
+	int err = 0;
+
+	keydir_unnamed_each(r->k, add_deep_key, &deep);
+	if (deep.no_memory)
+		err = -ENOMEM;
+	for (size_t i = 0; err == 0 && i < deep.count; i++)
+		err = reveal(r, (const char *)deep.found[i]->key, deep.found[i]->key_bytes);
+	free(deep.found);
+	return err;
+}
+
+/* Finds an entry that a record is about.  NULL: there is none, or '*err' is set. */
+static struct dentry *find_operand(struct replay *r, const char *path, size_t path_bytes, int *err)
+{
+	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
+
+	if (d != NULL)
+		return d;
+	*err = reveal_below(r, path, path_bytes);
+	return *err < 0 ? NULL : keydir_find_path(r->k, path, path_bytes);
+}
+
+/* Removes 'dir', and what is above it, for as long as they are empty and exist only through their
+ * keys. */
+static int prune(struct replay *r, struct node *dir)
+{
+	char path[PATH_BYTES_MAX];
+	int err = 0;
+
+	while (err == 0 && dir != keydir_root(r->k) && !dir->explicit &&
+	       keydir_dir_count(dir) == 0) {
+		ssize_t path_bytes = keydir_path(r->k, dir, NULL, 0, path);
+		struct node *above = node_parent(dir);
+
+		unlink_locked(r, node_name(dir));
+		if (path_bytes > 0)
+			err = reveal(r, path, (size_t)path_bytes);
+		dir = above;
+	}
+	return err;
+}
+
+static int apply_tombstone(struct replay *r)
+{
+	const struct record *rec = &r->entry->rec;
+	struct dentry *d;
+	struct node *dir;
+
+	remove_unnamed(r, rec->key, rec->key_bytes);
+	if (!path_ok(rec->key, rec->key_bytes))
+		return 0;
+	d = keydir_find_path(r->k, rec->key, rec->key_bytes);
+	if (d == NULL || (node_is_dir(dentry_node(d)) && keydir_dir_count(dentry_node(d)) > 0))
+		return 0; /* FreyjaDB deletes keys that do not exist, too */
+	dir = dentry_dir(d);
+	unlink_locked(r, d);
+	return prune(r, dir);
+}
+
+/* Gives 'n', which has an 'extra', the xattrs of 'attr': the whole list, or one change. */
+static int set_xattrs(struct replay *r, struct node *n, const struct meta_attr *attr)
+{
+	uint8_t *list = NULL;
+	size_t bytes = attr->xattrs_bytes;
+	int err;
+
+	if ((attr->fields & (META_FIELD_XATTRS | META_FIELD_XATTR)) == 0)
+		return 0;
+	if (attr->fields & META_FIELD_XATTR) {
+		err = keydir_change_xattrs(n, &attr->xattr, &list, &bytes);
+		if (err < 0)
+			return err;
+	} else if (bytes > 0) {
+		list = malloc(bytes);
+		if (list == NULL)
+			return -ENOMEM;
+		memcpy(list, attr->xattrs, bytes);
+	}
+	if (bytes > XATTRS_BYTES_MAX) {
+		free(list);
+		return refuse(r, "more extended attributes than a file can have");
+	}
+	keydir_write_lock(r->k);
+	keydir_set_xattrs(r->k, n, list, bytes);
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
+/* Gives 'n' copies of the target and the xattrs of 'attr'. */
+static int set_extra(struct replay *r, struct node *n, const struct meta_attr *attr)
+{
+	struct node_extra *extra;
+	char *target = NULL;
+
+	if ((attr->fields &
+	     (META_FIELD_RDEV | META_FIELD_TARGET | META_FIELD_XATTRS | META_FIELD_XATTR)) == 0)
+		return 0;
+	extra = node_extra_get(r->k, n);
+	if (attr->fields & META_FIELD_TARGET)
+		target = malloc(attr->target_bytes);
+	if (extra == NULL || (target == NULL && (attr->fields & META_FIELD_TARGET))) {
+		free(target);
+		return -ENOMEM;
+	}
+	keydir_write_lock(r->k);
+	extra->rdev_major = attr->rdev_major;
+	extra->rdev_minor = attr->rdev_minor;
+	if (target != NULL) {
+		memcpy(target, attr->target, attr->target_bytes);
+		free(extra->target);
+		extra->target = target;
+		extra->target_bytes = attr->target_bytes;
+	}
+	keydir_write_unlock(r->k);
+	return set_xattrs(r, n, attr);
+}
+
+/* Sets what an attr record says beyond type and content. */
+static int set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
+{
+	struct node_times t = node_times(n);
+	int err = set_extra(r, n, attr);
+
+	t.ctime_ns = r->now_ns;
+	if (attr->fields & META_FIELD_MTIME)
+		t.mtime_ns = keydir_ns(attr->mtime.sec, attr->mtime.nsec);
+	if (attr->fields & META_FIELD_ATIME)
+		t.atime_ns = keydir_ns(attr->atime.sec, attr->atime.nsec);
+	if (attr->fields & META_FIELD_CTIME)
+		t.ctime_ns = keydir_ns(attr->ctime.sec, attr->ctime.nsec);
+	if (err == 0 && (t.ctime_ns != t.mtime_ns || t.atime_ns != NODE_ATIME_FOLLOWS_MTIME ||
+			 (attr->fields & META_FIELD_INO)))
+		err = keydir_prepare(r->k, n);
+	if (err < 0)
+		return err;
+	keydir_write_lock(r->k);
+	keydir_set_mode(n, attr->mode);
+	n->uid = attr->uid;
+	n->gid = attr->gid;
+	keydir_set_times(n, &t);
+	if (attr->fields & META_FIELD_INO)
+		keydir_set_ino(r->k, n, attr->ino);
+	if (node_is_dir(n) && (attr->flags & META_FLAG_IMPLICIT) == 0)
+		n->explicit = true;
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
+/* Finds or makes the node that an attr record is about. */
+static int attr_node(struct replay *r, const char *path, size_t path_bytes,
+		     const struct meta_attr *attr, struct node **ret)
+{
+	bool is_there = attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT;
+	struct place at = { 0 };
+	int err = 0;
+
+	if (!path_ok(path, path_bytes))
+		return refuse(r, "an attr record of something that is no path");
+	if (is_there)
+		at.d = find_operand(r, path, path_bytes, &err);
+	else
+		err = walk(r, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (is_there && at.d == NULL)
+		return refuse(r, "an attr record of a file that does not exist");
+	if (at.d != NULL && attr->content == META_CONTENT_NEW) {
+		if (node_is_dir(dentry_node(at.d)))
+			return refuse(r, "a new file where a directory is");
+		unlink_locked(r, at.d);
+		at.d = NULL;
+	}
+	if (at.d == NULL)
+		return make(r, at.dir, at.name, at.name_bytes, node_type_bits(attr->type), ret);
+	if (node_type(dentry_node(at.d)) != attr->type)
+		return refuse(r, "an attr record of another type than what is there");
+	*ret = dentry_node(at.d);
+	return 0;
+}
+
+static int apply_attr(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_attr *attr)
+{
+	struct value_place empty = { 0 };
+	struct node *n = NULL;
+	int err;
+
+	if (path_bytes == 0) {
+		if (attr->type != META_TYPE_DIRECTORY)
+			return refuse(r, "the root is said to be no directory");
+		return set_attr(r, keydir_root(r->k), attr);
+	}
+	err = attr_node(r, path, path_bytes, attr, &n);
+	if (err < 0)
+		return err;
+	if (attr->content != META_CONTENT_KEPT)
+		set_value_locked(r, n, &empty, r->now_ns);
+	return set_attr(r, n, attr);
+}
+
+/* Says whether the node behind 'to' may be replaced by 'from', as rename(2) has it. */
+static bool may_replace(const struct node *from, const struct node *to)
+{
+	if (node_is_dir(from) != node_is_dir(to))
+		return false;
+	return !node_is_dir(to) || keydir_dir_count(to) == 0;
+}
+
+/* Says what is wrong with moving 'from' to 'to'; NULL: nothing. */
+static const char *move_problem(const struct dentry *from, const struct place *to, bool exchange)
+{
+	const struct node *n = dentry_node(from);
+	const struct node *other = to->d == NULL ? NULL : dentry_node(to->d);
+
+	if (keydir_is_inside(to->dir, n) || other == n)
+		return "a move into itself";
+	if (exchange && other == NULL)
+		return "an exchange with something that does not exist";
+	/* Where the entry is: a file may have other names elsewhere. */
+	if (exchange && keydir_is_inside(dentry_dir(from), other))
+		return "an exchange with a directory above it";
+	if (!exchange && other != NULL && !may_replace(n, other))
+		return "a move onto something that it cannot replace";
+	return NULL;
+}
+
+/* 'to' may be a new entry: keydir_dentry_free() takes it back. */
+static int prepare_move(struct replay *r, struct dentry *from, struct dentry *to)
+{
+	int err = keydir_prepare(r->k, dentry_node(from));
+
+	if (err == 0 && dentry_node(to) != NULL)
+		err = keydir_prepare(r->k, dentry_node(to));
+	if (err < 0 && dentry_node(to) == NULL)
+		keydir_dentry_free(r->k, to);
+	return err;
+}
+
+static void move_locked(struct replay *r, struct dentry *from, struct dentry *to,
+			const struct meta_move *move)
+{
+	struct node *n = dentry_node(from);
+	struct node *other = (move->flags & META_FLAG_EXCHANGE) != 0 ? dentry_node(to) : NULL;
+
+	keydir_write_lock(r->k);
+	if (other != NULL)
+		keydir_exchange(r->k, from, to, r->now_ns);
+	else
+		keydir_move(r->k, from, to, r->now_ns);
+	if (move->ino != 0)
+		keydir_set_ino(r->k, n, move->ino);
+	if (other != NULL && move->other_ino != 0)
+		keydir_set_ino(r->k, other, move->other_ino);
+	keydir_write_unlock(r->k);
+}
+
+/* A file has come to 'path': a key that a directory hid there is superseded, as by a put. */
+static void supersede(struct replay *r, const struct node *n, const char *path, size_t path_bytes)
+{
+	if (node_is_file(n))
+		remove_unnamed(r, path, path_bytes);
+}
+
+static int apply_move(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_move *move)
+{
+	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
+	const char *problem;
+	struct dentry *from;
+	struct node *old_dir;
+	struct place to;
+	int err = 0;
+
+	if (!path_ok(path, path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
+		return refuse(r, "a move of something that is no path");
+	from = find_operand(r, path, path_bytes, &err);
+	if (err < 0)
+		return err;
+	if (from == NULL)
+		return refuse(r, "a move of something that does not exist");
+	err = walk(r, move->new_path, move->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	from = keydir_find_path(r->k, path, path_bytes); /* it may be a directory now */
+	if (from == NULL)
+		return refuse(r, "a move into itself");
+	problem = move_problem(from, &to, exchange);
+	if (problem != NULL)
+		return refuse(r, problem);
+	if (to.d == NULL)
+		to.d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
+	if (to.d == NULL)
+		return -ENOMEM;
+	err = prepare_move(r, from, to.d);
+	if (err < 0)
+		return err;
+	old_dir = dentry_dir(from);
+	supersede(r, dentry_node(from), move->new_path, move->new_path_bytes);
+	if (exchange)
+		supersede(r, dentry_node(to.d), path, path_bytes);
+	move_locked(r, from, to.d, move);
+	if (exchange)
+		return 0;
+	err = reveal(r, path, path_bytes);
+	return err < 0 ? err : prune(r, old_dir);
+}
+
+static int apply_link(struct replay *r, const char *path, size_t path_bytes,
+		      const struct meta_move *link)
+{
+	struct dentry *from, *d;
+	struct place to;
+	struct node *n;
+	int err = 0;
+
+	if (!path_ok(path, path_bytes) || !path_ok(link->new_path, link->new_path_bytes))
+		return refuse(r, "a link to something that is no path");
+	from = find_operand(r, path, path_bytes, &err);
+	if (err < 0)
+		return err;
+	if (from == NULL || node_is_dir(dentry_node(from)))
+		return refuse(r, "a link to something that does not exist or is a directory");
+	err = walk(r, link->new_path, link->new_path_bytes, &to);
+	if (err < 0)
+		return err;
+	from = keydir_find_path(r->k, path, path_bytes); /* it may be a directory now */
+	if (from == NULL || node_is_dir(dentry_node(from)))
+		return refuse(r, "a link into itself");
+	if (to.d != NULL)
+		return refuse(r, "a link where something is already");
+	n = dentry_node(from);
+	err = keydir_prepare_name(r->k, n);
+	if (err < 0)
+		return err;
+	d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
+	if (d == NULL)
+		return -ENOMEM;
+	keydir_write_lock(r->k);
+	keydir_link(r->k, d, n, r->now_ns);
+	if (link->ino != 0)
+		keydir_set_ino(r->k, n, link->ino);
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
+/* --- content that is not one record --- */
+
+static int apply_extent(struct replay *r, uint64_t id, const struct meta_extent *extent)
+{
+	bool dropped = (extent->flags & META_FLAG_DROPPED) != 0;
+	struct content_piece piece = {
+		.offset = extent->offset,
+		.bytes = extent->bytes,
+		.place = place_of(r->entry),
+		.value_offset = META_EXTENT_FIXED_BYTES,
+		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
+		.dropped = dropped,
+	};
+	struct content_map *c = keydir_staged(r->k, id, true);
+
+	if (c == NULL || content_map_reserve(c, 1) < 0)
+		return -ENOMEM;
+	content_map_lay(c, &piece);
+	return 0;
+}
+
+static int publish_locked(struct replay *r, struct node *n, const struct content_map *staged,
+			  const struct meta_publish *publish)
+{
+	struct content_map *fresh = NULL;
+	int err;
+
+	err = keydir_prepare_content(r->k, n, staged, (publish->flags & META_FLAG_KEEP) != 0,
+				     publish->size_bytes, &fresh);
+	if (err < 0)
+		return err;
+	keydir_write_lock(r->k);
+	if (fresh != NULL)
+		keydir_set_content(r->k, n, fresh, r->now_ns);
+	else
+		keydir_lay_content(r->k, n, staged, publish->size_bytes, r->now_ns);
+	keydir_write_unlock(r->k);
+	return 0;
+}
+
+/* A content of which nothing can be read. */
+static struct content_map *dropped_content(uint64_t size_bytes)
+{
+	const struct content_piece piece = { .bytes = size_bytes, .dropped = true };
+	struct content_map *c = content_map_new(false);
+
+	if (c != NULL && content_map_reserve(c, 1) < 0) {
+		content_map_free(c);
+		return NULL;
+	}
+	if (c != NULL)
+		content_map_lay(c, &piece);
+	return c;
+}
+
+static int put_content_unnamed(struct replay *r, const char *key, size_t key_bytes,
+			       struct content_map *content)
+{
+	const struct value_place nowhere = { 0 };
+	int err;
+
+	keydir_write_lock(r->k);
+	err = keydir_unnamed_put(r->k, key, key_bytes, &nowhere, content,
+				 r->entry->rec.timestamp_ns);
+	keydir_write_unlock(r->k);
+	return err;
+}
+
+/* As a put of a value that nobody has any more. */
+static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
+		       struct content_map *content)
+{
+	struct node *n = NULL;
+	struct place at;
+	int err;
+
+	if (take_mark(r, key, key_bytes) || !path_ok(key, key_bytes) ||
+	    is_too_deep(r, key, key_bytes))
+		return put_content_unnamed(r, key, key_bytes, content);
+	err = walk(r, key, key_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
+		return put_content_unnamed(r, key, key_bytes, content);
+	if (at.d != NULL)
+		n = dentry_node(at.d);
+	else
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err < 0)
+		return err;
+	if (node_extra_get(r->k, n) == NULL)
+		return -ENOMEM;
+	keydir_write_lock(r->k);
+	keydir_set_content(r->k, n, content, r->now_ns);
+	keydir_write_unlock(r->k);
+	remove_unnamed(r, key, key_bytes);
+	return 0;
+}
+
+static int apply_dropped(struct replay *r, const char *key, size_t key_bytes,
+			 const struct meta_publish *publish)
+{
+	struct content_map *content = dropped_content(publish->size_bytes);
+	int err;
+
+	if (content == NULL)
+		return -ENOMEM;
+	err = put_dropped(r, key, key_bytes, content);
+	if (err < 0)
+		content_map_free(content);
+	return err;
+}
+
+/* What was staged becomes the value of a key that no path can name, or what follows is one. */
+static int apply_unnamed(struct replay *r, const char *key, size_t key_bytes,
+			 const struct meta_publish *publish)
+{
+	const struct content_map *staged;
+	struct content_map *content;
+	int err;
+
+	if (meta_is_key(key, key_bytes))
+		return refuse(r, "a publish to the key of a meta record");
+	if (publish->flags & META_FLAG_MORE) {
+		r->marked = r->entry;
+		return 0;
+	}
+	staged = keydir_staged(r->k, publish->staging_id, false);
+	if (staged == NULL)
+		return refuse(r, "a publish of what was not staged");
+	content = content_map_new(false);
+	if (content == NULL || content_map_reserve(content, content_map_pieces(staged)) < 0) {
+		content_map_free(content);
+		return -ENOMEM;
+	}
+	content_map_lay_all(content, staged);
+	content_map_set_size(content, publish->size_bytes);
+	err = put_content_unnamed(r, key, key_bytes, content);
+	if (err < 0)
+		content_map_free(content);
+	else
+		keydir_drop_staged(r->k, publish->staging_id);
+	return err;
+}
+
+static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
+			 const struct meta_publish *publish)
+{
+	const struct content_map *staged = NULL;
+	struct place at = { 0 };
+	struct node *n = NULL;
+	int err = 0;
+
+	if (publish->flags & META_FLAG_DROPPED)
+		return apply_dropped(r, path, path_bytes, publish);
+	if (publish->flags & META_FLAG_UNNAMED)
+		return apply_unnamed(r, path, path_bytes, publish);
+	if (!path_ok(path, path_bytes))
+		return refuse(r, "a publish to what is no path");
+	if (publish->staging_id != 0)
+		staged = keydir_staged(r->k, publish->staging_id, false);
+	if (publish->staging_id != 0 && staged == NULL)
+		return refuse(r, "a publish of what was not staged");
+	if (publish->flags & META_FLAG_KEEP)
+		at.d = find_operand(r, path, path_bytes, &err);
+	else
+		err = walk(r, path, path_bytes, &at);
+	if (err < 0)
+		return err;
+	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0
+			 : !node_is_file(dentry_node(at.d)))
+		return refuse(r, "a publish where no file is");
+	if (at.d != NULL)
+		n = dentry_node(at.d);
+	else
+		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (err == 0)
+		err = publish_locked(r, n, staged, publish);
+	if (err < 0)
+		return err;
+	keydir_drop_staged(r->k, publish->staging_id);
+	remove_unnamed(r, path, path_bytes);
+	return 0;
+}
+
+/* A meta record, decoded. */
+struct meta {
+	enum meta_kind kind;
+	const char *path;
+	size_t path_bytes;
+	struct meta_attr attr; /* META_ATTR */
+	struct meta_move move; /* META_MOVE, META_LINK */
+	uint64_t staging_id;   /* META_EXTENT */
+	struct meta_extent extent;
+	struct meta_publish publish;
+	struct meta_base base;
+};
+
+static enum meta_error decode_value(const struct record *rec, struct meta *ret)
+{
+	enum meta_error err;
+
+	switch (ret->kind) {
+	case META_ATTR:
+		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
+	case META_BASE:
+		return meta_base_decode(rec->value, rec->value_bytes, &ret->base);
+	case META_SEGMENT: /* it stands at the front of a segment alone, and log/segment_replay.c
+			      has it */
+		return META_ERROR_VALUE;
+	case META_LINK:
+		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
+	case META_MOVE:
+		return meta_move_decode(rec->value, rec->value_bytes, &ret->move);
+	case META_PUBLISH:
+		return meta_publish_decode(rec->value, rec->value_bytes, &ret->publish);
+	case META_EXTENT:
+		err = meta_staging_id_decode(ret->path, ret->path_bytes, &ret->staging_id);
+		if (err == META_OK)
+			err = meta_extent_decode(rec->value, rec->value_bytes, &ret->extent);
+		return err;
+	}
+	return META_ERROR_KIND; /* meta_parse_key() lets no other kind through */
+}
+
+static int decode(struct replay *r, struct meta *ret)
+{
+	const struct record *rec = &r->entry->rec;
+	enum meta_error err;
+
+	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
+	if (err == META_OK && rec->value_bytes != r->entry->value_held_bytes &&
+	    ret->kind != META_EXTENT)
+		return refuse(r, "a meta record that is too long");
+	if (err == META_OK)
+		err = decode_value(rec, ret);
+	if (err == META_OK && ret->kind == META_EXTENT && r->grouped)
+		return refuse(r, "an extent in a group");
+	return err == META_OK ? 0 : refuse(r, meta_error_text(err));
+}
+
+/* Everything begins here: what older segments had is in what follows. */
+static int apply_base(struct replay *r, size_t operand_bytes)
+{
+	if (operand_bytes > 0)
+		return refuse(r, "a base of something");
+	if (r->grouped || keydir_has_begun(r->k))
+		return refuse(r, "a base that is not the beginning of the log");
+	return 0;
+}
+
+/* The parts of a group may come in any order.  They are applied in this one: the directories first,
+ * so that no other part takes away one that only its keys kept; then what moves and puts; then what
+ * the files that are there now look like; and the directories once more, because making and moving
+ * things in them has changed their times. */
+enum phase {
+	PHASE_DIRECTORIES,
+	PHASE_CONTENT,
+	PHASE_FILES,
+	PHASE_TIMES,
+	PHASE_COUNT,
+};
+
+static int apply_in_phase(struct replay *r, enum phase phase)
+{
+	const struct record *rec = &r->entry->rec;
+	struct meta meta;
+	enum phase own;
+	int err;
+
+	if (!meta_is_key(rec->key, rec->key_bytes)) {
+		if (phase != PHASE_CONTENT)
+			return 0;
+		return rec->value_bytes > 0 ? apply_put(r) : apply_tombstone(r);
+	}
+	err = decode(r, &meta);
+	if (err < 0)
+		return err;
+	own = PHASE_CONTENT;
+	if (meta.kind == META_ATTR)
+		own = meta.attr.type == META_TYPE_DIRECTORY ? PHASE_DIRECTORIES : PHASE_FILES;
+	if (phase != own && !(own == PHASE_DIRECTORIES && phase == PHASE_TIMES))
+		return 0;
+	switch (meta.kind) {
+	case META_ATTR:
+		return apply_attr(r, meta.path, meta.path_bytes, &meta.attr);
+	case META_BASE:
+		return apply_base(r, meta.path_bytes);
+	case META_LINK:
+		return apply_link(r, meta.path, meta.path_bytes, &meta.move);
+	case META_MOVE:
+		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
+	case META_EXTENT:
+		return apply_extent(r, meta.staging_id, &meta.extent);
+	case META_PUBLISH:
+		return apply_publish(r, meta.path, meta.path_bytes, &meta.publish);
+	case META_SEGMENT:
+		break;
+	}
+	return -EBADMSG; /* decode() lets no other kind through */
+}
+
+void replay_supersede(struct keydir *k, const struct node *n, const char *path, size_t path_bytes)
+{
+	struct replay r = { .k = k };
+
+	supersede(&r, n, path, path_bytes);
+}
+
+void replay_ahead(struct keydir *k, const struct record *rec)
+{
+	size_t skip = meta_is_key(rec->key, rec->key_bytes) ? META_KEY_PREFIX_BYTES : 0;
+	const char *path = (const char *)rec->key + skip;
+	struct node *dir;
+	size_t dir_bytes, bytes;
+
+	if (rec->key_bytes <= skip)
+		return;
+	bytes = rec->key_bytes - skip;
+	dir_bytes = keydir_dir_bytes(path, bytes);
+	dir = keydir_find_dir(k, path, dir_bytes);
+	if (dir != NULL)
+		keydir_prefetch(k, dir, path + dir_bytes, bytes - dir_bytes);
+}
+
+int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
+{
+	struct replay r = { .k = k, .now_ns = now_ns };
+
+	return reveal(&r, path, path_bytes);
+}
+
+int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
+		  size_t entry_count, struct diag *diag)
+{
+	/* All parts of a group happen at one time: that of its last record. */
+	struct replay r = { .k = k,
+			    .now_ns = clamp(entries[entry_count - 1].rec.timestamp_ns),
+			    .grouped = entry_count > 1 };
+	int err = 0;
+
+	for (int phase = 0; err == 0 && phase < PHASE_COUNT; phase++) {
+		for (size_t i = 0; err == 0 && i < entry_count; i++) {
+			r.entry = &entries[i];
+			err = apply_in_phase(&r, (enum phase)phase);
+		}
+	}
+	keydir_begin(k);
+	if (err == 0 && r.marked != NULL)
+		err = refuse(&r, "a publish that no put of its key follows");
+	if (err == -EBADMSG)
+		return diag_set(diag, err,
+				"%s: record at offset %" PRIu64
+				": %s; nothing was changed; was it written "
+				"by a newer version?",
+				path, r.entry->offset, r.problem);
+	if (err < 0)
+		return diag_set(diag, err, "%s: record at offset %" PRIu64 ": %s", path,
+				r.entry->offset, strerror(-err));
+	return 0;
+}

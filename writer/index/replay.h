@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the records of a log do to the keydir (docs/FORMAT.md, section 5).  Used when a store is
+ * opened, and for the key interface.  Threads: the one that changes the keydir. */
+#ifndef FREYJAFS_WRITER_INDEX_REPLAY_H
+#define FREYJAFS_WRITER_INDEX_REPLAY_H
+
+#include "writer/index/keydir.h"
+#include "writer/log_writer.h"
+
+/* Applies one commit: a record, or the records of a group.  Takes the keydir's write lock.
+ * -EBADMSG: a meta record that this version does not know, or that does not fit the tree; 'diag'
+ * says which and where, 'path' being the log's name for it.  -ENOMEM. */
+int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
+		  size_t entry_count, struct diag *diag) WARN_UNUSED;
+
+/* Fetches into the cache what applying the record will need; changes nothing. */
+void replay_ahead(struct keydir *k, const struct record *rec);
+
+/* To be called when node 'n' has come to 'path': if it is a file, it supersedes a key that a
+ * directory hid there. */
+void replay_supersede(struct keydir *k, const struct node *n, const char *path, size_t path_bytes);
+
+/* To be called when the node at 'path' has moved away: a key that only its path stood in the way of
+ * can be named again, and becomes a file.  -ENOMEM. */
+int replay_reveal(struct keydir *k, const char *path, size_t path_bytes,
+		  int64_t now_ns) WARN_UNUSED;
+
+#endif

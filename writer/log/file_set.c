@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* The set of files that make up a log, and its changes.  MANIFEST says which files these are
+ * (docs/FORMAT.md, section 14), and each change is one new MANIFEST: before its rename the old set
+ * is the log, after it the new one.
+ *
+ * So a file has to be complete and durable before MANIFEST lists it, and until then it has another
+ * name.  It gets the one that is listed right after the change; killed in between, the next open
+ * finds it under the other one (segments.c).  Files that are replaced are listed as obsolete, and
+ * removed once the change is durable: nothing else is ever removed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "writer/log/hint_file.h"
+#include "writer/log/log_writer_private.h"
+#include "writer/log/manifest_file.h"
+
+#define GENERATIONS_TRIED 1000 /* of names that somebody else has taken */
+
+/* --- one change --- */
+
+/* How far the log is durable: up to the end of a record, like the mark. */
+static void note_durable(struct log_writer *w, struct manifest *m)
+{
+	struct segment seg;
+	uint64_t end;
+
+	mutex_lock(&w->lock);
+	end = w->durable_record_end;
+	m->durable_number = w->active_number - w->full_count;
+	m->durable_offset = 0;
+	if (w->full_count == 0 && end >= w->active_start)
+		m->durable_offset = end - w->active_start;
+	else if (segments_by_number(&w->segments, m->durable_number, &seg) && end >= seg.start)
+		m->durable_offset = end - seg.start;
+	mutex_unlock(&w->lock);
+}
+
+static void poison(struct log_writer *w, int err)
+{
+	mutex_lock(&w->lock);
+	log_writer_poison_locked(w, err);
+	mutex_unlock(&w->lock);
+}
+
+/* Makes the names of all files durable. */
+static int sync_names(struct log_writer *w)
+{
+	int err = io_fsync(w->io, w->dir_fd);
+
+	if (err < 0)
+		poison(w, err);
+	return err;
+}
+
+/* Puts 'm' in the place of the present MANIFEST and takes it over.  On failure it is the caller's,
+ * and nothing has changed unless '*ret_replaced'. */
+static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_replaced)
+	REQUIRES(w->set_lock)
+{
+	struct manifest_written written;
+	int err;
+
+	note_durable(w, m);
+	err = manifest_file_write(w->io, w->dir_fd, m, &written);
+	*ret_replaced = written.replaced;
+	if (written.sync_failed)
+		poison(w, err);
+	if (!written.replaced)
+		return err;
+	manifest_free(&w->manifest);
+	w->manifest = *m;
+	*m = (struct manifest){ .count = 0 };
+	return err;
+}
+
+static bool is_poisoned(struct log_writer *w)
+{
+	bool poisoned;
+
+	mutex_lock(&w->lock);
+	poisoned = w->poison < 0;
+	mutex_unlock(&w->lock);
+	return poisoned;
+}
+
+/* --- sealing --- */
+
+static struct manifest_segment entry_of(const struct segment *seg)
+{
+	return (struct manifest_segment){ .id = { seg->number, seg->generation },
+					  .bytes = seg->bytes,
+					  .facts = seg->facts,
+					  .is_base = seg->is_base };
+}
+
+/* Adds to 'm' what is to be listed, and digests that are known now.  Stores whether there was
+ * anything. */
+static int add_segments(struct log_writer *w, struct manifest *m, uint64_t below, bool *ret_changed)
+{
+	struct segment seg;
+	size_t at = 0;
+
+	*ret_changed = false;
+	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++) {
+		struct manifest_segment entry = entry_of(&seg);
+
+		/* Both are in the order of their numbers; files that are missing are listed. */
+		while (at < m->count && m->segments[at].id.number < seg.number)
+			at++;
+		if (at < m->count) {
+			if (seg.facts.has_digest && !m->segments[at].facts.has_digest) {
+				m->segments[at].facts = seg.facts;
+				*ret_changed = true;
+			}
+			continue;
+		}
+		if (seg.number >= below)
+			break;
+		if (!manifest_add(m, &entry))
+			return -ENOMEM;
+		m->active_number = seg.number + 1;
+		*ret_changed = true;
+	}
+	return 0;
+}
+
+/* Gives rotated segments that are listed the names that they are listed under. */
+static int name_listed(struct log_writer *w, uint64_t below)
+{
+	char rotated[SEGMENT_NAME_BYTES], sealed[SEGMENT_NAME_BYTES];
+	struct segment seg;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && segments_get(&w->segments, i, &seg); i++) {
+		if (seg.full_bytes == 0 || seg.number >= below)
+			continue;
+		segment_file_name(&seg, rotated);
+		segment_name((struct segment_id){ seg.number, seg.generation }, sealed);
+		err = io_rename(w->io, w->dir_fd, rotated, sealed);
+		if (err == 0)
+			segments_seal(&w->segments, seg.number);
+	}
+	return err;
+}
+
+static int list_locked(struct log_writer *w, uint64_t below) REQUIRES(w->set_lock)
+{
+	bool changed, replaced = false;
+	struct manifest m;
+	uint64_t durable;
+	int err;
+
+	mutex_lock(&w->lock);
+	durable = w->active_number - w->full_count;
+	mutex_unlock(&w->lock);
+	if (!manifest_copy(&w->manifest, &m))
+		return -ENOMEM;
+	err = add_segments(w, &m, below < durable ? below : durable, &changed);
+	if (err == 0 && changed)
+		err = change_locked(w, &m, &replaced);
+	manifest_free(&m);
+	return err < 0 ? err : name_listed(w, w->manifest.active_number);
+}
+
+int log_set_list(struct log_writer *w, uint64_t below)
+{
+	int err;
+
+	if (!w->has_manifest)
+		return 0;
+	if (is_poisoned(w))
+		return -EIO;
+	mutex_lock(&w->set_lock);
+	err = list_locked(w, below);
+	mutex_unlock(&w->set_lock);
+	return err;
+}
+
+/* --- the first MANIFEST --- */
+
+void log_set_take(struct log_writer *w) NO_THREAD_SAFETY
+{
+	w->has_manifest = true;
+	w->numbered_from = w->manifest.numbered_from;
+	memcpy(w->store_id, w->manifest.store_id, sizeof(w->store_id));
+}
+
+struct folded {
+	struct manifest *m;
+	uint64_t base_number;
+};
+
+/* A file that the base has taken in, and that a fold did not come to remove. */
+static int add_folded(void *arg, const char *name)
+{
+	struct folded *f = arg;
+	struct segment_id id;
+
+	if (!segment_name_parse(name, &id) || id.number >= f->base_number)
+		return 0;
+	for (size_t i = 0; i < f->m->obsolete_count; i++)
+		if (f->m->obsolete[i].number == id.number)
+			return 0; /* io_list() may repeat */
+	return manifest_add_obsolete(f->m, id) ? 0 : -ENOMEM;
+}
+
+static int fill_first(struct log_writer *w, struct manifest *m)
+{
+	struct folded folded = { .m = m, .base_number = w->segments.base_number };
+	struct segment seg;
+
+	if (getrandom(m->store_id, sizeof(m->store_id), 0) != (ssize_t)sizeof(m->store_id))
+		return -EIO;
+	m->active_number = SEGMENT_FIRST_NUMBER;
+	/* Recovery has made those durable that have not got their names yet, too. */
+	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++) {
+		struct manifest_segment entry = entry_of(&seg);
+
+		if (!manifest_add(m, &entry))
+			return -ENOMEM;
+		m->active_number = seg.number + 1;
+	}
+	return io_list(w->io, w->dir_fd, add_folded, &folded);
+}
+
+int log_set_create(struct log_writer *w)
+{
+	struct manifest m = { .count = 0 };
+	bool replaced = false;
+	int err = fill_first(w, &m);
+
+	mutex_lock(&w->lock);
+	m.numbered_from = w->active_number + 1;
+	mutex_unlock(&w->lock);
+	mutex_lock(&w->set_lock);
+	if (err == 0)
+		err = change_locked(w, &m, &replaced);
+	mutex_unlock(&w->set_lock);
+	manifest_free(&m);
+	if (err == 0)
+		log_set_take(w);
+	return err;
+}
+
+/* --- replacing --- */
+
+bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
+{
+	return segments_get(&w->segments, index, ret) && ret->full_bytes == 0;
+}
+
+/* Returns whether any file has the name of that segment. */
+static bool is_taken(struct log_writer *w, struct segment_id id)
+{
+	char name[SEGMENT_NAME_BYTES];
+	int fd;
+
+	segment_name(id, name);
+	fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd != -ENOENT;
+	(void)io_close(w->io, &fd); /* read-only */
+	return true;
+}
+
+int log_writer_new_segment(struct log_writer *w, uint64_t number, struct log_new_segment *ret)
+{
+	struct segment_id id = { .number = number };
+	struct segment seg;
+
+	if (!segments_by_number(&w->segments, number, &seg))
+		return -EINVAL;
+	id.generation = seg.generation + 1;
+	while (is_taken(w, id) && id.generation < seg.generation + GENERATIONS_TRIED)
+		id.generation++;
+	*ret = (struct log_new_segment){ .number = number, .generation = id.generation, .fd = -1 };
+	segment_temp_name(id, ret->name);
+	return 0;
+}
+
+/* Writes the name of the hint of a segment. */
+static int hint_name(struct segment_id id, char ret[SEGMENT_NAME_BYTES])
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	segment_name(id, name);
+	return hint_file_name(name, ret, SEGMENT_NAME_BYTES);
+}
+
+int log_writer_check_new(struct log_writer *w, struct log_new_segment *n, const atomic_bool *stop,
+			 bool with_hint)
+{
+	char hint[SEGMENT_NAME_BYTES];
+	struct hint_about about = { .segment = n->number,
+				    .segment_bytes = n->bytes,
+				    .segment_fd = n->fd,
+				    .name = with_hint ? hint : NULL };
+	int err = hint_name((struct segment_id){ n->number, n->generation }, hint);
+
+	if (err == 0 && !hint_file_make(w->io, w->dir_fd, &about, stop, &n->facts))
+		err = stop != NULL && atomic_load(stop) ? -ECANCELED : -EIO;
+	return err;
+}
+
+void log_writer_drop_new(struct log_writer *w, struct log_new_segment *n)
+{
+	struct segment_id id = { n->number, n->generation };
+	char hint[SEGMENT_NAME_BYTES];
+
+	if (n->fd < 0)
+		return;
+	(void)!io_unlink(w->io, w->dir_fd, n->name);
+	if (hint_name(id, hint) == 0)
+		(void)!io_unlink(w->io, w->dir_fd, hint);
+	(void)io_close(w->io, &n->fd);
+}
+
+static struct segment segment_of(const struct log_new_segment *n)
+{
+	return (struct segment){ .number = n->number,
+				 .generation = n->generation,
+				 .bytes = n->bytes,
+				 .fd = n->fd,
+				 .is_base = n->is_base,
+				 .facts = n->facts };
+}
+
+/* Says in 'm' that the files are in place. */
+static int put_in(struct manifest *m, const struct log_new_segment *list, size_t count, bool folds)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct manifest_segment *entry = manifest_find(m, list[i].number);
+		struct segment seg = segment_of(&list[i]);
+
+		if (entry == NULL)
+			return -EINVAL;
+		if (!manifest_add_obsolete(m, entry->id))
+			return -ENOMEM;
+		*entry = entry_of(&seg);
+	}
+	return folds && !manifest_remove_below(m, list[0].number) ? -ENOMEM : 0;
+}
+
+/* The files are the log's: under their own names, and in memory. */
+static void take_over(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds)
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	for (size_t i = 0; i < count; i++) {
+		struct segment seg = segment_of(&list[i]);
+
+		segment_name((struct segment_id){ seg.number, seg.generation }, name);
+		(void)!io_rename(w->io, w->dir_fd, list[i].name,
+				 name); /* or the next open does it */
+		list[i].start = segments_replace(&w->segments, &seg, folds);
+		list[i].fd = -1;
+	}
+}
+
+int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds,
+		       bool *ret_installed)
+{
+	struct manifest m;
+	int err;
+
+	*ret_installed = false;
+	if (is_poisoned(w))
+		return -EIO;
+	err = segments_promise(&w->segments, count);
+	if (err < 0)
+		return err;
+	mutex_lock(&w->set_lock);
+	err = manifest_copy(&w->manifest, &m) ? 0 : -ENOMEM;
+	if (err == 0) {
+		err = put_in(&m, list, count, folds);
+		if (err == 0) /* not after MANIFEST: it must not list what is not there */
+			err = sync_names(w);
+		if (err == 0)
+			err = change_locked(w, &m, ret_installed);
+		manifest_free(&m);
+	}
+	if (*ret_installed)
+		take_over(w, list, count, folds);
+	else
+		segments_unpromise(&w->segments, count);
+	mutex_unlock(&w->set_lock);
+	return err;
+}
+
+/* Removes a file that is no part of the log any more, and its hint. */
+static int remove_file(struct log_writer *w, struct segment_id id)
+{
+	char name[SEGMENT_NAME_BYTES], temp[SEGMENT_TEMP_NAME_BYTES], hint[SEGMENT_NAME_BYTES];
+	int err;
+
+	segment_name(id, name);
+	segment_temp_name(id, temp);
+	if (hint_name(id, hint) == 0)
+		(void)!io_unlink(w->io, w->dir_fd, hint); /* the next open does it */
+	err = io_unlink(w->io, w->dir_fd, name);
+	if (err == -ENOENT) /* it may not have got that name */
+		err = io_unlink(w->io, w->dir_fd, temp);
+	return err == -ENOENT ? 0 : err;
+}
+
+static void remove_obsolete_locked(struct log_writer *w) REQUIRES(w->set_lock)
+{
+	struct manifest *m = &w->manifest;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < m->obsolete_count; i++)
+		err = remove_file(w, m->obsolete[i]);
+	/* Once it is durable that they are gone they need not be listed any more. */
+	if (err == 0 && sync_names(w) == 0)
+		m->obsolete_count = 0;
+}
+
+void log_writer_remove_replaced(struct log_writer *w)
+{
+	/* Where the last change is not durable a power cut brings back a set that has the files. */
+	if (is_poisoned(w))
+		return;
+	mutex_lock(&w->set_lock);
+	if (w->manifest.obsolete_count > 0)
+		remove_obsolete_locked(w);
+	mutex_unlock(&w->set_lock);
+}
+
+void log_writer_retire(struct log_writer *w, uint64_t start)
+{
+	segments_retire(&w->segments, start);
+}

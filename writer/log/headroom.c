@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Head room: zeros that stand ready behind the end of the active segment.  A record that is written
+ * over them changes neither the size of the file nor its blocks, so the filesystem has no metadata
+ * to commit when it is synced.  The zeros are written, not only allocated: ext4 and xfs keep blocks
+ * that nobody wrote to apart, and turning them into written ones is metadata again.
+ *
+ * With head room the file is not opened with O_APPEND, which would write behind the zeros.  What
+ * appends is still one lock and one offset. */
+#include "writer/log/log_writer_private.h"
+
+#define CHUNK_BYTES ((uint64_t)64 * 1024) /* zeros that a writer may have to wait for */
+
+/* How far the zeros should reach: no further than the segment may grow. */
+static uint64_t room_goal_locked(const struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t goal = w->written_offset + w->room_bytes;
+
+	if (w->segment_bytes_max > 0 && goal > w->active_start + w->segment_bytes_max)
+		goal = w->active_start + w->segment_bytes_max;
+	return goal;
+}
+
+bool log_writer_wants_room_locked(const struct log_writer *w)
+{
+	uint64_t goal = room_goal_locked(w);
+
+	return w->room_bytes > 0 && w->poison == 0 && !w->stopping && !w->tail_dirty &&
+	       w->written_offset >= w->room_from &&
+	       w->room_end < w->written_offset + w->room_bytes / 2 && w->room_end < goal &&
+	       w->written_offset < goal; /* a record may be larger than its segment */
+}
+
+/* Takes back what is not used, so that others can have it, and does not try again soon. */
+static void give_up_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	w->room_from = w->written_offset + w->room_bytes / 4;
+	(void)!log_writer_trim_room_locked(w); /* a longer file is no harm */
+}
+
+/* Adds zeros up to the next chunk.  False: no more of them. */
+static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	static const uint8_t zeros[CHUNK_BYTES];
+	uint64_t from = w->room_end > w->written_offset ? w->room_end : w->written_offset;
+	uint64_t goal = room_goal_locked(w);
+	uint64_t n = CHUNK_BYTES - (from - w->active_start) % CHUNK_BYTES;
+
+	if (from >= goal || w->stopping || w->tail_dirty || w->poison < 0)
+		return false;
+	if (n > goal - from)
+		n = goal - from;
+	if (io_pwrite_all(w->io, w->fd, zeros, (size_t)n, from - w->active_start) < 0) {
+		w->room_end = from + n; /* as far as it may have come */
+		give_up_locked(w);
+		return false;
+	}
+	w->room_end = from + n;
+	return true;
+}
+
+void log_writer_make_room_locked(struct log_writer *w)
+{
+	while (add_chunk_locked(w)) {
+		mutex_unlock(&w->lock); /* appends first; the segment may be another one then */
+		mutex_lock(&w->lock);
+	}
+}
+
+int log_writer_trim_room_locked(struct log_writer *w)
+{
+	int err;
+
+	if (w->room_end <= w->written_offset)
+		return 0;
+	err = io_truncate(w->io, w->fd, w->written_offset - w->active_start);
+	if (err == 0)
+		w->room_end = w->written_offset;
+	return err;
+}

@@ -1,0 +1,833 @@
+/* SPDX-License-Identifier: MIT */
+/* Three positions move through the file, each at most as far as the one before:
+ *
+ *   end_offset	     the last acknowledged record ends here
+ *   written_offset  the kernel has everything below; the rest is in 'buffer', which may begin
+ *		     inside a record
+ *   durable_offset  fdatasync() has returned 0 for everything below
+ *
+ * Syncs.  At most one fdatasync() runs.  A thread that needs durability runs it itself if none is
+ * running: with one thread, a durable put costs no switch to another thread.  Otherwise it waits,
+ * and all who came meanwhile are served by the next one (group commit).  The syncer thread runs
+ * those that nobody waits for: at the deadline of the oldest record that is not durable, and for
+ * log_writer_sync_async(). */
+#include "writer/log_writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/log/log_writer_private.h"
+#include "writer/log/mark.h"
+
+#define RECORD_PARTS  4 /* header, key, head and rest of the value */
+#define PARTS_MAX     (1 + RECORD_PARTS * LOG_WRITER_GROUP_MAX) /* the buffer, too */
+#define GATHER_SHARES 4 /* one who waits alone does so for that part of a sync */
+
+/* --- writing --- */
+
+void log_writer_poison_locked(struct log_writer *w, int err)
+{
+	if (w->poison == 0)
+		w->poison = err;
+}
+
+/* Takes away what a failed write may have left behind the last whole record. */
+int log_writer_restore_tail_locked(struct log_writer *w)
+{
+	int err;
+
+	if (!w->tail_dirty)
+		return 0;
+	err = io_truncate(w->io, w->fd, w->written_offset - w->active_start);
+	if (err < 0)
+		return err;
+	w->tail_dirty = false;
+	w->room_end = 0; /* cut off with it */
+	return 0;
+}
+
+/* A write has failed.  If the file is as it was, there is nothing to take away; on a full disk that
+ * is so most of the time. */
+static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint64_t in_file = w->written_offset - w->active_start;
+	struct io_stat st;
+
+	if (w->room_end <= w->written_offset && io_stat(w->io, w->fd, &st) == 0)
+		bytes = st.size_bytes > in_file ? st.size_bytes - in_file : 0;
+	if (bytes == 0)
+		return;
+	w->tail_dirty = true;
+	if (w->refused_bytes < bytes)
+		w->refused_bytes = bytes;
+	/* If this fails, too, the next write tries again first. */
+	(void)!log_writer_restore_tail_locked(w);
+}
+
+/* After a power cut what was refused could be there again: a record that does not cover all of it
+ * could be followed by a piece of it.  So the cut is made durable before such a record is written;
+ * not before, or each removal that a full disk refuses would cost a sync. */
+static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	int err = log_writer_restore_tail_locked(w);
+
+	if (err == 0 && bytes < w->refused_bytes) {
+		err = io_fdatasync(w->io, w->fd);
+		if (err < 0) {
+			log_writer_poison_locked(w, err);
+			return -EIO;
+		}
+		w->refused_bytes = 0;
+	}
+	return err;
+}
+
+/* Hands 'bytes' to the kernel in one piece, or none of them. */
+static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, uint64_t bytes)
+	REQUIRES(w->lock)
+{
+	int err = forget_refused_locked(w, bytes);
+
+	if (err < 0)
+		return err;
+	if (w->room_bytes > 0)
+		err = io_pwritev_all(w->io, w->fd, iov, iov_count,
+				     w->written_offset - w->active_start);
+	else
+		err = io_writev_all(w->io, w->fd, iov, iov_count);
+	if (err == 0) {
+		w->written_offset += bytes;
+		w->refused_bytes = 0;
+		if (!w->no_background && log_writer_wants_room_locked(w))
+			thread_check(pthread_cond_signal(&w->wake));
+		return 0;
+	}
+	note_refused_locked(w, bytes);
+	return err;
+}
+
+int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n };
+
+	return write_locked(w, &iov, 1, n);
+}
+
+static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	return (size_t)(w->end_offset - w->written_offset);
+}
+
+/* Writes the buffer out.  On failure it keeps its records. */
+int log_writer_flush_locked(struct log_writer *w)
+{
+	struct iovec iov = { .iov_base = w->buffer, .iov_len = buffered_locked(w) };
+
+	return iov.iov_len == 0 ? 0 : write_locked(w, &iov, 1, iov.iov_len);
+}
+
+/* Gives each record its timestamp, strictly increasing. */
+static int stamp_locked(struct log_writer *w, struct record *records, size_t record_count)
+	REQUIRES(w->lock)
+{
+	uint64_t now_ns = io_clock_ns(w->io);
+	uint64_t last_ns = w->last_timestamp_ns;
+
+	for (size_t i = 0; i < record_count; i++) {
+		if (records[i].timestamp_ns <= last_ns)
+			records[i].timestamp_ns = now_ns;
+		if (records[i].timestamp_ns <= last_ns)
+			records[i].timestamp_ns = last_ns + 1;
+		if (records[i].timestamp_ns == 0)
+			return -EOVERFLOW; /* the log holds the last timestamp there is */
+		last_ns = records[i].timestamp_ns;
+	}
+	return 0;
+}
+
+static void encode_into_buffer_locked(struct log_writer *w, const struct record *records,
+				      size_t record_count) REQUIRES(w->lock)
+{
+	uint8_t *out = w->buffer + buffered_locked(w);
+
+	for (size_t i = 0; i < record_count; i++) {
+		record_encode(&records[i], out);
+		out += record_bytes(records[i].key_bytes, records[i].value_bytes);
+	}
+}
+
+/* The buffer is full at the last end of a block of the file that it can reach. */
+static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t end = w->written_offset + w->buffer_room;
+
+	return end - ((end - w->active_start) & (w->block_bytes - 1));
+}
+
+/* Says up to where to write when records of 'bytes' do not fit the buffer: to the end of a block if
+ * there are blocks, so that the kernel gets whole ones, but to the end of the records if they are
+ * larger than the buffer. */
+static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint64_t end = w->end_offset + bytes;
+
+	if (bytes > w->buffer_room)
+		return end;
+	if (w->block_bytes == 1)
+		return w->end_offset;
+	return end - ((end - w->active_start) & (w->block_bytes - 1));
+}
+
+static struct iovec *add_part(struct iovec *part, const void *bytes, size_t n)
+{
+	if (n > 0)
+		*part++ = (struct iovec){ (void *)(uintptr_t)bytes, n };
+	return part;
+}
+
+/* Lists what 'records' consist of, their headers encoded into 'headers'.  Returns the end. */
+static struct iovec *list_parts(const struct record *records, size_t record_count,
+				uint8_t headers[][RECORD_HEADER_BYTES], struct iovec *part)
+{
+	for (size_t i = 0; i < record_count; i++) {
+		const struct record *rec = &records[i];
+
+		record_encode_header(rec, headers[i]);
+		part = add_part(part, headers[i], RECORD_HEADER_BYTES);
+		part = add_part(part, rec->key, rec->key_bytes);
+		part = add_part(part, rec->head, rec->head_bytes);
+		part = add_part(part, rec->value, rec->value_bytes - rec->head_bytes);
+	}
+	return part;
+}
+
+/* Takes the last 'bytes' off the parts: part i of what was taken is in rest[i].  Returns the first
+ * i; the part before it is the last whole one. */
+static int cut_parts(struct iovec *parts, int count, uint64_t bytes, struct iovec *rest)
+{
+	while (bytes > 0) {
+		struct iovec *part = &parts[--count];
+		size_t n = part->iov_len < bytes ? part->iov_len : (size_t)bytes;
+
+		part->iov_len -= n;
+		rest[count] = (struct iovec){ (uint8_t *)part->iov_base + part->iov_len, n };
+		bytes -= n;
+	}
+	return count;
+}
+
+/* Writes the buffer and records behind it, which do not fit it, in one piece and without copying
+ * them.  What comes after the last whole block begins the next buffer. */
+static int write_records_locked(struct log_writer *w, const struct record *records,
+				size_t record_count, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint8_t headers[LOG_WRITER_GROUP_MAX][RECORD_HEADER_BYTES], *out = w->buffer;
+	struct iovec parts[PARTS_MAX], rest[PARTS_MAX];
+	uint64_t up_to = write_up_to_locked(w, bytes);
+	int count, first, err;
+
+	parts[0] = (struct iovec){ w->buffer, buffered_locked(w) };
+	count = (int)(list_parts(records, record_count, headers, parts + 1) - parts);
+	first = cut_parts(parts, count, w->end_offset + bytes - up_to, rest);
+	err = write_locked(w, parts, first < count ? first + 1 : count, up_to - w->written_offset);
+	for (int i = first; err == 0 && i < count; i++) {
+		memcpy(out, rest[i].iov_base, rest[i].iov_len);
+		out += rest[i].iov_len;
+	}
+	return err;
+}
+
+/* Starts the clock of promise "at most an interval", unless an older record has started it. */
+static void start_deadline_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	if (w->fsync_interval_ns == 0 || w->fsync_interval_ns == LOG_WRITER_NEVER)
+		return;
+	if (w->oldest_unsynced_ns != 0)
+		return;
+	w->oldest_unsynced_ns = monotonic_ns();
+	thread_check(pthread_cond_signal(&w->wake));
+}
+
+/* Appends stamped records of 'bytes' in all. */
+static int append_locked(struct log_writer *w, const struct record *records, size_t record_count,
+			 uint64_t bytes) REQUIRES(w->lock)
+{
+	int err;
+
+	if (w->end_offset + bytes <= buffer_end_locked(w)) {
+		encode_into_buffer_locked(w, records, record_count);
+	} else {
+		err = write_records_locked(w, records, record_count, bytes);
+		if (err < 0)
+			return err;
+	}
+	if (w->active_facts.records == 0)
+		w->active_facts.first_timestamp_ns = records[0].timestamp_ns;
+	w->active_facts.last_timestamp_ns = records[record_count - 1].timestamp_ns;
+	w->active_facts.records += record_count;
+	w->end_offset += bytes;
+	w->appends++;
+	start_deadline_locked(w);
+	return 0;
+}
+
+/* Stamps the records where they are and appends them.  Stores the offset that they begin at. */
+static int stamp_and_append(struct log_writer *w, struct record *records, size_t record_count,
+			    uint64_t bytes, uint64_t *ret_offset)
+{
+	int err;
+
+	if (w->read_only)
+		return -EROFS;
+	mutex_lock(&w->lock);
+	err = log_writer_rotate_if_full_locked(w, bytes);
+	if (err == 0)
+		err = stamp_locked(w, records, record_count);
+	*ret_offset = w->end_offset;
+	if (err == 0)
+		err = append_locked(w, records, record_count, bytes);
+	if (err == 0)
+		w->last_timestamp_ns = records[record_count - 1].timestamp_ns;
+	mutex_unlock(&w->lock);
+	return err;
+}
+
+int log_writer_append(struct log_writer *w, const struct record *records, size_t record_count,
+		      struct log_append *ret)
+{
+	struct record stamped[LOG_WRITER_GROUP_MAX];
+	uint64_t bytes = 0, offset;
+	int err;
+
+	if (record_count == 0 || record_count > LOG_WRITER_GROUP_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < record_count; i++) {
+		stamped[i] = records[i];
+		bytes += record_bytes(records[i].key_bytes, records[i].value_bytes);
+	}
+	err = stamp_and_append(w, stamped, record_count, bytes, &offset);
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < record_count; i++) {
+		ret->timestamp_ns[i] = stamped[i].timestamp_ns;
+		ret->offset[i] = offset;
+		offset += record_bytes(stamped[i].key_bytes, stamped[i].value_bytes);
+	}
+	ret->end_offset = offset;
+	return 0;
+}
+
+int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, const void *value,
+		   uint32_t value_bytes, uint64_t *ret_offset)
+{
+	struct record rec = {
+		.key = key, .key_bytes = key_bytes, .value = value, .value_bytes = value_bytes
+	};
+	uint64_t bytes = record_bytes(key_bytes, value_bytes), offset;
+	int err;
+
+	err = stamp_and_append(w, &rec, 1, bytes, &offset);
+	if (err == 0 && w->fsync_interval_ns == 0)
+		err = log_writer_sync_to(w, offset + bytes);
+	if (err == 0 && ret_offset != NULL)
+		*ret_offset = offset;
+	return err;
+}
+
+/* --- syncing --- */
+
+/* Counts a caller that waits for a sync that has not begun. */
+static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	w->waiting++;
+	if (w->gathering && w->waiting >= w->expected)
+		thread_check(pthread_cond_signal(&w->gathered));
+}
+
+/* Threads that were served a moment ago are about to put again: waits for them, or every sync would
+ * serve one half of the threads while the other half waits for the next.  For the next one only as
+ * long as that costs those who are here, all together, half of what the last sync took. */
+static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	uint32_t seen = 0;
+
+	w->gathering = true;
+	while (w->waiting > seen && w->waiting < w->expected) {
+		uint64_t share = 2 * (uint64_t)w->waiting;
+		uint64_t until_ns =
+			monotonic_ns() +
+			w->sync_ns_last / (share > GATHER_SHARES ? share : GATHER_SHARES);
+
+		seen = w->waiting;
+		while (w->waiting < w->expected && monotonic_ns() < until_ns)
+			cond_wait_until(&w->gathered, &w->lock, until_ns);
+	}
+	w->gathering = false;
+}
+
+/* What one sync has to do. */
+struct sync_work {
+	uint64_t durable_offset; /* before it */
+	uint64_t goal;		 /* after it */
+	uint64_t number;	 /* of the active segment */
+	uint64_t goal_in_file;	 /* what is in it */
+	int fd;			 /* its own */
+	uint32_t full_count;	 /* segments before it that are not durable */
+	bool sync_names;	 /* for another reason, too */
+	bool ends_record;	 /* the goal is no place inside a record */
+};
+
+/* In the order of the log: nothing may be called durable before all that is before it.  The names
+ * are part of that: the active segment is lost without its own. */
+static int do_sync(struct log_writer *w, const struct sync_work *work)
+{
+	uint64_t first = work->number - work->full_count;
+	int err = 0;
+
+	if (work->full_count > 0)
+		err = log_writer_sync_full(w, first, work->full_count, work->durable_offset);
+	if (err == 0 && (work->full_count > 0 || work->sync_names))
+		err = io_fsync(w->io, w->dir_fd);
+	if (err == 0)
+		err = io_fdatasync(w->io, work->fd);
+	return err;
+}
+
+/* Says whether a sync would make anything durable that is in the file. */
+static bool has_unsynced_locked(const struct log_writer *w) REQUIRES(w->lock)
+{
+	return w->durable_offset < w->written_offset || w->full_count > 0 || w->names_dirty;
+}
+
+/* Says what a sync of all that is written has to do. */
+static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	struct sync_work work = { .durable_offset = w->durable_offset,
+				  .goal = w->written_offset,
+				  .number = w->active_number,
+				  .goal_in_file = w->written_offset - w->active_start,
+				  .fd = w->fd,
+				  .full_count = w->full_count,
+				  .sync_names = w->names_dirty,
+				  .ends_record = w->written_offset == w->end_offset };
+
+	w->names_dirty = false; /* a sync that fails ends all */
+	return work;
+}
+
+static void note_synced_locked(struct log_writer *w, const struct sync_work *work, uint64_t took_ns)
+	REQUIRES(w->lock)
+{
+	w->durable_offset = work->goal;
+	if (work->ends_record)
+		w->durable_record_end = work->goal;
+	log_writer_note_full_durable_locked(w, work->full_count);
+	w->syncs++;
+	w->sync_ns_total += took_ns;
+	if (took_ns > w->sync_ns_max)
+		w->sync_ns_max = took_ns;
+}
+
+static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	struct sync_work work = take_work_locked(w);
+	uint64_t started_ns, took_ns;
+	int err;
+
+	mutex_unlock(&w->lock);
+	started_ns = monotonic_ns();
+	err = do_sync(w, &work);
+	took_ns = monotonic_ns() - started_ns;
+	mutex_lock(&w->lock);
+	w->sync_ns_last = took_ns;
+	/* An error of the disk is told to one fdatasync() alone: log_writer_restore_tail_locked()
+	 * may have had this one's. */
+	if (err == 0)
+		err = w->poison;
+	if (err < 0) {
+		log_writer_poison_locked(w, err);
+		return err;
+	}
+	if (work.ends_record) { /* the mark is a lower bound */
+		mutex_unlock(&w->lock);
+		synced_mark_write(w->io, w->mark_fd,
+				  (struct synced){ .segment = work.number,
+						   .durable_offset = work.goal_in_file,
+						   .with_manifest = w->has_manifest });
+		mutex_lock(&w->lock);
+	}
+	note_synced_locked(w, &work, took_ns);
+	return 0;
+}
+
+/* Runs one sync of all that is in the log now.  If the buffer cannot be written, it keeps its
+ * records, and what is before it is synced all the same.  The caller has made sure that none is
+ * running. */
+static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	uint32_t served;
+	int flush_err, err = 0;
+
+	w->syncing = true;
+	gather_locked(w);
+	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
+	flush_err = log_writer_flush_locked(w);
+	if (flush_err == 0 && w->no_background && log_writer_wants_room_locked(w))
+		log_writer_make_room_locked(w);
+	if (flush_err == 0)
+		w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
+	served = w->waiting;
+	w->waiting = 0; /* whom it does not serve, sees for itself */
+	if (w->poison == 0 && (flush_err == 0 || has_unsynced_locked(w))) {
+		err = sync_written_locked(w);
+		w->expected = served + w->waiting;
+	}
+	w->syncing = false;
+	thread_check(pthread_cond_broadcast(&w->synced));
+	if (w->requests != NULL)
+		thread_check(pthread_cond_signal(&w->wake));
+	return err < 0 ? err : flush_err;
+}
+
+int log_writer_sync_to_seal_locked(struct log_writer *w)
+{
+	uint32_t before = w->full_count;
+	int err = 0;
+
+	if (w->poison < 0)
+		return -EIO;
+	if (w->syncing) {
+		cond_wait(&w->synced, &w->lock);
+		return 0;
+	}
+	err = sync_once_locked(w);
+	if (w->poison < 0)
+		return -EIO;
+	if (w->full_count < before)
+		return 0;
+	return err;
+}
+
+/* Says whether the next sync makes everything below 'offset' durable, although the last one could
+ * not write the buffer: it was written meanwhile. */
+static bool is_next_locked(const struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
+{
+	return w->poison == 0 && offset <= w->written_offset;
+}
+
+static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
+{
+	int err = 0;
+
+	if (w->poison < 0)
+		return -EIO;
+	if (w->durable_offset < offset)
+		join_sync_locked(w);
+	while (w->durable_offset < offset && (err == 0 || is_next_locked(w, offset))) {
+		if (w->syncing)
+			cond_wait(&w->synced, &w->lock);
+		else
+			err = sync_once_locked(w);
+		/* Whatever the sync failed with: -ENOSPC, say, would mean that nothing was
+		 * appended. */
+		if (w->poison < 0)
+			return -EIO;
+	}
+	return w->durable_offset < offset ? err : 0; /* what failed came later in the log */
+}
+
+int log_writer_sync_to(struct log_writer *w, uint64_t offset)
+{
+	int err;
+
+	mutex_lock(&w->lock);
+	err = offset > w->end_offset ? -EINVAL : sync_to_locked(w, offset);
+	mutex_unlock(&w->lock);
+	return err;
+}
+
+int log_writer_sync(struct log_writer *w)
+{
+	int err;
+
+	mutex_lock(&w->lock);
+	err = sync_to_locked(w, w->end_offset);
+	mutex_unlock(&w->lock);
+	return err;
+}
+
+int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn done, void *arg)
+{
+	struct sync_request *req = malloc(sizeof(*req));
+	bool wait = false;
+	int err = 0;
+
+	if (req == NULL)
+		return -ENOMEM;
+	*req = (struct sync_request){ .offset = offset, .done = done, .arg = arg };
+	mutex_lock(&w->lock);
+	if (w->poison < 0) {
+		err = -EIO;
+	} else if (offset > w->end_offset) {
+		err = -EINVAL;
+	} else if (w->durable_offset < offset) {
+		wait = true;
+		*w->requests_tail = req;
+		w->requests_tail = &req->next;
+		join_sync_locked(w);
+		thread_check(pthread_cond_signal(&w->wake));
+	}
+	mutex_unlock(&w->lock);
+	if (!wait) {
+		free(req);
+		done(arg, err);
+	}
+	return 0;
+}
+
+/* Takes off the list the requests that can be answered: after a failure all, but for those that the
+ * next sync can serve. */
+static struct sync_request *take_answered_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+{
+	struct sync_request *answered = NULL, **answered_tail = &answered;
+	struct sync_request **p = &w->requests;
+
+	while (*p != NULL) {
+		struct sync_request *req = *p;
+
+		if (req->offset > w->durable_offset &&
+		    (err == 0 || is_next_locked(w, req->offset))) {
+			p = &req->next;
+			continue;
+		}
+		*p = req->next;
+		req->next = NULL;
+		*answered_tail = req;
+		answered_tail = &req->next;
+	}
+	w->requests_tail = p;
+	return answered;
+}
+
+/* Calls back, with the lock released. */
+static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+{
+	struct sync_request *req = take_answered_locked(w, err), *next;
+	uint64_t durable_offset = w->poison < 0 ? 0 : w->durable_offset;
+
+	if (w->poison < 0)
+		err = -EIO; /* as sync_to_locked() */
+	if (req == NULL)
+		return;
+	mutex_unlock(&w->lock);
+	for (; req != NULL; req = next) {
+		next = req->next;
+		req->done(req->arg, req->offset <= durable_offset ? 0 : err);
+		free(req);
+	}
+	mutex_lock(&w->lock);
+}
+
+/* Says when the next sync is due: 0 now, UINT64_MAX when nobody needs one. */
+static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	if (w->requests != NULL || log_writer_syncs_to_seal_locked(w) ||
+	    (!w->no_background && log_writer_wants_room_locked(w)))
+		return 0;
+	if (w->poison < 0 || w->oldest_unsynced_ns == 0)
+		return UINT64_MAX;
+	return w->oldest_unsynced_ns + (uint64_t)w->fsync_interval_ns;
+}
+
+/* One sync by the syncer, and the answers to all whom it served. */
+static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	bool made_room;
+	int err = 0;
+
+	answer_locked(w, w->poison); /* served, or failed, by another thread's sync meanwhile */
+	if (w->poison < 0)
+		return;
+	made_room = !w->no_background && log_writer_wants_room_locked(w);
+	if (made_room)
+		log_writer_make_room_locked(w);
+	/* The first sync of new head room is a slow one: rather here than in somebody's way. */
+	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room &&
+	    !log_writer_syncs_to_seal_locked(w))
+		return;
+	if (w->syncing) {
+		cond_wait(&w->synced, &w->lock);
+		return;
+	}
+	err = sync_once_locked(w);
+	if (err < 0 && w->poison == 0) { /* the disk is full: not again at once */
+		log_writer_rotate_later_locked(w);
+		if (w->oldest_unsynced_ns != 0)
+			w->oldest_unsynced_ns = monotonic_ns();
+	}
+	answer_locked(w, err);
+}
+
+void *log_writer_syncer_main(void *arg)
+{
+	struct log_writer *w = arg;
+
+	mutex_lock(&w->lock);
+	for (;;) {
+		uint64_t due_ns = sync_due_locked(w);
+
+		if (due_ns != 0 && w->stopping)
+			break;
+		if (due_ns == UINT64_MAX)
+			cond_wait(&w->wake, &w->lock);
+		else if (due_ns > monotonic_ns())
+			cond_wait_until(&w->wake, &w->lock, due_ns);
+		else
+			syncer_sync_locked(w);
+	}
+	mutex_unlock(&w->lock);
+	return NULL;
+}
+
+/* --- queries --- */
+
+/* Reads from the active segment, whose end may still be in the buffer. */
+static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+	RELEASES(w->lock)
+{
+	size_t from_file = 0, from_buffer;
+	uint64_t start = w->active_start;
+	int fd = w->fd;
+	ssize_t got = 0;
+
+	if (n > w->end_offset - offset)
+		n = (size_t)(w->end_offset - offset);
+	if (offset < w->written_offset)
+		from_file =
+			w->written_offset - offset < n ? (size_t)(w->written_offset - offset) : n;
+	from_buffer = n - from_file;
+	if (from_buffer > 0)
+		memcpy((uint8_t *)buf + from_file,
+		       w->buffer + (offset + from_file - w->written_offset), from_buffer);
+	segments_hold(&w->segments); /* it may be sealed, and more, meanwhile */
+	mutex_unlock(&w->lock);
+	if (from_file > 0)
+		got = io_pread_all(w->io, fd, buf, from_file, offset - start);
+	segments_release(&w->segments);
+	if (got < 0)
+		return got;
+	return (size_t)got < from_file ? got : (ssize_t)n;
+}
+
+ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+{
+	mutex_lock(&w->lock);
+	if (offset >= w->active_start && offset < w->end_offset)
+		return read_active(w, buf, n, offset);
+	mutex_unlock(&w->lock);
+	return segments_read(&w->segments, buf, n, offset); /* 0 behind the end of the log, too */
+}
+
+uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
+{
+	uint64_t room = 0;
+
+	mutex_lock(&w->lock);
+	if (offset >= w->active_start && offset < w->end_offset)
+		room = w->end_offset - offset;
+	mutex_unlock(&w->lock);
+	return room > 0 ? room : segments_room(&w->segments, offset);
+}
+
+bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
+{
+	struct segment before;
+	uint64_t durable;
+
+	if (segments_get(&w->segments, index, ret))
+		return true;
+	mutex_lock(&w->lock);
+	durable = w->durable_offset > w->active_start ? w->durable_offset - w->active_start : 0;
+	*ret = (struct segment){
+		.number = w->active_number, .start = w->active_start, .bytes = durable, .fd = w->fd
+	};
+	mutex_unlock(&w->lock);
+	/* A rotation may have come in between. */
+	return index == 0 ||
+	       (segments_get(&w->segments, index - 1, &before) && before.number < ret->number);
+}
+
+uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *ret_file_offset)
+{
+	struct segment seg;
+
+	*ret_file_offset = 0;
+	mutex_lock(&w->lock);
+	seg = (struct segment){ .number = w->active_number,
+				.start = w->active_start,
+				.bytes = w->end_offset - w->active_start };
+	mutex_unlock(&w->lock);
+	for (size_t i = 0; position < seg.start || position - seg.start >= seg.bytes; i++)
+		if (!segments_get(&w->segments, i, &seg))
+			return 0;
+	*ret_file_offset = position - seg.start;
+	return seg.number;
+}
+
+void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
+{
+	mutex_lock(&w->lock);
+	*ret = (struct log_writer_stats){
+		.end_offset = w->end_offset,
+		.written_offset = w->written_offset,
+		.durable_offset = w->durable_offset,
+		.last_timestamp_ns = w->last_timestamp_ns,
+		.appends = w->appends,
+		.syncs = w->syncs,
+		.sync_ns_total = w->sync_ns_total,
+		.sync_ns_max = w->sync_ns_max,
+		.poison = w->poison,
+		.segments = w->active_number,
+		.active_bytes = w->end_offset - w->active_start,
+		.rotate_failures = w->rotate_failures,
+		.rotate_error = w->rotate_error,
+	};
+	mutex_unlock(&w->lock);
+	ret->sealed_bytes = segments_bytes(&w->segments);
+}
+
+uint64_t log_writer_size(struct log_writer *w)
+{
+	uint64_t end_offset;
+
+	mutex_lock(&w->lock);
+	end_offset = w->end_offset;
+	mutex_unlock(&w->lock);
+	return end_offset;
+}
+
+uint64_t log_writer_durable_offset(struct log_writer *w)
+{
+	uint64_t durable_offset;
+
+	mutex_lock(&w->lock);
+	durable_offset = w->durable_offset;
+	mutex_unlock(&w->lock);
+	return durable_offset;
+}
+
+uint64_t log_writer_last_timestamp(struct log_writer *w)
+{
+	uint64_t timestamp_ns;
+
+	mutex_lock(&w->lock);
+	timestamp_ns = w->last_timestamp_ns;
+	mutex_unlock(&w->lock);
+	return timestamp_ns;
+}
+
+const char *log_writer_path(const struct log_writer *w)
+{
+	return w->path;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The file MANIFEST of a log's directory, and the point at which the set of files changes: a new
+ * MANIFEST takes the place of the old one by one rename.  Threads: one at a time. */
+#ifndef FREYJAFS_WRITER_LOG_MANIFEST_FILE_H
+#define FREYJAFS_WRITER_LOG_MANIFEST_FILE_H
+
+#include "codec/manifest.h"
+#include "writer/base/diag.h"
+#include "writer/base/io.h"
+
+#define MANIFEST_NAME	   "MANIFEST"
+#define MANIFEST_TEMP_NAME MANIFEST_NAME SEGMENT_TEMP_SUFFIX
+
+/* Reads MANIFEST in 'dir_fd' ('dir' is for messages).  Returns 1, and stores what it says, which
+ * the caller frees; 0 if there is none; or -errno with the reason in 'diag': -EBADMSG if it is
+ * damaged or says what cannot be, -EPROTONOSUPPORT if a later version has written it. */
+int manifest_file_read(struct io *io, int dir_fd, const char *dir, struct manifest *ret,
+		       struct diag *diag) WARN_UNUSED;
+
+struct manifest_written {
+	bool replaced; /* the new one has the name; if its sync failed a power cut may leave either
+			*/
+	bool sync_failed; /* nobody knows what is on the disk: the log must not go on */
+};
+
+/* Puts a new MANIFEST in the place of the old one.  Returns 0 when that is durable.  Fills 'ret' in
+ * any case. */
+int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
+			struct manifest_written *ret) WARN_UNUSED;
+
+#endif

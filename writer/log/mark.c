@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/log/mark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "writer/log/full_disk.h"
+
+int synced_mark_name(const char *log_name, char *ret, size_t ret_size)
+{
+	static const char suffix[] = ".data";
+	size_t n = strlen(log_name);
+	int len;
+
+	if (n > strlen(suffix) && strcmp(log_name + n - strlen(suffix), suffix) == 0)
+		n -= strlen(suffix);
+	len = snprintf(ret, ret_size, "%.*s.synced", (int)n, log_name);
+	return len < 0 || (size_t)len >= ret_size ? -ENAMETOOLONG : 0;
+}
+
+int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
+		     bool *ret_valid)
+{
+	uint8_t buf[SYNCED_BYTES + 1]; /* one more: a longer file is no mark */
+	struct synced synced = { 0 };
+	bool valid = false;
+	ssize_t got;
+	int fd;
+
+	fd = log_open_or_make(io, dir_fd, name, O_RDWR);
+	if (fd < 0)
+		return fd;
+	got = io_pread_all(io, fd, buf, sizeof(buf), 0);
+	if (got < 0) {
+		(void)io_close(io, &fd);
+		return (int)got;
+	}
+	valid = synced_decode(buf, (size_t)got, &synced);
+	/* Longer than a mark: it would stay invalid, whatever is written over its front.  If this
+	 * fails, there is no mark, as before. */
+	if (got > SYNCED_BYTES && io_truncate(io, fd, 0) < 0)
+		valid = false;
+	*ret_fd = fd;
+	*ret = valid ? synced : (struct synced){ 0 };
+	*ret_valid = valid;
+	return 0;
+}
+
+int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced *ret,
+		     bool *ret_valid)
+{
+	uint8_t buf[SYNCED_BYTES + 1];
+	ssize_t got;
+	int fd;
+
+	*ret = (struct synced){ 0 };
+	*ret_valid = false;
+	fd = io_open(io, dir_fd, name, O_RDONLY, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	got = io_pread_all(io, fd, buf, sizeof(buf), 0);
+	(void)io_close(io, &fd); /* read-only */
+	if (got < 0)
+		return (int)got;
+	*ret_valid = synced_decode(buf, (size_t)got, ret);
+	return 0;
+}
+
+void synced_mark_write(struct io *io, int fd, struct synced mark)
+{
+	uint8_t buf[SYNCED_BYTES];
+
+	synced_encode(&mark, buf);
+	if (io_pwrite_all(io, fd, buf, sizeof(buf), 0) < 0)
+		return; /* see the header: an older mark is a valid one */
+}

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: MIT */
+/* Sealed segments are whole.  Of the full ones, and of the active one, a power cut may have left
+ * any part of what was not durable.  The log ends with the last commit before which nothing is
+ * missing: what stands behind goes to quarantine/, and the rest is made durable before anybody sees
+ * it. */
+#include "writer/log/recovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/log/segment_replay.h"
+
+/* Where a full segment, or the active one, has its last whole commit. */
+struct log_end {
+	struct segment seg; /* number 0: all full segments are complete */
+	struct log_stop stop;
+	struct manifest_facts kept; /* of the records before it */
+};
+
+/* Whoever watches the replay watches that of 't'. */
+static void observe(const struct log_writer *w, struct log_tail *t)
+{
+	t->ahead = w->ahead;
+	t->progress = w->progress;
+	t->all_bytes = w->replay_bytes;
+}
+
+static void add_replayed(struct log_opening *o, const struct log_tail *t) NO_THREAD_SAFETY
+{
+	o->recovery->records += t->kept.records;
+	o->recovery->hints += t->hint != NULL;
+	if (t->facts.last_timestamp_ns > o->w->last_timestamp_ns)
+		o->w->last_timestamp_ns = t->facts.last_timestamp_ns;
+}
+
+/* --- segments --- */
+
+/* Says whether a segment that is not sealed has to begin with its number. */
+static bool is_numbered(const struct log_writer *w, uint64_t number)
+{
+	return w->has_manifest && number >= w->numbered_from;
+}
+
+/* How much of a full segment is known to be durable.  They are sealed in their order. */
+static uint64_t durable_bytes_of(const struct log_opening *o, const struct segment *seg)
+{
+	struct segment later;
+
+	if (o->mark.segment > seg->number)
+		return seg->full_bytes;
+	for (size_t i = 0; segments_get(&o->w->segments, i, &later); i++)
+		if (later.number > seg->number && later.full_bytes == 0)
+			return seg->full_bytes;
+	return o->mark.segment == seg->number ? o->mark.durable_offset : 0;
+}
+
+/* Refuses a sealed segment that is whole and not the one that MANIFEST lists. */
+static int check_facts(const struct log_opening *o, const struct segment *seg,
+		       const struct log_tail *t)
+{
+	const struct manifest_facts *want = &seg->facts, *got = &t->facts;
+
+	if (want->records == 0 || t->reached_until)
+		return 0; /* not listed, or not read to its end */
+	if (got->records == want->records && got->first_timestamp_ns == want->first_timestamp_ns &&
+	    got->last_timestamp_ns == want->last_timestamp_ns &&
+	    (!got->has_digest || !want->has_digest || got->digest == want->digest))
+		return 0;
+	return diag_set(o->diag, -EBADMSG,
+			"%s: is another file than the one that MANIFEST lists under its name: it "
+			"has %" PRIu64 " records, and %" PRIu64
+			" by MANIFEST, or other ones; nothing was changed; restore all files from "
+			"one copy",
+			t->path, got->records, want->records);
+}
+
+/* What is known of a segment after its replay: a hint has no digest, and MANIFEST may have one. */
+static void note_facts(const struct log_opening *o, const struct segment *seg,
+		       const struct log_tail *t)
+{
+	struct segment_id id = { seg->number, seg->generation };
+
+	if (!seg->facts.has_digest && !t->reached_until)
+		segments_set_facts(&o->w->segments, id, &t->facts);
+}
+
+/* Replays one segment that is sealed or full.  Stores where it stops and what is before that, and
+ * whether it has all that it had. */
+static int replay_segment(struct log_opening *o, const struct segment *seg, struct log_end *ret,
+			  bool *ret_complete)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.segment_fd = seg->fd,
+		.name = hint_name,
+		.facts = seg->facts.records > 0 ? &seg->facts : NULL,
+	};
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = seg->fd,
+		.name = name,
+		.path = path,
+		.number = seg->number,
+		.store_id = w->has_manifest ? w->store_id : NULL,
+		.numbered = is_numbered(w, seg->number) && seg->full_bytes > 0,
+		.start = seg->start,
+		.until_ns = w->until_ns,
+		.file_bytes = seg->bytes,
+		.durable_bytes = seg->full_bytes == 0 ? seg->bytes : durable_bytes_of(o, seg),
+		.sealed = seg->full_bytes == 0,
+		.may_shrink = w->read_only && seg->full_bytes > 0, /* its writer recovers it */
+	};
+	int err;
+
+	segment_name((struct segment_id){ seg->number, seg->generation }, name);
+	err = hint_file_name(name, hint_name, sizeof(hint_name));
+	if (err < 0)
+		return err; /* cannot be */
+	segment_file_name(seg, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
+	observe(w, &t);
+	if (!w->ignores_hints && t.sealed)
+		t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	if (t.hint == NULL && !w->read_only)
+		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
+	err = log_tail_replay(&t, o->fn, o->arg, o->diag);
+	if (err == 0)
+		err = check_facts(o, seg, &t);
+	ret->stop = t.stop;
+	ret->kept = t.kept;
+	*ret_complete = err == 0 && (t.sealed || t.kept_bytes == seg->full_bytes);
+	hint_writer_close(t.add_to, *ret_complete ? &about : NULL);
+	if (err == 0) {
+		add_replayed(o, &t);
+		o->recovery->segments += *ret_complete;
+		w->reached_until = t.reached_until;
+		note_facts(o, seg, &t);
+	}
+	hint_reader_close(t.hint);
+	return err;
+}
+
+/* Replays all that stands before the active segment, up to the first one that lacks something. */
+static int replay_segments(struct log_opening *o, struct log_end *ret)
+{
+	struct segments *segments = &o->w->segments;
+	struct segment seg;
+	bool complete = true;
+	int err = 0;
+
+	*ret = (struct log_end){ .seg = { .fd = -1 } };
+	for (size_t i = 0; complete && !o->w->reached_until && segments_get(segments, i, &seg);
+	     i++) {
+		err = replay_segment(o, &seg, ret, &complete);
+		if (err < 0)
+			return err;
+	}
+	if (!complete && !o->w->reached_until)
+		ret->seg = seg;
+	return 0;
+}
+
+/* --- hints of the active segment --- */
+
+/* Says what one would be about; false: it has none. */
+static bool active_hint(struct log_writer *w, uint64_t file_bytes, char hint_name[NAME_MAX + 1],
+			struct hint_about *ret) NO_THREAD_SAFETY
+{
+	*ret = (struct hint_about){
+		.segment = w->active_number,
+		.segment_bytes = file_bytes,
+		.segment_fd = w->fd,
+		.name = hint_name,
+	};
+	return w->segment_bytes_max > 0 && hint_file_name(w->name, hint_name, NAME_MAX + 1) == 0;
+}
+
+/* Takes the hint that a clean close has left, if all of the file is known to be durable. */
+static void use_active_hint(struct log_writer *w, struct log_tail *t)
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (t->durable_bytes == t->file_bytes && t->file_bytes > 0 && !w->ignores_hints &&
+	    active_hint(w, t->file_bytes, hint_name, &about))
+		t->hint = hint_reader_open(w->io, w->dir_fd, &about);
+}
+
+/* The segment is about to grow. */
+static void drop_active_hint(struct log_writer *w)
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (active_hint(w, 0, hint_name, &about))
+		(void)!io_unlink(w->io, w->dir_fd, hint_name); /* or it is seen to be too old */
+}
+
+void log_recover_leave_hint(struct log_writer *w) NO_THREAD_SAFETY
+{
+	char hint_name[NAME_MAX + 1];
+	struct hint_about about;
+
+	if (!log_writer_active_is_empty_locked(w) &&
+	    active_hint(w, w->end_offset - w->active_start, hint_name, &about))
+		(void)hint_file_make(w->io, w->dir_fd, &about, NULL, NULL);
+}
+
+/* --- the active segment --- */
+
+/* The log is what it has up to the end of 't'. */
+static void take_end(struct log_opening *o, const struct log_tail *t) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+
+	o->recovery->file_bytes = t->file_bytes;
+	o->recovery->kept_bytes = t->kept_bytes;
+	o->recovery->durable_bytes = t->durable_bytes;
+	o->recovery->stop = t->stop;
+	w->active_start = t->start;
+	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
+	w->durable_record_end = w->durable_offset;
+	w->active_facts = t->kept;
+	w->number_pending = t->kept_bytes == 0 && is_numbered(w, w->active_number);
+}
+
+static int replay_active(struct log_opening *o, struct log_tail *t)
+{
+	int err;
+
+	observe(o->w, t);
+	use_active_hint(o->w, t);
+	err = log_tail_replay(t, o->fn, o->arg, o->diag);
+	if (err == 0)
+		add_replayed(o, t);
+	hint_reader_close(t->hint);
+	t->hint = NULL;
+	return err;
+}
+
+/* Cuts what stands behind the whole commits of the active segment, and makes durable what is left:
+ * what a reader sees from here on must not be lost by a power cut that follows a crash of the
+ * process alone. */
+static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct log_recovery *rec = o->recovery;
+	bool zeros_cut = false;
+	int err;
+
+	if (t->stop.scan != RECORD_END && w->room_bytes > 0) {
+		err = log_tail_cut_zeros(t, &zeros_cut, o->diag);
+		if (err < 0)
+			return err;
+		if (zeros_cut)
+			t->stop = (struct log_stop){ .offset = t->kept_bytes, .scan = RECORD_END };
+	}
+	if (t->stop.scan != RECORD_END) {
+		err = log_tail_cut(t, rec->quarantine, sizeof(rec->quarantine), o->diag);
+		if (err < 0)
+			return err;
+		(void)diag_set(o->diag, 0,
+			       "%s: cut %" PRIu64 " bytes at offset %" PRIu64
+			       ", the end of an append that did not finish (%s); saved as %s",
+			       t->path, t->file_bytes - t->kept_bytes, t->kept_bytes,
+			       record_reason_text(t->stop.reason), rec->quarantine);
+	}
+	err = zeros_cut ? io_fsync(w->io, w->fd) : io_fdatasync(w->io, w->fd);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
+	synced_mark_write(w->io, w->mark_fd, /* only a lower bound */
+			  (struct synced){ .segment = w->active_number,
+					   .durable_offset = t->kept_bytes,
+					   .with_manifest = w->has_manifest });
+	take_end(o, t);
+	mutex_lock(&w->lock);
+	(void)!log_writer_number_active_locked(w); /* the first append tries again */
+	mutex_unlock(&w->lock);
+	return 0;
+}
+
+static struct log_tail active_tail(const struct log_opening *o,
+				   uint64_t active_bytes) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+
+	return (struct log_tail){
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = w->fd,
+		.name = w->name,
+		.path = w->path,
+		.number = w->active_number,
+		.store_id = w->has_manifest ? w->store_id : NULL,
+		.numbered = is_numbered(w, w->active_number),
+		.start = segments_end(&w->segments),
+		.until_ns = w->until_ns,
+		.file_bytes = active_bytes,
+		.durable_bytes = o->mark.segment == w->active_number ? o->mark.durable_offset : 0,
+		.may_shrink = w->read_only,
+		.stop = { .scan = RECORD_END },
+	};
+}
+
+/* --- rotated segments that are complete --- */
+
+/* Makes the file of one as long as its records.  What stands behind is zeros, or was appended when
+ * the name had been taken back, and never promised. */
+static int trim_full(struct log_opening *o, const struct segment *seg, const char *name)
+{
+	struct log_writer *w = o->w;
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct log_recovery *rec = o->recovery;
+	struct io_stat st = { 0 };
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.name = name,
+		.path = path,
+		.kept_bytes = seg->full_bytes,
+		.stop = { .scan = RECORD_TORN, .reason = RECORD_REASON_BEHIND },
+	};
+	bool cut = false;
+	int err = io_stat(w->io, seg->fd, &st);
+
+	if (err < 0 || st.size_bytes == seg->full_bytes)
+		return err;
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
+	t.file_bytes = st.size_bytes;
+	t.fd = io_open(w->io, w->dir_fd, name, O_RDWR, 0);
+	if (t.fd < 0)
+		return t.fd;
+	err = log_tail_cut_zeros(&t, &cut, o->diag);
+	if (err == 0 && !cut)
+		err = log_tail_cut(&t, rec->quarantine, sizeof(rec->quarantine), o->diag);
+	(void)io_close(w->io, &t.fd); /* synced through the other descriptor */
+	return err;
+}
+
+/* Makes those before number 'end' durable: they can be sealed when all is recovered. */
+static int sync_complete(struct log_opening *o, uint64_t end)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES];
+	struct segment seg;
+	bool any = false;
+	int err = 0;
+
+	for (size_t i = 0; segments_get(&w->segments, i, &seg) && seg.number < end; i++) {
+		if (seg.full_bytes == 0)
+			continue;
+		segment_file_name(&seg, name);
+		err = trim_full(o, &seg, name);
+		if (err == 0)
+			err = io_fdatasync(w->io, seg.fd);
+		if (err < 0)
+			return diag_set(o->diag, err, "%s/%s: cannot sync it: %s", o->dir, name,
+					strerror(-err));
+		any = true;
+	}
+	if (any)
+		err = io_fsync(w->io, w->dir_fd);
+	return err < 0 ? diag_set(o->diag, err, "%s: cannot sync: %s", o->dir, strerror(-err)) : 0;
+}
+
+/* --- a rotated segment that is not --- */
+
+/* Empties a file that stands behind the end of the log; what it has goes to quarantine. */
+static int empty_behind(struct log_opening *o, const char *name, int fd)
+{
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct log_recovery *rec = o->recovery;
+	struct io_stat st = { 0 };
+	struct log_tail t = {
+		.io = o->w->io,
+		.dir_fd = o->w->dir_fd,
+		.fd = fd,
+		.name = name,
+		.path = path,
+		.stop = { .scan = RECORD_TORN, .reason = RECORD_REASON_BEHIND },
+	};
+	int err = io_stat(o->w->io, fd, &st);
+
+	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s: %s", path, strerror(-err));
+	t.file_bytes = st.size_bytes;
+	return t.file_bytes == 0
+		       ? 0
+		       : log_tail_cut(&t, rec->quarantine, sizeof(rec->quarantine), o->diag);
+}
+
+/* Takes away a full segment that stands behind the end of the log. */
+static int remove_behind(struct log_opening *o, const struct segment *seg)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES];
+	int fd, err;
+
+	segment_file_name(seg, name);
+	fd = io_open(w->io, w->dir_fd, name, O_RDWR, 0);
+	if (fd < 0)
+		return diag_set(o->diag, fd, "%s/%s: cannot open it: %s", o->dir, name,
+				strerror(-fd));
+	err = empty_behind(o, name, fd);
+	(void)io_close(w->io, &fd); /* synced */
+	if (err < 0)
+		return err;
+	fd = segments_take_last(&w->segments, seg->number);
+	(void)io_close(w->io, &fd); /* only read from */
+	err = io_unlink(w->io, w->dir_fd, name);
+	if (err == 0)
+		err = io_fsync(w->io, w->dir_fd); /* no other may be gone before this one is */
+	return err < 0 ? diag_set(o->diag, err, "%s/%s: cannot remove it: %s", o->dir, name,
+				  strerror(-err))
+		       : 0;
+}
+
+static bool last_segment(struct segments *s, struct segment *ret)
+{
+	return segments_by_number(s, segments_next_number(s) - 1, ret);
+}
+
+/* The newest first: whatever of this a power cut leaves, the torn one stays the first that is not
+ * complete, and no number is missing between two.  None is sealed: before one that is, a torn one
+ * would be damage (durable_bytes_of). */
+static int remove_all_behind(struct log_opening *o, const struct segment *torn) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct segment seg;
+	int err = empty_behind(o, w->name, w->fd);
+
+	while (err == 0 && last_segment(&w->segments, &seg) && seg.number > torn->number)
+		err = remove_behind(o, &seg);
+	return err;
+}
+
+/* Makes the torn segment the active one again, in the place of the one that is empty now.  It is
+ * locked before it has that name. */
+static int reactivate(struct log_writer *w, const char *name) NO_THREAD_SAFETY
+{
+	int append = w->room_bytes > 0 ? 0 : O_APPEND;
+	int fd = io_open(w->io, w->dir_fd, name, O_RDWR | append, 0);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = io_lock(w->io, fd);
+	if (err == 0)
+		err = io_rename(w->io, w->dir_fd, name, w->name);
+	if (err == 0)
+		err = io_fsync(w->io, w->dir_fd);
+	if (err < 0) {
+		(void)io_close(w->io, &fd);
+		return err;
+	}
+	(void)io_close(w->io, &w->fd); /* empty */
+	w->fd = fd;
+	return 0;
+}
+
+/* What 'end' comes to as the active segment. */
+static struct log_tail torn_tail(const struct log_opening *o, const struct log_end *end)
+{
+	struct log_tail t = active_tail(o, end->seg.bytes);
+
+	t.number = end->seg.number;
+	t.start = end->seg.start;
+	t.durable_bytes = durable_bytes_of(o, &end->seg);
+	t.kept_bytes = end->stop.offset;
+	t.kept = end->kept;
+	t.stop = end->stop;
+	return t;
+}
+
+static void report_torn(struct log_opening *o, const char *name, const struct log_end *end)
+{
+	o->recovery->stop.scan = RECORD_TORN;
+	o->recovery->stop.reason = RECORD_REASON_BEHIND;
+	(void)diag_set(o->diag, 0,
+		       "%s/%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
+		       ": the log ends there; what followed is saved in " LOG_QUARANTINE "/",
+		       o->dir, name, end->seg.full_bytes, end->stop.offset);
+}
+
+/* The log ends in a full segment: a power cut has left its end out, whatever it has left of later
+ * ones. */
+static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES];
+	struct log_tail t = torn_tail(o, end);
+	struct io_stat st = { 0 };
+	int fd, err;
+
+	segment_file_name(&end->seg, name);
+	drop_active_hint(w);
+	err = remove_all_behind(o, &end->seg);
+	if (err < 0)
+		return err;
+	err = reactivate(w, name);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s/%s: cannot make it the active segment: %s",
+				o->dir, name, strerror(-err));
+	fd = segments_take_last(&w->segments, end->seg.number);
+	(void)io_close(w->io, &fd); /* only read from */
+	w->active_number = end->seg.number;
+	t.fd = w->fd;
+	/* All that it has is saved, also what stands behind the size in its name (trim_full). */
+	err = io_stat(w->io, w->fd, &st);
+	if (err < 0)
+		return diag_set(o->diag, err, "%s/%s: %s", o->dir, name, strerror(-err));
+	t.file_bytes = st.size_bytes;
+	err = finish_active(o, &t);
+	if (err == 0)
+		report_torn(o, name, end);
+	return err;
+}
+
+/* The same for a log that is only read.  The segment keeps its name, because it loses that when a
+ * writer recovers the log. */
+static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct log_tail t = torn_tail(o, end);
+	char full[SEGMENT_NAME_BYTES], *name;
+	struct segment seg;
+
+	segment_file_name(&end->seg, full);
+	name = strdup(full);
+	if (name == NULL)
+		return -ENOMEM;
+	free(w->name);
+	w->name = name;
+	while (last_segment(&w->segments, &seg) && seg.number >= end->seg.number) {
+		(void)io_close(w->io, &w->fd); /* only read from */
+		w->fd = segments_take_last(&w->segments, seg.number);
+	}
+	w->active_number = end->seg.number;
+	take_end(o, &t);
+	report_torn(o, full, end);
+	return 0;
+}
+
+/* --- all of it --- */
+
+int log_recover(struct log_opening *o, uint64_t active_bytes) NO_THREAD_SAFETY
+{
+	struct log_writer *w = o->w;
+	struct log_tail t = { .fd = -1 };
+	struct log_end end;
+	bool torn;
+	int err = replay_segments(o, &end);
+
+	torn = err == 0 && end.seg.number > 0;
+	if (err == 0 && !torn) {
+		t = active_tail(o, active_bytes);
+		err = replay_active(o, &t);
+	}
+	if (err == 0)
+		err = o->accepted(o);
+	if (err == 0)
+		err = sync_complete(o, torn ? end.seg.number : UINT64_MAX);
+	if (err < 0)
+		return err;
+	if (torn)
+		return recover_torn(o, &end);
+	t.fd = w->fd;
+	drop_active_hint(w);
+	return finish_active(o, &t);
+}
+
+int log_recover_read_only(struct log_opening *o, uint64_t active_bytes)
+{
+	struct log_end end;
+	struct log_tail t;
+	int err = replay_segments(o, &end);
+
+	if (err < 0)
+		return err;
+	if (end.seg.number > 0)
+		return end_in_torn(o, &end);
+	t = active_tail(o, active_bytes);
+	if (!o->w->reached_until)
+		err = replay_active(o, &t);
+	if (err == 0)
+		take_end(o, &t);
+	return err;
+}

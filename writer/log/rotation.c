@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* Rotation, in three steps.  The active segment gets a name that says how long it is (segments.h)
+ * and a new one takes its own: by whoever appends, without waiting for the disk.  The next sync
+ * makes rotated segments durable, oldest first, before it syncs the active one.  Then the hinter
+ * reads each of them, writes its hint and has it listed in MANIFEST (log/file_set.c): it is sealed.
+ *
+ * So a power cut may leave the end of a rotated segment out, and later ones in.  The name says how
+ * long it was: recovery sees that something is missing, and ends the log there (log/recovery.c).
+ *
+ * Killed between the two names there is no active segment: the next open makes one.  The durable
+ * mark names the segment that it speaks of; those before it are durable as a whole.  A segment
+ * begins with a record that says which one it is. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/meta.h"
+#include "writer/log/hint_file.h"
+#include "writer/log/segment_replay.h"
+#include "writer/log/log_writer_private.h"
+#include "writer/log/mark.h"
+
+#define NUMBER_RECORD_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES)
+#define RETRY_SHARE \
+	16 /* of a segment: that much is appended before a failed rotation is tried again */
+
+/* Makes an empty active segment, locked.  Returns its descriptor. */
+static int new_active(struct log_writer *w)
+{
+	int append = w->room_bytes > 0 ? 0 : O_APPEND;
+	int fd = io_open(w->io, w->dir_fd, w->name, O_RDWR | append | O_CREAT | O_EXCL, 0600);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = io_lock(w->io, fd);
+	if (err == 0)
+		return fd;
+	(void)io_close(w->io, &fd);
+	(void)!io_unlink(w->io, w->dir_fd, w->name); /* the rename back will say so */
+	return err;
+}
+
+/* Gives the active segment its name as a full one and makes the next one.  On failure the log goes
+ * on in the old one, under its old name; where even that fails, it is poisoned. */
+static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w->lock)
+{
+	char full[SEGMENT_NAME_BYTES];
+	int fd, err;
+
+	segment_full_name(w->active_number, w->end_offset - w->active_start, full);
+	err = io_rename(w->io, w->dir_fd, w->name, full);
+	if (err < 0)
+		return err;
+	fd = new_active(w);
+	if (fd < 0) {
+		err = io_rename(w->io, w->dir_fd, full, w->name);
+		/* Its size is in the name that it had: nothing longer may be called durable
+		 * before that name is gone for good. */
+		w->names_dirty = true;
+		if (err < 0)
+			log_writer_poison_locked(w, err);
+		return fd;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Remembers how an attempt to rotate has ended, and tells of the first failure. */
+static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+{
+	bool first = err < 0 && w->rotate_error == 0;
+
+	w->rotate_failures += err < 0;
+	w->rotate_error = err;
+	if (first && w->rotate_failed != NULL)
+		w->rotate_failed(w->rotate_failed_arg, err);
+}
+
+static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t bytes = w->end_offset - w->active_start;
+	int fd = -1, err;
+
+	err = segments_reserve(&w->segments);
+	if (err == 0)
+		err = log_writer_restore_tail_locked(w);
+	if (err == 0)
+		err = log_writer_flush_locked(w);
+	if (err == 0)
+		err = log_writer_trim_room_locked(w);
+	if (err == 0)
+		err = rename_and_make_locked(w, &fd);
+	if (err < 0)
+		return w->poison < 0 ? -EIO : err;
+	segments_add(&w->segments, &(struct segment){ .number = w->active_number,
+						      .generation = 1,
+						      .start = w->active_start,
+						      .bytes = bytes,
+						      .full_bytes = bytes,
+						      .fd = w->fd,
+						      .was_cut = w->refused_bytes > 0,
+						      .facts = w->active_facts });
+	w->refused_bytes = 0;
+	w->fd = fd;
+	w->active_facts = (struct manifest_facts){ .records = 0 };
+	w->number_pending = w->has_manifest;
+	w->active_start = w->end_offset;
+	w->active_number++;
+	w->full_count++;
+	w->full_bytes += bytes;
+	if (log_writer_syncs_to_seal_locked(w))
+		thread_check(pthread_cond_signal(&w->wake));
+	(void)!log_writer_number_active_locked(w); /* the next append tries again */
+	return 0;
+}
+
+static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+{
+	int err = try_rotate_locked(w);
+
+	if (w->poison == 0)
+		note_rotate_locked(w, err);
+	return err;
+}
+
+int log_writer_number_active_locked(struct log_writer *w)
+{
+	struct meta_segment segment = { .number = w->active_number };
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_SEGMENT_BYTES];
+	uint8_t bytes[NUMBER_RECORD_BYTES];
+	struct record rec = { .timestamp_ns = w->last_timestamp_ns + 1,
+			      .key = key,
+			      .key_bytes = sizeof(key),
+			      .value = value,
+			      .value_bytes = sizeof(value) };
+	int err;
+
+	if (!w->number_pending)
+		return 0;
+	if (rec.timestamp_ns == 0)
+		return -EOVERFLOW;
+	memcpy(segment.store_id, w->store_id, sizeof(segment.store_id));
+	meta_key_prefix(META_SEGMENT, key);
+	meta_segment_encode(&segment, value);
+	record_encode(&rec, bytes);
+	err = log_writer_write_locked(w, bytes, sizeof(bytes));
+	if (err < 0)
+		return err;
+	w->number_pending = false;
+	w->end_offset += sizeof(bytes);
+	w->last_timestamp_ns = rec.timestamp_ns;
+	w->active_facts = (struct manifest_facts){ .records = 1,
+						   .first_timestamp_ns = rec.timestamp_ns,
+						   .last_timestamp_ns = rec.timestamp_ns };
+	return 0;
+}
+
+uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number)
+{
+	return w->has_manifest && number >= w->numbered_from ? NUMBER_RECORD_BYTES : 0;
+}
+
+bool log_writer_active_is_empty_locked(const struct log_writer *w)
+{
+	return w->active_facts.records == 0 ||
+	       (w->active_facts.records == 1 &&
+		w->end_offset - w->active_start == log_writer_number_bytes(w, w->active_number));
+}
+
+void log_writer_rotate_later_locked(struct log_writer *w)
+{
+	w->rotate_from = w->end_offset + w->segment_bytes_max / RETRY_SHARE;
+}
+
+bool log_writer_syncs_to_seal_locked(const struct log_writer *w)
+{
+	return !w->no_background && w->poison == 0 && w->durable_offset < w->active_start &&
+	       w->end_offset >= w->rotate_from &&
+	       (w->full_count >= FULL_MAX / 2 || w->full_bytes >= w->full_bytes_max / 2 ||
+		w->fsync_interval_ns == LOG_WRITER_NEVER);
+}
+
+int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
+			 uint64_t durable_offset)
+{
+	struct segment seg;
+	int err = 0;
+
+	for (; err == 0 && count > 0; number++, count--) {
+		if (!segments_by_number(&w->segments, number, &seg))
+			return -EIO; /* cannot be */
+		if (seg.start + seg.bytes > durable_offset || w->room_bytes > 0 || seg.was_cut)
+			err = io_fdatasync(w->io, seg.fd);
+	}
+	return err;
+}
+
+void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count)
+{
+	struct segment seg;
+
+	for (uint32_t i = 0; i < count; i++, w->full_count--)
+		if (segments_by_number(&w->segments, w->active_number - w->full_count, &seg))
+			w->full_bytes -= seg.bytes;
+	if (count > 0)
+		thread_check(pthread_cond_signal(&w->rotated_durable));
+}
+
+static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+{
+	uint64_t in_file = w->end_offset - w->active_start;
+
+	return w->segment_bytes_max > 0 && !log_writer_active_is_empty_locked(w) &&
+	       in_file + bytes > w->segment_bytes_now && w->end_offset >= w->rotate_from;
+}
+
+/* Returns whether the active segment may become a full one, too. */
+static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock)
+{
+	uint64_t in_file = w->end_offset - w->active_start;
+
+	return w->full_count == 0 ||
+	       (w->full_count < FULL_MAX && w->full_bytes + in_file <= w->full_bytes_max);
+}
+
+int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
+{
+	int err = 0;
+
+	while (w->poison == 0 && err == 0 && is_full_locked(w, bytes)) {
+		if (may_run_ahead_locked(w))
+			err = rotate_locked(w);
+		else
+			err = log_writer_sync_to_seal_locked(w);
+	}
+	if (err < 0)
+		log_writer_rotate_later_locked(w);
+	if (w->poison < 0)
+		return -EIO;
+	return log_writer_number_active_locked(w);
+}
+
+int log_writer_rotate(struct log_writer *w)
+{
+	int err = 0;
+
+	if (w->read_only)
+		return -EROFS;
+	mutex_lock(&w->lock);
+	if (w->poison < 0)
+		err = -EIO;
+	else if (!log_writer_active_is_empty_locked(w))
+		err = rotate_locked(w);
+	mutex_unlock(&w->lock);
+	return err < 0 ? err : log_writer_seal(w);
+}
+
+int log_writer_seal(struct log_writer *w)
+{
+	uint64_t below;
+	int err = 0;
+
+	mutex_lock(&w->lock);
+	below = w->active_number; /* others may become full for ever */
+	while (err == 0 && w->full_count > 0 && w->active_number - w->full_count < below)
+		err = log_writer_sync_to_seal_locked(w);
+	mutex_unlock(&w->lock);
+	return err < 0 ? err : log_set_list(w, below);
+}
+
+void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
+{
+	mutex_lock(&w->lock);
+	w->segment_bytes_now =
+		bytes > 0 && bytes < w->segment_bytes_max ? bytes : w->segment_bytes_max;
+	mutex_unlock(&w->lock);
+}
+
+/* --- replaying --- */
+
+int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, log_replay_fn fn,
+			     void *arg, struct diag *diag)
+{
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	const struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.segment_fd = seg->fd,
+		.name = hint_name,
+		.facts = &seg->facts,
+	};
+	struct log_tail t = {
+		.io = w->io,
+		.dir_fd = w->dir_fd,
+		.fd = seg->fd,
+		.name = name,
+		.path = name,
+		.number = seg->number,
+		.start = seg->start,
+		.file_bytes = seg->bytes,
+		.durable_bytes = seg->bytes,
+		.sealed = true,
+		.store_id = w->has_manifest ? w->store_id : NULL,
+	};
+	int err;
+
+	segment_file_name(seg, name);
+	err = hint_file_name(name, hint_name, sizeof(hint_name));
+	if (err < 0)
+		return err; /* cannot be */
+	t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	err = log_tail_replay(&t, fn, arg, diag);
+	hint_reader_close(t.hint);
+	return err;
+}
+
+/* --- hints --- */
+
+/* Reads a segment through a descriptor of its own, writes its hint and notes its facts. */
+static void make_hint(struct log_writer *w, const struct segment *seg)
+{
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	struct segment_id id = { seg->number, seg->generation };
+	struct manifest_facts facts;
+	struct hint_about about = {
+		.segment = seg->number,
+		.segment_bytes = seg->bytes,
+		.name = hint_name,
+	};
+	bool whole;
+
+	segment_name(id, name);
+	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
+		return; /* cannot be */
+	about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	if (about.segment_fd == -ENOENT) {
+		segment_file_name(seg, name);
+		about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
+	}
+	if (about.segment_fd < 0)
+		return;
+	whole = hint_file_make(w->io, w->dir_fd, &about, &w->stop_hinter, &facts);
+	(void)io_close(w->io, &about.segment_fd);
+	if (whole)
+		segments_set_facts(&w->segments, id, &facts);
+}
+
+/* Hints and seals segments that become durable while the log is open.  Those that had no hint when
+ * it was opened got it then; digests that MANIFEST lacks are made here, too. */
+void *log_writer_hinter_main(void *arg)
+{
+	struct log_writer *w = arg;
+	uint64_t number = w->hint_from;
+	bool unlisted = false; /* digests */
+	struct segment seg = { .number = 0 };
+
+	mutex_lock(&w->lock);
+	while (!w->stopping) {
+		bool idle = number >= w->active_number - w->full_count;
+
+		if (idle && !unlisted) {
+			cond_wait(&w->rotated_durable, &w->lock);
+			continue;
+		}
+		mutex_unlock(&w->lock);
+		if (!idle && segments_by_number(&w->segments, number++, &seg)) {
+			if (!seg.facts.has_digest)
+				make_hint(w, &seg);
+			unlisted = true;
+		}
+		/* A rotated segment is sealed at once; digests alone wait for each other. */
+		if (unlisted && (idle || seg.full_bytes > 0) && !atomic_load(&w->stop_hinter)) {
+			(void)!log_set_list(w, number); /* the next one tries again, or close */
+			unlisted = false;
+		}
+		mutex_lock(&w->lock);
+	}
+	mutex_unlock(&w->lock);
+	return NULL;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/log/salvage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/le.h"
+#include "codec/meta.h"
+
+#define QUARANTINE	 "quarantine"
+#define TEMP_SUFFIX	 ".salvage"
+#define CHUNK_BYTES	 ((size_t)1 << 20)
+#define REPORT_BYTES_MAX 2048
+
+/* --- lists --- */
+
+/* Stores where a range is in the new file, given the one before it. */
+static void place_behind(const struct salvage_lost *before, struct salvage_lost *l)
+{
+	l->new_offset = l->offset;
+	if (before != NULL)
+		l->new_offset += before->new_offset + before->instead_bytes -
+				 (before->offset + before->bytes);
+}
+
+void salvage_place(struct salvage *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		place_behind(i > 0 ? &s->lost[i - 1] : NULL, &s->lost[i]);
+}
+
+struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes,
+				 const char *reason)
+{
+	struct salvage_lost *l;
+
+	if (s->count == s->room) {
+		size_t room = s->room == 0 ? 8 : 2 * s->room;
+		void *lost = reallocarray(s->lost, room, sizeof(s->lost[0]));
+
+		if (lost == NULL)
+			return NULL;
+		s->lost = lost;
+		s->room = room;
+	}
+	l = &s->lost[s->count++];
+	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes };
+	place_behind(s->count > 1 ? l - 1 : NULL, l);
+	(void)snprintf(l->reason, sizeof(l->reason), "%s", reason);
+	return l;
+}
+
+void salvage_keep(struct salvage *s, size_t count)
+{
+	while (s->count > count) {
+		struct salvage_lost *l = &s->lost[--s->count];
+
+		free(l->was.owned);
+		free(l->instead);
+	}
+}
+
+void salvage_free(struct salvage *s)
+{
+	salvage_keep(s, 0);
+	free(s->lost);
+	*s = (struct salvage){ 0 };
+}
+
+int salvage_put_instead(struct salvage_lost *l, const struct record *rec)
+{
+	uint64_t bytes = record_bytes(rec->key_bytes, rec->value_bytes);
+	uint8_t *more = realloc(l->instead, l->instead_bytes + bytes);
+
+	if (more == NULL)
+		return -ENOMEM;
+	record_encode(rec, more + l->instead_bytes);
+	l->instead = more;
+	l->instead_bytes += bytes;
+	return 0;
+}
+
+/* The last range that begins at or before 'offset' of the old file (or 'by_new': of the new one);
+ * NULL: there is none. */
+static const struct salvage_lost *last_before(const struct salvage *s, uint64_t offset, bool by_new)
+{
+	size_t low = 0, high = s->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if ((by_new ? s->lost[mid].new_offset : s->lost[mid].offset) <= offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low == 0 ? NULL : &s->lost[low - 1];
+}
+
+uint64_t salvage_new_offset(const struct salvage *s, uint64_t offset)
+{
+	const struct salvage_lost *l = last_before(s, offset, false);
+
+	if (l == NULL)
+		return offset;
+	if (offset < l->offset + l->bytes || offset == l->offset)
+		return l->new_offset;
+	return offset - (l->offset + l->bytes) + l->new_offset + l->instead_bytes;
+}
+
+uint64_t salvage_new_bytes(const struct salvage *s, uint64_t file_bytes)
+{
+	const struct salvage_lost *l = s->count == 0 ? NULL : &s->lost[s->count - 1];
+
+	if (l == NULL)
+		return file_bytes;
+	return file_bytes - (l->offset + l->bytes) + l->new_offset + l->instead_bytes;
+}
+
+/* --- reading the new file --- */
+
+/* Reads what stands at one place of the new file: up to the next range, or in one. */
+static ssize_t view_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
+{
+	struct salvage_view *v = (struct salvage_view *)(void *)io; /* its first member */
+	const struct salvage_lost *l, *next;
+	uint64_t in_old = offset, end;
+
+	if (fd != v->fd)
+		return v->base->ops->pread(v->base, fd, buf, n, offset);
+	l = last_before(v->s, offset, true);
+	next = l == NULL ? v->s->lost : l + 1;
+	if (l != NULL && offset < l->new_offset + l->instead_bytes) {
+		size_t at = (size_t)(offset - l->new_offset), left = l->instead_bytes - at;
+
+		if (n > left)
+			n = left;
+		memcpy(buf, l->instead + at, n);
+		return (ssize_t)n;
+	}
+	if (l != NULL)
+		in_old = offset - (l->new_offset + l->instead_bytes) + l->offset + l->bytes;
+	end = v->s->count > 0 && next < v->s->lost + v->s->count ? next->offset : v->file_bytes;
+	if (in_old >= end)
+		return 0;
+	if (n > end - in_old)
+		n = (size_t)(end - in_old);
+	return v->base->ops->pread(v->base, fd, buf, n, in_old);
+}
+
+void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
+		       const struct salvage *s)
+{
+	*v = (struct salvage_view){
+		.ops = *f->io->ops,
+		.base = f->io,
+		.fd = f->fd,
+		.file_bytes = f->bytes,
+		.s = s,
+	};
+	v->ops.pread = view_pread;
+	v->io.ops = &v->ops;
+}
+
+/* --- what stands for a record --- */
+
+static int encode_alone(const struct record *rec, uint8_t **ret, size_t *ret_bytes)
+{
+	*ret_bytes = (size_t)record_bytes(rec->key_bytes, rec->value_bytes);
+	*ret = malloc(*ret_bytes);
+	if (*ret == NULL)
+		return -ENOMEM;
+	record_encode(rec, *ret);
+	return 0;
+}
+
+/* A publish that says that the content of this key was here. */
+static int dropped_value(const struct record *was, uint8_t **ret, size_t *ret_bytes)
+{
+	const struct meta_publish publish = { .flags = META_FLAG_DROPPED,
+					      .size_bytes = was->value_bytes };
+	uint8_t value[META_PUBLISH_BYTES];
+	struct record rec = *was;
+	uint8_t *key;
+	int err;
+
+	if (was->key_bytes > UINT32_MAX - META_KEY_PREFIX_BYTES)
+		return -ENODATA;
+	key = malloc(META_KEY_PREFIX_BYTES + (size_t)was->key_bytes);
+	if (key == NULL)
+		return -ENOMEM;
+	meta_key_prefix(META_PUBLISH, key);
+	memcpy(key + META_KEY_PREFIX_BYTES, was->key, was->key_bytes);
+	meta_publish_encode(&publish, value);
+	rec.key = key;
+	rec.key_bytes += META_KEY_PREFIX_BYTES;
+	rec.value = value;
+	rec.value_bytes = sizeof(value);
+	err = encode_alone(&rec, ret, ret_bytes);
+	free(key);
+	return err;
+}
+
+/* A hole that says that the bytes of this extent were here. */
+static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes)
+{
+	struct record rec = was->rec;
+	struct meta_extent extent;
+	uint8_t value[META_HOLE_BYTES];
+
+	if (was->value_held_bytes < META_EXTENT_FIXED_BYTES ||
+	    rec.value_bytes <= META_EXTENT_FIXED_BYTES)
+		return -ENODATA;
+	extent = (struct meta_extent){
+		.flags = META_FLAG_HOLE | META_FLAG_DROPPED,
+		.offset = le64_load((const uint8_t *)rec.value + 2),
+		.bytes = rec.value_bytes - META_EXTENT_FIXED_BYTES,
+	};
+	rec.value = value;
+	rec.value_bytes = (uint32_t)meta_extent_encode_fixed(&extent, value);
+	return encode_alone(&rec, ret, ret_bytes);
+}
+
+/* Says whether a record has bytes of a file in it, which no hint and no claim prove. */
+static bool has_content(const struct salvage_record *was)
+{
+	const struct record *rec = &was->rec;
+	const uint8_t *value = rec->value;
+	const char *operand;
+	enum meta_kind kind;
+	size_t bytes;
+
+	if (!meta_is_key(rec->key, rec->key_bytes))
+		return rec->value_bytes > 0;
+	return meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK &&
+	       kind == META_EXTENT &&
+	       (was->value_held_bytes < META_EXTENT_FIXED_BYTES ||
+		(value[1] & META_FLAG_HOLE) == 0);
+}
+
+int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
+		     bool *ret_exact)
+{
+	const struct record *rec = &was->rec;
+
+	*ret_exact = !has_content(was) && was->value_held_bytes == rec->value_bytes;
+	if (*ret_exact)
+		return encode_alone(rec, ret, ret_bytes);
+	if (!has_content(was))
+		return -ENODATA;
+	if (!meta_is_key(rec->key, rec->key_bytes))
+		return dropped_value(rec, ret, ret_bytes);
+	return dropped_extent(was, ret, ret_bytes);
+}
+
+/* --- writing --- */
+
+/* A range of a file. */
+struct source {
+	struct io *io; /* to read it by */
+	int fd;
+	uint64_t from, bytes;
+};
+
+static int copy_range(const struct source *s, struct io *io, int to_fd, uint64_t to, uint8_t *chunk)
+{
+	for (uint64_t done = 0; done < s->bytes;) {
+		size_t n = s->bytes - done < CHUNK_BYTES ? (size_t)(s->bytes - done) : CHUNK_BYTES;
+		ssize_t got = io_pread_all(s->io, s->fd, chunk, n, s->from + done);
+		int err;
+
+		if (got < 0)
+			return (int)got;
+		if ((size_t)got != n)
+			return -EIO; /* the file shrank */
+		err = io_pwrite_all(io, to_fd, chunk, n, to + done);
+		if (err < 0)
+			return err;
+		done += n;
+	}
+	return 0;
+}
+
+/* Syncs and closes a file that was written. */
+static int finish(struct io *io, int fd, int err)
+{
+	int close_err;
+
+	if (err == 0)
+		err = io_fsync(io, fd);
+	close_err = io_close(io, &fd);
+	return err < 0 ? err : close_err;
+}
+
+/* Writes the report about 'bytes' of the file from the beginning of 'l' on. */
+static int save_report(const struct salvage_file *f, int quarantine_fd,
+		       const struct salvage_lost *l, uint64_t bytes, uint64_t now_ns)
+{
+	char text[REPORT_BYTES_MAX], name[SALVAGE_NAME_BYTES];
+	int fd, len;
+
+	len = snprintf(text, sizeof(text),
+		       "file: %s\n"
+		       "offset: %" PRIu64 "\n"
+		       "length: %" PRIu64 "\n"
+		       "reason: %s\n"
+		       "records_inside: %" PRIu64 "\n"
+		       "saved_as: %s\n"
+		       "salvaged_at_ns: %" PRIu64 "\n",
+		       f->name, l->offset, bytes, l->reason, l->inside, l->saved_as, now_ns);
+	if (len < 0 || (size_t)len >= sizeof(text))
+		return -ENAMETOOLONG;
+	(void)snprintf(name, sizeof(name), "%.*s.txt", (int)strlen(l->saved_as) - 4, l->saved_as);
+	fd = io_open(f->io, quarantine_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	return finish(f->io, fd, io_pwrite_all(f->io, fd, text, (size_t)len, 0));
+}
+
+/* Saves 'count' lost ranges, one behind the other, as one. */
+static int save(const struct salvage_file *f, struct io *by, int quarantine_fd,
+		struct salvage_lost *l, size_t count, uint8_t *chunk)
+{
+	uint64_t now_ns = io_clock_ns(f->io);
+	struct source all = { by, f->fd, l->offset, 0 };
+	int out, err, len;
+
+	for (size_t i = 0; i < count; i++)
+		all.bytes += l[i].bytes;
+	len = snprintf(l->saved_as, sizeof(l->saved_as), "%s%s.%" PRIu64 ".%" PRIu64 ".bad",
+		       f->name, by == f->io ? "" : ".unfit", l->offset, now_ns);
+	if (len < 0 || (size_t)len >= sizeof(l->saved_as))
+		return -ENAMETOOLONG;
+	out = io_open(f->io, quarantine_fd, l->saved_as, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (out < 0)
+		return out;
+	err = finish(f->io, out, copy_range(&all, f->io, out, 0, chunk));
+	for (size_t i = 1; i < count; i++)
+		memcpy(l[i].saved_as, l->saved_as, sizeof(l->saved_as));
+	return err < 0 ? err : save_report(f, quarantine_fd, l, all.bytes, now_ns);
+}
+
+/* Saves all ranges of 's' that have bytes. */
+static int save_all(const struct salvage_file *f, struct io *by, int quarantine_fd,
+		    struct salvage *s, uint8_t *chunk)
+{
+	int err = 0;
+
+	for (size_t i = 0, n; err == 0 && i < s->count; i += n) {
+		uint64_t end = s->lost[i].offset + s->lost[i].bytes;
+
+		for (n = 1; i + n < s->count && s->lost[i + n].offset == end; n++)
+			end += s->lost[i + n].bytes;
+		if (end > s->lost[i].offset)
+			err = save(f, by, quarantine_fd, &s->lost[i], n, chunk);
+	}
+	return err;
+}
+
+static int save_both(const struct salvage_file *f, struct io *view, struct salvage *s,
+		     struct salvage *edits, uint8_t *chunk)
+{
+	int quarantine_fd, err = io_mkdir(f->io, f->dir_fd, QUARANTINE, 0700);
+
+	if (err == 0 || err == -EEXIST)
+		err = io_fsync(f->io, f->dir_fd);
+	if (err < 0)
+		return err;
+	quarantine_fd = io_open(f->io, f->dir_fd, QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	if (quarantine_fd < 0)
+		return quarantine_fd;
+	err = save_all(f, f->io, quarantine_fd, s, chunk);
+	if (err == 0)
+		err = save_all(f, view, quarantine_fd, edits, chunk);
+	if (err == 0)
+		err = io_fsync(f->io, quarantine_fd);
+	(void)io_close(f->io, &quarantine_fd); /* a directory: nothing to lose */
+	return err;
+}
+
+/* Copies the file that 'view' reads, of 'bytes', with the edits in it. */
+static int copy_edited(const struct salvage_file *f, struct io *view, uint64_t bytes,
+		       const struct salvage *edits, int to, uint8_t *chunk)
+{
+	uint64_t at = 0, written = 0;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i <= edits->count; i++) {
+		const struct salvage_lost *l = i < edits->count ? &edits->lost[i] : NULL;
+		struct source kept = { view, f->fd, at, (l != NULL ? l->offset : bytes) - at };
+
+		err = copy_range(&kept, f->io, to, written, chunk);
+		written += kept.bytes;
+		if (err < 0 || l == NULL)
+			break;
+		err = io_pwrite_all(f->io, to, l->instead, l->instead_bytes, written);
+		written += l->instead_bytes;
+		at = l->offset + l->bytes;
+	}
+	return err;
+}
+
+static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes,
+		   const struct salvage *edits, uint8_t *chunk)
+{
+	const char *name = f->new_name != NULL ? f->new_name : f->name;
+	char temp[SALVAGE_NAME_BYTES];
+	int to, err;
+
+	(void)snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, name);
+	to = io_open(f->io, f->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (to < 0)
+		return to;
+	err = finish(f->io, to, copy_edited(f, view, bytes, edits, to, chunk));
+	if (err == 0)
+		err = io_rename(f->io, f->dir_fd, temp, name);
+	if (err < 0)
+		(void)!io_unlink(f->io, f->dir_fd, temp); /* it would only lie about */
+	return err < 0 ? err : io_fsync(f->io, f->dir_fd);
+}
+
+int salvage_write(const struct salvage_file *f, struct salvage *s, struct salvage *edits,
+		  uint64_t *ret_bytes)
+{
+	uint8_t *chunk = malloc(CHUNK_BYTES);
+	uint64_t bytes = salvage_new_bytes(s, f->bytes);
+	struct salvage_view view;
+	int err;
+
+	if (chunk == NULL)
+		return -ENOMEM;
+	salvage_view_init(&view, f, s);
+	err = save_both(f, &view.io, s, edits, chunk);
+	if (err == 0)
+		err = replace(f, &view.io, bytes, edits, chunk);
+	free(chunk);
+	*ret_bytes = salvage_new_bytes(edits, bytes);
+	return err;
+}

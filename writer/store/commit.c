@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* Putting a commit together: the records of one group, in buffers that the store keeps for it. */
+#include "writer/store/store_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Timestamps run ahead of the clock by some ns when several records are appended at one time. */
+#define BEHIND_MIN_NS  UINT64_C(1000000)
+#define TELL_BEHIND_NS UINT64_C(1000000000)
+
+uint64_t store_clock_behind(struct store *s, int64_t clock_ns)
+{
+	uint64_t last_ns = log_writer_last_timestamp(s->log), behind_ns;
+
+	if (clock_ns >= 0 && (uint64_t)clock_ns >= last_ns)
+		return 0;
+	behind_ns = last_ns - (uint64_t)clock_ns; /* before 1970 it is farther behind */
+	return behind_ns > BEHIND_MIN_NS ? behind_ns : 0;
+}
+
+void commit_begin(struct store *s)
+{
+	struct commit *c = &s->commit;
+
+	c->count = 0;
+	c->clock_ns = s->io->ops->now_ns(s->io);
+	c->behind_ns = store_clock_behind(s, c->clock_ns);
+	if (c->behind_ns > s->told_behind_ns + TELL_BEHIND_NS && s->clock_behind != NULL)
+		s->clock_behind(s->clock_arg, c->behind_ns);
+	s->told_behind_ns = c->behind_ns; /* it was set again when it is farther behind */
+}
+
+static struct meta_time meta_time_of(int64_t ns)
+{
+	struct timespec ts = keydir_timespec(ns);
+
+	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
+}
+
+void commit_say_ctime(struct store *s, struct meta_attr *attr)
+{
+	if (s->commit.behind_ns == 0 || (attr->fields & META_FIELD_CTIME) != 0)
+		return;
+	attr->fields |= META_FIELD_CTIME;
+	attr->ctime = meta_time_of(s->commit.clock_ns);
+}
+
+void commit_say_times(struct store *s, struct meta_attr *attr)
+{
+	commit_say_ctime(s, attr);
+	if (s->commit.behind_ns == 0 || (attr->fields & META_FIELD_MTIME) != 0)
+		return;
+	attr->fields |= META_FIELD_MTIME;
+	attr->mtime = meta_time_of(s->commit.clock_ns);
+}
+
+static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
+{
+	struct node_times t = node_times(n);
+	struct meta_attr attr = commit_attr_of(n);
+	int err;
+
+	attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
+	attr.mtime = meta_time_of(t.mtime_ns);
+	attr.ctime = meta_time_of(t.ctime_ns);
+	commit_begin(s);
+	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0 || !node_is_dir(n))
+		return err;
+	keydir_write_lock(s->keydir);
+	n->explicit = true;
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
+{
+	int err = 0;
+
+	if (s->commit.behind_ns == 0)
+		return;
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		struct node *n = nodes[i];
+
+		if (n != NULL && (n->committed || node_is_dir(n)) &&
+		    !keydir_is_gone(s->keydir, n) && (i == 0 || n != nodes[i - 1]))
+			err = keep_times(s, n);
+	}
+}
+
+/* Writes the path of 'n'/'name' behind the prefix of the next part's key. */
+static int next_part(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		     struct record *ret) REQUIRES(s->commit_lock)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	ssize_t path_bytes;
+
+	path_bytes = keydir_path(s->keydir, n, name, name_bytes,
+				 (char *)part->key + META_KEY_PREFIX_BYTES);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	*ret = (struct record){
+		.key = part->key,
+		.key_bytes = (uint32_t)(META_KEY_PREFIX_BYTES + path_bytes),
+		.value = part->value,
+	};
+	return 0;
+}
+
+int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		     const void *value, uint32_t value_bytes, uint64_t timestamp_ns)
+{
+	struct record rec;
+	int err = next_part(s, n, name, name_bytes, &rec);
+
+	if (err < 0)
+		return err;
+	rec.key = (const uint8_t *)rec.key + META_KEY_PREFIX_BYTES;
+	rec.key_bytes -= META_KEY_PREFIX_BYTES;
+	rec.value = value;
+	rec.value_bytes = value_bytes;
+	rec.timestamp_ns = timestamp_ns;
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+/* Returns room for an attr value of 'bytes'. */
+static uint8_t *attr_room(struct commit_part *part, size_t bytes)
+{
+	uint8_t *large;
+
+	if (bytes <= sizeof(part->value))
+		return part->value;
+	if (bytes > part->large_bytes) {
+		large = realloc(part->large, bytes);
+		if (large == NULL)
+			return NULL;
+		part->large = large;
+		part->large_bytes = bytes;
+	}
+	return part->large;
+}
+
+int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
+		    const struct meta_attr *attr, uint64_t timestamp_ns)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	uint8_t *value = attr_room(part, meta_attr_bytes(attr));
+	struct record rec;
+	int err;
+
+	if (value == NULL)
+		return -ENOMEM;
+	err = next_part(s, n, name, name_bytes, &rec);
+	if (err < 0)
+		return err;
+	meta_key_prefix(META_ATTR, part->key);
+	rec.value = value;
+	rec.value_bytes = (uint32_t)meta_attr_encode(attr, value);
+	rec.timestamp_ns = timestamp_ns;
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
+		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
+		    const struct meta_move *move)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	struct record rec;
+	ssize_t path_bytes;
+	size_t fixed;
+	int err = next_part(s, dentry_dir(from), from->name, from->name_bytes, &rec);
+
+	if (err < 0)
+		return err;
+	meta_key_prefix(kind, part->key);
+	fixed = meta_move_encode_fixed(move, part->value);
+	path_bytes = keydir_path(s->keydir, new_dir, new_name, new_name_bytes,
+				 (char *)part->value + fixed);
+	if (path_bytes < 0)
+		return (int)path_bytes;
+	rec.value_bytes = (uint32_t)(fixed + (size_t)path_bytes);
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
+{
+	struct commit_part *part = &s->commit.parts[s->commit.count];
+	struct record rec;
+	int err = next_part(s, n, NULL, 0, &rec);
+
+	if (err < 0)
+		return err;
+	meta_key_prefix(META_PUBLISH, part->key);
+	meta_publish_encode(publish, part->value);
+	rec.value_bytes = META_PUBLISH_BYTES;
+	s->commit.records[s->commit.count++] = rec;
+	return 0;
+}
+
+int64_t commit_time_of(uint64_t timestamp_ns)
+{
+	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
+}
+
+int commit_append(struct store *s, bool removes)
+{
+	struct commit *c = &s->commit;
+	int err;
+
+	do {
+		err = log_writer_append(s->log, c->records, c->count, &c->where);
+		if (log_is_full(err))
+			compact_note_full(&s->compactor, err);
+	} while (log_is_full(err) && removes && reserve_release(&s->reserve));
+	if (err < 0)
+		return err;
+	c->now_ns = c->behind_ns > 0 ? c->clock_ns
+				     : commit_time_of(c->where.timestamp_ns[c->count - 1]);
+	if (!removes && c->where.end_offset >= s->reserves_until)
+		compact_grow_reserves(s);
+	else if (!removes)
+		reserve_refill(&s->reserve);
+	compact_note(&s->compactor, c->where.end_offset);
+	return 0;
+}
+
+struct meta_attr commit_attr_of(const struct node *n)
+{
+	const struct node_extra *extra = node_extra(n);
+	struct meta_attr attr = {
+		.type = node_type(n),
+		.content = META_CONTENT_KEPT,
+		.mode = n->mode & META_MODE_BITS,
+		.uid = n->uid,
+		.gid = n->gid,
+	};
+
+	if (attr.type == META_TYPE_CHAR_DEVICE || attr.type == META_TYPE_BLOCK_DEVICE) {
+		attr.fields |= META_FIELD_RDEV;
+		attr.rdev_major = extra->rdev_major;
+		attr.rdev_minor = extra->rdev_minor;
+	}
+	if (attr.type == META_TYPE_SYMLINK) {
+		attr.fields |= META_FIELD_TARGET;
+		attr.target = extra->target;
+		attr.target_bytes = extra->target_bytes;
+	}
+	return attr;
+}
+
+void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr)
+{
+	const struct node_extra *extra = node_extra(n);
+
+	if (extra == NULL || extra->xattrs == NULL)
+		return;
+	attr->fields |= META_FIELD_XATTRS;
+	attr->xattrs = extra->xattrs;
+	attr->xattrs_bytes = extra->xattrs_bytes;
+}
+
+int store_commit_empty(struct store *s, struct node *n)
+{
+	struct meta_attr attr = commit_attr_of(n);
+	struct value_place empty = { 0 };
+	struct node *dir;
+	int err;
+
+	attr.content = META_CONTENT_EMPTY;
+	commit_attr_add_xattrs(n, &attr);
+	commit_begin(s);
+	commit_say_times(s, &attr);
+	err = commit_add_parent_times(s, n);
+	if (err == 0)
+		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0)
+		return err;
+	keydir_write_lock(s->keydir);
+	keydir_set_value(s->keydir, n, &empty, s->commit.now_ns);
+	keydir_write_unlock(s->keydir);
+	dir = node_parent(n);
+	commit_keep_times(s, &dir, 1);
+	return 0;
+}
+
+bool commit_needs_parent_times(const struct node *n)
+{
+	return !n->committed && node_parent(n)->mtime_set;
+}
+
+int commit_add_parent_times(struct store *s, const struct node *n)
+{
+	const struct node *dir = node_parent(n);
+	struct timespec mtime = keydir_timespec(dir->mtime_ns);
+	struct timespec ctime = keydir_timespec(node_times(dir).ctime_ns);
+	struct meta_attr attr = commit_attr_of(dir);
+
+	if (!commit_needs_parent_times(n))
+		return 0;
+	attr.flags = META_FLAG_MORE;
+	attr.fields = META_FIELD_MTIME | META_FIELD_CTIME;
+	attr.mtime = (struct meta_time){ .sec = mtime.tv_sec, .nsec = (uint32_t)mtime.tv_nsec };
+	attr.ctime = (struct meta_time){ .sec = ctime.tv_sec, .nsec = (uint32_t)ctime.tv_nsec };
+	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
+}

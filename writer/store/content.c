@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/* Values: commit, read, verify. */
+#include "writer/store/store_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/crc32.h"
+#include "codec/record.h"
+
+#define NSEC_PER_SEC	   UINT64_C(1000000000)
+#define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* how far an mtime that nobody has seen may be off */
+#define VERIFY_CHUNK_BYTES ((size_t)256 * 1024)
+#define PIECES_AT_ONCE	   16
+
+/* --- commit --- */
+
+/* How a value goes into the log: which attr record goes with it, and when. */
+struct value_plan {
+	struct meta_attr attr;
+	bool attr_needed;
+	uint64_t timestamp_ns; /* of the last record; 0: the clock */
+};
+
+static struct meta_time time_of(int64_t ns)
+{
+	struct timespec ts = keydir_timespec(ns);
+
+	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
+}
+
+/* The mtime of a file without an explicit one is the timestamp of its record.  So that the two
+ * agree, the record is stamped with the time of the last write if the log is not past that; else
+ * the mtime is made explicit when it matters. */
+static void plan_times(struct store *s, const struct node *n, struct timespec written_at,
+		       bool written_at_shown, struct value_plan *plan) REQUIRES(s->commit_lock)
+{
+	int64_t written_ns = keydir_ns(written_at.tv_sec, (uint32_t)written_at.tv_nsec);
+	uint64_t last_ns = log_writer_last_timestamp(s->log);
+	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
+	int64_t clock_ns = s->commit.clock_ns;
+	/* A name that was given later than the last write shows in the directory's times, which
+	 * follow that of the record; the file's own are in the attr record that there is anyway. */
+	bool named_later = plan->attr_needed && !n->committed && n->name != 0 &&
+			   node_parent(n)->mtime_ns > written_ns;
+
+	/* A time of the future, which somebody has set, is none for the log. */
+	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns && written_ns <= clock_ns &&
+	    !named_later) {
+		plan->timestamp_ns = (uint64_t)written_ns;
+		return;
+	}
+	if (!written_at_shown && s->commit.behind_ns == 0 && written_ns > 0 &&
+	    last_ns - (uint64_t)written_ns < MTIME_DRIFT_MAX_NS)
+		return;
+	plan->attr.mtime.sec = written_at.tv_sec;
+	plan->attr.mtime.nsec = (uint32_t)written_at.tv_nsec;
+	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* else the caller has set it */
+		plan->attr.ctime = written_ns <= clock_ns ? plan->attr.mtime : time_of(clock_ns);
+	plan->attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
+	plan->attr_needed = true;
+}
+
+/* A number that is not the one of the path, because another node had that already, is written down.
+ */
+static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
+	REQUIRES(s->commit_lock)
+{
+	if (!keydir_ino_is_given(n))
+		return;
+	plan->attr.fields |= META_FIELD_INO;
+	plan->attr.ino = keydir_ino(s->keydir, n);
+}
+
+static void plan_value(struct store *s, struct node *n, bool empty, struct timespec written_at,
+		       bool written_at_shown, const struct store_set *set, struct value_plan *ret)
+	REQUIRES(s->commit_lock)
+{
+	struct value_plan plan = { .attr = commit_attr_of(n) };
+
+	/* The log knows the attributes of what it has; a new file gets the defaults. */
+	if (!n->committed)
+		commit_attr_add_xattrs(n, &plan.attr);
+	if (!n->committed)
+		plan_ino(s, n, &plan);
+	plan.attr_needed =
+		!n->committed && (plan.attr.fields != 0 || !keydir_is_default(s->keydir, n));
+	if (set != NULL && set->which != 0) {
+		store_set_to_attr(set, &plan.attr);
+		plan.attr_needed = true;
+	}
+	if (empty) {
+		plan.attr.content = META_CONTENT_EMPTY;
+		plan.attr_needed = false; /* it is the only record */
+	}
+	if (set == NULL || (set->which & STORE_SET_MTIME) == 0)
+		plan_times(s, n, written_at, written_at_shown, &plan);
+	if (!empty && plan.attr_needed)
+		plan.attr.flags = META_FLAG_MORE;
+	*ret = plan;
+}
+
+static bool is_empty(const struct content_commit *cc)
+{
+	return cc->publish == NULL && cc->value_bytes == 0;
+}
+
+static int append_content(struct store *s, const struct content_commit *cc,
+			  const struct value_plan *plan) REQUIRES(s->commit_lock)
+{
+	struct commit *c = &s->commit;
+	int err;
+
+	err = commit_add_parent_times(s, cc->n);
+	if (err == 0 && (is_empty(cc) || plan->attr_needed))
+		err = commit_add_attr(s, cc->n, NULL, 0, &plan->attr, 0);
+	if (err == 0 && cc->publish != NULL)
+		err = commit_add_publish(s, cc->n, cc->publish);
+	else if (err == 0 && cc->value_bytes > 0)
+		err = commit_add_plain(s, cc->n, NULL, 0, cc->value, cc->value_bytes, 0);
+	/* Strictly increasing, and the last one is the time of the commit: plan_times() left room.
+	 */
+	for (size_t i = 0; err == 0 && plan->timestamp_ns > 0 && i < c->count; i++)
+		c->records[i].timestamp_ns = plan->timestamp_ns - (c->count - 1 - i);
+	return err < 0 ? err : commit_append(s, false);
+}
+
+/* Gives the node its content.  With the keydir's write lock. */
+static void set_content(struct store *s, const struct content_commit *cc, struct content_map *fresh)
+	REQUIRES(s->commit_lock)
+{
+	const struct commit *c = &s->commit;
+	const struct record *last = &c->records[c->count - 1];
+	struct value_place place = { 0 };
+
+	if (cc->publish != NULL && fresh != NULL) {
+		keydir_set_content(s->keydir, cc->n, fresh, c->now_ns);
+	} else if (cc->publish != NULL) {
+		keydir_lay_content(s->keydir, cc->n, cc->staged, cc->publish->size_bytes,
+				   c->now_ns);
+	} else {
+		if (cc->value_bytes > 0)
+			place = (struct value_place){
+				.record_offset = c->where.offset[c->count - 1],
+				.key_bytes = last->key_bytes,
+				.value_bytes = cc->value_bytes,
+			};
+		keydir_set_value(s->keydir, cc->n, &place, c->now_ns);
+	}
+}
+
+/* Brings the keydir to what the log now says. */
+static void apply_content(struct store *s, const struct content_commit *cc,
+			  const struct value_plan *plan, struct content_map *fresh)
+	REQUIRES(s->commit_lock)
+{
+	const struct commit *c = &s->commit;
+	const struct record *last = &c->records[c->count - 1];
+	size_t prefix = cc->publish != NULL ? META_KEY_PREFIX_BYTES : 0;
+	struct node *n = cc->n;
+	struct node_times t;
+
+	keydir_write_lock(s->keydir);
+	if (!is_empty(cc)) /* a record of that key, named or not */
+		keydir_unnamed_remove(s->keydir, (const uint8_t *)last->key + prefix,
+				      last->key_bytes - prefix);
+	set_content(s, cc, fresh);
+	t = node_times(n);
+	if (plan->attr.fields & META_FIELD_MTIME)
+		t.mtime_ns = keydir_ns(plan->attr.mtime.sec, plan->attr.mtime.nsec);
+	if (plan->attr.fields & META_FIELD_CTIME)
+		t.ctime_ns = keydir_ns(plan->attr.ctime.sec, plan->attr.ctime.nsec);
+	keydir_set_times(n, &t);
+	if (cc->set != NULL)
+		store_apply_set(n, cc->set);
+	keydir_write_unlock(s->keydir);
+}
+
+static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
+{
+	bool made = !cc->n->committed; /* the directory has its name from here on, in the log */
+	struct content_map *fresh = NULL;
+	struct value_plan plan;
+	struct node *dir;
+	int err = 0;
+
+	if (cc->set != NULL &&
+	    (cc->set->which & (STORE_SET_MTIME | STORE_SET_ATIME | STORE_SET_CTIME)) != 0)
+		err = keydir_prepare(s->keydir, cc->n);
+	if (err < 0)
+		return err;
+	if (keydir_is_gone(s->keydir, cc->n)) {
+		keydir_write_lock(s->keydir);
+		if (cc->set != NULL)
+			store_apply_set(cc->n, cc->set); /* fstat(2) still asks for it */
+		keydir_write_unlock(s->keydir);
+		*ret_end = 0;
+		return 0;
+	}
+	dir = node_parent(cc->n);
+	commit_begin(s);
+	plan_value(s, cc->n, is_empty(cc), cc->written_at, cc->written_at_shown, cc->set, &plan);
+	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may be another one */
+		err = keydir_prepare(s->keydir, cc->n);
+	if (err == 0 && cc->publish != NULL)
+		err = keydir_prepare_content(s->keydir, cc->n, cc->staged,
+					     (cc->publish->flags & META_FLAG_KEEP) != 0,
+					     cc->publish->size_bytes, &fresh);
+	if (err == 0)
+		err = append_content(s, cc, &plan);
+	if (err < 0) {
+		content_map_free(fresh);
+		return err;
+	}
+	apply_content(s, cc, &plan, fresh);
+	if (made)
+		commit_keep_times(s, &dir, 1);
+	*ret_end = s->commit.where.end_offset;
+	return 0;
+}
+
+int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
+{
+	int err = commit_content(s, cc, ret_end);
+
+	if (err < 0)
+		store_tell_not_committed(s, cc->n, err);
+	return err;
+}
+
+int store_commit(struct store *s, struct node *n, const void *value, uint64_t value_bytes,
+		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
+		 uint64_t *ret_end)
+{
+	const struct content_commit cc = {
+		.n = n,
+		.written_at = written_at,
+		.written_at_shown = written_at_shown,
+		.set = set,
+		.value = value,
+		.value_bytes = (uint32_t)value_bytes,
+	};
+	int err;
+
+	if (value_bytes > STORE_VALUE_BYTES_MAX)
+		return -EFBIG;
+	if (!node_is_file(n))
+		return node_is_dir(n) ? -EISDIR : -EINVAL;
+	mutex_lock(&s->commit_lock);
+	err = store_commit_content(s, &cc, ret_end);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+/* --- reading --- */
+
+/* Reads exactly 'n' bytes at 'offset', which belong to the record at 'place'. */
+static int read_log(struct store *s, const struct value_place *place, void *buf, size_t n,
+		    uint64_t offset)
+{
+	ssize_t got = log_writer_read(s->log, buf, n, offset);
+
+	if (got == -EAGAIN || got == -ENOMEM)
+		return (int)got;
+	if (got < 0)
+		return store_bad_record(place, strerrordesc_np((int)-got));
+	return (size_t)got == n ? 0 : store_bad_record(place, "the file ends before it");
+}
+
+/* Reads the whole record at 'place' and compares its CRC, and the sizes that the keydir believes
+ * in. */
+static int check_crc(struct store *s, const struct value_place *place)
+{
+	uint64_t bytes = record_bytes(place->key_bytes, place->value_bytes);
+	uint8_t *chunk = malloc(VERIFY_CHUNK_BYTES);
+	struct record rec = { 0 };
+	uint32_t crc = 0, stored = 0;
+	uint64_t done = 0;
+	int err = chunk == NULL ? -ENOMEM : 0;
+
+	while (err == 0 && done < bytes) {
+		size_t n = bytes - done < VERIFY_CHUNK_BYTES ? (size_t)(bytes - done)
+							     : VERIFY_CHUNK_BYTES;
+		size_t skip = 0;
+
+		err = read_log(s, place, chunk, n, place->record_offset + done);
+		if (err < 0)
+			break;
+		if (done == 0) {
+			stored = record_decode_header(chunk, &rec);
+			skip = RECORD_CRC_COVERS_FROM;
+		}
+		crc = crc32_extend(crc, chunk + skip, n - skip);
+		done += n;
+	}
+	free(chunk);
+	if (err < 0)
+		return err;
+	if (crc != stored || rec.key_bytes != place->key_bytes ||
+	    rec.value_bytes != place->value_bytes)
+		return store_bad_record(place, "the CRC does not match");
+	return 0;
+}
+
+/* Checks the record of a piece, unless that has been done. */
+static int verify_piece(struct store *s, const struct content_piece *piece,
+			set_verified_fn set_verified, void *arg)
+{
+	int err;
+
+	if (piece->dropped)
+		return store_bad_record(&piece->place, "its bytes are not in the log any more");
+	if (piece->verified || piece->hole)
+		return 0;
+	err = check_crc(s, &piece->place);
+	if (err == 0)
+		set_verified(arg, piece);
+	return err;
+}
+
+int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
+		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
+		      void *arg)
+{
+	uint64_t end = offset + n, at = offset;
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < piece_count; i++) {
+		const struct content_piece *p = &pieces[i];
+		uint64_t begin = p->offset > at ? p->offset : at;
+		uint64_t stop = p->offset + p->bytes < end ? p->offset + p->bytes : end;
+
+		memset(buf + (at - offset), 0, (size_t)(begin - at));
+		at = stop;
+		if (p->hole) {
+			memset(buf + (begin - offset), 0, (size_t)(stop - begin));
+			continue;
+		}
+		err = verify_piece(s, p, set_verified, arg);
+		if (err == 0)
+			err = read_log(s, &p->place, buf + (begin - offset), (size_t)(stop - begin),
+				       p->place.record_offset + RECORD_HEADER_BYTES +
+					       p->place.key_bytes + p->value_offset +
+					       (begin - p->offset));
+	}
+	if (err == 0)
+		memset(buf + (at - offset), 0, (size_t)(end - at));
+	return err;
+}
+
+/* Who is told of a checked record. */
+struct reader {
+	struct store *s;
+	struct node *n;
+};
+
+static void set_verified(void *arg, const struct content_piece *piece)
+{
+	struct reader *r = arg;
+
+	keydir_set_verified(r->s->keydir, r->n, piece);
+}
+
+static int verify(struct store *s, struct node *n)
+{
+	struct reader reader = { s, n };
+	struct content_piece piece;
+	uint64_t offset = 0, size;
+	int err = 0;
+
+	while (err == 0 && keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) > 0) {
+		err = verify_piece(s, &piece, set_verified, &reader);
+		offset = piece.offset + piece.bytes;
+	}
+	return err;
+}
+
+static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf_bytes,
+			  uint64_t offset)
+{
+	struct content_piece pieces[PIECES_AT_ONCE];
+	struct reader reader = { s, n };
+	uint64_t size = 0, end;
+	size_t done = 0;
+	int err = 0;
+
+	if (__builtin_add_overflow(offset, buf_bytes, &end))
+		end = UINT64_MAX;
+	while (err == 0 && offset < end) {
+		size_t found =
+			keydir_pieces(s->keydir, n, offset, end, pieces, PIECES_AT_ONCE, &size);
+		uint64_t stop;
+
+		if (end > size)
+			end = size;
+		if (offset >= end)
+			break;
+		stop = end;
+		if (found == PIECES_AT_ONCE &&
+		    pieces[found - 1].offset + pieces[found - 1].bytes < stop)
+			stop = pieces[found - 1].offset + pieces[found - 1].bytes;
+		err = store_read_pieces(s, pieces, found, (uint8_t *)buf + done,
+					(size_t)(stop - offset), offset, set_verified, &reader);
+		done += (size_t)(stop - offset);
+		offset = stop;
+	}
+	return err < 0 ? err : (ssize_t)done;
+}
+
+int store_verify(struct store *s, struct node *n)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	int err = verify(s, n);
+
+	read_gate_leave(&s->gate, side);
+	if (err == -EIO)
+		store_tell_unreadable(s, n);
+	return err;
+}
+
+ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes, uint64_t offset)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	ssize_t got = read_value(s, n, buf, buf_bytes, offset);
+
+	read_gate_leave(&s->gate, side);
+	if (got == -EIO)
+		store_tell_unreadable(s, n);
+	return got;
+}
+
+bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,
+		     uint64_t *ret_end)
+{
+	struct content_piece piece;
+	uint64_t size;
+
+	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) == 0)
+		return false;
+	*ret_begin = piece.offset > offset ? piece.offset : offset;
+	*ret_end = piece.offset + piece.bytes;
+	return true;
+}

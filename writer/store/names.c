@@ -1,0 +1,724 @@
+/* SPDX-License-Identifier: MIT */
+/* Names: create, mkdir, mknod, link, unlink, rmdir, rename.  Each looks, prepares whatever may
+ * fail, appends, and then changes the keydir, which cannot fail. */
+#include "writer/store/store_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/index/replay.h"
+
+/* As ext4 has it: to take one name of so many away takes a look at all of them, in a replay, too.
+ */
+#define LINKS_MAX 65000
+
+/* --- looking --- */
+
+static int check_dir(const struct store *s, const struct node *dir, size_t name_bytes)
+{
+	if (!node_is_dir(dir))
+		return -ENOTDIR;
+	if (keydir_is_gone(s->keydir, dir))
+		return -ENOENT;
+	return name_bytes > PATH_NAME_BYTES_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* Finds an entry that must be there. */
+static int find(struct store *s, const struct node *dir, const char *name, size_t name_bytes,
+		struct dentry **ret) REQUIRES(s->commit_lock)
+{
+	int err = check_dir(s, dir, name_bytes);
+
+	if (err < 0)
+		return err;
+	*ret = keydir_find(s->keydir, dir, name, name_bytes);
+	return *ret == NULL ? -ENOENT : 0;
+}
+
+/* Checks that a new entry can be made. */
+static int check_new(struct store *s, const struct node *dir, const char *name, size_t name_bytes)
+	REQUIRES(s->commit_lock)
+{
+	int err = check_dir(s, dir, name_bytes);
+
+	if (err < 0)
+		return err;
+	if (keydir_find(s->keydir, dir, name, name_bytes) != NULL)
+		return -EEXIST;
+	return path_name_ok(name, name_bytes) ? 0 : -EINVAL;
+}
+
+/* A directory that exists only through its keys is about to lose one: an attr record in the same
+ * group keeps it, so that "rm -r" finds it. */
+static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->commit_lock)
+{
+	struct meta_attr attr = commit_attr_of(dir);
+
+	if (dir->explicit)
+		return 0;
+	attr.flags = META_FLAG_MORE;
+	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
+}
+
+/* --- making --- */
+
+/* Makes a node and its entry, neither linked. */
+static int prepare(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		   mode_t mode, uint32_t uid, uint32_t gid, struct node **ret_node,
+		   struct dentry **ret_dentry) REQUIRES(s->commit_lock)
+{
+	struct node *n = keydir_node_new(s->keydir, mode & S_IFMT);
+	struct dentry *d;
+
+	if (n == NULL)
+		return -ENOMEM;
+	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	if (d == NULL) {
+		keydir_node_free(s->keydir, n);
+		return -ENOMEM;
+	}
+	(void)keydir_ino_for(s->keydir, n, dir, name, name_bytes);
+	keydir_set_mode(n, mode);
+	n->uid = uid;
+	n->gid = gid;
+	*ret_node = n;
+	*ret_dentry = d;
+	return 0;
+}
+
+/* Links what prepare() made, pinned for the caller. */
+static void link_prepared(struct store *s, struct dentry *d, struct node *n, int64_t now_ns)
+	REQUIRES(s->commit_lock)
+{
+	keydir_touch(n, now_ns);
+	atomic_store(&n->pins, 1);
+	keydir_write_lock(s->keydir);
+	keydir_link(s->keydir, d, n, now_ns);
+	keydir_write_unlock(s->keydir);
+}
+
+static bool is_poisoned(struct store *s)
+{
+	struct log_writer_stats stats;
+
+	log_writer_stats(s->log, &stats);
+	return stats.poison < 0;
+}
+
+/* Checks that a file can get that name and that its record will have room for the path. */
+static int check_new_file(struct store *s, struct node *dir, const char *name, size_t name_bytes)
+	REQUIRES(s->commit_lock)
+{
+	int err;
+
+	if (is_poisoned(s))
+		return -EIO;
+	err = check_new(s, dir, name, name_bytes);
+	if (err < 0)
+		return err;
+	commit_begin(s);
+	return commit_add_plain(s, dir, name, name_bytes, NULL, 0, 0);
+}
+
+static int create_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+			 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret)
+	REQUIRES(s->commit_lock)
+{
+	struct dentry *d = NULL;
+	int err;
+
+	err = check_new_file(s, dir, name, name_bytes);
+	if (err == 0)
+		err = prepare(s, dir, name, name_bytes, S_IFREG | (mode & META_MODE_BITS), uid, gid,
+			      ret, &d);
+	if (err != 0)
+		return err;
+	link_prepared(s, d, *ret, s->io->ops->now_ns(s->io));
+	return 0;
+}
+
+int store_create(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret,
+		 struct store_attr *ret_attr)
+{
+	struct node *n = NULL;
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = create_locked(s, dir, name, name_bytes, mode, uid, gid, &n);
+	mutex_unlock(&s->commit_lock);
+	if (err < 0)
+		return err;
+	*ret = n;
+	if (ret_attr != NULL)
+		keydir_getattr(s->keydir, n, ret_attr);
+	return 0;
+}
+
+/* --- files without a name --- */
+
+static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode, uint32_t uid,
+				 uint32_t gid, struct node **ret) REQUIRES(s->commit_lock)
+{
+	struct node *n;
+	int err = is_poisoned(s) ? -EIO : check_dir(s, dir, 0);
+
+	if (err < 0)
+		return err;
+	n = keydir_node_new(s->keydir, S_IFREG);
+	if (n == NULL)
+		return -ENOMEM;
+	n->mode = S_IFREG | (mode & META_MODE_BITS);
+	n->uid = uid;
+	n->gid = gid;
+	keydir_touch(n, s->io->ops->now_ns(s->io));
+	atomic_store(&n->pins, 1);
+	err = keydir_give_ino(s->keydir, n, dir);
+	if (err < 0) {
+		keydir_node_free(s->keydir, n);
+		return err;
+	}
+	*ret = n;
+	return 0;
+}
+
+int store_create_unnamed(struct store *s, struct node *dir, mode_t mode, uint32_t uid, uint32_t gid,
+			 struct node **ret)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = create_unnamed_locked(s, dir, mode, uid, gid, ret);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+static int give_name_locked(struct store *s, struct node *n, struct node *dir, const char *name,
+			    size_t name_bytes) REQUIRES(s->commit_lock)
+{
+	struct dentry *d;
+	int err;
+
+	if (!node_is_file(n) || n->committed || !keydir_is_gone(s->keydir, n))
+		return -EINVAL;
+	err = check_new_file(s, dir, name, name_bytes);
+	if (err < 0)
+		return err;
+	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	if (d == NULL)
+		return -ENOMEM;
+	keydir_write_lock(s->keydir);
+	keydir_link(s->keydir, d, n, s->io->ops->now_ns(s->io));
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
+int store_give_name(struct store *s, struct node *n, struct node *dir, const char *name,
+		    size_t name_bytes)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = give_name_locked(s, n, dir, name, name_bytes);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+/* Gives a node that is not linked yet what makes it special. */
+static int set_special(struct store *s, struct node *n, const struct store_special *special)
+{
+	size_t target_bytes = special->target == NULL ? 0 : strlen(special->target);
+	struct node_extra *extra;
+
+	if (S_ISDIR(special->mode) || S_ISREG(special->mode))
+		return 0;
+	extra = node_extra_get(s->keydir, n);
+	if (extra == NULL)
+		return -ENOMEM;
+	extra->rdev_major = special->rdev_major;
+	extra->rdev_minor = special->rdev_minor;
+	if (!S_ISLNK(special->mode))
+		return 0;
+	if (target_bytes == 0)
+		return -ENOENT;
+	if (target_bytes > META_TARGET_BYTES_MAX)
+		return -ENAMETOOLONG;
+	extra->target = malloc(target_bytes);
+	if (extra->target == NULL)
+		return -ENOMEM;
+	memcpy(extra->target, special->target, target_bytes);
+	extra->target_bytes = target_bytes;
+	return 0;
+}
+
+/* Makes a node that is in the log at once: anything but a file. */
+static int make_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		       const struct store_special *special, struct node **ret)
+	REQUIRES(s->commit_lock)
+{
+	struct meta_attr attr;
+	struct dentry *d = NULL;
+	struct node *n = NULL;
+	int err;
+
+	err = check_new(s, dir, name, name_bytes);
+	if (err == 0 && S_ISDIR(special->mode))
+		err = keydir_fits(NULL, dir, name_bytes);
+	if (err == 0)
+		err = prepare(s, dir, name, name_bytes, special->mode, special->uid, special->gid,
+			      &n, &d);
+	if (err != 0)
+		return err;
+	commit_begin(s);
+	err = set_special(s, n, special);
+	if (err == 0) {
+		attr = commit_attr_of(n);
+		if (keydir_ino_is_given(n)) {
+			attr.fields |= META_FIELD_INO;
+			attr.ino = keydir_ino(s->keydir, n);
+		}
+		commit_say_times(s, &attr);
+		err = commit_add_attr(s, dir, name, name_bytes, &attr, 0);
+	}
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err != 0) {
+		keydir_dentry_free(s->keydir, d);
+		keydir_node_free(s->keydir, n);
+		return err;
+	}
+	n->committed = n->explicit = true;
+	link_prepared(s, d, n, s->commit.now_ns);
+	commit_keep_times(s, &dir, 1);
+	*ret = n;
+	return 0;
+}
+
+static int make(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end)
+{
+	struct node *n = NULL;
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = make_locked(s, dir, name, name_bytes, special, &n);
+	if (err == 0)
+		*ret_end = s->commit.where.end_offset;
+	mutex_unlock(&s->commit_lock);
+	if (err < 0)
+		return err;
+	*ret = n;
+	if (ret_attr != NULL)
+		keydir_getattr(s->keydir, n, ret_attr);
+	return 0;
+}
+
+int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
+		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end)
+{
+	struct store_special special = { .mode = S_IFDIR | (mode & META_MODE_BITS),
+					 .uid = uid,
+					 .gid = gid };
+
+	return make(s, dir, name, name_bytes, &special, ret, ret_attr, ret_end);
+}
+
+int store_mknod(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
+		uint64_t *ret_end)
+{
+	switch (special->mode & S_IFMT) {
+	case S_IFLNK:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		return make(s, dir, name, name_bytes, special, ret, ret_attr, ret_end);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* --- linking --- */
+
+static int link_locked(struct store *s, struct node *n, struct node *dir, const char *name,
+		       size_t name_bytes) REQUIRES(s->commit_lock)
+{
+	struct meta_move link = { 0 };
+	struct dentry *d;
+	int err;
+
+	if (node_is_dir(n))
+		return -EPERM;
+	if (keydir_is_gone(s->keydir, n))
+		return -ENOENT;
+	if (node_name_count(n) >= LINKS_MAX)
+		return -EMLINK;
+	err = check_new(s, dir, name, name_bytes);
+	if (err == 0 && !n->committed)
+		err = store_commit_empty(s, n);
+	if (err == 0)
+		err = keydir_prepare_name(s->keydir, n);
+	if (err < 0)
+		return err;
+	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	if (d == NULL)
+		return -ENOMEM;
+	link.ino = keydir_ino(s->keydir, n);
+	commit_begin(s);
+	err = commit_add_move(s, META_LINK, node_name(n), dir, name, name_bytes, &link);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0) {
+		keydir_dentry_free(s->keydir, d);
+		return err;
+	}
+	keydir_write_lock(s->keydir);
+	keydir_link(s->keydir, d, n, s->commit.now_ns);
+	keydir_write_unlock(s->keydir);
+	commit_keep_times(s, (struct node *[]){ dir, n }, 2);
+	return 0;
+}
+
+int store_link(struct store *s, struct node *n, struct node *dir, const char *name,
+	       size_t name_bytes, uint64_t *ret_end)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = link_locked(s, n, dir, name, name_bytes);
+	if (err == 0)
+		*ret_end = s->commit.where.end_offset;
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+/* --- removing --- */
+
+/* Appends the tombstone of 'd', unless the log does not know it, and takes it out. */
+static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
+{
+	struct node *dir = dentry_dir(d), *n = dentry_node(d);
+	struct node *stays = node_name_count(n) > 1 ? n : NULL;
+	uint64_t end = 0;
+	int64_t now_ns;
+	int err = keydir_prepare(s->keydir, n);
+
+	if (err < 0)
+		return err;
+	if (n->committed) {
+		commit_begin(s);
+		err = keep_parent(s, dir);
+		if (err == 0)
+			err = commit_add_plain(s, dir, d->name, d->name_bytes, NULL, 0, 0);
+		if (err == 0)
+			err = commit_append(s, true);
+		if (err < 0)
+			return err;
+		end = s->commit.where.end_offset;
+		now_ns = s->commit.now_ns;
+	} else {
+		now_ns = s->io->ops->now_ns(s->io);
+	}
+	keydir_write_lock(s->keydir);
+	if (end > 0) {
+		const struct record *tombstone = &s->commit.records[s->commit.count - 1];
+
+		dir->explicit = true;
+		keydir_unnamed_remove(s->keydir, tombstone->key, tombstone->key_bytes);
+	}
+	keydir_unlink(s->keydir, d, now_ns);
+	keydir_write_unlock(s->keydir);
+	if (end > 0) {
+		commit_keep_times(s, (struct node *[]){ dir, stays }, 2);
+		end = s->commit.where.end_offset;
+	}
+	*ret_end = end;
+	return 0;
+}
+
+static int unlink_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+			 uint64_t *ret_end) REQUIRES(s->commit_lock)
+{
+	struct dentry *d;
+	int err = find(s, dir, name, name_bytes, &d);
+
+	if (err == 0 && node_is_dir(dentry_node(d)))
+		err = -EISDIR;
+	return err < 0 ? err : remove_locked(s, d, ret_end);
+}
+
+int store_unlink(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		 uint64_t *ret_end)
+{
+	int err;
+
+	do {
+		mutex_lock(&s->commit_lock);
+		err = unlink_locked(s, dir, name, name_bytes, ret_end);
+		mutex_unlock(&s->commit_lock);
+	} while (compact_makes_space_for(s, err));
+	return err;
+}
+
+/* Says whether a key that no path can name has the path of directory 'n': only the directory hides
+ * it. */
+static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_lock)
+{
+	char *path = (char *)s->commit.parts[0].value; /* as good a place as any */
+	ssize_t path_bytes = keydir_path(s->keydir, n, NULL, 0, path);
+
+	return path_bytes > 0 && keydir_unnamed_find(s->keydir, path, (size_t)path_bytes) != NULL;
+}
+
+static int rmdir_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+			uint64_t *ret_end) REQUIRES(s->commit_lock)
+{
+	struct dentry *d;
+	int err = find(s, dir, name, name_bytes, &d);
+
+	if (err == 0 && !node_is_dir(dentry_node(d)))
+		err = -ENOTDIR;
+	/* The tombstone of the directory would be one of the key, too, and a key is never dropped.
+	 */
+	if (err == 0 && (keydir_dir_count(dentry_node(d)) > 0 || hides_key(s, dentry_node(d))))
+		err = -ENOTEMPTY;
+	return err < 0 ? err : remove_locked(s, d, ret_end);
+}
+
+int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+		uint64_t *ret_end)
+{
+	int err;
+
+	do {
+		mutex_lock(&s->commit_lock);
+		err = rmdir_locked(s, dir, name, name_bytes, ret_end);
+		mutex_unlock(&s->commit_lock);
+	} while (compact_makes_space_for(s, err));
+	return err;
+}
+
+/* --- renaming --- */
+
+/* A rename that has been looked at: what goes where. */
+struct renaming {
+	struct dentry *from;
+	struct node *new_dir;
+	const char *new_name;
+	size_t new_name_bytes;
+	struct dentry *to; /* NULL: there is no such entry */
+	bool exchange;
+};
+
+/* Checks that no path becomes longer than a key can be: it could neither be used nor removed. */
+static int check_paths(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+{
+	struct node *from = dentry_node(r->from), *to = r->exchange ? dentry_node(r->to) : NULL;
+	int err = 0;
+
+	if (node_is_dir(from))
+		err = keydir_fits(from, r->new_dir, r->new_name_bytes);
+	if (err == 0 && to != NULL && node_is_dir(to))
+		err = keydir_fits(to, dentry_dir(r->from), r->from->name_bytes);
+	return err;
+}
+
+static int check_exchange(const struct renaming *r)
+{
+	if (r->to == NULL)
+		return -ENOENT;
+	return keydir_is_inside(dentry_dir(r->from), dentry_node(r->to)) ? -EINVAL : 0;
+}
+
+static int check_replace(const struct renaming *r)
+{
+	const struct node *from = dentry_node(r->from), *to;
+
+	if (r->to == NULL)
+		return path_name_ok(r->new_name, r->new_name_bytes) ? 0 : -EINVAL;
+	to = dentry_node(r->to);
+	if (node_is_dir(from) && !node_is_dir(to))
+		return -ENOTDIR;
+	if (!node_is_dir(from) && node_is_dir(to))
+		return -EISDIR;
+	return node_is_dir(to) && keydir_dir_count(to) > 0 ? -ENOTEMPTY : 0;
+}
+
+/* Puts the record of a rename together. */
+static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+{
+	struct node *n = dentry_node(r->from);
+	struct meta_move move = { .ino = keydir_ino(s->keydir, n) };
+	struct meta_attr attr;
+	int err = 0;
+
+	commit_begin(s);
+	if (!n->committed) {
+		/* The log has nothing to move: the file begins under its new name, empty as it is.
+		 */
+		attr = commit_attr_of(n);
+		attr.content = META_CONTENT_NEW;
+		attr.fields |= META_FIELD_INO;
+		attr.ino = move.ino;
+		commit_attr_add_xattrs(n, &attr);
+		commit_say_times(s, &attr);
+		return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
+	}
+	if (r->exchange) {
+		move.flags = META_FLAG_EXCHANGE;
+		move.other_ino = keydir_ino(s->keydir, dentry_node(r->to));
+	} else {
+		err = keep_parent(s, dentry_dir(r->from));
+	}
+	if (err < 0)
+		return err;
+	return commit_add_move(s, META_MOVE, r->from, r->new_dir, r->new_name, r->new_name_bytes,
+			       &move);
+}
+
+static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+{
+	struct value_place empty = { 0 };
+	struct node *n = dentry_node(r->from);
+	int64_t now_ns = s->commit.now_ns;
+
+	keydir_write_lock(s->keydir);
+	if (r->exchange) {
+		keydir_exchange(s->keydir, r->from, r->to, now_ns);
+	} else {
+		if (n->committed)
+			dentry_dir(r->from)->explicit = true; /* keep_parent() saw to it */
+		keydir_move(s->keydir, r->from, r->to, now_ns);
+	}
+	if (!n->committed)
+		keydir_set_value(s->keydir, n, &empty, now_ns);
+	keydir_write_unlock(s->keydir);
+}
+
+/* What the rename means for keys that a directory of the same path hid: those at the new path may
+ * be superseded, and one at the old path can be named now.  The paths are those of the move record.
+ */
+static void settle_hidden_keys(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+{
+	const struct record *rec = &s->commit.records[s->commit.count - 1];
+	struct meta_move move;
+	enum meta_kind kind;
+	const char *path;
+	size_t path_bytes;
+
+	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK ||
+	    kind != META_MOVE || meta_move_decode(rec->value, rec->value_bytes, &move) != META_OK)
+		return; /* the file began under its new name: nothing has left the old one */
+	replay_supersede(s->keydir, dentry_node(r->to), move.new_path, move.new_path_bytes);
+	if (r->exchange)
+		replay_supersede(s->keydir, dentry_node(r->from), path, path_bytes);
+	/* Without memory the key stays hidden until the next mount. */
+	else if (replay_reveal(s->keydir, path, path_bytes, s->commit.now_ns) < 0)
+		return;
+}
+
+static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
+{
+	struct node *from = dentry_node(r->from), *to = r->to == NULL ? NULL : dentry_node(r->to);
+	struct node *old_dir = dentry_dir(r->from), *stays = NULL;
+	bool made = false;
+	int err;
+
+	if (keydir_is_inside(r->new_dir, from))
+		return -EINVAL;
+	err = r->exchange ? check_exchange(r) : check_replace(r);
+	if (err == 0)
+		err = check_paths(s, r);
+	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
+	if (err == 0 && r->exchange && !from->committed)
+		err = store_commit_empty(s, from);
+	if (err == 0 && r->exchange && !to->committed)
+		err = store_commit_empty(s, to);
+	if (err == 0)
+		err = keydir_prepare(s->keydir, from);
+	if (err == 0 && to != NULL)
+		err = keydir_prepare(s->keydir, to);
+	if (err < 0)
+		return err;
+	if (r->to == NULL) {
+		r->to = keydir_dentry_new(s->keydir, r->new_dir, r->new_name, r->new_name_bytes);
+		if (r->to == NULL)
+			return -ENOMEM;
+		made = true;
+	}
+	err = add_rename(s, r);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0) {
+		if (made)
+			keydir_dentry_free(s->keydir, r->to);
+		return err;
+	}
+	if (to != NULL && (r->exchange || node_name_count(to) > 1))
+		stays = to;
+	apply_rename(s, r);
+	settle_hidden_keys(s, r);
+	commit_keep_times(s, (struct node *[]){ old_dir, r->new_dir, from, stays }, 4);
+	*ret_end = s->commit.where.end_offset;
+	return 0;
+}
+
+/* Earlier versions let a rename make paths that are longer than a key can be.  What is there could
+ * be neither changed nor removed, so its directory is moved to the root. */
+void store_move_too_long(struct store *s)
+{
+	struct node *n;
+	uint64_t end;
+	int err = 0;
+
+	while (err == 0 && (n = keydir_find_too_long(s->keydir)) != NULL) {
+		const struct dentry *d = node_name(n);
+		char name[32];
+
+		do
+			(void)snprintf(name, sizeof(name), "moved-%" PRIu64, ++s->moved_names);
+		while (keydir_find(s->keydir, store_root(s), name, strlen(name)) != NULL);
+		err = store_rename(s, dentry_dir(d), d->name, d->name_bytes, store_root(s), name,
+				   strlen(name), RENAME_NOREPLACE, &end);
+		s->moved_directories += err == 0;
+	}
+}
+
+int store_rename(struct store *s, struct node *old_dir, const char *old_name, size_t old_name_bytes,
+		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
+		 unsigned int flags, uint64_t *ret_end)
+{
+	struct renaming r = {
+		.new_dir = new_dir,
+		.new_name = new_name,
+		.new_name_bytes = new_name_bytes,
+		.exchange = flags == RENAME_EXCHANGE,
+	};
+	int err;
+
+	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
+		return -EINVAL;
+	mutex_lock(&s->commit_lock);
+	err = find(s, old_dir, old_name, old_name_bytes, &r.from);
+	if (err == 0)
+		err = check_dir(s, new_dir, new_name_bytes);
+	if (err == 0) {
+		r.to = keydir_find(s->keydir, new_dir, new_name, new_name_bytes);
+		if (r.to != NULL && flags == RENAME_NOREPLACE)
+			err = -EEXIST;
+		else if (r.to != NULL && dentry_node(r.to) == dentry_node(r.from))
+			*ret_end = 0; /* two names of one node: nothing to do */
+		else
+			err = rename_locked(s, &r, ret_end);
+	}
+	mutex_unlock(&s->commit_lock);
+	return err;
+}

@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/store/scrub.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/crc32.h"
+#include "codec/le.h"
+#include "codec/manifest.h"
+#include "codec/meta.h"
+#include "codec/record.h"
+#include "writer/log/hint_file.h"
+#include "writer/store/store_private.h"
+
+#define WINDOW_BYTES ((size_t)256 * 1024)
+/* How long it rests, as a multiple of the time that reading a window took, and at least. */
+#define REST_TIMES	 3
+#define REST_NS_MIN	 UINT64_C(2000000)
+#define REST_BUSY_TIMES	 15 /* while others append */
+#define REST_BUSY_NS_MIN UINT64_C(10000000)
+#define NODES_AT_ONCE	 512
+#define WITHOUT_HINT_MAX 32 /* each takes a look at all files */
+#define SCRUB_REPLACED	 1  /* the segment has got another file */
+
+struct scan {
+	struct store *s;
+	struct segment seg;
+	uint8_t *window; /* owned; bytes of the segment from 'from' on */
+	uint64_t from;
+	size_t held;
+	uint64_t read_ns, appends; /* when and where the last window was read */
+	bool asked_hint;
+	struct hint_reader *hint;   /* owned; NULL: there is none */
+	struct manifest_scan facts; /* of the segment, for its digest */
+	size_t without_hint;	    /* damaged records of this segment that no hint tells of */
+	struct store_scrub result;
+};
+
+/* --- reading --- */
+
+/* Rests between two windows.  False: it is to stop. */
+static bool rest(struct scan *sc, uint64_t took_ns)
+{
+	struct store *s = sc->s;
+	struct scrubber *c = &s->scrubber;
+	struct log_writer_stats log;
+	uint64_t rest_ns, until;
+	bool busy;
+
+	log_writer_stats(s->log, &log);
+	busy = log.appends != sc->appends;
+	sc->appends = log.appends;
+	rest_ns = took_ns * (busy ? REST_BUSY_TIMES : REST_TIMES);
+	if (rest_ns < (busy ? REST_BUSY_NS_MIN : REST_NS_MIN))
+		rest_ns = busy ? REST_BUSY_NS_MIN : REST_NS_MIN;
+	until = monotonic_ns() + rest_ns;
+	mutex_lock(&s->scrubber.lock);
+	c->figures.done_bytes += sc->held;
+	while (!atomic_load(&c->stop) && monotonic_ns() < until)
+		cond_wait_until(&c->wake, &s->scrubber.lock, until);
+	mutex_unlock(&s->scrubber.lock);
+	return !atomic_load(&c->stop);
+}
+
+static bool get_segment(struct store *s, uint64_t number, struct segment *ret)
+{
+	for (size_t i = 0; log_writer_segment(s->log, i, ret); i++)
+		if (ret->number >= number)
+			return true;
+	return false;
+}
+
+/* Says whether compaction has given the segment another file since. */
+static bool is_replaced(const struct scan *sc)
+{
+	struct segment now;
+
+	return !get_segment(sc->s, sc->seg.number, &now) || now.number != sc->seg.number ||
+	       now.start != sc->seg.start;
+}
+
+/* Fills the window from 'offset' on, at most to the end of the segment.  -EIO: nothing can be read
+ * there.  SCRUB_REPLACED.  -ECANCELED. */
+static int fill(struct scan *sc, uint64_t offset)
+{
+	size_t n = WINDOW_BYTES;
+	ssize_t got;
+	uint64_t began_ns = monotonic_ns();
+
+	if (n > sc->seg.bytes - offset)
+		n = (size_t)(sc->seg.bytes - offset);
+	sc->from = offset;
+	sc->held = 0;
+	got = log_writer_read(sc->s->log, sc->window, n, sc->seg.start + offset);
+	if (got <= 0 && is_replaced(sc))
+		return SCRUB_REPLACED;
+	if (got <= 0)
+		return -EIO;
+	sc->held = (size_t)got;
+	return rest(sc, monotonic_ns() - began_ns) ? 0 : -ECANCELED;
+}
+
+/* --- damage --- */
+
+/* The hint of the segment says what should be there.  NULL: there is none, or it is of another file
+ * of that number. */
+static struct hint_reader *open_hint(const struct scan *sc)
+{
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	struct hint_header header;
+	struct hint_reader *r;
+
+	segment_name((struct segment_id){ sc->seg.number, sc->seg.generation }, name);
+	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
+		return NULL;
+	r = hint_reader_open_any(sc->s->io, sc->s->dir_fd, hint_name, sc->seg.number, &header);
+	if (r == NULL || (header.segment_bytes == sc->seg.bytes && !is_replaced(sc)))
+		return r;
+	hint_reader_close(r);
+	return NULL;
+}
+
+/* Finds what the hint has at 'offset'.  False: nothing. */
+static bool find_in_hint(struct scan *sc, uint64_t offset, struct log_entry *ret)
+{
+	if (!sc->asked_hint)
+		sc->hint = open_hint(sc);
+	sc->asked_hint = true;
+	while (sc->hint != NULL && hint_reader_next(sc->hint, ret) == 1)
+		if (ret->offset >= offset)
+			return ret->offset == offset;
+	return false;
+}
+
+/* Finds the first record at or after a position that a file is read from. */
+struct next_live {
+	uint64_t from, end;
+	struct value_place place; /* the first; 'value_bytes' 0: none */
+};
+
+static bool take_next(void *arg, struct content_piece *piece)
+{
+	struct next_live *l = arg;
+	const struct value_place *p = &piece->place;
+
+	if (p->record_offset >= l->from && p->record_offset < l->end &&
+	    (l->place.value_bytes == 0 || p->record_offset < l->place.record_offset))
+		l->place = *p;
+	return false;
+}
+
+/* Finds the first record at or behind 'offset' that a file is read from.  False: there is none. */
+static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
+		      struct value_place *ret)
+{
+	struct next_live l = { .from = sc->seg.start + offset,
+			       .end = sc->seg.start + sc->seg.bytes };
+	struct store *s = sc->s;
+	uint32_t cursor = 0;
+	bool more = true;
+
+	while (more && !atomic_load(&s->scrubber.stop)) {
+		mutex_lock(&s->commit_lock);
+		more = keydir_each_place(s->keydir, &cursor, NODES_AT_ONCE, false, take_next, &l);
+		mutex_unlock(&s->commit_lock);
+	}
+	*ret_offset = l.place.record_offset - sc->seg.start;
+	*ret = l.place;
+	return l.place.value_bytes > 0;
+}
+
+static void set_key(struct trouble *t, const void *key, size_t key_bytes)
+{
+	size_t skip = meta_is_key(key, key_bytes) ? META_KEY_PREFIX_BYTES : 0;
+
+	if (key_bytes <= skip)
+		return;
+	t->path = (const char *)key + skip;
+	t->path_bytes = key_bytes - skip;
+}
+
+/* Says which record is damaged, and where the next one begins: its own length may be what is wrong.
+ * A hint tells; without one what is live is checked, record by record. */
+static void find_out(struct scan *sc, uint64_t offset, struct trouble *t, uint64_t *ret_next)
+{
+	uint64_t at = 0, skip = offset - sc->from;
+	struct value_place place;
+	struct log_entry e;
+
+	if (find_in_hint(sc, offset, &e)) {
+		set_key(t, e.rec.key, e.rec.key_bytes);
+		*ret_next = offset + e.bytes;
+		return;
+	}
+	*ret_next = sc->seg.bytes;
+	if (sc->without_hint++ < WITHOUT_HINT_MAX && find_live(sc, offset, &at, &place)) {
+		*ret_next = at;
+		if (at == offset)
+			*ret_next = at + record_bytes(place.key_bytes, place.value_bytes);
+		if (at == offset && offset >= sc->from &&
+		    skip + RECORD_HEADER_BYTES + place.key_bytes <= sc->held)
+			set_key(t, sc->window + skip + RECORD_HEADER_BYTES, place.key_bytes);
+	}
+	if (at != offset)
+		sc->result.unchecked_bytes += *ret_next - offset;
+}
+
+/* Tells of a damaged record, and stores where it goes on. */
+static void damage(struct scan *sc, uint64_t offset, const char *reason, uint64_t *ret_next)
+{
+	struct trouble t = { .kind = TROUBLE_SCRUB,
+			     .segment = sc->seg.number,
+			     .file_offset = offset,
+			     .reason = reason };
+
+	sc->result.damaged++;
+	find_out(sc, offset, &t, ret_next);
+	if (sc->s->trouble != NULL)
+		sc->s->trouble(sc->s->trouble_arg, &t);
+}
+
+/* Tells of a segment whose records are whole, each by itself, and are not the ones that MANIFEST
+ * lists: of an older copy, or of another file. */
+static void wrong_digest(struct scan *sc)
+{
+	const struct trouble t = { .kind = TROUBLE_SCRUB,
+				   .segment = sc->seg.number,
+				   .reason =
+					   "the records of the segment are whole, but not the ones "
+					   "that MANIFEST lists" };
+
+	sc->result.damaged++;
+	if (sc->s->trouble != NULL)
+		sc->s->trouble(sc->s->trouble_arg, &t);
+}
+
+/* --- records --- */
+
+/* Checks a record that is larger than the window. */
+static int check_large(struct scan *sc, uint64_t offset, const struct record_scan_result *res,
+		       const char **ret_problem)
+{
+	uint64_t end = offset + res->bytes, at = offset;
+	uint32_t crc = 0, stored = 0;
+	struct record rec = { 0 };
+
+	while (at < end) {
+		size_t skip = at == offset ? RECORD_CRC_COVERS_FROM : 0, n;
+		int err = fill(sc, at);
+
+		if (err != 0)
+			return err;
+		n = sc->held < end - at ? sc->held : (size_t)(end - at);
+		if (at == offset && n < RECORD_HEADER_BYTES)
+			return -EIO;
+		if (at == offset)
+			stored = record_decode_header(sc->window, &rec);
+		crc = crc32_extend(crc, sc->window + skip, n - skip);
+		at += n;
+	}
+	if (crc != stored)
+		*ret_problem = record_reason_text(RECORD_REASON_CRC);
+	else
+		manifest_scan_add(&sc->facts, offset, stored, &rec);
+	return 0;
+}
+
+/* Checks the record at 'offset' and stores its size, or what is wrong with it. */
+static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
+			const char **ret_problem)
+{
+	struct record_scan_result res;
+	enum record_scan scan;
+	int err = 0;
+
+	*ret_problem = NULL;
+	for (;;) {
+		size_t skip = (size_t)(offset - sc->from);
+
+		if (offset < sc->from || skip >= sc->held) {
+			err = fill(sc, offset);
+			if (err != 0)
+				return err;
+			skip = 0;
+		}
+		scan = record_scan(sc->window + skip, sc->held - skip, sc->seg.bytes - offset,
+				   &res);
+		*ret_bytes = res.bytes;
+		if (scan == RECORD_WHOLE) {
+			manifest_scan_add(&sc->facts, offset, le32_load(sc->window + skip),
+					  &res.rec);
+			return 0;
+		}
+		if (scan != RECORD_NEED_MORE) {
+			*ret_problem = record_reason_text(res.reason);
+			return 0;
+		}
+		if (res.bytes > WINDOW_BYTES)
+			return check_large(sc, offset, &res, ret_problem);
+		if (skip == 0 && sc->held >= res.bytes)
+			return -EIO; /* cannot happen: it has what it wants */
+		err = fill(sc, offset);
+		if (err != 0)
+			return err;
+		if (sc->held < res.bytes)
+			return -EIO; /* the file is shorter than it was */
+	}
+}
+
+/* 0, SCRUB_REPLACED or -ECANCELED. */
+static int check_segment(struct scan *sc)
+{
+	uint64_t offset = 0, bytes = 0, damaged = sc->result.damaged;
+	struct manifest_facts facts;
+	const char *problem;
+	int err = 0;
+
+	manifest_scan_init(&sc->facts, sc->seg.facts.has_digest);
+	sc->held = 0;
+	sc->from = 0;
+	while (offset < sc->seg.bytes) {
+		uint64_t next;
+
+		err = check_record(sc, offset, &bytes, &problem);
+		if (err == SCRUB_REPLACED || err == -ECANCELED)
+			break;
+		next = offset + bytes;
+		if (err == -EIO)
+			damage(sc, offset, "it cannot be read", &next);
+		else if (problem != NULL)
+			damage(sc, offset, problem, &next);
+		else
+			sc->result.records++;
+		sc->result.bytes += next - offset;
+		offset = next;
+		err = 0;
+	}
+	facts = manifest_scan_finish(&sc->facts);
+	if (err == 0 && damaged == sc->result.damaged && sc->seg.facts.has_digest &&
+	    facts.has_digest && facts.digest != sc->seg.facts.digest)
+		wrong_digest(sc);
+	hint_reader_close(sc->hint);
+	sc->hint = NULL;
+	sc->asked_hint = false;
+	sc->without_hint = 0;
+	return err;
+}
+
+/* Checks all of the log that there is now; of the active segment what is durable. */
+static int check_log(struct scan *sc)
+{
+	struct log_writer_stats log;
+	struct store_scrub before;
+	uint64_t number = 0;
+	int err = 0;
+
+	log_writer_stats(sc->s->log, &log);
+	sc->appends = log.appends;
+	while (err >= 0 && get_segment(sc->s, number, &sc->seg) && sc->seg.number <= log.segments) {
+		before = sc->result;
+		err = check_segment(sc);
+		if (err == SCRUB_REPLACED)
+			sc->result = before;
+		else
+			number = sc->seg.number + 1;
+	}
+	return err < 0 ? err : 0;
+}
+
+/* --- the thread --- */
+
+static void run_locked(struct store *s) REQUIRES(s->scrubber.lock)
+{
+	struct scrubber *c = &s->scrubber;
+	struct scan sc = { .s = s };
+	struct log_writer_stats log;
+	int err;
+
+	c->requested = false;
+	c->figures.running = true;
+	c->figures.done_bytes = 0;
+	mutex_unlock(&s->scrubber.lock);
+	log_writer_stats(s->log, &log);
+	sc.window = malloc(WINDOW_BYTES);
+	err = sc.window == NULL ? -ENOMEM : check_log(&sc);
+	free(sc.window);
+	mutex_lock(&s->scrubber.lock);
+	c->figures.running = false;
+	if (err == -ECANCELED)
+		return;
+	c->figures.runs++;
+	c->figures.err = err;
+	c->figures.ended_ns = io_clock_ns(s->io);
+	c->figures.bytes = sc.result.bytes;
+	c->figures.records = sc.result.records;
+	c->figures.damaged = sc.result.damaged;
+	c->figures.unchecked_bytes = sc.result.unchecked_bytes;
+}
+
+static void *thread_main(void *arg)
+{
+	struct store *s = arg;
+	struct scrubber *c = &s->scrubber;
+	uint64_t due_ns = monotonic_ns() + (uint64_t)c->interval_ns;
+
+	mutex_lock(&s->scrubber.lock);
+	while (!atomic_load(&c->stop)) {
+		if (c->requested || (c->interval_ns > 0 && monotonic_ns() >= due_ns)) {
+			run_locked(s);
+			due_ns = monotonic_ns() + (uint64_t)c->interval_ns;
+		} else if (c->interval_ns > 0) {
+			cond_wait_until(&c->wake, &s->scrubber.lock, due_ns);
+		} else {
+			cond_wait(&c->wake, &s->scrubber.lock);
+		}
+	}
+	mutex_unlock(&s->scrubber.lock);
+	return NULL;
+}
+
+static int start_locked(struct store *s) REQUIRES(s->scrubber.lock)
+{
+	struct scrubber *c = &s->scrubber;
+	int err = 0;
+
+	if (!c->has_thread)
+		err = -pthread_create(&c->thread, NULL, thread_main, s);
+	c->has_thread = c->has_thread || err == 0;
+	return err;
+}
+
+int store_scrub(struct store *s)
+{
+	int err;
+
+	mutex_lock(&s->scrubber.lock);
+	err = start_locked(s);
+	if (err == 0)
+		s->scrubber.requested = true;
+	thread_check(pthread_cond_signal(&s->scrubber.wake));
+	mutex_unlock(&s->scrubber.lock);
+	return err;
+}
+
+/* --- life --- */
+
+void scrub_init(struct scrubber *c, const struct store_config *config)
+{
+	c->interval_ns = config->scrub_interval_ns > 0 ? config->scrub_interval_ns : 0;
+	mutex_init(&c->lock);
+	cond_init(&c->wake);
+}
+
+int scrub_start(struct store *s)
+{
+	int err;
+
+	mutex_lock(&s->scrubber.lock);
+	err = start_locked(s);
+	mutex_unlock(&s->scrubber.lock);
+	return err;
+}
+
+void scrub_stop(struct store *s)
+{
+	struct scrubber *c = &s->scrubber;
+	bool has_thread;
+	pthread_t thread;
+
+	mutex_lock(&s->scrubber.lock);
+	atomic_store(&c->stop, true);
+	has_thread = c->has_thread;
+	thread = c->thread;
+	thread_check(pthread_cond_signal(&c->wake));
+	mutex_unlock(&s->scrubber.lock);
+	if (has_thread)
+		thread_check(pthread_join(thread, NULL));
+}
+
+void scrub_destroy(struct scrubber *c)
+{
+	thread_check(pthread_cond_destroy(&c->wake));
+	mutex_destroy(&c->lock);
+}
+
+void scrub_figures(struct store *s, struct store_scrub *ret)
+{
+	mutex_lock(&s->scrubber.lock);
+	*ret = s->scrubber.figures;
+	mutex_unlock(&s->scrubber.lock);
+}

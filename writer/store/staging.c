@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* Values in pieces: staging, and publishing what is staged. */
+#include "writer/store/store_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE_BYTES  ((uint64_t)256 * 1024) /* of one extent */
+#define BATCH_PIECES LOG_WRITER_GROUP_MAX   /* extents that are appended in one go */
+
+struct store_staging {
+	struct store *store;
+	struct store_staging *next, **prev; /* by the commit lock: among the store's */
+	uint64_t id;			    /* 0: nothing is in the log yet */
+	struct content_map *content;	    /* changed with the commit lock */
+	bool is_published;
+};
+
+/* --- staging --- */
+
+static struct store_staging *staging_new(struct store *s)
+{
+	struct store_staging *st = calloc(1, sizeof(*st));
+
+	if (st == NULL)
+		return NULL;
+	st->content = content_map_new(true);
+	if (st->content == NULL) {
+		free(st);
+		return NULL;
+	}
+	st->store = s;
+	mutex_lock(&s->commit_lock);
+	st->next = s->stagings;
+	st->prev = &s->stagings;
+	if (st->next != NULL)
+		st->next->prev = &st->next;
+	s->stagings = st;
+	mutex_unlock(&s->commit_lock);
+	return st;
+}
+
+void store_staging_free(struct store_staging *staging)
+{
+	struct store *s;
+
+	if (staging == NULL)
+		return;
+	s = staging->store;
+	mutex_lock(&s->commit_lock);
+	*staging->prev = staging->next;
+	if (staging->next != NULL)
+		staging->next->prev = staging->prev;
+	if (staging->id != 0 && !staging->is_published)
+		(void)!number_set_add(&s->void_stagings, staging->id); /* else a fold keeps it */
+	mutex_unlock(&s->commit_lock);
+	content_map_free(staging->content);
+	free(staging);
+}
+
+void store_each_kept(struct store *s, content_piece_fn fn, void *arg)
+{
+	if (s->kept != NULL)
+		content_map_each(s->kept, fn, arg);
+}
+
+bool store_is_void_staging(struct store *s, uint64_t id)
+{
+	bool is_void;
+
+	mutex_lock(&s->commit_lock);
+	is_void = number_set_has(&s->void_stagings, id);
+	mutex_unlock(&s->commit_lock);
+	return is_void;
+}
+
+void store_each_staged(struct store *s, content_piece_fn fn, void *arg)
+{
+	for (struct store_staging *st = s->stagings; st != NULL; st = st->next)
+		content_map_each(st->content, fn, arg);
+}
+
+uint64_t store_all_staged_bytes(struct store *s)
+{
+	uint64_t bytes = 0;
+
+	mutex_lock(&s->commit_lock);
+	for (const struct store_staging *st = s->stagings; st != NULL; st = st->next)
+		bytes += content_map_data_bytes(st->content);
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
+/* Extents that are appended in one go. */
+struct batch {
+	uint8_t key[META_EXTENT_KEY_BYTES];
+	uint8_t heads[BATCH_PIECES][META_HOLE_BYTES]; /* of their values */
+	struct record records[BATCH_PIECES];
+	struct content_piece pieces[BATCH_PIECES];
+	size_t count;
+};
+
+/* Adds the front of 'range' to the batch and takes it away from 'range'. */
+static void add_piece(struct batch *b, struct store_range *range)
+{
+	uint8_t *head = b->heads[b->count];
+	struct content_piece *piece = &b->pieces[b->count];
+	struct record *rec = &b->records[b->count++];
+	struct meta_extent extent = {
+		.flags = range->data == NULL ? META_FLAG_HOLE : 0,
+		.offset = range->offset,
+		.bytes = range->bytes,
+	};
+	size_t bytes;
+
+	if (range->data != NULL && extent.bytes > PIECE_BYTES)
+		extent.bytes = PIECE_BYTES;
+	bytes = meta_extent_encode_fixed(&extent, head);
+	*rec = (struct record){
+		.key = b->key,
+		.key_bytes = sizeof(b->key),
+		.head = head,
+		.head_bytes = (uint32_t)bytes,
+		.value = range->data,
+		.value_bytes = (uint32_t)(bytes + (range->data != NULL ? extent.bytes : 0)),
+	};
+	if (range->data != NULL)
+		range->data = (const uint8_t *)range->data + extent.bytes;
+	range->offset += extent.bytes;
+	range->bytes -= extent.bytes;
+	*piece = (struct content_piece){
+		.offset = extent.offset,
+		.bytes = extent.bytes,
+		.place = { .key_bytes = rec->key_bytes, .value_bytes = rec->value_bytes },
+		.value_offset = META_EXTENT_FIXED_BYTES,
+		.hole = extent.flags != 0,
+	};
+}
+
+/* Appends the batch and lays it over what is staged.  The timestamps are the next ones there are: a
+ * publish can then have the time of the last write.  The first one is the id. */
+static int append_batch(struct store *s, struct store_staging *st, struct batch *b)
+	REQUIRES(s->commit_lock)
+{
+	uint64_t next_ns = log_writer_last_timestamp(s->log) + 1;
+	uint64_t id = st->id != 0 ? st->id : next_ns;
+	struct log_append where;
+	int err = content_map_reserve(st->content, b->count);
+
+	if (err < 0)
+		return err;
+	meta_key_prefix(META_EXTENT, b->key);
+	meta_staging_id_encode(id, b->key + META_KEY_PREFIX_BYTES);
+	for (size_t i = 0; i < b->count; i++)
+		b->records[i].timestamp_ns = next_ns + i;
+	err = log_writer_append(s->log, b->records, b->count, &where);
+	if (err < 0)
+		return err;
+	st->id = id;
+	for (size_t i = 0; i < b->count; i++) {
+		b->pieces[i].place.record_offset = where.offset[i];
+		content_map_lay(st->content, &b->pieces[i]);
+	}
+	b->count = 0;
+	compact_note(&s->compactor, where.end_offset);
+	return 0;
+}
+
+static int stage_locked(struct store *s, struct store_staging *st, const struct store_range *ranges,
+			size_t range_count) REQUIRES(s->commit_lock)
+{
+	struct batch b = { .count = 0 };
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < range_count; i++) {
+		struct store_range rest = ranges[i];
+
+		while (err == 0 && rest.bytes > 0) {
+			add_piece(&b, &rest);
+			if (b.count == BATCH_PIECES)
+				err = append_batch(s, st, &b);
+		}
+	}
+	if (err == 0 && b.count > 0)
+		err = append_batch(s, st, &b);
+	return err;
+}
+
+int store_stage(struct store *s, struct store_staging **staging, const struct store_range *ranges,
+		size_t range_count)
+{
+	int err;
+
+	for (size_t i = 0; i < range_count; i++)
+		if (ranges[i].bytes > STORE_CONTENT_BYTES_MAX ||
+		    ranges[i].offset > STORE_CONTENT_BYTES_MAX - ranges[i].bytes)
+			return -EFBIG;
+	if (*staging == NULL)
+		*staging = staging_new(s);
+	if (*staging == NULL)
+		return -ENOMEM;
+	mutex_lock(&s->commit_lock);
+	err = stage_locked(s, *staging, ranges, range_count);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+/* --- looking at it --- */
+
+enum store_staged store_staged_at(const struct store_staging *staging, uint64_t offset,
+				  uint64_t *ret_end)
+{
+	struct content_piece piece;
+
+	*ret_end = UINT64_MAX;
+	if (staging == NULL || !content_map_find(staging->content, offset, &piece))
+		return STORE_STAGED_NOTHING;
+	if (piece.offset > offset) {
+		*ret_end = piece.offset;
+		return STORE_STAGED_NOTHING;
+	}
+	*ret_end = piece.offset + piece.bytes;
+	return piece.hole ? STORE_STAGED_HOLE : STORE_STAGED_DATA;
+}
+
+uint64_t store_staged_bytes(const struct store_staging *staging)
+{
+	return staging == NULL ? 0 : content_map_data_bytes(staging->content);
+}
+
+static void set_staged_verified(void *arg, const struct content_piece *piece)
+{
+	struct store_staging *st = arg;
+
+	content_map_set_verified(st->content, piece->offset, &piece->place);
+}
+
+int store_staged_read(struct store *s, struct node *node, struct store_staging *staging, void *buf,
+		      size_t buf_bytes, uint64_t offset)
+{
+	struct content_piece piece;
+	size_t done = 0;
+	int err = 0;
+
+	while (err == 0 && done < buf_bytes) {
+		uint64_t at = offset + done;
+		size_t n = buf_bytes - done;
+
+		if (!content_map_find(staging->content, at, &piece) || piece.offset > at)
+			return -EIO; /* not staged: the caller has looked */
+		if (n > piece.offset + piece.bytes - at)
+			n = (size_t)(piece.offset + piece.bytes - at);
+		err = store_read_pieces(s, &piece, 1, (uint8_t *)buf + done, n, at,
+					set_staged_verified, staging);
+		done += n;
+	}
+	if (err == -EIO)
+		store_tell_unreadable(s, node);
+	return err;
+}
+
+/* --- publishing --- */
+
+bool store_lends_space(struct store *s, int err)
+{
+	bool lent;
+
+	if (!log_is_full(err))
+		return false;
+	mutex_lock(&s->commit_lock);
+	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
+	mutex_unlock(&s->commit_lock);
+	compact_note_full(&s->compactor, err);
+	return lent;
+}
+
+int store_publish(struct store *s, struct node *n, struct store_staging **staging, bool keep,
+		  uint64_t size_bytes, struct timespec written_at, bool written_at_shown,
+		  const struct store_set *set, uint64_t *ret_end)
+{
+	const struct store_staging *st = *staging;
+	const struct meta_publish publish = {
+		.flags = keep ? META_FLAG_KEEP : 0,
+		.staging_id = st != NULL ? st->id : 0,
+		.size_bytes = size_bytes,
+	};
+	const struct content_commit cc = {
+		.n = n,
+		.written_at = written_at,
+		.written_at_shown = written_at_shown,
+		.set = set,
+		.publish = &publish,
+		.staged = st != NULL ? st->content : NULL,
+	};
+	int err;
+
+	if (size_bytes > STORE_CONTENT_BYTES_MAX)
+		return -EFBIG;
+	if (!node_is_file(n))
+		return node_is_dir(n) ? -EISDIR : -EINVAL;
+	mutex_lock(&s->commit_lock);
+	if (keep && !n->committed && !keydir_is_gone(s->keydir, n))
+		err = -EINVAL; /* the log has nothing that it could be laid over */
+	else
+		err = store_commit_content(s, &cc, ret_end);
+	mutex_unlock(&s->commit_lock);
+	if (err == 0 && *ret_end != 0) {
+		if (*staging != NULL)
+			(*staging)->is_published = true;
+		store_staging_free(*staging);
+		*staging = NULL;
+	}
+	return err;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Tells of values that cannot be read or committed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "writer/store/store_private.h"
+
+/* The last record of this thread that could not be read: a read goes through several layers, and
+ * only the first of them knows the file. */
+static _Thread_local struct {
+	uint64_t position;
+	const char *reason;
+} bad;
+
+int store_bad_record(const struct value_place *place, const char *reason)
+{
+	bad.position = place->key_bytes > 0 ? place->record_offset : UINT64_MAX;
+	bad.reason = reason;
+	return -EIO;
+}
+
+static void tell_of_node(struct store *s, struct node *n, struct trouble *t)
+{
+	char *path = malloc(PATH_BYTES_MAX);
+
+	if (path != NULL && n != NULL)
+		t->path_bytes = keydir_path_of(s->keydir, n, path);
+	t->path = path;
+	s->trouble(s->trouble_arg, t);
+	free(path);
+}
+
+void store_tell_unreadable(struct store *s, struct node *n)
+{
+	struct trouble t = { .kind = TROUBLE_READ, .reason = bad.reason };
+
+	if (s->trouble == NULL)
+		return;
+	t.segment = log_writer_locate(s->log, bad.position, &t.file_offset);
+	tell_of_node(s, n, &t);
+}
+
+void store_tell_not_committed(struct store *s, struct node *n, int err)
+{
+	struct trouble t = { .kind = TROUBLE_COMMIT, .reason = strerrordesc_np(-err) };
+
+	if (s->trouble != NULL)
+		tell_of_node(s, n, &t);
+}
+
+void store_tell_not_rotated(void *arg, int err)
+{
+	const struct trouble t = { .kind = TROUBLE_ROTATE, .reason = strerrordesc_np(-err) };
+	struct store *s = arg;
+
+	if (s->trouble != NULL)
+		s->trouble(s->trouble_arg, &t);
+}
