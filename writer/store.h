@@ -26,11 +26,11 @@
 #include "codec/compiler.h"
 #include "writer/base/diag.h"
 #include "writer/base/io.h"
+#include "writer/index/node_view.h"
 #include "writer/log_writer.h"
 #include "writer/base/trouble.h"
 
-struct store; /* opaque, see store.c */
-struct node;  /* opaque, see keydir.c */
+struct store; /* opaque, see store/store_private.h */
 
 #define STORE_VALUE_BYTES_MAX	   UINT32_MAX /* one record */
 #define STORE_SEGMENT_SIZE_DEFAULT (INT64_C(1) << 30)
@@ -92,25 +92,6 @@ int store_open(const struct store_config *config, struct store **ret,
  */
 int store_close(struct store *s) WARN_UNUSED;
 
-/* Inode numbers have 53 bits: programs in JavaScript, Lua and others have no integers beside the
- * numbers that a double can hold, and must tell two files apart. */
-#define STORE_INO_MAX ((UINT64_C(1) << 53) - 1)
-
-/* Attributes of a node, as stat(2) shows them. */
-struct store_attr {
-	uint64_t ino;	     /* at most STORE_INO_MAX, with config.inode32 at most UINT32_MAX */
-	uint32_t generation; /* differs from those of nodes that had its address before */
-	mode_t mode;	     /* type and permissions */
-	uint32_t uid, gid;
-	uint32_t link_count;
-	uint32_t rdev_major, rdev_minor; /* devices */
-	uint64_t size_bytes; /* of the committed value, or the target of a symlink; else 0 */
-	uint64_t data_bytes; /* the same without holes */
-	uint64_t pieces;     /* of the log that the value is read from; 1 for a plain record */
-	struct timespec atime, mtime, ctime;
-	bool committed; /* false: store_create()d and not yet in the log */
-};
-
 /* --- nodes and names --- */
 
 struct node *store_root(struct store *s);
@@ -130,24 +111,12 @@ size_t store_node_path(struct store *s, struct node *n, char *buf);
 int store_lookup(struct store *s, struct node *dir, const char *name, size_t name_bytes,
 		 struct node **ret, struct store_attr *ret_attr) WARN_UNUSED;
 
-/* One entry of a directory.  'cookie' is where the entry after it is found; cookies of entries that
- * stay do not change while the store is open, whatever comes and goes beside them. */
-struct store_dirent {
-	const char *name; /* not NUL-terminated */
-	size_t name_bytes;
-	struct node
-		*node; /* not pinned; valid inside the callback, which may store_pin_in_list() it */
-	struct store_attr attr;
-	uint64_t cookie;
-};
-/* Not 0 stops the listing at this entry, which is not used up.  Must not call into the store, but
- * for store_pin_in_list(). */
-typedef int (*store_list_fn)(void *arg, const struct store_dirent *entry);
 /* Calls 'fn' for the entries behind 'cookie' (0: all), without "." and "..".  Returns 0, or what
  * 'fn' returned. */
 int store_list(struct store *s, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg);
 /* No entry of 'dir' has a larger cookie now; each one that is made later has. */
 uint64_t store_list_end(struct store *s, struct node *dir);
+/* One more pin on an entry of the listing that the callback was called for. */
 void store_pin_in_list(struct node *n);
 
 /* Makes a file that is in the directory at once and in the log with store_commit().  -EEXIST,
@@ -236,7 +205,6 @@ int store_setattr(struct store *s, struct node *n, const struct store_set *set,
 ssize_t store_getxattr(struct store *s, struct node *n, const char *name, void *buf,
 		       size_t buf_bytes) WARN_UNUSED;
 /* The names, each with a NUL behind it; those that 'filter' (NULL: all) lets through. */
-typedef bool (*store_xattr_filter)(const char *name, size_t name_bytes);
 ssize_t store_listxattr(struct store *s, struct node *n, store_xattr_filter filter, char *buf,
 			size_t buf_bytes) WARN_UNUSED;
 /* 'flags' as setxattr(2): 0, XATTR_CREATE, XATTR_REPLACE.  -EEXIST, -ENODATA, -ENOSPC (all of a

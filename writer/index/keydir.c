@@ -1331,11 +1331,6 @@ uint64_t keydir_list_end(struct keydir *k, struct node *dir)
 	return end;
 }
 
-void store_pin_in_list(struct node *n)
-{
-	node_pin(n);
-}
-
 void keydir_unpin(struct keydir *k, struct node *n, uint64_t count)
 {
 	keydir_write_lock(k);

@@ -17,10 +17,11 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "codec/compiler.h"
 #include "codec/meta.h"
 #include "writer/index/content_map.h"
+#include "writer/index/node_view.h"
 #include "writer/index/slab.h"
-#include "writer/store.h"
 
 struct keydir; /* opaque, see keydir.c */
 struct dir;    /* the entries of a directory; opaque, see keydir.c */

@@ -314,6 +314,11 @@ uint64_t store_list_end(struct store *s, struct node *dir)
 	return keydir_list_end(s->keydir, dir);
 }
 
+void store_pin_in_list(struct node *n)
+{
+	node_pin(n);
+}
+
 /* --- durability --- */
 
 int store_sync(struct store *s)

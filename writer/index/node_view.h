@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* A node and an entry of a directory as the keydir shows them: copies, without the keydir's own
+ * structures.  Part of the interface of a store: writer/store.h includes this header. */
+#ifndef FREYJAFS_WRITER_INDEX_NODE_VIEW_H
+#define FREYJAFS_WRITER_INDEX_NODE_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct node; /* see writer/index/keydir.h */
+
+/* Inode numbers have 53 bits: programs in JavaScript, Lua and others have no integers beside the
+ * numbers that a double can hold, and must tell two files apart. */
+#define STORE_INO_MAX ((UINT64_C(1) << 53) - 1)
+
+/* Attributes of a node, as stat(2) shows them. */
+struct store_attr {
+	uint64_t ino;	     /* at most STORE_INO_MAX, with config.inode32 at most UINT32_MAX */
+	uint32_t generation; /* differs from those of nodes that had its address before */
+	mode_t mode;	     /* type and permissions */
+	uint32_t uid, gid;
+	uint32_t link_count;
+	uint32_t rdev_major, rdev_minor; /* devices */
+	uint64_t size_bytes; /* of the committed value, or the target of a symlink; else 0 */
+	uint64_t data_bytes; /* the same without holes */
+	uint64_t pieces;     /* of the log that the value is read from; 1 for a plain record */
+	struct timespec atime, mtime, ctime;
+	bool committed; /* false: store_create()d and not yet in the log */
+};
+
+/* One entry of a directory.  'cookie' is where the entry after it is found; cookies of entries that
+ * stay do not change while the store is open, whatever comes and goes beside them. */
+struct store_dirent {
+	const char *name; /* not NUL-terminated */
+	size_t name_bytes;
+	struct node
+		*node; /* not pinned; valid inside the callback, which may store_pin_in_list() it */
+	struct store_attr attr;
+	uint64_t cookie;
+};
+/* Not 0 stops the listing at this entry, which is not used up.  Must not call into the store, but
+ * for store_pin_in_list(). */
+typedef int (*store_list_fn)(void *arg, const struct store_dirent *entry);
+
+/* Says whether a list of xattr names is to have this one. */
+typedef bool (*store_xattr_filter)(const char *name, size_t name_bytes);
+
+#endif
