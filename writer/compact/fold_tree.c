@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "writer/store/store_private.h"
+#include "codec/path.h"
+#include "writer/index/node_meta.h"
 
 /* What a replay would know of a node by now. */
 struct known {
@@ -60,11 +61,11 @@ static bool has_xattrs(const struct node *n)
 static struct meta_attr attr_of(const struct fold_writer *w, const struct node *n,
 				const struct known *known, uint64_t timestamp_ns)
 {
-	struct meta_attr attr = commit_attr_of(n);
+	struct meta_attr attr = node_meta_attr(n);
 	struct node_times t = node_times(n);
 
 	if (!known->has_attr)
-		commit_attr_add_xattrs(n, &attr);
+		node_meta_add_xattrs(n, &attr);
 	if (!known->has_ino && keydir_ino_is_special(w->b->tree, n)) {
 		attr.fields |= META_FIELD_INO;
 		attr.ino = keydir_ino(w->b->tree, n);

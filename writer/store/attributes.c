@@ -57,7 +57,7 @@ void store_set_to_attr(const struct store_set *set, struct meta_attr *attr)
 static int setattr_locked(struct store *s, struct node *n, const struct store_set *set,
 			  uint64_t *ret_end) REQUIRES(s->commit_lock)
 {
-	struct meta_attr attr = commit_attr_of(n);
+	struct meta_attr attr = node_meta_attr(n);
 	int64_t now_ns;
 	int err = keydir_prepare(s->keydir, n);
 
@@ -91,7 +91,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 static int append_xattr(struct store *s, const struct node *n, const struct xattr *x,
 			int64_t *ret_now_ns, uint64_t *ret_end) REQUIRES(s->commit_lock)
 {
-	struct meta_attr attr = commit_attr_of(n);
+	struct meta_attr attr = node_meta_attr(n);
 	int err;
 
 	*ret_end = 0;

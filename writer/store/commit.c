@@ -58,7 +58,7 @@ void commit_say_times(struct store *s, struct meta_attr *attr)
 static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
 {
 	struct node_times t = node_times(n);
-	struct meta_attr attr = commit_attr_of(n);
+	struct meta_attr attr = node_meta_attr(n);
 	int err;
 
 	attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
@@ -230,50 +230,15 @@ int commit_append(struct store *s, bool removes)
 	return 0;
 }
 
-struct meta_attr commit_attr_of(const struct node *n)
-{
-	const struct node_extra *extra = node_extra(n);
-	struct meta_attr attr = {
-		.type = node_type(n),
-		.content = META_CONTENT_KEPT,
-		.mode = n->mode & META_MODE_BITS,
-		.uid = n->uid,
-		.gid = n->gid,
-	};
-
-	if (attr.type == META_TYPE_CHAR_DEVICE || attr.type == META_TYPE_BLOCK_DEVICE) {
-		attr.fields |= META_FIELD_RDEV;
-		attr.rdev_major = extra->rdev_major;
-		attr.rdev_minor = extra->rdev_minor;
-	}
-	if (attr.type == META_TYPE_SYMLINK) {
-		attr.fields |= META_FIELD_TARGET;
-		attr.target = extra->target;
-		attr.target_bytes = extra->target_bytes;
-	}
-	return attr;
-}
-
-void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr)
-{
-	const struct node_extra *extra = node_extra(n);
-
-	if (extra == NULL || extra->xattrs == NULL)
-		return;
-	attr->fields |= META_FIELD_XATTRS;
-	attr->xattrs = extra->xattrs;
-	attr->xattrs_bytes = extra->xattrs_bytes;
-}
-
 int store_commit_empty(struct store *s, struct node *n)
 {
-	struct meta_attr attr = commit_attr_of(n);
+	struct meta_attr attr = node_meta_attr(n);
 	struct value_place empty = { 0 };
 	struct node *dir;
 	int err;
 
 	attr.content = META_CONTENT_EMPTY;
-	commit_attr_add_xattrs(n, &attr);
+	node_meta_add_xattrs(n, &attr);
 	commit_begin(s);
 	commit_say_times(s, &attr);
 	err = commit_add_parent_times(s, n);
@@ -301,7 +266,7 @@ int commit_add_parent_times(struct store *s, const struct node *n)
 	const struct node *dir = node_parent(n);
 	struct timespec mtime = keydir_timespec(dir->mtime_ns);
 	struct timespec ctime = keydir_timespec(node_times(dir).ctime_ns);
-	struct meta_attr attr = commit_attr_of(dir);
+	struct meta_attr attr = node_meta_attr(dir);
 
 	if (!commit_needs_parent_times(n))
 		return 0;

@@ -77,11 +77,11 @@ static void plan_value(struct store *s, struct node *n, bool empty, struct times
 		       bool written_at_shown, const struct store_set *set, struct value_plan *ret)
 	REQUIRES(s->commit_lock)
 {
-	struct value_plan plan = { .attr = commit_attr_of(n) };
+	struct value_plan plan = { .attr = node_meta_attr(n) };
 
 	/* The log knows the attributes of what it has; a new file gets the defaults. */
 	if (!n->committed)
-		commit_attr_add_xattrs(n, &plan.attr);
+		node_meta_add_xattrs(n, &plan.attr);
 	if (!n->committed)
 		plan_ino(s, n, &plan);
 	plan.attr_needed =

@@ -55,7 +55,7 @@ static int check_new(struct store *s, const struct node *dir, const char *name, 
  * group keeps it, so that "rm -r" finds it. */
 static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->commit_lock)
 {
-	struct meta_attr attr = commit_attr_of(dir);
+	struct meta_attr attr = node_meta_attr(dir);
 
 	if (dir->explicit)
 		return 0;
@@ -275,7 +275,7 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	commit_begin(s);
 	err = set_special(s, n, special);
 	if (err == 0) {
-		attr = commit_attr_of(n);
+		attr = node_meta_attr(n);
 		if (keydir_ino_is_given(n)) {
 			attr.fields |= META_FIELD_INO;
 			attr.ino = keydir_ino(s->keydir, n);
@@ -563,11 +563,11 @@ static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->com
 	if (!n->committed) {
 		/* The log has nothing to move: the file begins under its new name, empty as it is.
 		 */
-		attr = commit_attr_of(n);
+		attr = node_meta_attr(n);
 		attr.content = META_CONTENT_NEW;
 		attr.fields |= META_FIELD_INO;
 		attr.ino = move.ino;
-		commit_attr_add_xattrs(n, &attr);
+		node_meta_add_xattrs(n, &attr);
 		commit_say_times(s, &attr);
 		return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
 	}

@@ -8,6 +8,7 @@
 #include "codec/path.h"
 #include "writer/compact/compact.h"
 #include "writer/index/keydir.h"
+#include "writer/index/node_meta.h"
 #include "writer/base/number_set.h"
 #include "writer/store/read_gate.h"
 #include "writer/log/reserve.h"
@@ -122,13 +123,6 @@ int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_U
 /* Makes the reserves larger, when the log's end has come to 'reserves_until'.  The first call makes
  * the one for names.  (compact/space.c) */
 void compact_grow_reserves(struct store *s) REQUIRES(s->commit_lock);
-
-/* The attr record that says what 'n' is now, but for what may stay unsaid: times, xattrs, inode
- * number. */
-struct meta_attr commit_attr_of(const struct node *n);
-
-/* Adds the xattrs of 'n', if it has any: for a node that the log does not have. */
-void commit_attr_add_xattrs(const struct node *n, struct meta_attr *attr);
 
 /* In the log a file begins with its commit, and a replay gives its directory that time.  A time
  * that was set by hand since the file was made must not be lost by that: adds an attr record of the
