@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libmount/libmount.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,74 +14,23 @@
 
 /* --- mountinfo --- */
 
-/* Copies 'from' up to a blank, "\040" becoming a space. */
-static void unescape(const char *from, char *to, size_t to_bytes)
-{
-	size_t n = 0;
-
-	while (*from != '\0' && *from != ' ' && *from != '\n' && n + 1 < to_bytes) {
-		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
-		    from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
-			to[n++] =
-				(char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
-			from += 4;
-		} else {
-			to[n++] = *from++;
-		}
-	}
-	to[n] = '\0';
-}
-
-/* Returns the field after 'count' blanks, or NULL. */
-static const char *skip_fields(const char *line, int count)
-{
-	while (count-- > 0) {
-		line = strchr(line, ' ');
-		if (line == NULL)
-			return NULL;
-		line++;
-	}
-	return line;
-}
-
-/* "36 35 98:0 /root /path opts fields... - type source superopts" */
-static bool parse_mountinfo(const char *line, struct mount_entry *ret)
-{
-	const char *path = skip_fields(line, 4);
-	const char *tail = path == NULL ? NULL : strstr(path, " - ");
-
-	if (tail == NULL)
-		return false;
-	unescape(path, ret->path, sizeof(ret->path));
-	tail += 3;
-	unescape(tail, ret->type, sizeof(ret->type));
-	tail = skip_fields(tail, 1);
-	if (tail == NULL)
-		return false;
-	unescape(tail, ret->source, sizeof(ret->source));
-	return true;
-}
-
 bool mountpoint_find(const char *mountinfo_path, const char *path, struct mount_entry *ret)
 {
-	struct mount_entry entry;
-	bool found = false;
-	char *line = NULL;
-	size_t line_bytes = 0;
-	FILE *f;
+	struct libmnt_table *table = mnt_new_table_from_file(mountinfo_path);
+	/* The last mount at a path is the one on top. */
+	struct libmnt_fs *found =
+		table == NULL ? NULL : mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
 
-	f = fopen(mountinfo_path, "re");
-	if (f == NULL)
-		return false;
-	while (getline(&line, &line_bytes, f) > 0) {
-		if (!parse_mountinfo(line, &entry) || strcmp(entry.path, path) != 0)
-			continue;
-		*ret = entry; /* the last one is on top */
-		found = true;
+	if (found != NULL) {
+		const char *source = mnt_fs_get_source(found);
+
+		(void)snprintf(ret->path, sizeof(ret->path), "%s", mnt_fs_get_target(found));
+		(void)snprintf(ret->type, sizeof(ret->type), "%s", mnt_fs_get_fstype(found));
+		(void)snprintf(ret->source, sizeof(ret->source), "%s",
+			       source == NULL ? "none" : source);
 	}
-	free(line);
-	(void)fclose(f);
-	return found;
+	mnt_unref_table(table);
+	return found != NULL;
 }
 
 /* --- paths --- */

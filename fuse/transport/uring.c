@@ -20,19 +20,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <fuse_lowlevel.h>
 
-#include "fuse/transport/cpu_list.h"
 #include "fuse/transport/uring_ring.h"
 #include "writer/base/thread.h"
 
-#define SWITCH_PATH   "/sys/module/fuse/parameters/enable_uring"
-#define POSSIBLE_PATH "/sys/devices/system/cpu/possible"
-#define FORBID_PATH   "/proc/sys/kernel/io_uring_disabled"
+#define SWITCH_PATH "/sys/module/fuse/parameters/enable_uring"
+#define FORBID_PATH "/proc/sys/kernel/io_uring_disabled"
 
 #define QUEUE_ENTRIES	    16 /* requests of one CPU that are worked on or waited for at a time */
 #define SPARE_QUEUE_ENTRIES 4  /* of a CPU that has no ring of its own */
@@ -204,16 +203,6 @@ static int check_switch(struct diag *why)
 	return 0; /* unreadable: INIT will tell */
 }
 
-static int possible_cpus(void)
-{
-	char line[4096];
-	int count = -EIO;
-
-	if (read_line(POSSIBLE_PATH, line, sizeof(line)) == 0)
-		count = cpu_list_count(line);
-	return count > 0 ? count : (int)sysconf(_SC_NPROCESSORS_CONF);
-}
-
 static int say_forbidden(int err, struct diag *why)
 {
 	char line[16] = "";
@@ -328,7 +317,7 @@ int transport_uring_prepare(bool required, struct diag *why)
 	cond_init(&uring.changed);
 	CPU_ZERO(&ours);
 	(void)sched_getaffinity(0, sizeof(ours), &ours); /* more CPUs than it holds: none is ours */
-	err = lay_out(possible_cpus(), &ours);
+	err = lay_out(get_nprocs_conf(), &ours); /* the possible CPUs, as the kernel counts */
 	if (err == 0)
 		err = start_threads();
 	if (err < 0)

@@ -33,7 +33,6 @@ static const struct find_case {
 	{ "/mnt/with space", "fuse.freyjafs", "/data dir" },
 	{ "/mnt/tab\tback\\slash", "fuse.freyjafs", "/d" },
 	{ "/mnt", NULL, NULL },
-	{ "/mnt/plain/", NULL, NULL },
 	{ "/mnt/nosource", NULL, NULL },
 	{ "/sub", NULL, NULL },
 	{ "", NULL, NULL },

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/transport/cpu_list.h"
 #include "fuse/transport/ring_entry.h"
 
 #define CAPACITY 8192
@@ -179,33 +178,9 @@ static void test_fail(void **state)
 	assert_int_equal(entry.header->payload_bytes, 0);
 }
 
-/* --- lists of CPUs --- */
-
-static const struct list_case {
-	const char *text;
-	int want;
-} lists[] = {
-	{ "0\n", 1 },	       { "0-1\n", 2 },
-	{ "0-127", 128 },      { "0,2,4-7\n", 6 },
-	{ "8191\n", 1 },       { "", -EINVAL },
-	{ "\n", -EINVAL },     { "0-\n", -EINVAL },
-	{ "-3\n", -EINVAL },   { "0,\n", -EINVAL },
-	{ "3-1\n", -EINVAL },  { "0-3,2\n", -EINVAL },
-	{ "0 1\n", -EINVAL },  { "0\n\n", -EINVAL },
-	{ "8192\n", -EINVAL }, { "99999999999999999999\n", -EINVAL },
-};
-
-static void test_list(void **state)
-{
-	const struct list_case *c = *state;
-
-	assert_int_equal(cpu_list_count(c->text), c->want);
-}
-
 int main(void)
 {
-	static struct CMUnitTest
-		tests[ARRAY_SIZE(requests) + ARRAY_SIZE(replies) + ARRAY_SIZE(lists) + 3];
+	static struct CMUnitTest tests[ARRAY_SIZE(requests) + ARRAY_SIZE(replies) + 3];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
@@ -214,9 +189,6 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(replies); i++)
 		tests[n++] = (struct CMUnitTest){ replies[i].name, test_reply, setup, teardown,
 						  (void *)(uintptr_t)&replies[i] };
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		tests[n++] = (struct CMUnitTest){ unit_name("CPUs: row %zu", i), test_list, NULL,
-						  NULL, (void *)(uintptr_t)&lists[i] };
 	tests[n++] = (struct CMUnitTest){ "buffers", test_buffers, setup, teardown, NULL };
 	tests[n++] = (struct CMUnitTest){ "a reply that moves", test_reply_moves, setup, teardown,
 					  NULL };
