@@ -1,68 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "codec/timestamp.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define NS_PER_SEC  UINT64_C(1000000000)
 #define SEC_PER_DAY 86400
 #define NS_MAX	    ((uint64_t)INT64_MAX)
 
-/* --- days --- */
-
-static bool is_leap(uint64_t year)
-{
-	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-}
-
-static unsigned int days_in_month(uint64_t year, unsigned int month)
-{
-	static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-
-	return days[month - 1] + (month == 2 && is_leap(year));
-}
-
-/* Days from the epoch to the first of January. */
-static uint64_t days_before_year(uint64_t year)
-{
-	uint64_t past = year - 1;
-
-	return 365 * (year - 1970) + past / 4 - past / 100 + past / 400 -
-	       (1969 / 4 - 1969 / 100 + 1969 / 400);
-}
-
 /* --- to text --- */
-
-/* Writes exactly 'count' digits and what comes behind them.  Returns the end. */
-static char *put_number(char *p, uint64_t number, unsigned int count, char behind)
-{
-	for (unsigned int i = count; i > 0; i--) {
-		p[i - 1] = (char)('0' + number % 10);
-		number /= 10;
-	}
-	p[count] = behind;
-	return p + count + 1;
-}
 
 const char *timestamp_format(uint64_t ns, char buf[TIMESTAMP_BYTES])
 {
-	uint64_t seconds = ns / NS_PER_SEC, days = seconds / SEC_PER_DAY;
-	unsigned int of_day = (unsigned int)(seconds % SEC_PER_DAY), month = 1;
-	uint64_t year = 1970 + days / 366; /* or a later one */
-	char *p;
+	time_t seconds = (time_t)(ns / NS_PER_SEC);
+	struct tm tm;
+	size_t n;
 
-	while (days_before_year(year + 1) <= days)
-		year++;
-	days -= days_before_year(year);
-	while (days >= days_in_month(year, month))
-		days -= days_in_month(year, month++);
-	p = put_number(buf, year, 4, '-');
-	p = put_number(p, month, 2, '-');
-	p = put_number(p, days + 1, 2, 'T');
-	p = put_number(p, of_day / 3600, 2, ':');
-	p = put_number(p, of_day / 60 % 60, 2, ':');
-	p = put_number(p, of_day % 60, 2, '.');
-	p = put_number(p, ns % NS_PER_SEC, 9, 'Z');
-	*p = '\0';
+	(void)gmtime_r(&seconds, &tm);
+	n = strftime(buf, TIMESTAMP_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(buf + n, TIMESTAMP_BYTES - n, ".%09uZ", (unsigned int)(ns % NS_PER_SEC));
 	return buf;
 }
 
@@ -125,26 +82,37 @@ static bool join(uint64_t seconds, uint64_t fraction_ns, uint64_t *ret_ns)
 	return true;
 }
 
+/* Reads 'count' digits into a field of struct tm, and the character behind them. */
+static bool take_field(const char **text, unsigned int count, char behind, int *ret)
+{
+	uint64_t value;
+
+	if (!take_digits(text, count, &value) || (behind != '\0' && !take_char(text, behind)))
+		return false;
+	*ret = (int)value;
+	return true;
+}
+
 bool timestamp_parse(const char *text, uint64_t *ret_ns)
 {
-	uint64_t year, month, day, hour, minute, second, fraction, days;
+	struct tm tm = { 0 }, normal;
+	uint64_t fraction;
+	time_t seconds;
 
-	if (!take_digits(&text, 4, &year) || !take_char(&text, '-') ||
-	    !take_digits(&text, 2, &month) || !take_char(&text, '-') ||
-	    !take_digits(&text, 2, &day) || !take_char(&text, 'T') ||
-	    !take_digits(&text, 2, &hour) || !take_char(&text, ':') ||
-	    !take_digits(&text, 2, &minute) || !take_char(&text, ':') ||
-	    !take_digits(&text, 2, &second) || !take_fraction(&text, &fraction) ||
-	    !take_char(&text, 'Z') || *text != '\0')
+	if (!take_field(&text, 4, '-', &tm.tm_year) || !take_field(&text, 2, '-', &tm.tm_mon) ||
+	    !take_field(&text, 2, 'T', &tm.tm_mday) || !take_field(&text, 2, ':', &tm.tm_hour) ||
+	    !take_field(&text, 2, ':', &tm.tm_min) || !take_field(&text, 2, '\0', &tm.tm_sec) ||
+	    !take_fraction(&text, &fraction) || !take_char(&text, 'Z') || *text != '\0')
 		return false;
-	if (year < 1970 || month < 1 || month > 12 || day < 1 ||
-	    day > days_in_month(year, (unsigned int)month) || hour > 23 || minute > 59 ||
-	    second > 59)
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	normal = tm;
+	seconds = timegm(&normal); /* also normalises it: 31 June becomes 1 July */
+	if (seconds < 0 || normal.tm_year != tm.tm_year || normal.tm_mon != tm.tm_mon ||
+	    normal.tm_mday != tm.tm_mday || normal.tm_hour != tm.tm_hour ||
+	    normal.tm_min != tm.tm_min || normal.tm_sec != tm.tm_sec)
 		return false;
-	days = days_before_year(year) + day - 1;
-	for (unsigned int m = 1; m < month; m++)
-		days += days_in_month(year, m);
-	return join(days * SEC_PER_DAY + hour * 3600 + minute * 60 + second, fraction, ret_ns);
+	return join((uint64_t)seconds, fraction, ret_ns);
 }
 
 /* Reads one digit or more. */
