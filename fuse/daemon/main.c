@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of the process: options, checks, fork, store, mount, loop, and all of it back. */
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include "fuse/daemon/mountpoint.h"
 #include "fuse/ops/history.h"
 #include "fuse/daemon/options.h"
-#include "fuse/daemon/progress.h"
+#include "writer/base/progress.h"
 #include "fuse/daemon/sandbox.h"
 #include "fuse/daemon/session.h"
 #include "fuse/daemon/signals.h"
@@ -125,12 +126,14 @@ static int open_store(struct daemon *d)
 		.inode32 = o->inode32 != 0,
 	};
 	struct diag diag = { "" };
+	char label[PATH_MAX + 32];
 	struct progress progress;
 	int err;
 
 	io_posix_raise_file_limit();
 	troubles_init(&d->fs.troubles, d->mountpoint);
-	progress_begin(&progress, STDERR_FILENO, d->datadir);
+	(void)snprintf(label, sizeof(label), "freyjafs: %s: loading", d->datadir);
+	progress_begin(&progress, STDERR_FILENO, label);
 	config.progress = progress_show;
 	config.progress_arg = &progress;
 	err = o->foreign_datadir != 0 ? 0 : datadir_check_owner(d->datadir, &diag);

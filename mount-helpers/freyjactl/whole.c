@@ -10,6 +10,7 @@
 
 #include "mount-helpers/common/key_text.h"
 #include "writer/log_writer.h"
+#include "writer/base/progress.h"
 #include "writer/index/lost.h"
 #include "writer/index/replay.h"
 
@@ -99,10 +100,9 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 
 /* --- compact --- */
 
-static int print_progress(void *arg, uint64_t done_bytes, uint64_t all_bytes)
+static int show_progress(void *arg, uint64_t done_bytes, uint64_t all_bytes)
 {
-	if (isatty(STDERR_FILENO) && all_bytes > 0)
-		fprintf(stderr, "\r%3u %%", (unsigned int)(done_bytes * 100 / all_bytes));
+	progress_show(arg, done_bytes, all_bytes);
 	return 0;
 }
 
@@ -111,13 +111,14 @@ enum ctl_exit ctl_compact(const char *datadir, char *const args[], int arg_count
 	struct store *s = NULL;
 	enum ctl_exit status = ctl_open(datadir, false, &s);
 	struct store_stats stats;
+	struct progress progress;
 	int err;
 
 	if (status != CTL_OK)
 		return status;
-	err = store_compact(s, print_progress, NULL);
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r     \r");
+	progress_begin(&progress, STDERR_FILENO, "freyjactl: compacting");
+	err = store_compact(s, show_progress, &progress);
+	progress_end(&progress);
 	if (err < 0)
 		status = ctl_failed(err, datadir, NULL);
 	store_stats(s, &stats);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuse/daemon/progress.h"
+#include "writer/base/progress.h"
 #include "writer/store.h"
 
 static uint64_t clock_ns;
@@ -23,7 +23,7 @@ static void begin(struct progress *p, const char *dir, int *ret_fd)
 {
 	*ret_fd = open(unit_path("%s/tty", dir), O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_true(*ret_fd >= 0);
-	progress_begin(p, *ret_fd, "DIR");
+	progress_begin(p, *ret_fd, "freyjafs: DIR: loading");
 	assert_int_equal(p->fd, -1); /* it is none */
 	p->fd = *ret_fd;
 	p->now_ns = fake_now;

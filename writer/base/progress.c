@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/daemon/progress.h"
+#include "writer/base/progress.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -10,11 +10,11 @@
 #define NEXT_NS	 UINT64_C(200000000)
 #define WIPE	 "\r\033[K"
 
-void progress_begin(struct progress *p, int fd, const char *name)
+void progress_begin(struct progress *p, int fd, const char *label)
 {
 	*p = (struct progress){
 		.fd = isatty(fd) ? fd : -1,
-		.name = name,
+		.label = label,
 		.now_ns = monotonic_ns,
 		.next_ns = monotonic_ns() + FIRST_NS,
 	};
@@ -32,7 +32,7 @@ void progress_show(void *arg, uint64_t done_bytes, uint64_t all_bytes)
 		return;
 	p->next_ns = now_ns + NEXT_NS;
 	p->shown = true;
-	(void)dprintf(p->fd, WIPE "freyjafs: %s: loading, %.0f %%", p->name,
+	(void)dprintf(p->fd, WIPE "%s, %.0f %%", p->label,
 		      all_bytes == 0 ? 0 : (double)done_bytes * 100 / (double)all_bytes);
 }
 
