@@ -2,6 +2,7 @@
 #include "fuse/daemon/options.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -463,34 +464,61 @@ static int take_positional(struct options *o, const char *arg, struct diag *diag
 	return 0;
 }
 
-/* Takes argv[*pos], which begins with '-', and moves 'pos' when it also takes the next one. */
-static int take_dashed(struct options *o, int argc, char *const argv[], int *pos, struct diag *diag)
-{
-	const char *arg = argv[*pos];
+static const struct option long_options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
 
-	if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0)
+/* Takes one result of getopt_long(). */
+static int take_option(struct options *o, int letter, const char *arg, struct diag *diag)
+{
+	switch (letter) {
+	case 'h':
 		o->help = true;
-	else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0)
+		return 0;
+	case 'V':
 		o->version = true;
-	else if (strcmp(arg, "-f") == 0)
-		o->foreground = true;
-	else if (strcmp(arg, "-d") == 0)
+		return 0;
+	case 'd':
 		o->debug = true;
-	else if (strcmp(arg, "-o") == 0 && *pos + 1 < argc)
-		return take_list(o, argv[++*pos], diag);
-	else if (strcmp(arg, "-o") == 0)
+		return 0;
+	case 'f':
+		o->foreground = true;
+		return 0;
+	case 'o':
+		return take_list(o, optarg, diag);
+	case 1: /* the leading '-' of the option string: not an option */
+		return take_positional(o, optarg, diag);
+	case ':':
 		return diag_set(diag, -EINVAL, "-o wants a list of options after it");
-	else if (strncmp(arg, "-o", 2) == 0)
-		return take_list(o, arg + 2, diag);
-	else
+	default:
 		return diag_set(diag, -EINVAL, "unknown option '%s': see freyjafs --help", arg);
-	return 0;
+	}
+}
+
+static int take_arguments(struct options *o, int argc, char *const argv[], struct diag *diag)
+{
+	int err = 0, letter;
+
+	optind = 0; /* a new command line */
+	opterr = 0;
+	while (err == 0 && !o->help && !o->version) {
+		const char *arg = argv[optind == 0 ? 1 : optind];
+
+		letter = getopt_long(argc, argv, "-:hVdfo:", long_options, NULL);
+		if (letter < 0)
+			break;
+		err = take_option(o, letter, arg, diag);
+	}
+	for (; err == 0 && optind < argc; optind++) /* behind "--" */
+		err = take_positional(o, argv[optind], diag);
+	return err;
 }
 
 int options_parse(int argc, char *const argv[], struct options *ret, struct diag *diag)
 {
-	bool dashes_end = false;
-	int err = 0;
+	int err;
 
 	memset(ret, 0, sizeof(*ret));
 	for (size_t i = 0; i < options_row_count; i++) {
@@ -501,16 +529,9 @@ int options_parse(int argc, char *const argv[], struct options *ret, struct diag
 	ret->mount_options = calloc(1, 1);
 	if (ret->mount_options == NULL)
 		return -ENOMEM;
-	for (int i = 1; i < argc && err == 0; i++) {
-		if (!dashes_end && strcmp(argv[i], "--") == 0)
-			dashes_end = true;
-		else if (!dashes_end && argv[i][0] == '-' && argv[i][1] != '\0')
-			err = take_dashed(ret, argc, argv, &i, diag);
-		else
-			err = take_positional(ret, argv[i], diag);
-		if (ret->help || ret->version)
-			return 0;
-	}
+	err = take_arguments(ret, argc, argv, diag);
+	if (err == 0 && (ret->help || ret->version))
+		return 0;
 	if (err < 0)
 		return err;
 	if (ret->debug)

@@ -3,6 +3,7 @@
 #include "mount-helpers/freyjactl/ctl.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,37 +112,49 @@ enum ctl_exit ctl_flush(enum ctl_exit status)
 	return status == CTL_OK ? CTL_SYSTEM : status;
 }
 
-static enum ctl_exit run(int argc, char *const argv[])
+/* args[]: COMMAND DATADIR [ARGUMENT...]; NULL behind the last one. */
+static enum ctl_exit run(char *const args[], int count)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		const struct command *c = &commands[i];
 
-		if (strcmp(argv[1], c->name) != 0)
+		if (strcmp(args[0], c->name) != 0)
 			continue;
-		if (argc - 3 < c->count_min || argc - 3 > c->count_max) {
+		if (count - 2 < c->count_min || count - 2 > c->count_max) {
 			ctl_say("usage: freyjactl %s DATADIR %s", c->name, c->arguments);
 			return CTL_USAGE;
 		}
 		io_posix_raise_file_limit();
-		return c->run(argv[2], argv + 3, argc - 3);
+		return c->run(args[1], args + 2, count - 2);
 	}
-	ctl_say("unknown command '%s': see freyjactl --help", argv[1]);
+	ctl_say("unknown command '%s': see freyjactl --help", args[0]);
 	return CTL_USAGE;
 }
 
 int main(int argc, char *argv[])
 {
-	if (argc < 2) {
+	static const struct option options[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+
+	/* '+': options stand before the command, so that a key may begin with '-'. */
+	switch (getopt_long(argc, argv, "+hV", options, NULL)) {
+	case 'h':
+		print_help(stdout);
+		return ctl_flush(CTL_OK);
+	case 'V':
+		printf("freyjactl %s\n", FREYJAFS_VERSION);
+		return ctl_flush(CTL_OK);
+	case -1:
+		break;
+	default: /* getopt_long() has said what is wrong */
+		return CTL_USAGE;
+	}
+	if (optind == argc) {
 		ctl_say("a command is missing: see freyjactl --help");
 		return CTL_USAGE;
 	}
-	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0) {
-		print_help(stdout);
-		return ctl_flush(CTL_OK);
-	}
-	if (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0) {
-		printf("freyjactl %s\n", FREYJAFS_VERSION);
-		return ctl_flush(CTL_OK);
-	}
-	return run(argc, argv);
+	return run(argv + optind, argc - optind);
 }

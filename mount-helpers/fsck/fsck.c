@@ -2,6 +2,7 @@
 /* fsck.freyjafs [OPTION...] DATADIR: checks a store, and salvages a damaged one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -1459,46 +1460,59 @@ static enum fsck_exit summary(const struct fsck *f)
 	return FSCK_UNCORRECTED;
 }
 
-static int take_option(struct options *o, const char *arg)
+static int take_option(struct options *o, int letter)
 {
-	if (strcmp(arg, "-y") == 0 || strcmp(arg, "--salvage") == 0)
+	switch (letter) {
+	case 'y':
 		o->salvage = true;
-	else if (strcmp(arg, "--take-inside") == 0)
+		return 0;
+	case 'i':
 		o->take_inside = true;
-	else if (strcmp(arg, "--prefer=old") == 0 || strcmp(arg, "--prefer=none") == 0)
-		o->prefer_none = strcmp(arg, "--prefer=none") == 0;
-	else if (strcmp(arg, "-h") == 0 || strcmp(arg, "--help") == 0)
+		return 0;
+	case 'r':
+		if (strcmp(optarg, "old") != 0 && strcmp(optarg, "none") != 0) {
+			complain("--prefer: '%s' is not old or none", optarg);
+			return -EINVAL;
+		}
+		o->prefer_none = strcmp(optarg, "none") == 0;
+		return 0;
+	case 'h':
 		o->help = true;
-	else if (strcmp(arg, "-V") == 0 || strcmp(arg, "--version") == 0)
+		return 0;
+	case 'V':
 		o->version = true;
-	else if (strcmp(arg, "-n") != 0 && strcmp(arg, "-a") != 0 && strcmp(arg, "-p") != 0 &&
-		 strcmp(arg, "-f") != 0)
+		return 0;
+	case 'n': /* the default; fsck(8) passes the others on */
+	case 'a':
+	case 'p':
+	case 'f':
+		return 0;
+	default:
+		complain("see fsck.freyjafs --help"); /* getopt_long() has said why */
 		return -EINVAL;
-	return 0;
+	}
 }
 
 static int parse(int argc, char *const argv[], struct options *ret)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--prefer") == 0 && i + 1 < argc) {
-			const char *what = argv[++i];
+	static const struct option long_options[] = {
+		{ "salvage", no_argument, NULL, 'y' },
+		{ "take-inside", no_argument, NULL, 'i' },
+		{ "prefer", required_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int letter;
 
-			if (strcmp(what, "old") != 0 && strcmp(what, "none") != 0) {
-				complain("--prefer: '%s' is not old or none", what);
-				return -EINVAL;
-			}
-			ret->prefer_none = strcmp(what, "none") == 0;
-		} else if (argv[i][0] == '-' && argv[i][1] != '\0') {
-			if (take_option(ret, argv[i]) < 0) {
-				complain("unknown option '%s': see --help", argv[i]);
-				return -EINVAL;
-			}
-		} else if (ret->datadir != NULL) {
-			complain("one DATADIR at a time");
+	while ((letter = getopt_long(argc, argv, "ynapfhV", long_options, NULL)) >= 0) {
+		if (take_option(ret, letter) < 0)
 			return -EINVAL;
-		} else {
-			ret->datadir = argv[i];
-		}
+	}
+	ret->datadir = argv[optind];
+	if (ret->datadir != NULL && argv[optind + 1] != NULL) {
+		complain("one DATADIR at a time");
+		return -EINVAL;
 	}
 	if (ret->datadir == NULL && !ret->help && !ret->version) {
 		complain("DATADIR is missing: see --help");

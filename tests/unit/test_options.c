@@ -275,7 +275,8 @@ static const struct line_case {
 	{ "-o without a list", { "D", "M", "-o" }, -EINVAL, NULL, NULL, "-o" },
 	{ "unknown short option", { "D", "M", "-x" }, -EINVAL, NULL, NULL, "'-x'" },
 	{ "unknown long option", { "D", "M", "--foo" }, -EINVAL, NULL, NULL, "'--foo'" },
-	{ "options run together", { "D", "M", "-fd" }, -EINVAL, NULL, NULL, "'-fd'" },
+	{ "options run together", { "-fd", "D", "M" }, 0, "D", "M", NULL },
+	{ "an unknown one among them", { "D", "M", "-fx" }, -EINVAL, NULL, NULL, "'-fx'" },
 };
 
 static void test_line(void **state)
