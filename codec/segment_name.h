@@ -15,6 +15,9 @@
 #define SEGMENT_TEMP_SUFFIX	".new" /* of a file that is not complete */
 #define SEGMENT_TEMP_NAME_BYTES (SEGMENT_NAME_BYTES + 4)
 
+/* No log lacks more segments: a number that says so is wrong. */
+#define SEGMENTS_MISSING_MAX 10000
+
 /* Names a segment file. */
 struct segment_id {
 	uint64_t number;

@@ -20,6 +20,7 @@
 #include "codec/synced.h"
 #include "tests/unit/log_fixture.h"
 #include "writer/log_writer.h"
+#include "writer/log/manifest_file.h"
 
 #define SEGMENT_BYTES	    1100
 #define VALUE_BYTES	    480
@@ -1102,6 +1103,91 @@ static void test_hint_of_a_missing_one(void **state)
 	assert_true(unit_exists(fixture_beside(f, "000002.hint")));
 }
 
+/* A mark with a number that no log can have is no reason to go on behind it, also where missing
+ * segments are accepted. */
+static void test_number_without_bounds(void **state)
+{
+	static const uint64_t numbers[] = { 4 + SEGMENTS_MISSING_MAX + 1, (uint64_t)1 << 60,
+					    UINT64_MAX };
+	const struct log_writer_config accept = { .accept_missing_segments = true,
+						  .no_background = true };
+	struct log_fixture *f = *state;
+	char keys[KEYS_BYTES], *before, *after;
+	uint8_t mark[SYNCED_BYTES];
+	struct diag diag = { "" };
+
+	make_sealed(f, false);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		synced_encode(&(struct synced){ numbers[i], 0, true }, mark);
+		unit_write_file(fixture_beside(f, "active.synced"), mark, sizeof(mark));
+		assert_refused(f, -EBADMSG, "segment 4 and ");
+		before = dump_dir(f);
+		assert_int_equal(try_open(f, &accept, keys, &diag), -EBADMSG);
+		assert_non_null(strstr(diag.text, "more would be missing, and no log lacks so "));
+		after = dump_dir(f);
+		assert_string_equal(after, before);
+		free(before);
+		free(after);
+	}
+	synced_encode(&(struct synced){ 4 + SEGMENTS_MISSING_MAX, 0, true }, mark);
+	unit_write_file(fixture_beside(f, "active.synced"), mark, sizeof(mark));
+	assert_refused(f, -EBADMSG, "000004.data: is missing (and others)");
+}
+
+/* Writes a MANIFEST that a reader would refuse, and looks whether anything was changed. */
+static void assert_not_written(struct log_fixture *f, const struct manifest *m, int err)
+{
+	int dir_fd = open(fixture_beside(f, "."), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct manifest_written written = { .replaced = true, .sync_failed = true };
+	char *before = dump_dir(f), *after;
+
+	assert_true(dir_fd >= 0);
+	assert_int_equal(manifest_file_write(probe_io(f->probe), dir_fd, m, &written), err);
+	assert_false(written.replaced);
+	assert_false(written.sync_failed);
+	(void)close(dir_fd);
+	after = dump_dir(f);
+	assert_string_equal(after, before);
+	free(before);
+	free(after);
+}
+
+static void test_not_written(void **state)
+{
+	struct log_fixture *f = *state;
+	struct manifest good, m;
+	struct manifest_segment far = { .id = { 0, UINT64_MAX / 4 }, .bytes = UINT64_MAX };
+
+	make_sealed(f, false);
+	good = m = read_manifest(f);
+	m.active_number = SEALED; /* that is listed */
+	assert_not_written(f, &m, -EINVAL);
+	m = good;
+	m.durable_number = m.active_number - 1;
+	assert_not_written(f, &m, -EINVAL);
+	m.active_number = m.durable_number = UINT64_MAX / 2;
+	assert_not_written(f, &m, -EINVAL);
+	m = good;
+	m.numbered_from = 0;
+	assert_not_written(f, &m, -EINVAL);
+	m = good;
+	m.segments[1].id.generation = UINT64_MAX; /* not a name */
+	assert_not_written(f, &m, -EINVAL);
+	m.segments[1].id = m.segments[0].id;
+	assert_not_written(f, &m, -EINVAL);
+	manifest_free(&m);
+	/* One that is too large. */
+	m = read_manifest(f);
+	far.facts = (struct manifest_facts){ UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, true };
+	for (size_t i = 0; i < MANIFEST_BYTES_MAX / 128; i++) {
+		far.id.number = m.active_number++;
+		assert_true(manifest_add(&m, &far));
+	}
+	m.durable_number = m.active_number;
+	assert_not_written(f, &m, -EFBIG);
+	manifest_free(&m);
+}
+
 int main(void)
 {
 	static const struct {
@@ -1112,6 +1198,8 @@ int main(void)
 		{ "adopted out of order", test_adopt_out_of_order },
 		{ "as large as a segment record", test_as_large_as_a_number },
 		{ "the hint of a missing segment", test_hint_of_a_missing_one },
+		{ "a number without bounds", test_number_without_bounds },
+		{ "a MANIFEST that is not written", test_not_written },
 		{ "MANIFEST is missing", test_manifest_missing },
 		{ "MANIFEST is damaged", test_manifest_damaged },
 		{ "MANIFEST is older", test_manifest_older },

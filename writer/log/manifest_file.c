@@ -100,15 +100,42 @@ static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes,
 	return err < 0 ? err : close_err;
 }
 
+/* Writes 'm' as text into memory that the caller frees, and reads that as the next open does: a
+ * MANIFEST that is refused there must not take the place of a good one. */
+static int format(const struct manifest *m, char **ret, size_t *ret_bytes)
+{
+	enum manifest_error error;
+	struct manifest again;
+	size_t bytes = 0;
+	char *text = manifest_format(m, &bytes);
+
+	if (text == NULL)
+		return -ENOMEM;
+	error = bytes > MANIFEST_BYTES_MAX ? MANIFEST_ERROR_VALUE
+					   : manifest_parse(text, bytes, &again);
+	if (error != MANIFEST_OK) {
+		free(text);
+		if (error == MANIFEST_ERROR_MEMORY)
+			return -ENOMEM;
+		return bytes > MANIFEST_BYTES_MAX ? -EFBIG : -EINVAL;
+	}
+	manifest_free(&again);
+	*ret = text;
+	*ret_bytes = bytes;
+	return 0;
+}
+
 int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
 			struct manifest_written *ret)
 {
 	size_t bytes = 0;
-	char *text = manifest_format(m, &bytes);
-	int err;
+	char *text = NULL;
+	int err = format(m, &text, &bytes);
 
 	*ret = (struct manifest_written){ .replaced = false };
-	err = text == NULL ? -ENOMEM : write_temp(io, dir_fd, text, bytes, &ret->sync_failed);
+	if (err < 0)
+		return err;
+	err = write_temp(io, dir_fd, text, bytes, &ret->sync_failed);
 	free(text);
 	if (err == 0)
 		err = io_rename(io, dir_fd, MANIFEST_TEMP_NAME, MANIFEST_NAME);

@@ -24,7 +24,7 @@ struct manifest_written {
 };
 
 /* Puts a new MANIFEST in the place of the old one.  Returns 0 when that is durable.  Fills 'ret' in
- * any case. */
+ * any case.  -EINVAL, -EFBIG: a reader would refuse it; nothing was written. */
 int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
 			struct manifest_written *ret) WARN_UNUSED;
 

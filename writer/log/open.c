@@ -138,13 +138,21 @@ static void name_of(struct log_writer *w, uint64_t number,
 	segment_name(listed != NULL ? listed->id : id, ret);
 }
 
-/* Refuses a log that lacks segments, unless that is accepted. */
+/* Refuses a log that lacks segments, unless that is accepted, and one that would lack more than a
+ * log can: from there on, numbers would be without meaning. */
 static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 {
 	char name[SEGMENT_NAME_BYTES];
 	uint64_t first = 0;
 
 	o->recovery->segments_missing = count_missing(o->w, o->w->active_number, &first);
+	if (o->recovery->segments_missing > SEGMENTS_MISSING_MAX)
+		return diag_set(o->diag, -EBADMSG,
+				"%s: segment %" PRIu64 " and %" PRIu64
+				" more would be missing, and no log lacks so many: a number in "
+				"the durable mark, in MANIFEST or in the name of a file is wrong; "
+				"nothing was changed; fsck.freyjafs says which one",
+				o->dir, first, o->recovery->segments_missing - 1);
 	if (o->recovery->segments_missing == 0 || o->w->keeps_going)
 		return 0;
 	name_of(o->w, first, name);
