@@ -93,6 +93,10 @@ void history_version_attr(const struct history_version *v, struct history_attr *
  * record is wrong.  Any thread. */
 ssize_t history_version_read(struct history_version *v, void *buf, size_t n,
 			     uint64_t offset) WARN_UNUSED;
+/* Returns whether there is a hole at 'offset', which is below the size, and where it ends.  Any
+ * thread. */
+bool history_version_is_hole(struct history_version *v, uint64_t offset,
+			     uint64_t *ret_end) WARN_UNUSED;
 /* Copies the target of a symlink.  Returns its size, or -errno: -EINVAL, -ERANGE. */
 ssize_t history_version_target(const struct history_version *v, char *buf, size_t buf_bytes);
 

@@ -60,10 +60,14 @@ struct fsck {
 	uint64_t base_number;	  /* the log begins there; 0: with the first segment */
 	struct manifest manifest; /* owned */
 	bool has_manifest, rebuild_manifest;
+	bool wrong_mark;	   /* the durable mark has a number that no log can have */
 	bool stands;		   /* nothing may be changed: files are not where they belong */
 	uint64_t found, corrected; /* damages */
 	struct fsck_names names;   /* that cannot be read whole */
 	uint64_t restored;	   /* names that have an older version now */
+	FILE *notes;		   /* what is no damage and stays; printed once, at the end */
+	char *notes_text;	   /* owned */
+	size_t notes_bytes;
 };
 
 /* --- messages --- */
@@ -79,6 +83,33 @@ static void complain(const char *fmt, ...)
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fprintf(stderr, "\n");
+}
+
+/* Prints what is no damage.  Salvage looks at all files again and again, and finds it each time. */
+static void note(struct fsck *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void note(struct fsck *f, const char *fmt, ...)
+{
+	va_list args;
+
+	if (f->notes == NULL)
+		f->notes = open_memstream(&f->notes_text, &f->notes_bytes);
+	va_start(args, fmt);
+	if (f->notes != NULL)
+		(void)vfprintf(f->notes, fmt, args);
+	va_end(args);
+}
+
+/* Ends the notes of one look at the files, and prints them if it is the last one. */
+static void end_notes(struct fsck *f, bool print)
+{
+	if (f->notes == NULL)
+		return;
+	(void)fclose(f->notes); /* of memory */
+	if (print)
+		printf("%s", f->notes_text);
+	free(f->notes_text);
+	f->notes = NULL;
+	f->notes_text = NULL;
 }
 
 static int failed(const struct fsck *f, const char *what, int err)
@@ -356,6 +387,50 @@ static uint64_t first_time(const struct fsck *f, const struct fsck_file *file)
 	return read_first_time(f, file->fd);
 }
 
+/* Returns whether a log that goes on with segment 'next' can have 'number', however many are
+ * missing. */
+static bool is_in_reach(uint64_t next, uint64_t number)
+{
+	return number <= next || number - next <= SEGMENTS_MISSING_MAX;
+}
+
+/* Returns the number of the first segment from 'next' on that MANIFEST lists; 'end' if it lists
+ * none before that. */
+static uint64_t next_listed(const struct fsck *f, uint64_t next, uint64_t end)
+{
+	for (size_t i = 0; i < f->manifest.count; i++)
+		if (f->manifest.segments[i].id.number >= next)
+			return f->manifest.segments[i].id.number < end
+				       ? f->manifest.segments[i].id.number
+				       : end;
+	return end;
+}
+
+/* Adds the segments from 'next' on that are missing in front of 'file'.  Where nothing but a number
+ * says that there were so many, that number is wrong, and none of them is added. */
+static int add_missing_before(struct fsck *f, uint64_t next, size_t file, uint64_t *after_ns)
+{
+	uint64_t before_ns = first_time(f, &f->files[file]), end = f->files[file].number;
+	int err = 0;
+
+	while (err == 0 && next < end) {
+		uint64_t listed = next_listed(f, next, end);
+
+		if (!is_in_reach(next, listed)) {
+			printf("segments %" PRIu64 " to %" PRIu64
+			       ": are missing in front of %s, and no log lacks so many: its number "
+			       "is wrong, or " MANIFEST_NAME " is; move that file away, or restore "
+			       "both from one copy\n",
+			       next, listed - 1, f->files[file].name);
+			f->files[file].misplaced = true;
+			next = listed;
+		}
+		for (; err == 0 && next <= listed && next < end; next++)
+			err = add_missing_segment(f, next, after_ns, before_ns);
+	}
+	return err;
+}
+
 /* Adds those whose numbers are missing.  Salvage puts in their place what their hints say. */
 static int add_missing(struct fsck *f)
 {
@@ -364,11 +439,8 @@ static int add_missing(struct fsck *f)
 	uint64_t after_ns = 0;
 	int err = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		uint64_t before_ns = first_time(f, &f->files[i]);
-
-		for (; err == 0 && next < f->files[i].number; next++)
-			err = add_missing_segment(f, next, &after_ns, before_ns);
+	for (size_t i = 0; err == 0 && i < count; i++) {
+		err = add_missing_before(f, next, i, &after_ns);
 		next = f->files[i].number + 1;
 		if (f->files[i].listed && f->files[i].facts.records > 0)
 			after_ns = f->files[i].facts.last_timestamp_ns;
@@ -414,7 +486,8 @@ static uint64_t active_number(struct fsck *f, int fd, uint64_t next_number)
 
 	if (f->has_mark && f->mark.segment > number)
 		number = f->mark.segment;
-	if (!f->has_manifest && read_number(f, fd, &segment) && segment.number > number)
+	if (!f->has_manifest && read_number(f, fd, &segment) && segment.number > number &&
+	    is_in_reach(next_number, segment.number))
 		number = segment.number;
 	return number;
 }
@@ -499,26 +572,65 @@ static void check_numbers(struct fsck *f)
 	}
 }
 
+/* Returns whether MANIFEST says what a file with this name is, or will be. */
+static bool is_known(const struct manifest *m, struct segment_id id)
+{
+	const struct manifest_segment *listed = manifest_find(m, id.number);
+
+	return id.number >= m->active_number ||
+	       (listed != NULL && listed->id.generation == id.generation) || is_obsolete(m, id);
+}
+
+/* The same for MANIFEST as it is now: a mount that writes goes on meanwhile.  A file gets its name
+ * after MANIFEST lists it, and loses it before MANIFEST forgets it. */
+static int is_known_now(struct fsck *f, const char *name, struct segment_id id)
+{
+	struct diag diag = { "" };
+	struct manifest now;
+	int known = manifest_file_read(f->io, f->dir_fd, f->options.datadir, &now, &diag);
+
+	if (known > 0) {
+		known = is_known(&now, id);
+		manifest_free(&now);
+	}
+	return known == 0 ? !has_name(f, name) : known;
+}
+
 /* Says which files have the name of a segment and are no part of the log. */
 static int report_stranger(void *arg, const char *name)
 {
-	const struct fsck *f = arg;
-	const struct manifest_segment *m;
+	struct fsck *f = arg;
 	struct segment_id id;
+	int known;
 
-	if (!f->has_manifest || !segment_name_parse(name, &id) ||
-	    id.number >= f->manifest.active_number)
-		return 0;
-	m = manifest_find(&f->manifest, id.number);
-	if (m != NULL && m->id.generation == id.generation)
-		return 0;
-	if (is_obsolete(&f->manifest, id))
-		return 0; /* the next mount removes it */
+	if (!f->has_manifest || !segment_name_parse(name, &id) || is_known(&f->manifest, id))
+		return 0; /* an obsolete one the next mount removes */
 	for (size_t i = 0; i < f->count; i++)
 		if (f->files[i].spare && strcmp(f->files[i].name, name) == 0)
 			return 0; /* it was reported */
-	printf("%s: is not in MANIFEST and no part of the log; nothing removes it\n", name);
+	known = is_known_now(f, name, id);
+	if (known < 0)
+		return failed(f, MANIFEST_NAME, known);
+	if (known == 0)
+		note(f, "%s: is not in MANIFEST and no part of the log; nothing removes it\n",
+		     name);
 	return 0;
+}
+
+/* Does not believe a durable mark with a number that no log of these files can have. */
+static void check_mark(struct fsck *f, uint64_t next_number)
+{
+	if (f->has_manifest && f->manifest.active_number > next_number)
+		next_number = f->manifest.active_number;
+	if (!f->has_mark || is_in_reach(next_number, f->mark.segment))
+		return;
+	printf(MARK_NAME ": says that segment %" PRIu64 " was durable, and the log goes on with "
+			 "segment %" PRIu64 ": no log lacks so many, so it is not believed, and -y "
+			 "removes it\n",
+	       f->mark.segment, next_number);
+	f->has_mark = false;
+	f->wrong_mark = true;
+	f->found++;
 }
 
 /* Says what is wrong with MANIFEST.  What it knows of the durable end of the log counts. */
@@ -532,7 +644,8 @@ static void check_manifest(struct fsck *f, bool damaged)
 		f->mark = (struct synced){ m->durable_number, m->durable_offset, true };
 		f->has_mark = true;
 	}
-	if (f->has_manifest || (!damaged && !(f->has_mark && f->mark.with_manifest)))
+	if (f->has_manifest ||
+	    (!damaged && !((f->has_mark || f->wrong_mark) && f->mark.with_manifest)))
 		return;
 	report_manifest(f, damaged ? "is damaged" : "is missing");
 }
@@ -659,8 +772,10 @@ static int open_files(struct fsck *f)
 	f->base_number = segments.base_number;
 	f->manifest = files.manifest;
 	f->has_manifest = files.has_manifest;
-	if (err == 0)
+	if (err == 0) {
+		check_mark(f, segments_next_number(&segments));
 		check_manifest(f, files.manifest_damaged);
+	}
 	if (err < 0)
 		(void)io_close(f->io, &files.fd); /* read only */
 	else
@@ -700,7 +815,7 @@ static uint64_t torn_from(const struct fsck_file *file, const struct salvage_los
 
 /* What stands behind the durable mark was never promised: the next mount cuts it, in the order of
  * the log, so nothing behind it is damage. */
-static void split_torn_tail(struct fsck_file *file)
+static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage *s = &file->lost;
 
@@ -710,10 +825,11 @@ static void split_torn_tail(struct fsck_file *file)
 		file->torn_at = torn_from(file, l);
 		if (file->torn_at == UINT64_MAX)
 			continue;
-		printf("%s: offset %" PRIu64 ", %" PRIu64
-		       " bytes: the end of an append that did not finish (%s); the next mount cuts "
-		       "it, and saves it before\n",
-		       file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
+		note(f,
+		     "%s: offset %" PRIu64 ", %" PRIu64
+		     " bytes: the end of an append that did not finish (%s); the next mount cuts "
+		     "it, and saves it before\n",
+		     file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
 		l->bytes = file->torn_at - l->offset; /* damage, if anything */
 		salvage_keep(s, l->bytes > 0 ? i + 1 : i);
 		file->torn = true;
@@ -889,9 +1005,10 @@ static bool ends_here(struct fsck *f, size_t index)
 	if (end == file->full_bytes)
 		return false;
 	file->ends = true;
-	printf("%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
-	       ": the log ends there; the next mount saves what follows in quarantine/\n",
-	       file->name, file->full_bytes, end);
+	note(f,
+	     "%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
+	     ": the log ends there; the next mount saves what follows in quarantine/\n",
+	     file->name, file->full_bytes, end);
 	for (size_t i = index + 1; i < f->count; i++)
 		(void)io_close(f->io, &f->files[i].fd); /* read only */
 	f->count = index + 1;
@@ -938,7 +1055,7 @@ static int scan_files(struct fsck *f)
 
 		if (err < 0)
 			return failed_read(f, file->name, err);
-		split_torn_tail(file);
+		split_torn_tail(f, file);
 		for (size_t n = 0; n < file->lost.count; n++)
 			print_lost(file, &file->lost.lost[n]);
 		err = note_lost_end(f, file);
@@ -1306,11 +1423,22 @@ static int write_manifest(struct fsck *f)
 	return err < 0 ? failed(f, MANIFEST_NAME, err) : 0;
 }
 
+/* Removes a durable mark that is not believed: the next sync writes another one. */
+static int remove_mark(struct fsck *f)
+{
+	int err = f->wrong_mark ? io_unlink(f->io, f->dir_fd, MARK_NAME) : 0;
+
+	if (err == 0 && f->wrong_mark)
+		err = io_fsync(f->io, f->dir_fd);
+	f->corrected += err == 0 && f->wrong_mark;
+	return err < 0 ? failed(f, MARK_NAME, err) : 0;
+}
+
 /* The last file first: if this is killed, what is lost in an earlier one can still be told, and
  * with it what does not fit behind. */
 static int salvage_all(struct fsck *f)
 {
-	int err = 0;
+	int err = remove_mark(f);
 
 	for (size_t i = f->count; err == 0 && i > 0; i--)
 		err = salvage_one(f, &f->files[i - 1]);
@@ -1378,8 +1506,9 @@ static void forget_files(struct fsck *f)
 	f->files = NULL;
 	f->count = f->room = 0;
 	manifest_free(&f->manifest);
-	f->has_manifest = f->rebuild_manifest = false;
+	f->has_manifest = f->rebuild_manifest = f->wrong_mark = false;
 	fsck_names_free(&f->names);
+	end_notes(f, false);
 }
 
 static int look(struct fsck *f)
@@ -1408,6 +1537,7 @@ static int look_and_salvage(struct fsck *f)
 			break;
 		err = salvage_all(f);
 	}
+	end_notes(f, true);
 	for (size_t i = 0; err == 0 && i < f->names.count; i++)
 		print_name(&f->names.list[i]);
 	return err;

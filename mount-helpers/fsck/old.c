@@ -52,24 +52,44 @@ static int find(struct store *s, const struct fsck_name *name, struct node **ret
 	return err;
 }
 
+/* Reads the next piece at 'at', or finds the hole there: a version may be larger than any disk.
+ * Returns 1, 0 (there is nothing) or -errno. */
+static int read_piece(struct history_version *v, uint64_t at, void *buf, struct store_range *ret)
+{
+	struct history_attr attr;
+	uint64_t end;
+	ssize_t got;
+
+	history_version_attr(v, &attr);
+	*ret = (struct store_range){ .offset = at, .data = NULL };
+	if (at >= attr.size_bytes)
+		return 0;
+	if (history_version_is_hole(v, at, &end)) {
+		ret->bytes = end - at;
+		return 1;
+	}
+	got = history_version_read(v, buf, PIECE_BYTES, at);
+	ret->data = buf;
+	ret->bytes = got > 0 ? (uint64_t)got : 0;
+	return got < 0 ? (int)got : got > 0;
+}
+
 static int stage(struct store *s, struct history_version *v, struct store_staging **ret)
 {
 	uint8_t *buf = malloc(PIECE_BYTES);
 	struct store_range range = { .data = buf };
-	ssize_t got = 1;
-	int err = buf == NULL ? -ENOMEM : 0;
+	int got = buf == NULL ? -ENOMEM : 1;
 
-	while (err == 0 && got > 0) {
-		got = history_version_read(v, buf, PIECE_BYTES, range.offset);
-		if (got < 0)
-			err = (int)got;
-		range.bytes = got > 0 ? (uint64_t)got : 0;
-		if (err == 0 && got > 0)
-			err = store_stage(s, ret, &range, 1);
-		range.offset += range.bytes;
+	while (got > 0) {
+		got = read_piece(v, range.offset + range.bytes, buf, &range);
+		if (got > 0) {
+			int err = store_stage(s, ret, &range, 1);
+
+			got = err < 0 ? err : 1;
+		}
 	}
 	free(buf);
-	return err;
+	return got;
 }
 
 static int put_version(struct store *s, const struct fsck_name *name, struct history_version *v)

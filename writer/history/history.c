@@ -538,6 +538,21 @@ static bool find_piece(struct history_version *v, uint64_t at, struct content_pi
 	return found;
 }
 
+bool history_version_is_hole(struct history_version *v, uint64_t offset,
+			     uint64_t *ret_end) NO_THREAD_SAFETY
+{
+	struct content_piece p;
+
+	if (v->content == NULL)
+		return false;
+	*ret_end = v->attr.size_bytes;
+	if (!find_piece(v, offset, &p))
+		return true;
+	if (p.offset < *ret_end)
+		*ret_end = p.offset;
+	return p.offset > offset;
+}
+
 static int verify(struct history_version *v, const struct content_piece *p)
 {
 	int err;
