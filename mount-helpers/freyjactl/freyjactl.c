@@ -42,11 +42,11 @@ static void print_help(FILE *f)
 			commands[i].help);
 	fprintf(f, "\n  -h, --help     print this\n"
 		   "  -V, --version  print the version\n\n"
-		   "put and rm need the store for themselves; all others work beside a mount and "
-		   "change\n"
-		   "nothing.  In a key \\xHH is the byte HH and \\\\ a backslash; printed keys "
-		   "have \\xHH for\n"
-		   "what is not printable ASCII.\n\nExit status:\n");
+		   "put, rm and compact need the store for themselves; all others work beside a "
+		   "mount\n"
+		   "and change nothing.  In a key \\xHH is the byte HH and \\\\ a backslash; "
+		   "printed keys\n"
+		   "have \\xHH for bytes that are not printable ASCII.\n\nExit status:\n");
 #define PRINT_EXIT(name, number, meaning) fprintf(f, "  %d  %s\n", number, meaning);
 	CTL_EXITS(PRINT_EXIT)
 #undef PRINT_EXIT
