@@ -24,7 +24,7 @@
 #include "writer/base/io.h"
 #include "writer/base/trouble.h"
 
-struct history;		/* opaque, see history.c */
+struct history;		/* opaque, see history/history.c */
 struct history_version; /* opaque; one version of a file, to be read */
 
 struct history_config {

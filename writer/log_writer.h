@@ -34,7 +34,7 @@
 #define LOG_WRITER_SEGMENT_MAX	   (INT64_C(1) << 40)
 #define LOG_WRITER_GROUP_MAX	   8 /* records in one group */
 
-struct log_writer; /* opaque, see log_writer.c */
+struct log_writer; /* opaque, see log/log_writer_private.h */
 
 /* Called while a log is replayed, often, with the argument of the replay: so many bytes of all are
  * done. */
@@ -262,8 +262,7 @@ struct log_writer_stats {
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 
 /* The queries one by one. */
-uint64_t
-log_writer_size(struct log_writer *w); /* end offset: the file's size once all is written */
+uint64_t log_writer_size(struct log_writer *w);		  /* the end of the log, a position */
 uint64_t log_writer_durable_offset(struct log_writer *w); /* every byte below it is durable */
 uint64_t
 log_writer_last_timestamp(struct log_writer *w);	 /* ns since the epoch; 0 in an empty log */

@@ -19,7 +19,7 @@
 #include "writer/store.h"
 #include "writer/base/thread.h"
 
-struct open_file; /* opaque, see open_file.c */
+struct open_file; /* opaque, see open_file_private.h */
 
 #define OPEN_FILES_PENDING_MIN (INT64_C(4) << 20)
 

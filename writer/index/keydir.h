@@ -24,7 +24,7 @@
 #include "writer/index/slab.h"
 
 struct keydir; /* opaque, see keydir.c */
-struct dir;    /* the entries of a directory; opaque, see keydir.c */
+struct dir;    /* the entries of a directory; opaque, see keydir_private.h */
 
 /* A time of a node, ns since the epoch; keydir_ns() clamps to 1677 ... 2262. */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
