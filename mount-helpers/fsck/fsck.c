@@ -1635,6 +1635,7 @@ static int parse(int argc, char *const argv[], struct options *ret)
 	};
 	int letter;
 
+	optind = 0; /* a new command line: a test or a fuzzer calls main() again */
 	while ((letter = getopt_long(argc, argv, "ynapfhV", long_options, NULL)) >= 0) {
 		if (take_option(ret, letter) < 0)
 			return -EINVAL;
