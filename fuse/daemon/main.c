@@ -388,7 +388,7 @@ static int run(struct daemon *d)
 		log_error("/: %s", strerror(errno));
 		code = EXIT_CODE_SYSTEM;
 	} else {
-		if (sandbox_drop(d->datadir, &diag) < 0)
+		if (sandbox_drop(d->datadir, d->options.foreign_datadir != 0, &diag) < 0)
 			log_notice("%s", diag.text); /* it works with more than it needs, too */
 		code = mount_with_signals(d);
 	}

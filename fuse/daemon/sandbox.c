@@ -57,7 +57,7 @@ static int set_capabilities(uint64_t keep)
 	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
 }
 
-int sandbox_drop(const char *datadir, struct diag *diag)
+int sandbox_drop(const char *datadir, bool accepts_foreign, struct diag *diag)
 {
 	uint64_t keep =
 		CAP_BIT(CAP_SYS_ADMIN) | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_SYS_PTRACE);
@@ -65,7 +65,7 @@ int sandbox_drop(const char *datadir, struct diag *diag)
 
 	if (geteuid() != 0)
 		return 0;
-	if (!is_own(datadir))
+	if (accepts_foreign || !is_own(datadir))
 		keep |= CAP_BIT(CAP_DAC_OVERRIDE);
 	/* Those that an execve(2) of root's would bring back. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)

@@ -10,15 +10,17 @@
 #ifndef FREYJAFS_FUSE_DAEMON_SANDBOX_H
 #define FREYJAFS_FUSE_DAEMON_SANDBOX_H
 
+#include <stdbool.h>
+
 #include "codec/compiler.h"
 #include "writer/base/diag.h"
 
 /* Gives up capabilities, for this thread and those that it will make.  What is kept: to unmount
  * (CAP_SYS_ADMIN), to follow paths to DATADIR and MOUNTPOINT (CAP_DAC_READ_SEARCH), to see in
  * /proc/PID/fd whether a writer has other descriptors (CAP_SYS_PTRACE; writers.h), and, where
- * DATADIR or the directory that it will be made in is another user's, to write there
- * (CAP_DAC_OVERRIDE).  0 or -errno with 'diag'. */
-int sandbox_drop(const char *datadir, struct diag *diag) WARN_UNUSED;
+ * DATADIR or the directory that it will be made in is another user's, or with 'accepts_foreign' a
+ * file in DATADIR may be, to write there (CAP_DAC_OVERRIDE).  0 or -errno with 'diag'. */
+int sandbox_drop(const char *datadir, bool accepts_foreign, struct diag *diag) WARN_UNUSED;
 
 /* Forbids system calls, for all threads, when all that is needed only once is done.  One that is
  * forbidden fails with ENOSYS and is logged by the kernel (audit): libraries know what to do where
