@@ -560,6 +560,12 @@ static void test_strangers_behind_the_end(void **state)
 		assert_refused(f, -EBADMSG, rows[i].text);
 		assert_int_equal(unlink(fixture_beside(f, rows[i].name)), 0);
 	}
+	/* No step of a rotation leaves two files of one number. */
+	unit_write_file(fixture_beside(f, "000004.4.full"), "what", 4);
+	unit_write_file(fixture_beside(f, "000004.5.full"), "whats", 5);
+	assert_refused(f, -EBADMSG, "000004.4.full and 000004.5.full are the same segment");
+	assert_int_equal(unlink(fixture_beside(f, "000004.4.full")), 0);
+	assert_int_equal(unlink(fixture_beside(f, "000004.5.full")), 0);
 	open_log(f, KEYS);
 }
 
@@ -727,6 +733,35 @@ static void test_replaced_not_named(void **state)
 	assert_refused(f, -EBADMSG, "000002.2.data: is missing");
 }
 
+/* The new file could not get its name: the next one must not be written over it. */
+static void test_replaced_under_a_temporary_name(void **state)
+{
+	static const struct fault_plan third = { .at = 3, /* behind its hint and MANIFEST.new */
+						 .times = 1,
+						 .kinds = IOCALL_BIT(IOCALL_RENAME),
+						 .action = FAULT_ERROR,
+						 .err = -EIO };
+	struct log_fixture *f = *state;
+	struct log_new_segment n;
+
+	make_sealed(f, true);
+	open_log(f, KEYS);
+	for (uint64_t generation = 2; generation <= 3; generation++) {
+		const char *name = unit_path("000002.%lu.data.new", (unsigned long)generation);
+
+		assert_int_equal(log_writer_new_segment(f->w, 2, &n), 0);
+		assert_string_equal(n.name, name);
+		faultio_set_plan(probe_faults(f->probe), &third);
+		replace(f, 1);
+		probe_heal(f->probe);
+		assert_true(unit_exists(fixture_beside(f, name)));
+	}
+	log_writer_remove_replaced(f->w);
+	fixture_close(f);
+	open_log(f, KEYS);
+	assert_true(unit_exists(fixture_beside(f, "000002.3.data")));
+}
+
 /* --- logs without MANIFEST --- */
 
 /* Writes a file of one record for each word of 'keys'; "B" is a base as of 'as_of_ns'. */
@@ -844,6 +879,7 @@ static void test_adoption_of_a_base(void **state)
 {
 	struct log_fixture *f = *state;
 	struct manifest m;
+	uint64_t bytes;
 
 	plant(f, "000001.data", "a0 a1 ", 100, 0); /* folded, and not removed yet */
 	plant(f, "000002.data", "b0 b1 ", 200, 0);
@@ -868,8 +904,29 @@ static void test_adoption_of_a_base(void **state)
 	open_log(f, "a1 b1 c0 d0 ");
 	fixture_close(f);
 	/* MANIFEST says that it is one. */
+	bytes = unit_file_bytes(segment_path(f, 3));
 	plant(f, "000003.data", "X a1 b1 000000000000000000 ", 250, 252);
-	assert_refused(f, -EBADMSG, "000003.data: ");
+	assert_int_equal(truncate(segment_path(f, 3), (off_t)bytes), 0);
+	assert_refused(f, -EBADMSG,
+		       "000003.data: is a base by MANIFEST, and does not begin as one");
+}
+
+/* Names that no version without MANIFEST gives. */
+static void test_not_adopted(void **state)
+{
+	struct log_fixture *f = *state;
+
+	plant_old(f);
+	plant(f, "000002.2.data", "b0 b1 b2 ", 200, 0);
+	assert_int_equal(unlink(segment_path(f, 2)), 0);
+	assert_refused(f, -EBADMSG,
+		       "MANIFEST: is missing, and 000002.2.data says that there was one");
+	assert_int_equal(unlink(fixture_beside(f, "000002.2.data")), 0);
+	plant(f, "000002.data", "b0 b1 b2 ", 200, 0);
+	plant(f, "000002.81.full", "b0 b1 b2 ", 200, 0);
+	assert_refused(f, -EBADMSG, "000002.data and 000002.81.full are the same segment");
+	assert_int_equal(unlink(fixture_beside(f, "000002.81.full")), 0);
+	open_log(f, "a0 a1 b0 b1 b2 c0 ");
 }
 
 /* A file before the base that is newer than it was not folded into it. */
@@ -1214,9 +1271,11 @@ int main(void)
 		{ "missing ones are accepted", test_accepted },
 		{ "replaced", test_replaced },
 		{ "replaced, not named", test_replaced_not_named },
+		{ "replaced, under a temporary name", test_replaced_under_a_temporary_name },
 		{ "adoption", test_adoption },
 		{ "adoption of full ones", test_adoption_of_full_ones },
 		{ "adoption of a base", test_adoption_of_a_base },
+		{ "not adopted", test_not_adopted },
 		{ "a misnamed base", test_misnamed_base },
 		{ "a digest comes later", test_digest_comes_later },
 		{ "golden store", test_golden_store },

@@ -610,6 +610,31 @@ static void test_close_that_fails(void **state)
 	close_handle(f, &h, 0);
 }
 
+/* Nobody knows whether the writer, which has ended, was of the process that closes the file: its
+ * close commits, but not once more if that has failed. */
+static void test_close_that_fails_of_an_ended_writer(void **state)
+{
+	struct store_fixture *f = *state;
+	pid_t writer = start_process();
+	bool dropped;
+	struct handle h;
+	uint64_t end;
+
+	write_path(f, "a", 5, 5);
+	h = open_path(f, "a", true);
+	assert_int_equal(open_file_write(h.of, "new", 3, 0, false, writer), 0);
+	end_process(writer);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(open_file_flush(h.of, SELF, &end), -ENOSPC);
+	probe_heal(f->probe);
+	flush_ok(&h, SELF);
+	assert_path(f, "a", some_bytes(0), 5);
+	assert_int_equal(open_file_release(h.of, true, &dropped), -ENOSPC);
+	assert_true(dropped);
+	assert_path(f, "a", some_bytes(0), 5);
+	let_go_of(f, &h);
+}
+
 /* Nor does the committer take it. */
 static void test_append_that_fails(void **state)
 {
@@ -1048,6 +1073,7 @@ int main(void)
 		cmocka_unit_test(test_close_after_other_changes),
 		cmocka_unit_test(test_close_of_a_mapping),
 		cmocka_unit_test(test_close_that_fails),
+		cmocka_unit_test(test_close_that_fails_of_an_ended_writer),
 		cmocka_unit_test(test_append_that_fails),
 		cmocka_unit_test(test_commit_all),
 		cmocka_unit_test(test_random),
