@@ -610,7 +610,7 @@ static void test_close_that_fails(void **state)
 	close_handle(f, &h, 0);
 }
 
-/* Nobody knows whether the writer, which has ended, was of the process that closes the file: its
+/* It is unknown whether the writer, which has ended, was of the process that closes the file: its
  * close commits, but not once more if that has failed. */
 static void test_close_that_fails_of_an_ended_writer(void **state)
 {
