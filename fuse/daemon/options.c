@@ -10,6 +10,7 @@
 
 #include "codec/timestamp.h"
 #include "fuse/daemon/exit_code.h"
+#include "writer/base/times.h"
 
 const struct option_row options_rows[] = {
 #define OPTIONS_ROW(name, kind, def, min, max, help) \
@@ -221,9 +222,8 @@ static bool parse_time(const char *text, int64_t *ret)
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
 	if (now.tv_sec < 0)
 		now = (struct timespec){ 0 }; /* before 1970: nothing is as old */
-	if (!timestamp_parse_human(text, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
-				   &ns) ||
-	    ns == 0 || ns >= OPTION_TIME_NOW)
+	if (!timestamp_parse_human(text, (uint64_t)ns_of_timespec(now), &ns) || ns == 0 ||
+	    ns >= OPTION_TIME_NOW)
 		return false;
 	*ret = (int64_t)ns;
 	return true;

@@ -10,8 +10,7 @@
 
 #include "fuse/virtual/history_nodes.h"
 #include "fuse/ops/reply.h"
-
-#define NS_PER_SEC INT64_C(1000000000)
+#include "writer/base/times.h"
 
 /* Directories of the past do not remember who might enter them, so they are for the one who
  * mounted. */
@@ -53,17 +52,6 @@ void ops_history_end(struct fs *fs)
 
 /* --- attributes --- */
 
-static struct timespec timespec_of(int64_t ns)
-{
-	struct timespec t = { .tv_sec = ns / NS_PER_SEC, .tv_nsec = ns % NS_PER_SEC };
-
-	if (t.tv_nsec < 0) {
-		t.tv_sec--;
-		t.tv_nsec += NS_PER_SEC;
-	}
-	return t;
-}
-
 static uint64_t shown_ino(const struct fs *fs, uint64_t ino)
 {
 	uint64_t folded = (ino ^ ino >> 32) & UINT32_MAX;
@@ -96,9 +84,8 @@ static void fill_stat(const struct fs *fs, const struct history_stat *s, struct 
 	ret->st_gid = v->gid;
 	ret->st_size = (off_t)v->size_bytes;
 	ret->st_blocks = (blkcnt_t)((v->size_bytes + 511) / 512);
-	ret->st_mtim = ret->st_atim = timespec_of(v->mtime_ns);
-	ret->st_ctim =
-		timespec_of(v->timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)v->timestamp_ns);
+	ret->st_mtim = ret->st_atim = timespec_of_ns(v->mtime_ns);
+	ret->st_ctim = timespec_of_ns(ns_of_timestamp(v->timestamp_ns));
 }
 
 void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret)

@@ -13,6 +13,7 @@
 #include "codec/path.h"
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
+#include "writer/base/times.h"
 
 #define READ_BYTES ((size_t)1 << 20)
 
@@ -304,9 +305,7 @@ static void print_time(const char *name, struct timespec t)
 	if (t.tv_sec < 0)
 		printf("%s: @%" PRId64 ".%09ld\n", name, (int64_t)t.tv_sec, t.tv_nsec);
 	else
-		printf("%s: %s\n", name,
-		       timestamp_format((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec,
-					text));
+		printf("%s: %s\n", name, timestamp_format((uint64_t)ns_of_timespec(t), text));
 }
 
 static const char *type_of(mode_t mode)

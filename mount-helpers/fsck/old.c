@@ -11,6 +11,7 @@
 #include "codec/path.h"
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
+#include "writer/base/times.h"
 #include "writer/history.h"
 #include "writer/store.h"
 
@@ -94,8 +95,7 @@ static int stage(struct store *s, struct history_version *v, struct store_stagin
 
 static int put_version(struct store *s, const struct fsck_name *name, struct history_version *v)
 {
-	struct timespec mtime = { .tv_sec = (time_t)(name->older_ns / 1000000000u),
-				  .tv_nsec = (long)(name->older_ns % 1000000000u) };
+	struct timespec mtime = timespec_of_ns(ns_of_timestamp(name->older_ns));
 	const struct store_set set = { .which = STORE_SET_MTIME, .mtime = mtime };
 	struct store_staging *staging = NULL;
 	struct node *n = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The seam's other side: Linux. */
 #include "writer/base/io.h"
+#include "writer/base/times.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -96,17 +97,6 @@ static int posix_fsync(struct io *io, int fd)
 	return result(fsync(fd));
 }
 
-/* What cannot be said in 64 bits is as far away as can be said. */
-static int64_t ns_of(struct timespec ts)
-{
-	int64_t ns;
-
-	if (__builtin_mul_overflow(ts.tv_sec, INT64_C(1000000000), &ns) ||
-	    __builtin_add_overflow(ns, ts.tv_nsec, &ns))
-		return ts.tv_sec < 0 ? INT64_MIN + 1 : INT64_MAX;
-	return ns;
-}
-
 static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 {
 	struct stat st;
@@ -117,7 +107,7 @@ static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 	ret->mode = st.st_mode;
 	ret->ino = st.st_ino;
 	ret->unlinked = st.st_nlink == 0;
-	ret->mtime_ns = ns_of(st.st_mtim);
+	ret->mtime_ns = ns_of_timespec(st.st_mtim);
 	return 0;
 }
 
@@ -192,7 +182,7 @@ static int64_t posix_now_ns(struct io *io)
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail */
-	return ns_of(ts);
+	return ns_of_timespec(ts);
 }
 
 static const struct io_ops posix_ops = {

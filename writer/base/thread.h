@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "writer/base/times.h"
+
 #ifdef __clang__
 #define TSA(x) __attribute__((x))
 #else
@@ -144,10 +146,7 @@ static inline void cond_wait(pthread_cond_t *c, struct mutex *m) REQUIRES(m)
 static inline void cond_wait_until(pthread_cond_t *c, struct mutex *m, uint64_t deadline_ns)
 	REQUIRES(m)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(deadline_ns / 1000000000),
-		.tv_nsec = (long)(deadline_ns % 1000000000),
-	};
+	struct timespec ts = timespec_of_ns(ns_of_timestamp(deadline_ns));
 
 	(void)pthread_cond_timedwait(c, &m->impl,
 				     &ts); /* ETIMEDOUT: the caller looks at the clock */
@@ -158,7 +157,7 @@ static inline uint64_t monotonic_ns(void)
 	struct timespec ts;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &ts); /* cannot fail */
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ns_of_timespec(ts);
 }
 
 #endif

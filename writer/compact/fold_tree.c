@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/path.h"
+#include "writer/base/times.h"
 #include "writer/index/node_meta.h"
 
 /* What a replay would know of a node by now. */
@@ -25,13 +26,6 @@ static uint64_t time_within(const struct fold_writer *w, int64_t time_ns)
 }
 
 /* --- attributes --- */
-
-static struct meta_time to_meta(int64_t ns)
-{
-	struct timespec ts = keydir_timespec(ns);
-
-	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
-}
 
 static int add_attr_record(struct fold_writer *w, const char *path, size_t path_bytes,
 			   const struct meta_attr *attr, uint64_t timestamp_ns)
@@ -72,15 +66,15 @@ static struct meta_attr attr_of(const struct fold_writer *w, const struct node *
 	}
 	if (t.mtime_ns != known->mtime_ns) {
 		attr.fields |= META_FIELD_MTIME;
-		attr.mtime = to_meta(t.mtime_ns);
+		attr.mtime = meta_time_of_ns(t.mtime_ns);
 	}
 	if (t.ctime_ns != (int64_t)timestamp_ns) {
 		attr.fields |= META_FIELD_CTIME;
-		attr.ctime = to_meta(t.ctime_ns);
+		attr.ctime = meta_time_of_ns(t.ctime_ns);
 	}
 	if (!known->has_attr && t.atime_ns != NODE_ATIME_FOLLOWS_MTIME) {
 		attr.fields |= META_FIELD_ATIME;
-		attr.atime = to_meta(t.atime_ns);
+		attr.atime = meta_time_of_ns(t.atime_ns);
 	}
 	return attr;
 }
@@ -220,8 +214,7 @@ static int add_content(struct fold_writer *w, const struct node *n, size_t path_
 	} else {
 		err = fold_add_put(w, w->path, path_bytes, &place, &timestamp_ns);
 	}
-	known->mtime_ns = known->ctime_ns =
-		timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
+	known->mtime_ns = known->ctime_ns = ns_of_timestamp(timestamp_ns);
 	return err;
 }
 

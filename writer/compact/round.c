@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "writer/base/times.h"
 #include "codec/record.h"
 #include "writer/compact/live_ranges.h"
 #include "writer/compact/compact_private.h"
 #include "writer/compact/rewrite.h"
 #include "writer/store/store_private.h"
 
-#define NSEC_PER_SEC	  UINT64_C(1000000000)
 #define BATCH_SHARE	  16 /* of what is live: that much is written anew in one round */
 #define VICTIMS_MAX	  16
 #define BATCH_BYTES_MIN	  ((uint64_t)64 * 1024 * 1024)
@@ -194,8 +194,7 @@ static void give_way(struct store *s) REQUIRES(s->compactor.run_lock)
 			took_ns /= 4;
 		if (took_ns > NAP_NS_MAX)
 			took_ns = NAP_NS_MAX;
-		nap.tv_sec = (time_t)(took_ns / NSEC_PER_SEC);
-		nap.tv_nsec = (long)(took_ns % NSEC_PER_SEC);
+		nap = timespec_of_ns((int64_t)took_ns);
 		(void)nanosleep(&nap, NULL);
 	}
 	c->paced_end = log.end_offset;

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "writer/base/times.h"
 #include "writer/compact/compact_private.h"
 
-#define NSEC_PER_SEC	  UINT64_C(1000000000)
 #define LOOK_EVERY_NS	  NSEC_PER_SEC		      /* while something is appended */
 #define RETRY_AFTER_NS	  (10 * NSEC_PER_SEC)	      /* where there was no space, or it failed */
 #define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* worth a look */

@@ -14,10 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "writer/base/times.h"
 #include "writer/compact/compact_private.h"
 #include "writer/log/hint_file.h"
 
-#define RETRY_AFTER_NS UINT64_C(10000000000) /* where there was nothing to gain */
+#define RETRY_AFTER_NS (10 * (uint64_t)NSEC_PER_SEC) /* where there was nothing to gain */
 /* The reserve: of this size on a disk that is large enough, and of that share of a smaller one; */
 #define RESERVE_SEGMENT_BYTES ((uint64_t)8 * 1024 * 1024)
 #define RESERVE_SHARE	      32

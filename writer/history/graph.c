@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "codec/path.h"
+#include "writer/base/times.h"
 
 struct graph_staged {
 	UT_hash_handle hh;
@@ -217,8 +218,7 @@ static int add_version(struct change *c, struct graph_node *n, const struct vers
 	}
 	n->versions[n->version_count] = *v;
 	n->versions[n->version_count].timestamp_ns = c->now_ns;
-	n->versions[n->version_count].mtime_ns =
-		c->now_ns > INT64_MAX ? INT64_MAX : (int64_t)c->now_ns;
+	n->versions[n->version_count].mtime_ns = ns_of_timestamp(c->now_ns);
 	n->versions[n->version_count].offset = c->entry->offset;
 	n->versions[n->version_count].segment = c->entry->segment;
 	n->versions[n->version_count].file_offset = c->entry->file_offset;
@@ -340,16 +340,6 @@ static int set_target(struct change *c, struct graph_node *n, const struct meta_
 	return err;
 }
 
-static int64_t time_ns(const struct meta_time *t)
-{
-	int64_t ns;
-
-	if (__builtin_mul_overflow(t->sec, INT64_C(1000000000), &ns) ||
-	    __builtin_add_overflow(ns, (int64_t)t->nsec, &ns))
-		return t->sec < 0 ? INT64_MIN + 1 : INT64_MAX;
-	return ns;
-}
-
 /* What an attr record says counts for the newest version, too: programs set the times after they
  * have written. */
 static void set_attr(struct graph_node *n, const struct meta_attr *attr)
@@ -367,7 +357,7 @@ static void set_attr(struct graph_node *n, const struct meta_attr *attr)
 	v->uid = n->uid;
 	v->gid = n->gid;
 	if (attr->fields & META_FIELD_MTIME)
-		v->mtime_ns = time_ns(&attr->mtime);
+		v->mtime_ns = ns_of_meta_time(attr->mtime);
 }
 
 static int apply_attr(struct change *c, const char *path, size_t path_bytes,

@@ -19,6 +19,7 @@
 #include "codec/path.h"
 #include "codec/record.h"
 #include "codec/xattrs.h"
+#include "writer/base/times.h"
 #include "writer/index/hash_table.h"
 #include "writer/index/keydir_private.h"
 #include "writer/base/number_set.h"
@@ -29,7 +30,6 @@
 #define SLOT_HOLES_SHARE    8  /* one in so many is squeezed out rather than grown around */
 #define COOKIE_FIRST	    16 /* smaller ones are for the callers' "." and ".." */
 #define INO_FIRST	    16 /* smaller ones are for what a mount shows beside the tree */
-#define NSEC_PER_SEC	    INT64_C(1000000000)
 #define FILE_MODE_DEFAULT   0666
 #define DIR_MODE_DEFAULT    0777
 #define FOUND_DIR_BYTES_MAX 256
@@ -104,29 +104,6 @@ void keydir_write_unlock(struct keydir *k)
 void keydir_set_alone(struct keydir *k, bool alone)
 {
 	k->alone = alone;
-}
-
-/* --- times --- */
-
-int64_t keydir_ns(int64_t sec, uint32_t nsec)
-{
-	int64_t ns;
-
-	if (!__builtin_mul_overflow(sec, NSEC_PER_SEC, &ns) &&
-	    !__builtin_add_overflow(ns, (int64_t)nsec, &ns) && ns != NODE_ATIME_FOLLOWS_MTIME)
-		return ns;
-	return sec < 0 ? NODE_ATIME_FOLLOWS_MTIME + 1 : INT64_MAX;
-}
-
-struct timespec keydir_timespec(int64_t ns)
-{
-	int64_t sec = ns / NSEC_PER_SEC, nsec = ns % NSEC_PER_SEC;
-
-	if (nsec < 0) {
-		sec--;
-		nsec += NSEC_PER_SEC;
-	}
-	return (struct timespec){ .tv_sec = sec, .tv_nsec = nsec };
 }
 
 /* --- finding --- */
@@ -1240,10 +1217,10 @@ static void fill_attr(const struct keydir *k, const struct node *n, struct store
 		.size_bytes = size_of(n),
 		.data_bytes = content != NULL ? content_map_data_bytes(content) : size_of(n),
 		.pieces = content != NULL ? content_map_pieces(content) : 1,
-		.mtime = keydir_timespec(t.mtime_ns),
-		.ctime = keydir_timespec(t.ctime_ns),
-		.atime = keydir_timespec(t.atime_ns == NODE_ATIME_FOLLOWS_MTIME ? t.mtime_ns
-										: t.atime_ns),
+		.mtime = timespec_of_ns(t.mtime_ns),
+		.ctime = timespec_of_ns(t.ctime_ns),
+		.atime = timespec_of_ns(t.atime_ns == NODE_ATIME_FOLLOWS_MTIME ? t.mtime_ns
+									       : t.atime_ns),
 		.committed = n->committed,
 	};
 }

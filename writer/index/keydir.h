@@ -26,7 +26,7 @@
 struct keydir; /* opaque, see keydir.c */
 struct dir;    /* the entries of a directory; opaque, see keydir_private.h */
 
-/* A time of a node, ns since the epoch; keydir_ns() clamps to 1677 ... 2262. */
+/* A time of a node (writer/base/times.h) that stands for no time of its own. */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
 
 /* The names of a node but the first: only of a file with hard links. */
@@ -391,10 +391,5 @@ void keydir_begin(struct keydir *k);
  * are; it may only with 'changes'.  Takes the keydir lock. */
 bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
 		       content_piece_fn fn, void *arg);
-
-/* --- times --- */
-
-int64_t keydir_ns(int64_t sec, uint32_t nsec);
-struct timespec keydir_timespec(int64_t ns);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "codec/meta.h"
 #include "codec/path.h"
+#include "writer/base/times.h"
 
 struct replay {
 	struct keydir *k;
@@ -18,11 +19,6 @@ struct replay {
 		*marked;     /* says of the put behind it that no path can name its key */
 	const char *problem; /* set with -EBADMSG */
 };
-
-static int64_t clamp(uint64_t timestamp_ns)
-{
-	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
-}
 
 static int refuse(struct replay *r, const char *problem)
 {
@@ -235,7 +231,8 @@ static int apply_put(struct replay *r)
 static void give_content(struct replay *r, struct unnamed *u, struct node *n)
 {
 	keydir_write_lock(r->k);
-	keydir_set_content(r->k, n, keydir_unnamed_take_content(r->k, u), clamp(u->timestamp_ns));
+	keydir_set_content(r->k, n, keydir_unnamed_take_content(r->k, u),
+			   ns_of_timestamp(u->timestamp_ns));
 	keydir_write_unlock(r->k);
 }
 
@@ -257,7 +254,7 @@ static int reveal(struct replay *r, const char *path, size_t path_bytes)
 	if (err < 0)
 		return err;
 	if (u->content == NULL) {
-		set_value_locked(r, n, &u->place, clamp(u->timestamp_ns));
+		set_value_locked(r, n, &u->place, ns_of_timestamp(u->timestamp_ns));
 	} else if (node_extra_get(r->k, n) == NULL) {
 		return -ENOMEM;
 	} else {
@@ -429,11 +426,11 @@ static int set_attr(struct replay *r, struct node *n, const struct meta_attr *at
 
 	t.ctime_ns = r->now_ns;
 	if (attr->fields & META_FIELD_MTIME)
-		t.mtime_ns = keydir_ns(attr->mtime.sec, attr->mtime.nsec);
+		t.mtime_ns = ns_of_meta_time(attr->mtime);
 	if (attr->fields & META_FIELD_ATIME)
-		t.atime_ns = keydir_ns(attr->atime.sec, attr->atime.nsec);
+		t.atime_ns = ns_of_meta_time(attr->atime);
 	if (attr->fields & META_FIELD_CTIME)
-		t.ctime_ns = keydir_ns(attr->ctime.sec, attr->ctime.nsec);
+		t.ctime_ns = ns_of_meta_time(attr->ctime);
 	if (err == 0 && (t.ctime_ns != t.mtime_ns || t.atime_ns != NODE_ATIME_FOLLOWS_MTIME ||
 			 (attr->fields & META_FIELD_INO)))
 		err = keydir_prepare(r->k, n);
@@ -986,7 +983,7 @@ int replay_commit(struct keydir *k, const char *path, const struct log_entry *en
 {
 	/* All parts of a group happen at one time: that of its last record. */
 	struct replay r = { .k = k,
-			    .now_ns = clamp(entries[entry_count - 1].rec.timestamp_ns),
+			    .now_ns = ns_of_timestamp(entries[entry_count - 1].rec.timestamp_ns),
 			    .grouped = entry_count > 1 };
 	int err = 0;
 

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "writer/base/times.h"
 #include "writer/log/full_disk.h"
 #include "writer/base/thread.h"
 
-#define RETRY_NS UINT64_C(1000000000)
+#define RETRY_NS ((uint64_t)NSEC_PER_SEC)
 
 static uint64_t whole_steps(uint64_t bytes)
 {

@@ -7,12 +7,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "writer/base/times.h"
 #include "codec/xattrs.h"
-
-static struct meta_time meta_time_of(struct timespec ts)
-{
-	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
-}
 
 void store_apply_set(struct node *n, const struct store_set *set)
 {
@@ -25,13 +21,13 @@ void store_apply_set(struct node *n, const struct store_set *set)
 	if (set->which & STORE_SET_GID)
 		n->gid = set->gid;
 	if (set->which & STORE_SET_MTIME) {
-		t.mtime_ns = keydir_ns(set->mtime.tv_sec, (uint32_t)set->mtime.tv_nsec);
+		t.mtime_ns = ns_of_timespec(set->mtime);
 		n->mtime_set = true;
 	}
 	if (set->which & STORE_SET_ATIME)
-		t.atime_ns = keydir_ns(set->atime.tv_sec, (uint32_t)set->atime.tv_nsec);
+		t.atime_ns = ns_of_timespec(set->atime);
 	if (set->which & STORE_SET_CTIME)
-		t.ctime_ns = keydir_ns(set->ctime.tv_sec, (uint32_t)set->ctime.tv_nsec);
+		t.ctime_ns = ns_of_timespec(set->ctime);
 	keydir_set_times(n, &t);
 }
 
@@ -43,9 +39,9 @@ void store_set_to_attr(const struct store_set *set, struct meta_attr *attr)
 		attr->uid = set->uid;
 	if (set->which & STORE_SET_GID)
 		attr->gid = set->gid;
-	attr->mtime = meta_time_of(set->mtime);
-	attr->atime = meta_time_of(set->atime);
-	attr->ctime = meta_time_of(set->ctime);
+	attr->mtime = meta_time_of_timespec(set->mtime);
+	attr->atime = meta_time_of_timespec(set->atime);
+	attr->ctime = meta_time_of_timespec(set->ctime);
 	if (set->which & STORE_SET_MTIME)
 		attr->fields |= META_FIELD_MTIME;
 	if (set->which & STORE_SET_ATIME)

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "writer/base/times.h"
+
 /* Timestamps run ahead of the clock by some ns when several records are appended at one time. */
 #define BEHIND_MIN_NS  UINT64_C(1000000)
-#define TELL_BEHIND_NS UINT64_C(1000000000)
+#define TELL_BEHIND_NS ((uint64_t)NSEC_PER_SEC)
 
 uint64_t store_clock_behind(struct store *s, int64_t clock_ns)
 {
@@ -31,19 +33,12 @@ void commit_begin(struct store *s)
 	s->told_behind_ns = c->behind_ns; /* it was set again when it is farther behind */
 }
 
-static struct meta_time meta_time_of(int64_t ns)
-{
-	struct timespec ts = keydir_timespec(ns);
-
-	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
-}
-
 void commit_say_ctime(struct store *s, struct meta_attr *attr)
 {
 	if (s->commit.behind_ns == 0 || (attr->fields & META_FIELD_CTIME) != 0)
 		return;
 	attr->fields |= META_FIELD_CTIME;
-	attr->ctime = meta_time_of(s->commit.clock_ns);
+	attr->ctime = meta_time_of_ns(s->commit.clock_ns);
 }
 
 void commit_say_times(struct store *s, struct meta_attr *attr)
@@ -52,7 +47,7 @@ void commit_say_times(struct store *s, struct meta_attr *attr)
 	if (s->commit.behind_ns == 0 || (attr->fields & META_FIELD_MTIME) != 0)
 		return;
 	attr->fields |= META_FIELD_MTIME;
-	attr->mtime = meta_time_of(s->commit.clock_ns);
+	attr->mtime = meta_time_of_ns(s->commit.clock_ns);
 }
 
 static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
@@ -62,8 +57,8 @@ static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
 	int err;
 
 	attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
-	attr.mtime = meta_time_of(t.mtime_ns);
-	attr.ctime = meta_time_of(t.ctime_ns);
+	attr.mtime = meta_time_of_ns(t.mtime_ns);
+	attr.ctime = meta_time_of_ns(t.ctime_ns);
 	commit_begin(s);
 	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
 	if (err == 0)
@@ -203,11 +198,6 @@ int commit_add_publish(struct store *s, const struct node *n, const struct meta_
 	return 0;
 }
 
-int64_t commit_time_of(uint64_t timestamp_ns)
-{
-	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;
-}
-
 int commit_append(struct store *s, bool removes)
 {
 	struct commit *c = &s->commit;
@@ -221,7 +211,7 @@ int commit_append(struct store *s, bool removes)
 	if (err < 0)
 		return err;
 	c->now_ns = c->behind_ns > 0 ? c->clock_ns
-				     : commit_time_of(c->where.timestamp_ns[c->count - 1]);
+				     : ns_of_timestamp(c->where.timestamp_ns[c->count - 1]);
 	if (!removes && c->where.end_offset >= s->reserves_until)
 		compact_grow_reserves(s);
 	else if (!removes)
@@ -264,15 +254,14 @@ bool commit_needs_parent_times(const struct node *n)
 int commit_add_parent_times(struct store *s, const struct node *n)
 {
 	const struct node *dir = node_parent(n);
-	struct timespec mtime = keydir_timespec(dir->mtime_ns);
-	struct timespec ctime = keydir_timespec(node_times(dir).ctime_ns);
+	struct node_times t = node_times(dir);
 	struct meta_attr attr = node_meta_attr(dir);
 
 	if (!commit_needs_parent_times(n))
 		return 0;
 	attr.flags = META_FLAG_MORE;
 	attr.fields = META_FIELD_MTIME | META_FIELD_CTIME;
-	attr.mtime = (struct meta_time){ .sec = mtime.tv_sec, .nsec = (uint32_t)mtime.tv_nsec };
-	attr.ctime = (struct meta_time){ .sec = ctime.tv_sec, .nsec = (uint32_t)ctime.tv_nsec };
+	attr.mtime = meta_time_of_ns(t.mtime_ns);
+	attr.ctime = meta_time_of_ns(t.ctime_ns);
 	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
 }

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/base/times.h"
 #include "codec/crc32.h"
 #include "codec/record.h"
 
-#define NSEC_PER_SEC	   UINT64_C(1000000000)
 #define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* how far an mtime that nobody has seen may be off */
 #define VERIFY_CHUNK_BYTES ((size_t)256 * 1024)
 #define PIECES_AT_ONCE	   16
@@ -23,20 +23,13 @@ struct value_plan {
 	uint64_t timestamp_ns; /* of the last record; 0: the clock */
 };
 
-static struct meta_time time_of(int64_t ns)
-{
-	struct timespec ts = keydir_timespec(ns);
-
-	return (struct meta_time){ .sec = ts.tv_sec, .nsec = (uint32_t)ts.tv_nsec };
-}
-
 /* The mtime of a file without an explicit one is the timestamp of its record.  So that the two
  * agree, the record is stamped with the time of the last write if the log is not past that; else
  * the mtime is made explicit when it matters. */
 static void plan_times(struct store *s, const struct node *n, struct timespec written_at,
 		       bool written_at_shown, struct value_plan *plan) REQUIRES(s->commit_lock)
 {
-	int64_t written_ns = keydir_ns(written_at.tv_sec, (uint32_t)written_at.tv_nsec);
+	int64_t written_ns = ns_of_timespec(written_at);
 	uint64_t last_ns = log_writer_last_timestamp(s->log);
 	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
 	int64_t clock_ns = s->commit.clock_ns;
@@ -54,10 +47,10 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	if (!written_at_shown && s->commit.behind_ns == 0 && written_ns > 0 &&
 	    last_ns - (uint64_t)written_ns < MTIME_DRIFT_MAX_NS)
 		return;
-	plan->attr.mtime.sec = written_at.tv_sec;
-	plan->attr.mtime.nsec = (uint32_t)written_at.tv_nsec;
+	plan->attr.mtime = meta_time_of_timespec(written_at);
 	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* else the caller has set it */
-		plan->attr.ctime = written_ns <= clock_ns ? plan->attr.mtime : time_of(clock_ns);
+		plan->attr.ctime =
+			written_ns <= clock_ns ? plan->attr.mtime : meta_time_of_ns(clock_ns);
 	plan->attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
 	plan->attr_needed = true;
 }
@@ -168,9 +161,9 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 	set_content(s, cc, fresh);
 	t = node_times(n);
 	if (plan->attr.fields & META_FIELD_MTIME)
-		t.mtime_ns = keydir_ns(plan->attr.mtime.sec, plan->attr.mtime.nsec);
+		t.mtime_ns = ns_of_meta_time(plan->attr.mtime);
 	if (plan->attr.fields & META_FIELD_CTIME)
-		t.ctime_ns = keydir_ns(plan->attr.ctime.sec, plan->attr.ctime.nsec);
+		t.ctime_ns = ns_of_meta_time(plan->attr.ctime);
 	keydir_set_times(n, &t);
 	if (cc->set != NULL)
 		store_apply_set(n, cc->set);

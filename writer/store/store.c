@@ -354,7 +354,7 @@ static void show_clock(struct store *s, const struct record *rec) REQUIRES(s->co
 {
 	const struct node_times now = { s->commit.now_ns, s->commit.now_ns,
 					NODE_ATIME_FOLLOWS_MTIME };
-	int64_t stamp_ns = commit_time_of(s->commit.where.timestamp_ns[0]);
+	int64_t stamp_ns = ns_of_timestamp(s->commit.where.timestamp_ns[0]);
 	const struct dentry *d = NULL;
 	struct node *n = NULL;
 	bool is_root = false;

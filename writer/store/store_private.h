@@ -116,8 +116,6 @@ int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *f
 int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
 
-/* What a timestamp is as a time of a node. */
-int64_t commit_time_of(uint64_t timestamp_ns);
 /* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
 /* Makes the reserves larger, when the log's end has come to 'reserves_until'.  The first call makes
