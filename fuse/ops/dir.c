@@ -13,6 +13,7 @@
 #include "fuse/ops/history.h"
 #include "fuse/ops/reply.h"
 #include "fuse/virtual/virtual.h"
+#include "writer/base/array.h"
 
 enum {
 	OFFSET_DOT = 1,	   /* behind "." */
@@ -126,16 +127,9 @@ static int collect(void *arg, const struct store_dirent *e)
 	need = entry_bytes(l->reply, name);
 	if (need > l->room)
 		return 1;
-	if (l->count == l->capacity) {
-		size_t capacity = l->capacity == 0 ? 64 : 2 * l->capacity;
-		struct listed *grown = realloc(l->entries, capacity * sizeof(*grown));
-
-		if (grown == NULL) {
-			l->err = -ENOMEM;
-			return 1;
-		}
-		l->entries = grown;
-		l->capacity = capacity;
+	if (ARRAY_RESERVE(l->entries, l->count + 1, l->capacity) < 0) {
+		l->err = -ENOMEM;
+		return 1;
 	}
 	l->entries[l->count++] = (struct listed){ .node = e->node,
 						  .cookie = e->cookie,

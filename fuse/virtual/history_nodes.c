@@ -8,6 +8,7 @@
 
 #include "codec/path.h"
 #include "codec/timestamp.h"
+#include "writer/base/array.h"
 #include "writer/store.h"
 #include "writer/base/thread.h"
 #include "writer/base/uthash_config.h"
@@ -319,23 +320,6 @@ struct collecting {
 	const struct history_node *dir;
 };
 
-static int grow(void **array, size_t *room, size_t need, size_t item_bytes)
-{
-	size_t new_room = *room == 0 ? 64 : *room;
-	void *grown;
-
-	while (new_room < need)
-		new_room *= 2;
-	if (new_room == *room)
-		return 0;
-	grown = reallocarray(*array, new_room, item_bytes);
-	if (grown == NULL)
-		return -ENOMEM;
-	*array = grown;
-	*room = new_room;
-	return 0;
-}
-
 /* The number that stat(2) will show for an entry of 'dir'. */
 static uint64_t ino_below(const struct history_node *dir, const char *name, bool is_version)
 {
@@ -355,11 +339,10 @@ static uint64_t ino_below(const struct history_node *dir, const char *name, bool
 static int add_entry(struct history_listing *l, const char *name, size_t bytes, bool marked,
 		     const struct history_dirent *entry)
 {
-	int err = grow((void **)&l->entries, &l->room, l->count + 1, sizeof(l->entries[0]));
+	int err = ARRAY_RESERVE(l->entries, l->count + 1, l->room);
 
 	if (err == 0)
-		err = grow((void **)&l->names, &l->names_room, l->names_used + marked + bytes + 1,
-			   1);
+		err = ARRAY_RESERVE(l->names, l->names_used + marked + bytes + 1, l->names_room);
 	if (err < 0)
 		return err;
 	l->entries[l->count] = *entry;

@@ -13,6 +13,7 @@
 #include "codec/path.h"
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
+#include "writer/base/array.h"
 #include "writer/base/times.h"
 
 #define READ_BYTES ((size_t)1 << 20)
@@ -192,19 +193,14 @@ enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
 /* Reads all there is into a new buffer. */
 static int read_all(int fd, uint8_t **ret, size_t *ret_bytes)
 {
-	uint8_t *buf = NULL, *grown;
+	uint8_t *buf = NULL;
 	size_t room = 0, n = 0;
 	ssize_t got = 1;
 
 	while (got > 0) {
-		if (n == room) {
-			room = room == 0 ? READ_BYTES : 2 * room;
-			grown = realloc(buf, room);
-			if (grown == NULL) {
-				free(buf);
-				return -ENOMEM;
-			}
-			buf = grown;
+		if (ARRAY_RESERVE(buf, n == room ? room + READ_BYTES : room, room) < 0) {
+			free(buf);
+			return -ENOMEM;
 		}
 		got = read(fd, buf + n, room - n);
 		if (got > 0)

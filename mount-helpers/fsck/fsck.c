@@ -17,6 +17,7 @@
 #include "mount-helpers/fsck/old.h"
 #include "mount-helpers/fsck/replay.h"
 #include "mount-helpers/common/key_text.h"
+#include "writer/base/array.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/reader.h"
 #include "writer/log/snapshot.h"
@@ -159,16 +160,9 @@ static int add_file(struct fsck *f, const struct fsck_file *file)
 {
 	int fd = file->fd;
 
-	if (f->count == f->room) {
-		size_t room = f->room == 0 ? 16 : 2 * f->room;
-		void *files = reallocarray(f->files, room, sizeof(f->files[0]));
-
-		if (files == NULL) {
-			(void)io_close(f->io, &fd); /* read only */
-			return -ENOMEM;
-		}
-		f->files = files;
-		f->room = room;
+	if (ARRAY_RESERVE(f->files, f->count + 1, f->room) < 0) {
+		(void)io_close(f->io, &fd); /* read only */
+		return -ENOMEM;
 	}
 	f->files[f->count++] = *file;
 	return 0;

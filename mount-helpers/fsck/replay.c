@@ -15,6 +15,7 @@
 #include "codec/meta.h"
 #include "codec/path.h"
 #include "mount-helpers/common/key_text.h"
+#include "writer/base/array.h"
 #include "writer/index/keydir.h"
 #include "writer/log/segment_replay.h"
 #include "writer/index/lost.h"
@@ -727,15 +728,8 @@ static int add_name(void *arg, const struct lost_name *lost)
 	struct fsck_name *name;
 	struct older *o;
 
-	if (names->count == names->room) {
-		size_t room = names->room == 0 ? 16 : 2 * names->room;
-		void *list = reallocarray(names->list, room, sizeof(names->list[0]));
-
-		if (list == NULL)
-			return -ENOMEM;
-		names->list = list;
-		names->room = room;
-	}
+	if (ARRAY_RESERVE(names->list, names->count + 1, names->room) < 0)
+		return -ENOMEM;
 	name = &names->list[names->count];
 	*name = (struct fsck_name){
 		.path = malloc(lost->path_bytes + 1),

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ROOM_MIN 256
+#include "writer/base/array.h"
 
 void live_init(struct live *l, uint64_t start, uint64_t end)
 {
@@ -25,17 +25,9 @@ static bool is_inside(const struct live *l, const struct content_piece *piece)
 
 int live_add_moved(struct live *l, const struct live_range *range)
 {
-	size_t room = l->room == 0 ? ROOM_MIN : l->room * 2;
-	struct live_range *ranges;
-
-	if (l->count == l->room) {
-		ranges = reallocarray(l->ranges, room, sizeof(ranges[0]));
-		if (ranges == NULL) {
-			l->no_memory = true;
-			return -ENOMEM;
-		}
-		l->ranges = ranges;
-		l->room = room;
+	if (ARRAY_RESERVE(l->ranges, l->count + 1, l->room) < 0) {
+		l->no_memory = true;
+		return -ENOMEM;
 	}
 	l->ranges[l->count++] = *range;
 	return 0;

@@ -5,6 +5,7 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
+#include "writer/base/array.h"
 #include "writer/compact/compact_private.h"
 
 #define NODES_AT_ONCE 512   /* of the keydir, with the locks */
@@ -132,25 +133,20 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
 		struct compact_known *known =
 			compact_known_of(&s->compactor, l->views[l->count].seg.number);
-		struct compact_view *views = l->views;
+		struct compact_view *view = &l->views[l->count];
 		uint64_t floor;
 
 		if (known == NULL)
 			return -ENOMEM;
-		views[l->count].known = *known;
+		view->known = *known;
 		if (l->count == 0) /* no other can be a base */
-			views[l->count].base_bytes = base_bytes(s, &views[l->count].seg);
-		floor = least_floor(s, &views[l->count]);
+			view->base_bytes = base_bytes(s, &view->seg);
+		floor = least_floor(s, view);
 		if (known->floor_bytes < floor)
-			views[l->count].known.floor_bytes = floor;
-		if (++l->count == room) {
-			views = reallocarray(l->views, 2 * room, sizeof(views[0]));
-			if (views == NULL)
-				return -ENOMEM;
-			l->views = views;
-			room *= 2;
-		}
-		views[l->count] = (struct compact_view){ .live_bytes = 0 };
+			view->known.floor_bytes = floor;
+		if (ARRAY_RESERVE(l->views, ++l->count + 1, room) < 0)
+			return -ENOMEM;
+		l->views[l->count] = (struct compact_view){ .live_bytes = 0 };
 	}
 	compact_date(s, l);
 	if (l->count > 0)

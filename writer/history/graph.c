@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "codec/path.h"
+#include "writer/base/array.h"
 #include "writer/base/times.h"
 
 struct graph_staged {
@@ -92,15 +93,11 @@ static bool is_in_base(const struct change *c)
 static int begin(struct change *c, struct graph_node *dir, struct graph_name *name,
 		 struct graph_node *n)
 {
-	if (name->span_count == name->span_room) {
-		uint32_t room = name->span_room == 0 ? 1 : 2 * name->span_room;
-		void *spans = reallocarray(name->spans, room, sizeof(name->spans[0]));
+	size_t room = name->span_room;
 
-		if (spans == NULL)
-			return -ENOMEM;
-		name->spans = spans;
-		name->span_room = room;
-	}
+	if (ARRAY_RESERVE(name->spans, (size_t)name->span_count + 1, room) < 0)
+		return -ENOMEM;
+	name->span_room = (uint32_t)room;
 	name->spans[name->span_count++] = (struct graph_span){
 		.node = n, .from_ns = is_in_base(c) ? 0 : c->now_ns, .until_ns = HISTORY_STILL
 	};
@@ -207,15 +204,8 @@ static bool look_up(struct change *c, const char *path, size_t path_bytes, struc
 /* Adds a version, filled in but for what is the same for all. */
 static int add_version(struct change *c, struct graph_node *n, const struct version *v)
 {
-	if (n->version_count == n->version_room) {
-		size_t room = n->version_room == 0 ? 1 : 2 * n->version_room;
-		void *versions = reallocarray(n->versions, room, sizeof(n->versions[0]));
-
-		if (versions == NULL)
-			return -ENOMEM;
-		n->versions = versions;
-		n->version_room = room;
-	}
+	if (ARRAY_RESERVE(n->versions, n->version_count + 1, n->version_room) < 0)
+		return -ENOMEM;
 	n->versions[n->version_count] = *v;
 	n->versions[n->version_count].timestamp_ns = c->now_ns;
 	n->versions[n->version_count].mtime_ns = ns_of_timestamp(c->now_ns);

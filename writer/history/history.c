@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "codec/path.h"
+#include "writer/base/array.h"
 #include "writer/history/graph.h"
 #include "writer/log/value.h"
 #include "writer/base/thread.h"
@@ -155,15 +156,8 @@ struct held_list {
 
 static int held_add(struct held_list *l, const struct graph_node *node, uint64_t until_ns)
 {
-	if (l->count == l->room) {
-		size_t room = l->room == 0 ? 8 : 2 * l->room;
-		void *held = reallocarray(l->held, room, sizeof(l->held[0]));
-
-		if (held == NULL)
-			return -ENOMEM;
-		l->held = held;
-		l->room = room;
-	}
+	if (ARRAY_RESERVE(l->held, l->count + 1, l->room) < 0)
+		return -ENOMEM;
 	l->held[l->count++] = (struct held){ node, until_ns };
 	return 0;
 }

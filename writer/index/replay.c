@@ -8,6 +8,7 @@
 
 #include "codec/meta.h"
 #include "codec/path.h"
+#include "writer/base/array.h"
 #include "writer/base/times.h"
 
 struct replay {
@@ -283,15 +284,9 @@ static void add_deep_key(void *arg, const struct unnamed *u)
 	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
 	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
 		return;
-	if (d->count == d->room) {
-		size_t room = d->room * 2 + 8;
-		struct unnamed **found = reallocarray(d->found, room, sizeof(found[0]));
-
-		d->no_memory = d->no_memory || found == NULL;
-		if (found == NULL)
-			return;
-		d->found = found;
-		d->room = room;
+	if (ARRAY_RESERVE(d->found, d->count + 1, d->room) < 0) {
+		d->no_memory = true;
+		return;
 	}
 	d->found[d->count++] = keydir_unnamed_find(d->k, u->key, u->key_bytes);
 }

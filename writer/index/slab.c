@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/base/array.h"
 #include "writer/base/pages.h"
 
 #define REGION_BYTES	 ((size_t)8 * 1024 * 1024)
@@ -20,7 +21,6 @@
 #define HEAD_GRANULES	 (HEAD_BYTES / SLAB_GRANULE_BYTES)
 #define CHUNK_GRANULES	 (SLAB_CHUNK_BYTES / SLAB_GRANULE_BYTES)
 #define FREE_BYTES	 SLAB_GRANULE_BYTES /* of a free object that are used */
-#define CHUNK_ROOM_FIRST 16
 #define KEPT_CHUNKS_MAX	 8 /* so much of a region that is kept may have been touched */
 #define HUGE_FROM_CHUNKS ((size_t)64 * 1024 * 1024 / SLAB_CHUNK_BYTES)
 
@@ -145,9 +145,6 @@ static int region_new(struct slab *s)
 /* Finds a number for a chunk. */
 static int number_new(struct slab *s, size_t *ret)
 {
-	size_t room = s->chunk_room == 0 ? CHUNK_ROOM_FIRST : s->chunk_room * 2;
-	struct slab_chunk **chunks;
-
 	if (s->chunk_count < s->chunk_end) { /* one was given back */
 		*ret = s->chunk_end;
 		while (s->chunks[--*ret] != NULL)
@@ -156,13 +153,8 @@ static int number_new(struct slab *s, size_t *ret)
 	}
 	if (s->chunk_end == SLAB_CHUNKS_MAX)
 		return -1;
-	if (s->chunk_end == s->chunk_room) {
-		chunks = reallocarray(s->chunks, room, sizeof(chunks[0]));
-		if (chunks == NULL)
-			return -1;
-		s->chunks = chunks;
-		s->chunk_room = room;
-	}
+	if (ARRAY_RESERVE(s->chunks, s->chunk_end + 1, s->chunk_room) < 0)
+		return -1;
 	*ret = s->chunk_end;
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "codec/le.h"
 #include "codec/meta.h"
+#include "writer/base/array.h"
 
 #define QUARANTINE	 "quarantine"
 #define TEMP_SUFFIX	 ".salvage"
@@ -39,15 +40,8 @@ struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t by
 {
 	struct salvage_lost *l;
 
-	if (s->count == s->room) {
-		size_t room = s->room == 0 ? 8 : 2 * s->room;
-		void *lost = reallocarray(s->lost, room, sizeof(s->lost[0]));
-
-		if (lost == NULL)
-			return NULL;
-		s->lost = lost;
-		s->room = room;
-	}
+	if (ARRAY_RESERVE(s->lost, s->count + 1, s->room) < 0)
+		return NULL;
 	l = &s->lost[s->count++];
 	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes };
 	place_behind(s->count > 1 ? l - 1 : NULL, l);

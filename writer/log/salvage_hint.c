@@ -10,6 +10,7 @@
 
 #include "codec/le.h"
 #include "codec/meta.h"
+#include "writer/base/array.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/salvage_search.h"
 
@@ -90,15 +91,8 @@ static size_t slot_of(const struct fitting *g, uint64_t timestamp_ns)
 
 static int add_seen(struct fitting *g, struct expected *r, uint64_t offset)
 {
-	if (g->seen_count == g->seen_room) {
-		size_t room = g->seen_room == 0 ? 256 : 2 * g->seen_room;
-		void *seen = reallocarray(g->seen, room, sizeof(g->seen[0]));
-
-		if (seen == NULL)
-			return -ENOMEM;
-		g->seen = seen;
-		g->seen_room = room;
-	}
+	if (ARRAY_RESERVE(g->seen, g->seen_count + 1, g->seen_room) < 0)
+		return -ENOMEM;
 	g->seen[g->seen_count] = (struct seen){ .offset = offset, .next = r->first_seen };
 	r->first_seen = ++g->seen_count;
 	return 0;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codec/meta.h"
+#include "writer/base/array.h"
 #include "writer/log/reader.h"
 
 #define BATCH_RECORDS 16 /* that are announced before the first one of them is replayed */
@@ -52,15 +53,8 @@ static int group_add(struct group *g, const struct log_entry *entry)
 	uint32_t value_bytes = is_meta ? entry->value_held_bytes : 0;
 	uint8_t *copy;
 
-	if (g->count == g->room) {
-		size_t room = g->room == 0 ? LOG_WRITER_GROUP_MAX : g->room * 2;
-		void *entries = reallocarray(g->entries, room, sizeof(g->entries[0]));
-
-		if (entries == NULL)
-			return -ENOMEM;
-		g->entries = entries;
-		g->room = room;
-	}
+	if (ARRAY_RESERVE(g->entries, g->count + 1, g->room) < 0)
+		return -ENOMEM;
 	copy = malloc(key_bytes + value_bytes + 1); /* never 0 bytes */
 	if (copy == NULL)
 		return -ENOMEM;

@@ -11,6 +11,7 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
+#include "writer/base/array.h"
 #include "writer/log/reader.h"
 #include "writer/base/thread.h"
 
@@ -98,44 +99,18 @@ void segments_close(struct segments *s)
 	rwlock_destroy(&s->lock);
 }
 
-/* Makes room for 'more' than 'count' items. */
-static int reserve(void **items, size_t item_bytes, size_t count, size_t more, size_t *room)
-{
-	size_t bigger = *room == 0 ? 8 : *room * 2;
-	void *p;
-
-	if (count + more <= *room)
-		return 0;
-	if (bigger < count + more)
-		bigger = count + more;
-	p = reallocarray(*items, bigger, item_bytes);
-	if (p == NULL)
-		return -ENOMEM;
-	*items = p;
-	*room = bigger;
-	return 0;
-}
-
 /* Makes room for 'more' ranges beyond those that are promised. */
 static int reserve_ranges_locked(struct segments *s, size_t more)
 {
-	void *ranges = s->ranges;
-	int err = reserve(&ranges, sizeof(s->ranges[0]), s->range_count, s->promised + more,
-			  &s->range_room);
-
-	s->ranges = ranges;
-	return err;
+	return ARRAY_RESERVE(s->ranges, s->range_count + s->promised + more, s->range_room);
 }
 
 int segments_reserve(struct segments *s)
 {
-	void *list;
 	int err;
 
 	rwlock_write_lock(&s->lock);
-	list = s->list;
-	err = reserve(&list, sizeof(s->list[0]), s->count, 1, &s->room);
-	s->list = list;
+	err = ARRAY_RESERVE(s->list, s->count + 1, s->room);
 	if (err == 0)
 		err = reserve_ranges_locked(s, 1);
 	rwlock_unlock(&s->lock);
@@ -281,16 +256,8 @@ struct found {
 
 static int add_found(struct found *f, struct segment_id id, uint64_t full_bytes)
 {
-	size_t room = f->room == 0 ? 64 : f->room * 2;
-	struct found_file *files;
-
-	if (f->count == f->room) {
-		files = reallocarray(f->files, room, sizeof(files[0]));
-		if (files == NULL)
-			return -ENOMEM;
-		f->files = files;
-		f->room = room;
-	}
+	if (ARRAY_RESERVE(f->files, f->count + 1, f->room) < 0)
+		return -ENOMEM;
 	f->files[f->count++] = (struct found_file){ .id = id, .full_bytes = full_bytes };
 	return 0;
 }
@@ -742,7 +709,7 @@ struct leftovers {
 	struct segments *s;
 	bool keep_hints;
 	char (*names)[SEGMENT_TEMP_NAME_BYTES]; /* owned */
-	size_t count;
+	size_t count, room;
 };
 
 static int find_leftover(void *arg, const char *name)
@@ -751,17 +718,14 @@ static int find_leftover(void *arg, const char *name)
 	struct segment_id id;
 	struct segment seg;
 	bool temp = true;
-	void *names;
 
 	if (!segment_temp_name_parse(name, &id) && !is_hint(name, &id, &temp))
 		return 0;
 	if (!temp && (l->keep_hints || (segments_by_number(l->s, id.number, &seg) &&
 					seg.generation == id.generation)))
 		return 0;
-	names = reallocarray(l->names, l->count + 1, sizeof(l->names[0]));
-	if (names == NULL)
+	if (ARRAY_RESERVE(l->names, l->count + 1, l->room) < 0)
 		return -ENOMEM;
-	l->names = names;
 	(void)snprintf(l->names[l->count++], sizeof(l->names[0]), "%s", name);
 	return 0;
 }

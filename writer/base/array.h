@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Arrays that grow: a pointer to the items, a count, and the number of items that there is room
+ * for. */
+#ifndef FREYJAFS_WRITER_BASE_ARRAY_H
+#define FREYJAFS_WRITER_BASE_ARRAY_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/compiler.h"
+
+/* Makes room for at least 'count' items of the array that '*items' points to; 'items' is the
+ * address of that pointer, of any type.  The room is at least doubled, so
+ * that adding items one by one takes amortized constant time.  -ENOMEM: nothing has changed. */
+WARN_UNUSED static inline int array_reserve(void *items, size_t item_bytes, size_t count,
+					    size_t *room)
+{
+	size_t bigger = 2 * *room;
+	void *p;
+
+	if (count <= *room)
+		return 0;
+	if (bigger < count)
+		bigger = count;
+	memcpy(&p, items, sizeof(p)); /* all pointers to objects look alike */
+	p = reallocarray(p, bigger, item_bytes);
+	if (p == NULL)
+		return -ENOMEM;
+	memcpy(items, &p, sizeof(p));
+	*room = bigger;
+	return 0;
+}
+
+/* The same for the pointer 'items', which knows the size of an item, and the size_t 'room'. */
+#define ARRAY_RESERVE(items, count, room) \
+	array_reserve(&(items), sizeof((items)[0]), (count), &(room))
+
+#endif
