@@ -129,6 +129,14 @@ size_t assert_log_whole(const struct unit_file *log)
 	return count;
 }
 
+time_t monotonic_seconds(void)
+{
+	struct timespec now;
+
+	assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+	return now.tv_sec;
+}
+
 void sleep_ms(int ms)
 {
 	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS_NS };

@@ -44,18 +44,21 @@ const char *fixture_beside(const struct log_fixture *f, const char *name);
  * Returns how many. */
 size_t assert_log_whole(const struct unit_file *log);
 
-/* Polls until 'condition'; gives up after 20 s.  No test waits for a time to pass, only for a thing
- * to happen. */
-#define WAIT_FOR(condition)                                                      \
-	do {                                                                     \
-		int wait_left_ms = 20000;                                        \
-		while (!(condition)) {                                           \
-			if (wait_left_ms-- == 0)                                 \
-				fail_msg("waited 20 s for: %s", #condition);     \
-			nanosleep(&(struct timespec){ .tv_nsec = MS_NS }, NULL); \
-		}                                                                \
+/* Polls until 'condition'; gives up after WAIT_SECONDS, which are many because a loaded machine may
+ * leave a background thread without a processor for long.  No test waits for a time to pass, only
+ * for a thing to happen. */
+#define WAIT_SECONDS 120
+#define WAIT_FOR(condition)                                                                \
+	do {                                                                               \
+		const time_t wait_until = monotonic_seconds() + WAIT_SECONDS;              \
+		while (!(condition)) {                                                     \
+			if (monotonic_seconds() > wait_until)                              \
+				fail_msg("waited %d s for: %s", WAIT_SECONDS, #condition); \
+			sleep_ms(1);                                                       \
+		}                                                                          \
 	} while (0)
 
+time_t monotonic_seconds(void);
 void sleep_ms(int ms);
 
 #endif
