@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fuse/daemon/exit_code.h"
-#include "fuse/daemon/messages.h"
+#include "fuse/base/exit_code.h"
+#include "fuse/mount/messages.h"
 
 /* The parent: waits for the one byte, or for the end of the child. */
 static _Noreturn void wait_for_child(int fd, pid_t child)

@@ -14,14 +14,14 @@
 #include "codec/path.h"
 #include "fuse/daemon/daemonize.h"
 #include "fuse/daemon/datadir.h"
-#include "fuse/daemon/exit_code.h"
-#include "fuse/ops/fs.h"
-#include "fuse/daemon/messages.h"
+#include "fuse/base/exit_code.h"
+#include "fuse/mount/fs.h"
+#include "fuse/mount/messages.h"
 #include "fuse/daemon/mountpoint.h"
-#include "fuse/ops/history.h"
-#include "fuse/daemon/options.h"
+#include "fuse/virtual/history.h"
+#include "fuse/base/options.h"
 #include "writer/base/progress.h"
-#include "fuse/daemon/sandbox.h"
+#include "fuse/base/sandbox.h"
 #include "fuse/daemon/session.h"
 #include "fuse/daemon/signals.h"
 
@@ -323,7 +323,7 @@ static int mount_and_serve(struct daemon *d)
 		transport_uring_discard();
 		return code;
 	}
-	err = ops_history_start(fs);
+	err = history_start(fs);
 	if (err < 0)
 		(void)diag_set(&diag, err, "out of memory");
 	else if (!daemonize_detach(&d->daemonize))
@@ -349,7 +349,7 @@ static int mount_and_serve(struct daemon *d)
 	close_code = close_store(d);
 	if (fs->session != NULL)
 		session_end(fs);
-	ops_history_end(fs);
+	history_end(fs);
 	return close_code != EXIT_CODE_OK ? close_code : code;
 }
 

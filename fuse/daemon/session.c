@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #include "fuse/transport/init_reply.h"
-#include "fuse/daemon/messages.h"
+#include "fuse/mount/messages.h"
+#include "fuse/ops/ops.h"
 
 /* --- what others print --- */
 
@@ -97,7 +98,7 @@ static struct fuse_session *new_session(struct fs *fs)
 	struct fuse_session *se = NULL;
 
 	if (options != NULL)
-		se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+		se = fuse_session_new(&args, &ops, sizeof(ops), fs);
 	fuse_opt_free_args(&args); /* libfuse works on a copy of them */
 	free(options);
 	return se;

@@ -5,7 +5,7 @@
 #define FREYJAFS_FUSE_DAEMON_SESSION_H
 
 #include "codec/compiler.h"
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
 #include "writer/base/diag.h"
 
 /* Makes fs->session and mounts it.  -EINVAL: an option that libfuse does not take.  Undone by

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fuse/daemon/messages.h"
+#include "fuse/mount/messages.h"
 #include "fuse/ops/ops.h"
 #include "writer/base/thread.h"
 

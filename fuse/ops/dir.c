@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/ops/history.h"
-#include "fuse/ops/reply.h"
+#include "fuse/virtual/history.h"
+#include "fuse/mount/reply.h"
 #include "fuse/virtual/virtual.h"
 #include "writer/base/array.h"
 

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "fuse/transport/init_reply.h"
-#include "fuse/daemon/messages.h"
-#include "fuse/ops/history.h"
+#include "fuse/mount/messages.h"
+#include "fuse/virtual/history.h"
 #include "fuse/ops/privileges.h"
-#include "fuse/ops/reply.h"
+#include "fuse/mount/reply.h"
 #include "fuse/transport/request.h"
 #include "fuse/virtual/virtual.h"
 

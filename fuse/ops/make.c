@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-#include "fuse/ops/reply.h"
+#include "fuse/mount/reply.h"
 #include "fuse/transport/request.h"
 
 /* Who a new node belongs to: in a setgid directory, to the group of the directory. */

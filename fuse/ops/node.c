@@ -9,9 +9,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "fuse/ops/history.h"
+#include "fuse/virtual/history.h"
 #include "fuse/ops/privileges.h"
-#include "fuse/ops/reply.h"
+#include "fuse/mount/reply.h"
 #include "fuse/virtual/virtual.h"
 
 /* Replies: entry (a negative one has no node and no pin), err. */

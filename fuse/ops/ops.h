@@ -4,7 +4,10 @@
 #ifndef FREYJAFS_FUSE_OPS_OPS_H
 #define FREYJAFS_FUSE_OPS_OPS_H
 
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
+
+/* All of them, for fuse_session_new(). */
+extern const struct fuse_lowlevel_ops ops;
 
 /* ops/node.c: names and attributes */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -5,7 +5,7 @@
 #ifndef FREYJAFS_FUSE_OPS_PRIVILEGES_H
 #define FREYJAFS_FUSE_OPS_PRIVILEGES_H
 
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
 
 /* For a write or anything like it, by the caller of 'req'. */
 int privileges_drop(fuse_req_t req, struct node *n) WARN_UNUSED;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/ops/reply.h"
+#include "fuse/mount/reply.h"
 
 static bool has_prefix(const char *name, size_t name_bytes, const char *prefix)
 {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
 
 /* What is true at one moment. */
 struct sample {

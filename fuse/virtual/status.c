@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "codec/timestamp.h"
-#include "fuse/ops/fs.h"
-#include "fuse/daemon/sandbox.h"
+#include "fuse/mount/fs.h"
+#include "fuse/base/sandbox.h"
 
 static const char *scan_text(enum record_scan scan)
 {

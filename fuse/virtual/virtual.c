@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "fuse/virtual/metrics.h"
-#include "fuse/ops/history.h"
-#include "fuse/ops/reply.h"
+#include "fuse/virtual/history.h"
+#include "fuse/mount/reply.h"
 #include "fuse/virtual/status.h"
 
 #define NAME_KEYS    "keys"

@@ -6,7 +6,7 @@
 #ifndef FREYJAFS_FUSE_VIRTUAL_VIRTUAL_H
 #define FREYJAFS_FUSE_VIRTUAL_VIRTUAL_H
 
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
 
 /* The entries of the root, by number from 0.  False: there is no such entry. */
 bool virtual_entry(struct fs *fs, size_t i, const char **ret_name, struct fuse_entry_param *ret);

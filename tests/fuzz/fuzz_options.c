@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/daemon/options.h"
+#include "fuse/base/options.h"
 
 #define ARGUMENTS_MAX 16
 #define INPUT_MAX     2000

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <strings.h>
 
-#include "fuse/daemon/exit_code.h"
-#include "fuse/daemon/options.h"
+#include "fuse/base/exit_code.h"
+#include "fuse/base/options.h"
 
 #ifndef MAN_PAGE
 #error "meson.build defines MAN_PAGE"

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fuse/daemon/sandbox.h"
+#include "fuse/base/sandbox.h"
 
 enum verdict {
 	VERDICT_ALLOWED = 10,

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "fuse/virtual/troubles.h"
+#include "fuse/base/troubles.h"
 #include "tests/unit/unit.h"
 
 static bool tell(struct troubles *t, const char *path, uint64_t offset, uint64_t now_ns, char *line)

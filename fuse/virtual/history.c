@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/ops/history.h"
+#include "fuse/virtual/history.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,27 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuse/virtual/history_nodes.h"
-#include "fuse/ops/reply.h"
+#include "fuse/mount/history_nodes.h"
+#include "fuse/mount/reply.h"
 #include "writer/base/times.h"
 
 /* Directories of the past do not remember who might enter them, so they are for the one who
  * mounted. */
 #define DIR_MODE 0500
 
-static struct history_node *node_of(struct fs *fs, fuse_ino_t ino)
-{
-	if (ino == FS_INO_HISTORY)
-		return history_nodes_root(fs->history);
-	return (struct history_node *)(uintptr_t)(ino & ~FS_HISTORY_BIT);
-}
-
 static fuse_ino_t ino_of(const struct history_node *n)
 {
 	return (fuse_ino_t)(uintptr_t)n | FS_HISTORY_BIT;
 }
 
-int ops_history_start(struct fs *fs)
+int history_start(struct fs *fs)
 {
 	const struct history_config config = {
 		.dir_path = fs->datadir,
@@ -44,7 +37,7 @@ int ops_history_start(struct fs *fs)
 	return history_nodes_create(&config, &fs->history);
 }
 
-void ops_history_end(struct fs *fs)
+void history_end(struct fs *fs)
 {
 	history_nodes_destroy(fs->history);
 	fs->history = NULL;
@@ -92,7 +85,7 @@ void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 {
 	struct history_stat s;
 
-	history_nodes_stat(fs->history, node_of(fs, ino), &s);
+	history_nodes_stat(fs->history, fs_history_node(fs, ino), &s);
 	fill_stat(fs, &s, ret);
 }
 
@@ -102,12 +95,6 @@ void history_entry_of_root(struct fs *fs, struct fuse_entry_param *ret)
 					  .attr_timeout = FS_CACHE_SECONDS,
 					  .entry_timeout = FS_CACHE_SECONDS };
 	history_stat_of(fs, FS_INO_HISTORY, &ret->attr);
-}
-
-void history_forget(struct fs *fs, fuse_ino_t ino, uint64_t count)
-{
-	if (ino != FS_INO_HISTORY)
-		history_nodes_forget(fs->history, node_of(fs, ino), count);
 }
 
 /* Replies: attr. */
@@ -167,7 +154,7 @@ static void answer_lookup(struct job *j)
 	struct history_stat s;
 	int err;
 
-	err = history_nodes_lookup(fs->history, node_of(fs, j->ino), j->name, &n, &s);
+	err = history_nodes_lookup(fs->history, fs_history_node(fs, j->ino), j->name, &n, &s);
 	if (err < 0) {
 		reply_err(req, err);
 		return;
@@ -195,7 +182,7 @@ static void answer_readlink(struct job *j)
 	char target[PATH_MAX];
 	ssize_t n;
 
-	n = history_nodes_open(fs->history, node_of(fs, j->ino), &v);
+	n = history_nodes_open(fs->history, fs_history_node(fs, j->ino), &v);
 	if (n == 0) {
 		n = history_version_target(v, target, sizeof(target) - 1);
 		history_version_close(v);
@@ -228,7 +215,7 @@ static void answer_open(struct job *j)
 	int err = -EROFS;
 
 	if ((fi->flags & O_ACCMODE) == O_RDONLY && (fi->flags & O_TRUNC) == 0)
-		err = history_nodes_open(fs->history, node_of(fs, j->ino), &v);
+		err = history_nodes_open(fs->history, fs_history_node(fs, j->ino), &v);
 	if (err < 0) {
 		reply_err(req, err);
 		return;
@@ -295,7 +282,7 @@ static void answer_opendir(struct job *j)
 	struct fs *fs = fs_of(req);
 	struct fuse_file_info *fi = &j->fi;
 	struct history_listing *l;
-	int err = history_nodes_list(fs->history, node_of(fs, j->ino), &l);
+	int err = history_nodes_list(fs->history, fs_history_node(fs, j->ino), &l);
 
 	if (err < 0) {
 		reply_err(req, err);

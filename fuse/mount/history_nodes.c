@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/virtual/history_nodes.h"
+#include "fuse/mount/history_nodes.h"
 
 #include <errno.h>
 #include <stdlib.h>

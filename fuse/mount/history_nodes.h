@@ -7,8 +7,8 @@
  * compaction has replaced.  A node stays and finds its way back by its path and time.
  *
  * Threads: any.  No lock is held when a function returns. */
-#ifndef FREYJAFS_FUSE_VIRTUAL_HISTORY_NODES_H
-#define FREYJAFS_FUSE_VIRTUAL_HISTORY_NODES_H
+#ifndef FREYJAFS_FUSE_MOUNT_HISTORY_NODES_H
+#define FREYJAFS_FUSE_MOUNT_HISTORY_NODES_H
 
 #include "writer/history.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/virtual/troubles.h"
+#include "fuse/base/troubles.h"
 
 #include <inttypes.h>
 #include <stdio.h>

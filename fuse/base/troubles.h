@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages about values that cannot be read or committed: never so many that they flood the
  * journal.  Threads: any. */
-#ifndef FREYJAFS_FUSE_VIRTUAL_TROUBLES_H
-#define FREYJAFS_FUSE_VIRTUAL_TROUBLES_H
+#ifndef FREYJAFS_FUSE_BASE_TROUBLES_H
+#define FREYJAFS_FUSE_BASE_TROUBLES_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -4,8 +4,8 @@
  * OPTIONS_TABLE is the only list of our options: the struct, the parser, the range check, the help
  * and (by a unit test) the man page follow it.  Numbers are parsed here and strictly: "10x", "-1"
  * and what does not fit are errors.  Threads: one at a time. */
-#ifndef FREYJAFS_FUSE_DAEMON_OPTIONS_H
-#define FREYJAFS_FUSE_DAEMON_OPTIONS_H
+#ifndef FREYJAFS_FUSE_BASE_OPTIONS_H
+#define FREYJAFS_FUSE_BASE_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

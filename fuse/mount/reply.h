@@ -5,10 +5,10 @@
  *
  * The functions take the request over.  Pins that go to the kernel with a reply are given back when
  * it cannot be sent.  No lock may be held by the caller. */
-#ifndef FREYJAFS_FUSE_OPS_REPLY_H
-#define FREYJAFS_FUSE_OPS_REPLY_H
+#ifndef FREYJAFS_FUSE_MOUNT_REPLY_H
+#define FREYJAFS_FUSE_MOUNT_REPLY_H
 
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
 
 /* When is a commit that ends at 'end' (0: there was none) acknowledged? */
 enum reply_when {

@@ -7,8 +7,8 @@
  * is setuid, when it unmounts.
  *
  * Threads: the main one, before there are others (sandbox_drop()), and at any time. */
-#ifndef FREYJAFS_FUSE_DAEMON_SANDBOX_H
-#define FREYJAFS_FUSE_DAEMON_SANDBOX_H
+#ifndef FREYJAFS_FUSE_BASE_SANDBOX_H
+#define FREYJAFS_FUSE_BASE_SANDBOX_H
 
 #include <stdbool.h>
 

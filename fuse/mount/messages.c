@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/daemon/messages.h"
+#include "fuse/mount/messages.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the exit status of freyjafs says.  --help and the man page list the same values. */
-#ifndef FREYJAFS_FUSE_DAEMON_EXIT_CODE_H
-#define FREYJAFS_FUSE_DAEMON_EXIT_CODE_H
+#ifndef FREYJAFS_FUSE_BASE_EXIT_CODE_H
+#define FREYJAFS_FUSE_BASE_EXIT_CODE_H
 
 /* X(name, number, meaning) */
 #define EXIT_CODES(X)                                                                          \

@@ -11,8 +11,8 @@
  *
  * What is below history/ has numbers of its own: the address of its node (history_nodes.h) and a
  * bit that no address has. */
-#ifndef FREYJAFS_FUSE_OPS_FS_H
-#define FREYJAFS_FUSE_OPS_FS_H
+#ifndef FREYJAFS_FUSE_MOUNT_FS_H
+#define FREYJAFS_FUSE_MOUNT_FS_H
 
 #include <errno.h>
 #include <stdbool.h>
@@ -22,9 +22,9 @@
 #include <fuse_lowlevel.h>
 
 #include "fuse/open/open_file.h"
-#include "fuse/daemon/options.h"
+#include "fuse/base/options.h"
 #include "fuse/transport/transport.h"
-#include "fuse/virtual/troubles.h"
+#include "fuse/base/troubles.h"
 #include "fuse/transport/workers.h"
 #include "writer/store.h"
 
@@ -45,7 +45,7 @@ enum {
 struct fs {
 	struct store *store;
 	struct open_files files;
-	struct history_nodes *history; /* of /history; see ops/history.h */
+	struct history_nodes *history; /* of /history; see virtual/history.h */
 	const struct options *options;
 	const struct transport *transport;
 	struct fuse_session *session;
@@ -95,6 +95,9 @@ static inline fuse_ino_t fs_ino(const struct node *n)
 	return (fuse_ino_t)(uintptr_t)n;
 }
 
+/* The node of /history, or of something below it. */
+struct history_node *fs_history_node(struct fs *fs, fuse_ino_t ino);
+
 /* Gives back 'count' pins of a node that the kernel has, or was to get.  Nothing for the root and
  * the virtual files. */
 void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count);
@@ -115,8 +118,5 @@ void fs_report_lost(struct fs *fs, struct node *n, int err);
  * is the transport's: then nothing has to be freed or copied, and other requests wait for this
  * thread.  NULL: no memory. */
 void *fs_reply_buffer(fuse_req_t req, size_t bytes, void **ret_own);
-
-/* The operations, for fuse_session_new(). */
-extern const struct fuse_lowlevel_ops fs_ops;
 
 #endif

@@ -3,18 +3,17 @@
  * below it can be changed: EROFS.
  *
  * The functions take the request over.  Threads: any. */
-#ifndef FREYJAFS_FUSE_OPS_HISTORY_H
-#define FREYJAFS_FUSE_OPS_HISTORY_H
+#ifndef FREYJAFS_FUSE_VIRTUAL_HISTORY_H
+#define FREYJAFS_FUSE_VIRTUAL_HISTORY_H
 
-#include "fuse/ops/fs.h"
+#include "fuse/mount/fs.h"
 
 /* -ENOMEM. */
-int ops_history_start(struct fs *fs) WARN_UNUSED;
-void ops_history_end(struct fs *fs);
+int history_start(struct fs *fs) WARN_UNUSED;
+void history_end(struct fs *fs);
 
 /* The entry /history in the root of the mount. */
 void history_entry_of_root(struct fs *fs, struct fuse_entry_param *ret);
-void history_forget(struct fs *fs, fuse_ino_t ino, uint64_t count);
 void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret);
 
 void history_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/daemon/options.h"
+#include "fuse/base/options.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "codec/timestamp.h"
-#include "fuse/daemon/exit_code.h"
+#include "fuse/base/exit_code.h"
 #include "writer/base/times.h"
 
 const struct option_row options_rows[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/ops/reply.h"
+#include "fuse/mount/reply.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon's messages: one line each, to stderr until it is in the background, then to syslog.
  * libfuse's own go the same way.  Threads: any, except where noted. */
-#ifndef FREYJAFS_FUSE_DAEMON_MESSAGES_H
-#define FREYJAFS_FUSE_DAEMON_MESSAGES_H
+#ifndef FREYJAFS_FUSE_MOUNT_MESSAGES_H
+#define FREYJAFS_FUSE_MOUNT_MESSAGES_H
 
 #include "codec/compiler.h"
 #include "writer/base/diag.h"

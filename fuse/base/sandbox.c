@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/daemon/sandbox.h"
+#include "fuse/base/sandbox.h"
 
 #include <errno.h>
 #include <libgen.h>
