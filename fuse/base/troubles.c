@@ -124,3 +124,22 @@ bool troubles_line(struct troubles *t, const struct trouble *trouble, uint64_t n
 		       trouble->reason != NULL ? trouble->reason : "unknown error", place, before);
 	return true;
 }
+
+bool troubles_refusal(struct troubles *t, const char *name, const char *why, uint64_t now_ns,
+		      char line[TROUBLES_LINE_MAX])
+{
+	const struct trouble named = { .path = name, .path_bytes = strlen(name) };
+	char path[PATH_SHOWN_MAX + 8];
+	bool may;
+
+	mutex_lock(&t->lock);
+	may = t->refusal_ns == 0 || now_ns - t->refusal_ns >= REFUSALS_PAUSE_NS;
+	if (may)
+		t->refusal_ns = now_ns;
+	mutex_unlock(&t->lock);
+	if (!may)
+		return false;
+	print_path(&named, path);
+	(void)snprintf(line, TROUBLES_LINE_MAX, "%s/%s: refused: %s", t->mountpoint, path, why);
+	return true;
+}

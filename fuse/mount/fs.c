@@ -111,6 +111,21 @@ void *fs_reply_buffer(fuse_req_t req, size_t bytes, void **ret_own)
 	return buf != NULL ? buf : *ret_own;
 }
 
+void fs_tell_refused(struct fs *fs, const char *name, const char *why)
+{
+	char line[TROUBLES_LINE_MAX];
+
+	if (troubles_refusal(&fs->troubles, name, why, monotonic_ns(), line))
+		log_notice("%s", line);
+}
+
+int fs_refuse_name(struct fs *fs, fuse_ino_t parent, const char *name)
+{
+	if (parent == FS_INO_ROOT)
+		fs_tell_refused(fs, name, "the store is below keys/, and nothing beside that");
+	return fs_refusal(parent);
+}
+
 void fs_tell(void *arg, const struct trouble *t)
 {
 	char line[TROUBLES_LINE_MAX];

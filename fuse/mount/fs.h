@@ -85,6 +85,12 @@ static inline int fs_refusal(fuse_ino_t ino)
 	return fs_is_history(ino) ? -EROFS : -EPERM;
 }
 
+/* Says why 'name' in the root of the mount was refused: an error number does not. */
+void fs_tell_refused(struct fs *fs, const char *name, const char *why);
+/* Returns why a name cannot be made in a virtual directory, and logs the reason if that is the
+ * root. */
+int fs_refuse_name(struct fs *fs, fuse_ino_t parent, const char *name);
+
 static inline struct node *fs_node(fuse_ino_t ino)
 {
 	return (struct node *)(uintptr_t)ino;

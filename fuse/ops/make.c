@@ -29,7 +29,7 @@ int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	mode_t dir_mode;
 
 	if (fs_is_virtual(parent))
-		return fs_refusal(parent);
+		return fs_refuse_name(fs_of(req), parent, name);
 	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
 	return store_create(fs_of(req)->store, fs_node(parent), name, strlen(name), mode & 07777,
 			    uid, gid, ret, NULL);
@@ -79,7 +79,7 @@ static int make_special(fuse_req_t req, fuse_ino_t parent, const char *name,
 	mode_t dir_mode;
 
 	if (fs_is_virtual(parent))
-		return fs_refusal(parent);
+		return fs_refuse_name(fs_of(req), parent, name);
 	new_owner(req, fs_node(parent), &special->uid, &special->gid, &dir_mode);
 	return store_mknod(fs_of(req)->store, fs_node(parent), name, strlen(name), special, ret,
 			   NULL, ret_end);
@@ -160,9 +160,11 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	struct fs *fs = fs_of(req);
 	struct node *n = fs_node(ino);
 	uint64_t end = 0;
-	int err = fs_refusal(fs_is_history(ino) ? ino : new_parent);
+	int err;
 
-	if (!fs_is_virtual(ino) && !fs_is_virtual(new_parent))
+	if (fs_is_virtual(ino) || fs_is_virtual(new_parent))
+		err = fs_refuse_name(fs, fs_is_history(ino) ? ino : new_parent, new_name);
+	else
 		err = make_link(fs, n, fs_node(new_parent), new_name, &end);
 	if (err == 0)
 		store_pin(fs->store, n); /* the kernel looks it up with this reply */
@@ -180,7 +182,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	int err;
 
 	if (fs_is_virtual(parent)) {
-		reply_err(req, fs_refusal(parent));
+		reply_err(req, fs_refuse_name(fs, parent, name));
 		return;
 	}
 	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);

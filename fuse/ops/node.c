@@ -228,7 +228,7 @@ static int do_rename(struct fs *fs, fuse_ino_t parent, const char *name, fuse_in
 	int err;
 
 	if (fs_is_virtual(parent) || fs_is_virtual(new_parent))
-		return fs_refusal(fs_is_history(parent) ? parent : new_parent);
+		return fs_refuse_name(fs, fs_is_history(parent) ? parent : new_parent, new_name);
 	err = commit_before_rename(fs, parent, name);
 	if (err == 0 && (flags & RENAME_EXCHANGE))
 		err = commit_before_rename(fs, new_parent, new_name);

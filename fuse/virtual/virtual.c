@@ -17,7 +17,11 @@
 #define NAME_HISTORY "history"
 #define NAME_METRICS "metrics"
 
-/* The text of /status or /metrics as it was when it was opened. */
+/* What can be written to /control, and what is read from it. */
+#define CONTROL_WORDS "sync, rotate, compact, scrub"
+#define CONTROL_TEXT  "sync\nrotate\ncompact\nscrub\n"
+
+/* The text of /status, /metrics or /control as it was when it was opened. */
 struct snapshot {
 	char *text; /* owned */
 	size_t bytes;
@@ -50,7 +54,7 @@ void virtual_stat(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 		ret->st_mode = S_IFREG | 0444;
 		break;
 	default:
-		ret->st_mode = S_IFREG | 0200;
+		ret->st_mode = S_IFREG | 0600;
 		break;
 	}
 }
@@ -128,10 +132,15 @@ static int take_snapshot(struct fs *fs, fuse_ino_t ino, struct fuse_file_info *f
 
 	if (s == NULL)
 		return -ENOMEM;
-	if (ino == FS_INO_STATUS)
+	if (ino == FS_INO_STATUS) {
 		err = status_text(fs, &s->text, &s->bytes);
-	else
+	} else if (ino == FS_INO_METRICS) {
 		err = metrics_text(fs, &s->text, &s->bytes);
+	} else {
+		s->text = strdup(CONTROL_TEXT);
+		s->bytes = strlen(CONTROL_TEXT);
+		err = s->text == NULL ? -ENOMEM : 0;
+	}
 	if (err < 0) {
 		free(s);
 		return err;
@@ -157,12 +166,10 @@ void virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->fh = 0;
 	fi->direct_io = 1;
 	fi->noflush = 1;
-	if (ino != FS_INO_CONTROL) {
-		if ((fi->flags & O_ACCMODE) != O_RDONLY)
-			err = -EACCES;
-		else
-			err = take_snapshot(fs_of(req), ino, fi);
-	}
+	if ((fi->flags & O_ACCMODE) == O_RDONLY)
+		err = take_snapshot(fs_of(req), ino, fi);
+	else if (ino != FS_INO_CONTROL)
+		err = -EACCES;
 	if (err < 0)
 		reply_err(req, err);
 	else if (fuse_reply_open(req, fi) < 0)
@@ -227,6 +234,7 @@ void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 	} else if (is_word(buf, n, "compact")) {
 		reply_compacted(req, size);
 	} else {
+		fs_tell_refused(fs_of(req), "control", "it takes one of the words " CONTROL_WORDS);
 		reply_err(req, -EINVAL);
 	}
 }

@@ -73,11 +73,30 @@ static void test_not_too_many(void **state)
 	troubles_destroy(&t);
 }
 
+/* A program that tries names in a loop does not fill the journal. */
+static void test_refusals(void **state)
+{
+	const char *why = "the store is below keys/";
+	char line[TROUBLES_LINE_MAX];
+	struct troubles t;
+
+	troubles_init(&t, "/mnt");
+	assert_true(troubles_refusal(&t, "a\nb", why, 1, line));
+	assert_string_equal(line, "/mnt/a?b: refused: the store is below keys/");
+	for (uint64_t i = 0; i < 100; i++)
+		assert_false(troubles_refusal(&t, "c", why, 1 + i, line));
+	assert_false(troubles_refusal(&t, "c", why, REFUSALS_PAUSE_NS, line));
+	assert_true(troubles_refusal(&t, "c", why, REFUSALS_PAUSE_NS + 1, line));
+	assert_string_equal(line, "/mnt/c: refused: the store is below keys/");
+	troubles_destroy(&t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_not_too_many),
+		cmocka_unit_test(test_refusals),
 	};
 
 	return unit_run("troubles", tests, ARRAY_SIZE(tests));
