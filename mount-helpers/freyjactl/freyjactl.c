@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mount-helpers/common/mounted.h"
+
 /* One command: its name, its arguments behind DATADIR as the help shows them, and how many. */
 struct command {
 	const char *name, *arguments;
@@ -112,9 +114,36 @@ enum ctl_exit ctl_flush(enum ctl_exit status)
 	return status == CTL_OK ? CTL_SYSTEM : status;
 }
 
+/* Refuses what is no DATADIR and looks like one: an option behind the command, or a mount. */
+static enum ctl_exit check_datadir(const char *arg)
+{
+	char datadir[PATH_MAX];
+
+	if (arg[0] == '-' && access(arg, F_OK) < 0) {
+		ctl_say("unknown option '%s': see freyjactl --help", arg);
+		return CTL_USAGE;
+	}
+	if (mounted_store(arg, datadir)) {
+		ctl_say("%s: is a mount of the store in %s; give that directory", arg, datadir);
+		return CTL_USAGE;
+	}
+	return CTL_OK;
+}
+
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
 /* args[]: COMMAND DATADIR [ARGUMENT...]; NULL behind the last one. */
 static enum ctl_exit run(char *const args[], int count)
 {
+	enum ctl_exit status;
+
+	if (strcmp(args[0], "help") == 0 || (count == 2 && is_help(args[1]))) {
+		print_help(stdout);
+		return ctl_flush(CTL_OK);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		const struct command *c = &commands[i];
 
@@ -124,6 +153,9 @@ static enum ctl_exit run(char *const args[], int count)
 			ctl_say("usage: freyjactl %s DATADIR %s", c->name, c->arguments);
 			return CTL_USAGE;
 		}
+		status = check_datadir(args[1]);
+		if (status != CTL_OK)
+			return status;
 		io_posix_raise_file_limit();
 		return c->run(args[1], args + 2, count - 2);
 	}

@@ -35,7 +35,10 @@ static enum ctl_exit parse_key(const char *text, struct key *ret)
 
 static enum ctl_exit not_found(const char *text)
 {
-	ctl_say("there is no key '%s'", text);
+	bool is_path = text[0] == '/' || strncmp(text, "keys/", strlen("keys/")) == 0;
+
+	ctl_say("there is no key '%s'%s", text,
+		is_path ? ": a key is the path below keys/, as freyjactl ls prints it" : "");
 	return CTL_NOT_FOUND;
 }
 
@@ -264,6 +267,9 @@ enum ctl_exit ctl_put(const char *datadir, char *const args[], int count)
 		err = store_put(s, key.bytes, key.count, value, bytes, NULL);
 		if (err < 0)
 			status = ctl_failed(err, args[0], NULL);
+		else if (!path_ok(key.bytes, key.count))
+			ctl_say("'%s' is a key that no path can name: a mount does not show it",
+				args[0]);
 		status = close_changed(s, datadir, status);
 	}
 	free(value);

@@ -17,6 +17,7 @@
 #include "mount-helpers/fsck/old.h"
 #include "mount-helpers/fsck/replay.h"
 #include "mount-helpers/common/key_text.h"
+#include "mount-helpers/common/mounted.h"
 #include "writer/base/array.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/reader.h"
@@ -1539,8 +1540,14 @@ static int look_and_salvage(struct fsck *f)
 
 static int check_all(struct fsck *f)
 {
+	char datadir[PATH_MAX];
 	int err;
 
+	if (mounted_store(f->options.datadir, datadir)) {
+		complain("%s: is a mount of the store in %s; give that directory",
+			 f->options.datadir, datadir);
+		return -EINVAL;
+	}
 	f->dir_fd = io_open(f->io, AT_FDCWD, f->options.datadir, O_RDONLY | O_DIRECTORY, 0);
 	if (f->dir_fd < 0) {
 		complain("%s: %s", f->options.datadir, strerror(-f->dir_fd));
