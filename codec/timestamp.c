@@ -9,6 +9,9 @@
 #define SEC_PER_DAY 86400
 #define NS_MAX	    ((uint64_t)INT64_MAX)
 
+#define DAY_BYTES    10 /* of 2026-11-24 */
+#define OFFSET_BYTES 6	/* of +01:00 */
+
 /* --- to text --- */
 
 const char *timestamp_format(uint64_t ns, char buf[TIMESTAMP_BYTES])
@@ -148,18 +151,47 @@ static bool parse_before(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	return true;
 }
 
+/* Reads a day, or a time with an offset like "+01:00" in the place of the Z. */
+static bool parse_local(const char *text, uint64_t *ret_ns)
+{
+	size_t bytes = strlen(text);
+	char utc[TIMESTAMP_BYTES + DAY_BYTES];
+	const char *sign, *p;
+	uint64_t hours, minutes, ns, offset_ns;
+
+	if (bytes < DAY_BYTES || bytes >= TIMESTAMP_BYTES + OFFSET_BYTES)
+		return false;
+	if (bytes == DAY_BYTES) {
+		(void)snprintf(utc, sizeof(utc), "%sT00:00:00Z", text);
+		return timestamp_parse(utc, ret_ns);
+	}
+	p = sign = text + bytes - OFFSET_BYTES;
+	(void)snprintf(utc, sizeof(utc), "%.*sZ", (int)(sign - text), text);
+	if ((!take_char(&p, '+') && !take_char(&p, '-')) || !take_digits(&p, 2, &hours) ||
+	    !take_char(&p, ':') || !take_digits(&p, 2, &minutes) || hours > 23 || minutes > 59 ||
+	    !timestamp_parse(utc, &ns))
+		return false;
+	offset_ns = (hours * 60 + minutes) * 60 * NS_PER_SEC;
+	if (*sign == '+' ? ns < offset_ns : ns > NS_MAX - offset_ns)
+		return false;
+	*ret_ns = *sign == '+' ? ns - offset_ns : ns + offset_ns;
+	return true;
+}
+
 bool timestamp_parse_human(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
 	uint64_t seconds, fraction;
 
-	if (strlen(text) == 3 && memcmp(text, "now", 3) == 0) {
+	if (strcmp(text, "now") == 0) {
 		*ret_ns = now_ns;
 		return true;
 	}
+	if (strcmp(text, "yesterday") == 0)
+		return parse_before("1d", now_ns, ret_ns);
 	if (text[0] == '-')
 		return parse_before(text + 1, now_ns, ret_ns);
 	if (text[0] != '@')
-		return timestamp_parse(text, ret_ns);
+		return timestamp_parse(text, ret_ns) || parse_local(text, ret_ns);
 	text++;
 	return take_number(&text, &seconds) && take_fraction(&text, &fraction) && *text == '\0' &&
 	       join(seconds, fraction, ret_ns);

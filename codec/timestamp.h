@@ -19,12 +19,15 @@ const char *timestamp_format(uint64_t ns, char buf[TIMESTAMP_BYTES]);
  * False: anything else, and what lies before 1970 or after 2262. */
 bool timestamp_parse(const char *text, uint64_t *ret_ns) WARN_UNUSED;
 
-/* What a person may write: the same, "@SECONDS" or "@SECONDS.FRACTION" since the epoch, "now", or
- * "-1h", so long before 'now_ns' (units s m h d).  False: anything else. */
+/* What a person may write: the same, also with an offset ("+01:00") in the place of the Z; a day,
+ * which is its beginning in UTC; "@SECONDS" or "@SECONDS.FRACTION" since the epoch; "now"; "-1h",
+ * so long before 'now_ns' (units s m h d); or "yesterday", which is "-1d".  False: anything else.
+ */
 bool timestamp_parse_human(const char *text, uint64_t now_ns, uint64_t *ret_ns) WARN_UNUSED;
 
 /* What timestamp_parse_human() takes, for messages. */
-#define TIMESTAMP_LEGAL \
-	"2026-11-24T12:00:00.123456789Z (UTC), @SECONDS, now, or -1h (units s m h d)"
+#define TIMESTAMP_LEGAL                                                                       \
+	"2026-11-24T12:00:00Z (UTC), the same with +01:00 for Z, 2026-11-24, @SECONDS, now, " \
+	"yesterday, or -1h (units s m h d)"
 
 #endif
