@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "codec/segment_name.h"
 #include "fuse/daemon/mountpoint.h"
 #include "writer/base/thread.h"
 
@@ -172,13 +173,50 @@ int datadir_check_owner(const char *datadir, struct diag *diag)
 	return err;
 }
 
+/* --- a directory of something else --- */
+
+/* Returns whether a directory with a file of that name has a store. */
+static bool is_store_file(const char *name)
+{
+	struct segment_id id;
+	uint64_t bytes;
+
+	return strcmp(name, "active.data") == 0 || strcmp(name, "MANIFEST") == 0 ||
+	       segment_name_parse(name, &id) || segment_full_number(name, &bytes) != 0;
+}
+
+/* Counts the files of a directory that has no store yet, and stores the name of one. */
+static size_t count_others(const char *datadir, char ret_name[NAME_MAX + 1])
+{
+	DIR *dir = opendir(datadir);
+	const struct dirent *entry;
+	bool has_store = false;
+	size_t count = 0;
+
+	if (dir == NULL)
+		return 0; /* store_open() makes it, or says what is wrong */
+	while (!has_store && (entry = readdir(dir)) != NULL) {
+		const char *name = entry->d_name;
+
+		has_store = is_store_file(name);
+		if (name[0] == '.' || strcmp(name, "lost+found") == 0 ||
+		    (is_our_name(name) && (name[0] < '0' || name[0] > '9')))
+			continue; /* files of a store alone do not make one; a date is no number */
+		(void)snprintf(ret_name, NAME_MAX + 1, "%s", name);
+		count++;
+	}
+	(void)closedir(dir); /* read-only */
+	return has_store ? 0 : count;
+}
+
 /* --- opening --- */
 
 int datadir_open(struct store_config *config, const char *mountpoint, struct store **ret,
 		 struct diag *diag)
 {
 	const struct timespec step = { .tv_nsec = WAIT_STEP };
-	char holder[DATADIR_HOLDER_BYTES];
+	char holder[DATADIR_HOLDER_BYTES], other[NAME_MAX + 1];
+	size_t others = config->read_only ? 0 : count_others(config->dir_path, other);
 	uint64_t deadline = 0;
 	int err;
 
@@ -197,5 +235,11 @@ int datadir_open(struct store_config *config, const char *mountpoint, struct sto
 		(void)nanosleep(&step, NULL); /* a shorter wait does no harm */
 	}
 	config->holder = NULL;
+	if (err == 0 && others > 0 && diag->text[0] == '\0')
+		(void)diag_set(diag, 0,
+			       "%s: a new store was made beside %zu other files (%s); is that the "
+			       "right directory? A log is taken for one under the name "
+			       "active.data alone",
+			       config->dir_path, others, other);
 	return err;
 }

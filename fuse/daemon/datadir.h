@@ -22,7 +22,8 @@ void datadir_holder_text(pid_t pid, const char *mountpoint, char buf[DATADIR_HOL
 bool datadir_holder_parse(const char *text, struct datadir_holder *ret);
 
 /* As store_open(), with the holder's text made from 'mountpoint'.  -EWOULDBLOCK: it is in use, and
- * not about to be given back. */
+ * not about to be given back.  Where a new store is made in a directory of other files, 'diag' says
+ * so, and 0 is returned. */
 int datadir_open(struct store_config *config, const char *mountpoint, struct store **ret,
 		 struct diag *diag) WARN_UNUSED;
 
