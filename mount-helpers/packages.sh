@@ -15,7 +15,7 @@ packages_build=(
 # To test it: compilers and linters, then the tools that the mounted tests let loose on a mount.
 # shellcheck disable=SC2034
 packages_test=(
-	clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev
+	abigail-tools clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev man-db
 	python3 python3-prometheus-client shellcheck
 	attr diffutils e2fsprogs git mount rsync sqlite3 tar util-linux vim-tiny xfsprogs
 	bonnie++ borgbackup dbench fio make nano openssl patch perl postmark stress-ng tmux unzip zip
