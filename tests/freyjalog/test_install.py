@@ -74,13 +74,14 @@ class Install:
 
 
 def test_files(i):
-    """header, library with soname, links, pkg-config file, man page"""
+    """header, library with soname, links, pkg-config file, man page, Python module"""
     version = re.search(r"version: '([\d.]+)'", (i.source / "meson.build").read_text()).group(1)
     assert i.library.name == f"libfreyjalog.so.{version}", i.library
     assert i.one("libfreyjalog.so").resolve() == i.library
     assert "[libfreyjalog.so.0]" in run("readelf", "-d", i.library)
     assert i.one("freyjalog.h").read_text() == (i.source / "writer/freyjalog/freyjalog.h").read_text()
     assert i.one("freyjalog.3").parent.name == "man3"
+    assert i.one("freyjalog.py").parent.name == "dist-packages"
     assert i.pkg_config("--modversion") == [version]
     assert f"-I{i.one('freyjalog.h').parent}" in i.pkg_config("--cflags")
     assert "-lfreyjalog" in i.pkg_config("--libs")
@@ -194,8 +195,19 @@ def test_documented_examples(i):
         assert [(r.key, r.value) for r in records] == [(b"greeting", b"hello")]
 
 
+def test_python(i):
+    """the installed Python module reads the log of the example"""
+    program = ("import freyjalog, sys; log = freyjalog.open(sys.argv[1], read_only=True); "
+               "print(*[r.key.decode() for r in log]); print(freyjalog.__file__); log.close()")
+    out = run(sys.executable, "-c", program, i.work / "db/active.data",
+              env=dict(i.environment, PYTHONPATH=str(i.one("freyjalog.py").parent)))
+    keys, module = out.splitlines()
+    assert keys.split() == [key.decode() for n in (1, 2, 3) for key, _ in orders(n)] + ["orders/1"]
+    assert pathlib.Path(module) == i.one("freyjalog.py")
+
+
 TESTS = (test_files, test_headers_are_alone, test_symbols, test_abi, test_header_c, test_header_cxx,
-         test_example_write, test_example_read, test_documented_examples)
+         test_example_write, test_example_read, test_documented_examples, test_python)
 
 
 def main(argv):
