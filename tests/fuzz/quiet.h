@@ -11,6 +11,7 @@ int quiet_main(int argc, char *argv[]);
 
 #undef stdout
 #undef stderr
+#undef printf /* a macro where the library is fortified */
 #define stdout	    quiet_out
 #define stderr	    quiet_out
 #define printf(...) fprintf(quiet_out, __VA_ARGS__)
