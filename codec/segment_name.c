@@ -8,16 +8,15 @@
 
 #define NUMBER_DIGITS	  6 /* at least */
 #define NUMBER_DIGITS_MAX 19
-#define SUFFIX		  ".data"
 #define FULL_SUFFIX	  ".full"
 
 void segment_name(struct segment_id id, char ret[SEGMENT_NAME_BYTES])
 {
 	if (id.generation == 1)
-		(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 SUFFIX, NUMBER_DIGITS,
+		(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 SEGMENT_SUFFIX, NUMBER_DIGITS,
 			       id.number);
 	else
-		(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".%" PRIu64 SUFFIX,
+		(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".%" PRIu64 SEGMENT_SUFFIX,
 			       NUMBER_DIGITS, id.number, id.generation);
 }
 

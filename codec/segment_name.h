@@ -12,6 +12,7 @@
 
 #define SEGMENT_NAME_BYTES	64 /* of any of these names, and a NUL */
 #define SEGMENT_FIRST_NUMBER	1
+#define SEGMENT_SUFFIX		".data"
 #define SEGMENT_TEMP_SUFFIX	".new" /* of a file that is not complete */
 #define SEGMENT_TEMP_NAME_BYTES (SEGMENT_NAME_BYTES + 4)
 

@@ -16,6 +16,7 @@
 #include "codec/segment_name.h"
 #include "fuse/daemon/mountpoint.h"
 #include "writer/base/thread.h"
+#include "writer/log/names.h"
 
 #define WAIT_NS	   UINT64_C(10000000000) /* for a holder that closes */
 #define WAIT_STEP  20000000L		 /* ns */
@@ -58,7 +59,7 @@ static void read_holder(const char *datadir, char text[DATADIR_HOLDER_BYTES])
 	int fd;
 
 	text[0] = '\0';
-	if ((size_t)snprintf(path, sizeof(path), "%s/lock", datadir) >= sizeof(path))
+	if ((size_t)snprintf(path, sizeof(path), "%s/" LOCK_NAME, datadir) >= sizeof(path))
 		return;
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -104,18 +105,6 @@ static bool may_end_soon(const struct store_config *config, struct diag *diag)
 
 /* --- owner --- */
 
-/* Returns whether the store uses files of that name. */
-static bool is_our_name(const char *name)
-{
-	static const char *const fronts[] = { "active.", "reserve", "MANIFEST",
-					      "lock",	 "socket",  "quarantine" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(fronts); i++)
-		if (strncmp(name, fronts[i], strlen(fronts[i])) == 0)
-			return true;
-	return name[0] >= '0' && name[0] <= '9';
-}
-
 /* Returns what is wrong with a file or a directory, or NULL. */
 static const char *what_is_foreign(const struct stat *st)
 {
@@ -143,7 +132,7 @@ static int check_files(DIR *dir, const char *datadir, struct diag *diag)
 	while (err == 0 && (entry = readdir(dir)) != NULL) {
 		const char *what;
 
-		if (!is_our_name(entry->d_name) ||
+		if (!store_uses_name(entry->d_name) ||
 		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* gone, then */
 		what = what_is_foreign(&st);
@@ -181,7 +170,7 @@ static bool is_store_file(const char *name)
 	struct segment_id id;
 	uint64_t bytes;
 
-	return strcmp(name, "active.data") == 0 || strcmp(name, "MANIFEST") == 0 ||
+	return strcmp(name, ACTIVE_NAME) == 0 || strcmp(name, MANIFEST_NAME) == 0 ||
 	       segment_name_parse(name, &id) || segment_full_number(name, &bytes) != 0;
 }
 
@@ -200,7 +189,7 @@ static size_t count_others(const char *datadir, char ret_name[NAME_MAX + 1])
 
 		has_store = is_store_file(name);
 		if (name[0] == '.' || strcmp(name, "lost+found") == 0 ||
-		    (is_our_name(name) && (name[0] < '0' || name[0] > '9')))
+		    (store_uses_name(name) && (name[0] < '0' || name[0] > '9')))
 			continue; /* files of a store alone do not make one; a date is no number */
 		(void)snprintf(ret_name, NAME_MAX + 1, "%s", name);
 		count++;

@@ -12,6 +12,7 @@
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
 #include "writer/history.h"
+#include "writer/log/names.h"
 #include "writer/log_writer.h"
 
 /* --- all records --- */
@@ -139,7 +140,7 @@ static enum ctl_exit log_all(const char *datadir)
 	char *path;
 	int err;
 
-	if (asprintf(&path, "%s/active.data", datadir) < 0)
+	if (asprintf(&path, "%s/" ACTIVE_NAME, datadir) < 0)
 		return ctl_failed(-ENOMEM, datadir, NULL);
 	config.file_path = path;
 	err = log_writer_open_replay(&config, print_commit, NULL, &w, NULL, &diag);

@@ -13,6 +13,7 @@
 #include "writer/base/progress.h"
 #include "writer/index/lost.h"
 #include "writer/index/replay.h"
+#include "writer/log/names.h"
 
 /* --- verify --- */
 
@@ -74,7 +75,7 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 	char *path;
 	int err;
 
-	if (asprintf(&path, "%s/active.data", datadir) < 0)
+	if (asprintf(&path, "%s/" ACTIVE_NAME, datadir) < 0)
 		return ctl_failed(-ENOMEM, datadir, NULL);
 	config.file_path = path;
 	err = keydir_create(&defaults, &t.keydir);

@@ -20,13 +20,11 @@
 #include "mount-helpers/common/mounted.h"
 #include "writer/base/array.h"
 #include "writer/log/hint_file.h"
+#include "writer/log/names.h"
 #include "writer/log/reader.h"
 #include "writer/log/snapshot.h"
 #include "writer/log/manifest_file.h"
 #include "writer/log/salvage.h"
-
-#define ACTIVE_NAME "active.data"
-#define MARK_NAME   "active.synced"
 
 #define HOLDER_BYTES_MAX 4096
 #define LOOKS_MAX	 8
@@ -139,7 +137,8 @@ static void print_help(FILE *out)
 		"  -n             check only, change nothing (the default); also beside a mount\n"
 		"  -y, --salvage  take out what is damaged, so that the store can be mounted; "
 		"what\n"
-		"                 is taken out is in DATADIR/quarantine/ first, with a report\n"
+		"                 is taken out is in DATADIR/" QUARANTINE_NAME
+		"/ first, with a report\n"
 		"  --take-inside  with -y: keep records also where they may be part of a damaged\n"
 		"                 value (see the manual)\n"
 		"  --prefer old   with -y: a file that cannot be read whole becomes its newest "
@@ -619,9 +618,10 @@ static void check_mark(struct fsck *f, uint64_t next_number)
 		next_number = f->manifest.active_number;
 	if (!f->has_mark || is_in_reach(next_number, f->mark.segment))
 		return;
-	printf(MARK_NAME ": says that segment %" PRIu64 " was durable, and the log goes on with "
-			 "segment %" PRIu64 ": no log lacks so many, so it is not believed, and -y "
-			 "removes it\n",
+	printf(ACTIVE_MARK_NAME
+	       ": says that segment %" PRIu64 " was durable, and the log goes on with "
+	       "segment %" PRIu64 ": no log lacks so many, so it is not believed, and -y "
+	       "removes it\n",
 	       f->mark.segment, next_number);
 	f->has_mark = false;
 	f->wrong_mark = true;
@@ -1002,7 +1002,7 @@ static bool ends_here(struct fsck *f, size_t index)
 	file->ends = true;
 	note(f,
 	     "%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
-	     ": the log ends there; the next mount saves what follows in quarantine/\n",
+	     ": the log ends there; the next mount saves what follows in " QUARANTINE_NAME "/\n",
 	     file->name, file->full_bytes, end);
 	for (size_t i = index + 1; i < f->count; i++)
 		(void)io_close(f->io, &f->files[i].fd); /* read only */
@@ -1178,10 +1178,10 @@ static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t dur
 {
 	struct synced ignored;
 	bool valid;
-	int fd, err = synced_mark_open(f->io, f->dir_fd, MARK_NAME, &fd, &ignored, &valid);
+	int fd, err = synced_mark_open(f->io, f->dir_fd, ACTIVE_MARK_NAME, &fd, &ignored, &valid);
 
 	if (err < 0)
-		return failed(f, MARK_NAME, err);
+		return failed(f, ACTIVE_MARK_NAME, err);
 	synced_mark_write(
 		f->io, fd,
 		(struct synced){ .segment = file->number,
@@ -1189,7 +1189,7 @@ static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t dur
 				 .with_manifest = f->mark.with_manifest || f->rebuild_manifest });
 	err = io_fsync(f->io, fd);
 	(void)io_close(f->io, &fd);
-	return err < 0 ? failed(f, MARK_NAME, err) : 0;
+	return err < 0 ? failed(f, ACTIVE_MARK_NAME, err) : 0;
 }
 
 /* A full segment that is complete, or was durable as a whole, gets another size, and so another
@@ -1221,13 +1221,14 @@ static void print_saved(const struct fsck_file *file)
 		const struct salvage_lost *l = &file->lost.lost[i];
 
 		if (l->saved_as[0] != '\0' && strcmp(l->saved_as, last) != 0)
-			printf("%s: offset %" PRIu64 ": taken out, saved as quarantine/%s\n",
+			printf("%s: offset %" PRIu64 ": taken out, saved as " QUARANTINE_NAME
+			       "/%s\n",
 			       file->name, l->offset, l->saved_as);
 		last = l->saved_as;
 	}
 	for (size_t i = 0; i < file->edits.count; i++)
 		if (file->edits.lost[i].saved_as[0] != '\0')
-			printf("%s: saved as quarantine/%s\n", file->name,
+			printf("%s: saved as " QUARANTINE_NAME "/%s\n", file->name,
 			       file->edits.lost[i].saved_as);
 }
 
@@ -1421,12 +1422,12 @@ static int write_manifest(struct fsck *f)
 /* Removes a durable mark that is not believed: the next sync writes another one. */
 static int remove_mark(struct fsck *f)
 {
-	int err = f->wrong_mark ? io_unlink(f->io, f->dir_fd, MARK_NAME) : 0;
+	int err = f->wrong_mark ? io_unlink(f->io, f->dir_fd, ACTIVE_MARK_NAME) : 0;
 
 	if (err == 0 && f->wrong_mark)
 		err = io_fsync(f->io, f->dir_fd);
 	f->corrected += err == 0 && f->wrong_mark;
-	return err < 0 ? failed(f, MARK_NAME, err) : 0;
+	return err < 0 ? failed(f, ACTIVE_MARK_NAME, err) : 0;
 }
 
 /* The last file first: if this is killed, what is lost in an earlier one can still be told, and
@@ -1471,13 +1472,13 @@ static int take_lock(struct fsck *f)
 {
 	int err;
 
-	f->lock_fd = io_open(f->io, f->dir_fd, "lock", O_RDWR | O_CREAT, 0600);
+	f->lock_fd = io_open(f->io, f->dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
 	err = f->lock_fd < 0 ? f->lock_fd : io_lock(f->io, f->lock_fd);
 	if (err == -EWOULDBLOCK) {
 		say_who_holds(f);
 		return err;
 	}
-	return err < 0 ? failed(f, "lock", err) : 0;
+	return err < 0 ? failed(f, LOCK_NAME, err) : 0;
 }
 
 static bool is_misplaced(const struct fsck *f)

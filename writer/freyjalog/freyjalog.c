@@ -11,10 +11,10 @@
 #include <sys/random.h>
 
 #include "codec/meta.h"
+#include "writer/log/names.h"
 #include "writer/log/value.h"
 #include "writer/log_writer.h"
 
-#define ACTIVE_NAME	"active.data"
 #define GROUP_KEY_BYTES (sizeof(FREYJA_GROUP_KEY) - 1)
 #define INTERVAL_NS	INT64_C(1000000000) /* the default */
 

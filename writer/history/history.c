@@ -12,6 +12,7 @@
 #include "codec/path.h"
 #include "writer/base/array.h"
 #include "writer/history/graph.h"
+#include "writer/log/names.h"
 #include "writer/log/value.h"
 #include "writer/base/thread.h"
 
@@ -110,7 +111,7 @@ int history_open(const struct history_config *config, struct history **ret, stru
 		return -ENOMEM;
 	h->config = *config;
 	h->config.dir_path = NULL;
-	if (asprintf(&h->log_path, "%s/active.data", config->dir_path) < 0) {
+	if (asprintf(&h->log_path, "%s/" ACTIVE_NAME, config->dir_path) < 0) {
 		h->log_path = NULL;
 		err = -ENOMEM;
 	}

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "writer/log/full_disk.h"
+#include "writer/log/names.h"
 #include "writer/log/segment_replay.h"
 
 #define COPY_CHUNK_BYTES ((size_t)256 * 1024)
@@ -160,7 +161,7 @@ static int save_in(const struct log_tail *t, int quarantine_fd, const struct sav
 	if (err == 0)
 		err = io_fsync(t->io, quarantine_fd);
 	if (err == 0)
-		(void)snprintf(ret_name, ret_name_size, LOG_QUARANTINE "/%s",
+		(void)snprintf(ret_name, ret_name_size, QUARANTINE_NAME "/%s",
 			       has_bytes ? name : report);
 	return err;
 }
@@ -168,13 +169,13 @@ static int save_in(const struct log_tail *t, int quarantine_fd, const struct sav
 static int save(const struct log_tail *t, const struct saved *saved, uint8_t *chunk, char *ret_name,
 		size_t ret_name_size)
 {
-	int fd, err = io_mkdir(t->io, t->dir_fd, LOG_QUARANTINE, 0700);
+	int fd, err = io_mkdir(t->io, t->dir_fd, QUARANTINE_NAME, 0700);
 
 	if (err == 0 || err == -EEXIST)
 		err = io_fsync(t->io, t->dir_fd);
 	if (err < 0)
 		return err;
-	fd = io_open(t->io, t->dir_fd, LOG_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	fd = io_open(t->io, t->dir_fd, QUARANTINE_NAME, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
 	err = save_in(t, fd, saved, chunk, ret_name, ret_name_size);
@@ -296,7 +297,7 @@ int log_tail_cut(struct log_tail *t, char *ret_name, size_t ret_name_size, struc
 	if (err < 0)
 		return diag_set(diag, err,
 				"%s: cannot save the torn tail at offset %" PRIu64
-				" under " LOG_QUARANTINE "/: %s; nothing was cut",
+				" under " QUARANTINE_NAME "/: %s; nothing was cut",
 				t->path, t->kept_bytes, strerror(-err));
 	err = truncate_to(t, t->kept_bytes);
 	if (err < 0)

@@ -15,22 +15,9 @@
 
 #define BUFFER_BYTES ((size_t)256 * 1024)
 #define DROP_BYTES   PAGES_HUGE_BYTES /* of a hint that are given back at a time */
-#define TEMP_SUFFIX  ".new"
 /* No hint is made where less than this is free, and less than that share of the disk. */
 #define SPARE_BYTES ((uint64_t)64 * 1024 * 1024)
 #define SPARE_SHARE 32
-
-int hint_file_name(const char *log_name, char *ret, size_t ret_size)
-{
-	static const char suffix[] = ".data";
-	size_t n = strlen(log_name);
-	int len;
-
-	if (n > strlen(suffix) && strcmp(log_name + n - strlen(suffix), suffix) == 0)
-		n -= strlen(suffix);
-	len = snprintf(ret, ret_size, "%.*s.hint", (int)n, log_name);
-	return len < 0 || (size_t)len >= ret_size ? -ENAMETOOLONG : 0;
-}
 
 /* Reads the first bytes of the last record of a segment: its CRC. */
 static bool read_last_crc(struct io *io, int fd, uint64_t offset, uint32_t *ret)
@@ -209,7 +196,7 @@ struct hint_writer *hint_writer_open(struct io *io, int dir_fd, const char *name
 	w->io = io;
 	w->dir_fd = dir_fd;
 	w->written = HINT_HEADER_BYTES; /* which comes last */
-	len = snprintf(w->name, sizeof(w->name), "%s" TEMP_SUFFIX, name);
+	len = snprintf(w->name, sizeof(w->name), "%s" SEGMENT_TEMP_SUFFIX, name);
 	w->fd = -1;
 	w->buffer = malloc(BUFFER_BYTES);
 	if (w->buffer != NULL && len > 0 && (size_t)len < sizeof(w->name))
@@ -341,15 +328,15 @@ struct hint_names {
 	size_t bytes;
 };
 
-/* Takes what segments have, active.hint, and what was left of one that is being written. */
+/* Takes those of segments, of the active one, too, and files that are being written. */
 static int add_hint_name(void *arg, const char *name)
 {
 	struct hint_names *names = arg;
-	const char *end = strstr(name, ".hint");
+	struct segment_id id;
 	char *text;
+	bool temp;
 
-	if (end == NULL || (end[5] != '\0' && strcmp(end + 5, TEMP_SUFFIX) != 0) ||
-	    (strncmp(name, "active.", 7) != 0 && (name[0] < '0' || name[0] > '9')))
+	if (!hint_name_parse(name, &id, &temp))
 		return 0;
 	text = realloc(names->text, names->bytes + strlen(name) + 1);
 	if (text == NULL)

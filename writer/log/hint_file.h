@@ -10,6 +10,7 @@
 #include "codec/hint.h"
 #include "codec/manifest.h"
 #include "writer/base/io.h"
+#include "writer/log/names.h"
 #include "writer/log/reader.h"
 
 /* Which segment a hint is about. */
@@ -22,9 +23,6 @@ struct hint_about {
 	 * NULL: nothing. */
 	const struct manifest_facts *facts;
 };
-
-/* Writes the name of the hint of log file 'log_name': "x.data" has "x.hint".  -ENAMETOOLONG. */
-int hint_file_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
 
 /* --- reading --- */
 

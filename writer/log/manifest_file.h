@@ -7,9 +7,7 @@
 #include "codec/manifest.h"
 #include "writer/base/diag.h"
 #include "writer/base/io.h"
-
-#define MANIFEST_NAME	   "MANIFEST"
-#define MANIFEST_TEMP_NAME MANIFEST_NAME SEGMENT_TEMP_SUFFIX
+#include "writer/log/names.h"
 
 /* Reads MANIFEST in 'dir_fd' ('dir' is for messages).  Returns 1, and stores what it says, which
  * the caller frees; 0 if there is none; or -errno with the reason in 'diag': -EBADMSG if it is

@@ -3,22 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "writer/log/full_disk.h"
-
-int synced_mark_name(const char *log_name, char *ret, size_t ret_size)
-{
-	static const char suffix[] = ".data";
-	size_t n = strlen(log_name);
-	int len;
-
-	if (n > strlen(suffix) && strcmp(log_name + n - strlen(suffix), suffix) == 0)
-		n -= strlen(suffix);
-	len = snprintf(ret, ret_size, "%.*s.synced", (int)n, log_name);
-	return len < 0 || (size_t)len >= ret_size ? -ENAMETOOLONG : 0;
-}
 
 int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid)

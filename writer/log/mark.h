@@ -10,10 +10,7 @@
 
 #include "codec/synced.h"
 #include "writer/base/io.h"
-
-/* Writes the name of the mark of log file 'log_name' into 'ret': "x.data" has "x.synced", any other
- * name gets ".synced" behind it.  -ENAMETOOLONG. */
-int synced_mark_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
+#include "writer/log/names.h"
 
 /* Opens or creates the mark and reads it: 'ret_valid' is false, and 'ret' zeros, where it holds
  * none.  Stores a descriptor that the caller owns. */

@@ -14,6 +14,7 @@
 #include "writer/log/snapshot.h"
 #include "writer/log/full_disk.h"
 #include "writer/log/manifest_file.h"
+#include "writer/log/names.h"
 
 #define BLOCK_BYTES_MIN 4096 /* a page */
 #define BLOCK_BYTES_MAX ((uint64_t)256 * 1024)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/log/names.h"
 #include "writer/log/segment_replay.h"
 
 /* Where a full segment, or the active one, has its last whole commit. */
@@ -489,7 +490,7 @@ static void report_torn(struct log_opening *o, const char *name, const struct lo
 	o->recovery->stop.reason = RECORD_REASON_BEHIND;
 	(void)diag_set(o->diag, 0,
 		       "%s/%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
-		       ": the log ends there; what followed is saved in " LOG_QUARANTINE "/",
+		       ": the log ends there; what followed is saved in " QUARANTINE_NAME "/",
 		       o->dir, name, end->seg.full_bytes, end->stop.offset);
 }
 

@@ -12,9 +12,8 @@
 #include <stdint.h>
 
 #include "writer/base/io.h"
+#include "writer/log/names.h"
 
-#define RESERVE_NAME	     "reserve"
-#define RESERVE_SEGMENT_NAME "reserve.segment"
 /* Of "reserve", at most.  Half of it is for tombstones alone; the other is enough for what a large
  * file may have in memory. */
 #define RESERVE_BYTES (UINT64_C(9) << 18)

@@ -12,9 +12,8 @@
 #include "codec/le.h"
 #include "codec/meta.h"
 #include "writer/base/array.h"
+#include "writer/log/names.h"
 
-#define QUARANTINE	 "quarantine"
-#define TEMP_SUFFIX	 ".salvage"
 #define CHUNK_BYTES	 ((size_t)1 << 20)
 #define REPORT_BYTES_MAX 2048
 
@@ -359,13 +358,13 @@ static int save_all(const struct salvage_file *f, struct io *by, int quarantine_
 static int save_both(const struct salvage_file *f, struct io *view, struct salvage *s,
 		     struct salvage *edits, uint8_t *chunk)
 {
-	int quarantine_fd, err = io_mkdir(f->io, f->dir_fd, QUARANTINE, 0700);
+	int quarantine_fd, err = io_mkdir(f->io, f->dir_fd, QUARANTINE_NAME, 0700);
 
 	if (err == 0 || err == -EEXIST)
 		err = io_fsync(f->io, f->dir_fd);
 	if (err < 0)
 		return err;
-	quarantine_fd = io_open(f->io, f->dir_fd, QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	quarantine_fd = io_open(f->io, f->dir_fd, QUARANTINE_NAME, O_RDONLY | O_DIRECTORY, 0);
 	if (quarantine_fd < 0)
 		return quarantine_fd;
 	err = save_all(f, f->io, quarantine_fd, s, chunk);
@@ -406,7 +405,7 @@ static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes
 	char temp[SALVAGE_NAME_BYTES];
 	int to, err;
 
-	(void)snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, name);
+	(void)snprintf(temp, sizeof(temp), "%s" SALVAGE_TEMP_SUFFIX, name);
 	to = io_open(f->io, f->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (to < 0)
 		return to;

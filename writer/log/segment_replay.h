@@ -8,8 +8,6 @@
 #include "writer/log/hint_file.h"
 #include "writer/log_writer.h"
 
-#define LOG_QUARANTINE "quarantine" /* the directory, beside the log */
-
 /* One log file while it is being opened. */
 struct log_tail {
 	struct io *io;

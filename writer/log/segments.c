@@ -12,12 +12,11 @@
 #include "codec/meta.h"
 #include "codec/record.h"
 #include "writer/base/array.h"
+#include "writer/log/names.h"
 #include "writer/log/reader.h"
 #include "writer/base/thread.h"
 
-#define SUFFIX	    ".data"
-#define HINT_SUFFIX ".hint"
-#define BASE_BYTES  (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES)
+#define BASE_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES)
 
 void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES])
 {
@@ -688,23 +687,6 @@ int segments_open(struct segments *s, const struct manifest *m, const char *dir,
 
 /* --- leftovers --- */
 
-/* Returns whether 'name' is that of a hint, of which segment, and whether it is not complete. */
-static bool is_hint(const char *name, struct segment_id *ret, bool *ret_temp)
-{
-	char segment[SEGMENT_NAME_BYTES];
-	size_t bytes = strlen(name), suffix = strlen(HINT_SUFFIX);
-	size_t temp = strlen(SEGMENT_TEMP_SUFFIX);
-
-	*ret_temp = bytes > temp && strcmp(name + bytes - temp, SEGMENT_TEMP_SUFFIX) == 0;
-	if (*ret_temp)
-		bytes -= temp;
-	if (bytes <= suffix || bytes >= sizeof(segment) ||
-	    strncmp(name + bytes - suffix, HINT_SUFFIX, suffix) != 0)
-		return false;
-	(void)snprintf(segment, sizeof(segment), "%.*s" SUFFIX, (int)(bytes - suffix), name);
-	return segment_name_parse(segment, ret);
-}
-
 struct leftovers {
 	struct segments *s;
 	bool keep_hints;
@@ -719,7 +701,7 @@ static int find_leftover(void *arg, const char *name)
 	struct segment seg;
 	bool temp = true;
 
-	if (!segment_temp_name_parse(name, &id) && !is_hint(name, &id, &temp))
+	if (!segment_temp_name_parse(name, &id) && !hint_name_parse(name, &id, &temp))
 		return 0;
 	if (!temp && (l->keep_hints || (segments_by_number(l->s, id.number, &seg) &&
 					seg.generation == id.generation)))

@@ -18,6 +18,7 @@
 #include "writer/log/segment_replay.h"
 #include "writer/log/log_writer_private.h"
 #include "writer/log/manifest_file.h"
+#include "writer/log/names.h"
 
 #define ATTEMPTS_MAX 1000
 #define PAUSE_NS     1000000L /* after an attempt in vain */

@@ -12,6 +12,7 @@
 #include "codec/record.h"
 #include "writer/index/lost.h"
 #include "writer/index/replay.h"
+#include "writer/log/names.h"
 
 #define HOLDER_BYTES_MAX 4096
 
@@ -96,7 +97,7 @@ static int take_lock(struct store *s, const char *holder, struct diag *diag)
 {
 	int err;
 
-	s->lock_fd = io_open(s->io, s->dir_fd, "lock", O_RDWR | O_CREAT, 0600);
+	s->lock_fd = io_open(s->io, s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
 	if (s->lock_fd < 0)
 		return diag_set(diag, s->lock_fd, "%s: not writable: %s", s->path,
 				strerror(-s->lock_fd));
@@ -104,11 +105,12 @@ static int take_lock(struct store *s, const char *holder, struct diag *diag)
 	if (err == -EWOULDBLOCK)
 		return say_who_holds(s, diag);
 	if (err < 0)
-		return diag_set(diag, err, "%s/lock: cannot lock it: %s", s->path, strerror(-err));
+		return diag_set(diag, err, "%s/" LOCK_NAME ": cannot lock it: %s", s->path,
+				strerror(-err));
 	/* The text is for people.  A full disk must not keep the store from opening. */
 	err = write_holder(s, holder);
 	if (err < 0 && err != -ENOSPC && err != -EDQUOT)
-		return diag_set(diag, err, "%s/lock: cannot write to it: %s", s->path,
+		return diag_set(diag, err, "%s/" LOCK_NAME ": cannot write to it: %s", s->path,
 				strerror(-err));
 	return 0;
 }
@@ -141,7 +143,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	char *path;
 	int err;
 
-	if (asprintf(&path, "%s/active.data", s->path) < 0)
+	if (asprintf(&path, "%s/" ACTIVE_NAME, s->path) < 0)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", s->path);
 	/* Messages name the log, not its directory. */
 	free(s->path);
