@@ -576,6 +576,8 @@ const char *meta_error_text(enum meta_error error)
 		return "a meta record with flags that this version does not know";
 	case META_ERROR_VALUE:
 		return "a meta record with a field out of its range";
+	case META_ERROR_LONG:
+		return "a meta record that is too long";
 	}
 	return "unknown error";
 }

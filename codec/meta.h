@@ -157,6 +157,7 @@ enum meta_error {
 	META_ERROR_VERSION, /* a version byte that this version does not know */
 	META_ERROR_FLAGS,   /* a flag or a field bit that this version does not know */
 	META_ERROR_VALUE,   /* a field out of its range, or bytes left over */
+	META_ERROR_LONG,    /* a value that is longer than a reader keeps in memory */
 };
 
 /* Returns whether a key is that of a meta record: it begins with a NUL byte. */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "codec/meta.h"
+#include "codec/commit.h"
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
 #include "writer/history.h"
@@ -26,17 +26,9 @@ static void print_front(uint64_t timestamp_ns, const char *kind, uint64_t bytes,
 	       timestamp_format(timestamp_ns, text), kind, bytes, segment, file_offset);
 }
 
-static const char *kind_of(const struct record *rec, enum meta_kind *ret_kind)
+static const char *kind_text(const struct commit_record *r)
 {
-	const char *operand;
-	size_t bytes;
-
-	*ret_kind = 0;
-	if (!meta_is_key(rec->key, rec->key_bytes))
-		return rec->value_bytes > 0 ? "put" : "delete";
-	if (meta_parse_key(rec->key, rec->key_bytes, ret_kind, &operand, &bytes) != META_OK)
-		return "unknown";
-	switch (*ret_kind) {
+	switch (r->kind) {
 	case META_ATTR:
 		return "attr";
 	case META_BASE:
@@ -52,61 +44,45 @@ static const char *kind_of(const struct record *rec, enum meta_kind *ret_kind)
 	case META_SEGMENT:
 		return "segment";
 	}
-	return "unknown";
+	return r->value_bytes > 0 ? "put" : "delete";
 }
 
-/* What a meta record says beyond its path. */
-static void print_rest(enum meta_kind kind, const struct record *rec)
+/* Prints what a meta record says beyond its path. */
+static void print_rest(const struct commit_record *r)
 {
-	struct meta_publish publish;
-	struct meta_extent extent;
-	struct meta_base base;
-	struct meta_move move;
 	char text[TIMESTAMP_BYTES];
 
-	if ((kind == META_MOVE &&
-	     meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK) ||
-	    (kind == META_LINK &&
-	     meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK)) {
-		printf("\t%s ", move.flags & META_FLAG_EXCHANGE ? "<->" : "->");
-		key_text_print(stdout, move.new_path, move.new_path_bytes);
-	} else if (kind == META_PUBLISH &&
-		   meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK) {
+	switch (r->kind) {
+	case META_LINK:
+	case META_MOVE:
+		printf("\t%s ", r->move.flags & META_FLAG_EXCHANGE ? "<->" : "->");
+		key_text_print(stdout, r->move.new_path, r->move.new_path_bytes);
+		break;
+	case META_PUBLISH:
 		printf("\t%s%" PRIu64 " bytes",
-		       publish.flags & META_FLAG_DROPPED ? "dropped, " : "", publish.size_bytes);
-		if (publish.staging_id != 0)
-			printf(" of %" PRIu64, publish.staging_id);
-		if (publish.flags & META_FLAG_KEEP)
+		       r->publish.flags & META_FLAG_DROPPED ? "dropped, " : "",
+		       r->publish.size_bytes);
+		if (r->publish.staging_id != 0)
+			printf(" of %" PRIu64, r->publish.staging_id);
+		if (r->publish.flags & META_FLAG_KEEP)
 			printf(", laid over");
-		if (publish.flags & META_FLAG_UNNAMED)
+		if (r->publish.flags & META_FLAG_UNNAMED)
 			printf(", a key that no path can name");
-	} else if (kind == META_EXTENT &&
-		   meta_extent_decode(rec->value, rec->value_bytes, &extent) == META_OK) {
+		break;
+	case META_EXTENT:
 		printf("\t%s%" PRIu64 " bytes at %" PRIu64,
-		       extent.flags & META_FLAG_DROPPED ? "dropped, "
-		       : extent.flags & META_FLAG_HOLE	? "hole, "
-							: "",
-		       extent.bytes, extent.offset);
-	} else if (kind == META_BASE &&
-		   meta_base_decode(rec->value, rec->value_bytes, &base) == META_OK) {
-		printf("\teverything up to %s", timestamp_format(base.as_of_ns, text));
+		       r->extent.flags & META_FLAG_DROPPED ? "dropped, "
+		       : r->extent.flags & META_FLAG_HOLE  ? "hole, "
+							   : "",
+		       r->extent.bytes, r->extent.offset);
+		break;
+	case META_BASE:
+		printf("\teverything up to %s", timestamp_format(r->base.as_of_ns, text));
+		break;
+	case META_ATTR:
+	case META_SEGMENT:
+		break;
 	}
-}
-
-static void print_operand(enum meta_kind kind, const struct record *rec)
-{
-	const uint8_t *key = rec->key;
-	uint64_t id;
-
-	if (kind == META_EXTENT &&
-	    meta_staging_id_decode((const char *)key + META_KEY_PREFIX_BYTES,
-				   rec->key_bytes - META_KEY_PREFIX_BYTES, &id) == META_OK)
-		printf("%" PRIu64, id);
-	else if (kind != 0)
-		key_text_print(stdout, key + META_KEY_PREFIX_BYTES,
-			       rec->key_bytes - META_KEY_PREFIX_BYTES);
-	else
-		key_text_print(stdout, key, rec->key_bytes);
 }
 
 static int print_commit(void *arg, const struct log_entry *entries, size_t entry_count,
@@ -114,13 +90,20 @@ static int print_commit(void *arg, const struct log_entry *entries, size_t entry
 {
 	for (size_t i = 0; i < entry_count; i++) {
 		const struct record *rec = &entries[i].rec;
-		enum meta_kind kind;
-		const char *name = kind_of(rec, &kind);
+		struct commit_record r;
+		bool ok = commit_record_decode(rec, entries[i].value_held_bytes, &r) == META_OK;
+		bool known = ok || r.kind != 0;
 
-		print_front(rec->timestamp_ns, name, rec->value_bytes, entries[i].segment,
-			    entries[i].file_offset);
-		print_operand(kind, rec);
-		print_rest(kind, rec);
+		print_front(rec->timestamp_ns, known ? kind_text(&r) : "unknown", rec->value_bytes,
+			    entries[i].segment, entries[i].file_offset);
+		if (ok && r.kind == META_EXTENT)
+			printf("%" PRIu64, r.staging_id);
+		else if (known)
+			key_text_print(stdout, r.path, r.path_bytes);
+		else
+			key_text_print(stdout, rec->key, rec->key_bytes);
+		if (ok)
+			print_rest(&r);
 		printf("%s\n", i + 1 < entry_count ? "\t+" : "");
 	}
 	return ferror(stdout) ? -EPIPE : 0; /* nobody reads on */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "codec/timestamp.h"
-#include "codec/meta.h"
+#include "codec/commit.h"
 #include "mount-helpers/fsck/old.h"
 #include "mount-helpers/fsck/replay.h"
 #include "mount-helpers/common/key_text.h"
@@ -850,27 +850,9 @@ struct salvage_file fsck_salvage_file(const struct fsck_file *file, struct io *i
 	};
 }
 
-/* Prints where a rename or a link leads to, if that is known. */
-static void print_new_path(const struct salvage_record *was, enum meta_kind kind)
+static void print_meta_record(const struct record *rec, const struct commit_record *r)
 {
-	const struct record *rec = &was->rec;
-	struct meta_move move;
-
-	if (was->value_held_bytes != rec->value_bytes)
-		return;
-	if ((kind == META_MOVE &&
-	     meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK) ||
-	    (kind == META_LINK &&
-	     meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK)) {
-		printf(move.flags & META_FLAG_EXCHANGE ? " with " : " to ");
-		key_text_print(stdout, move.new_path, move.new_path_bytes);
-	}
-}
-
-static void print_meta_record(const struct record *rec, enum meta_kind kind, const char *operand,
-			      size_t operand_bytes)
-{
-	switch (kind) {
+	switch (r->kind) {
 	case META_ATTR:
 		printf("attributes of ");
 		break;
@@ -893,27 +875,29 @@ static void print_meta_record(const struct record *rec, enum meta_kind kind, con
 		printf("the number of the segment");
 		return;
 	}
-	key_text_print(stdout, operand, operand_bytes);
+	key_text_print(stdout, r->path, r->path_bytes);
 }
 
 void fsck_print_record(const struct salvage_record *was)
 {
 	const struct record *rec = &was->rec;
-	const char *operand;
-	enum meta_kind kind;
-	size_t bytes;
+	struct commit_record r;
+	bool ok = commit_record_decode(rec, was->value_held_bytes, &r) == META_OK;
 
-	if (!meta_is_key(rec->key, rec->key_bytes)) {
+	if (!ok && r.kind == 0) {
+		printf("a record of an unknown kind");
+	} else if (r.kind != 0) {
+		print_meta_record(rec, &r);
+	} else {
 		if (rec->value_bytes == 0)
 			printf("the removal of ");
 		else
 			printf("%" PRIu32 " bytes, the content of ", rec->value_bytes);
 		key_text_print(stdout, rec->key, rec->key_bytes);
-	} else if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) == META_OK) {
-		print_meta_record(rec, kind, operand, bytes);
-		print_new_path(was, kind);
-	} else {
-		printf("a record of an unknown kind");
+	}
+	if (ok && (r.kind == META_MOVE || r.kind == META_LINK)) {
+		printf(r.move.flags & META_FLAG_EXCHANGE ? " with " : " to ");
+		key_text_print(stdout, r.move.new_path, r.move.new_path_bytes);
 	}
 }
 

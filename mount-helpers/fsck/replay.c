@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/meta.h"
 #include "codec/path.h"
 #include "mount-helpers/common/key_text.h"
 #include "writer/base/array.h"
@@ -58,60 +57,11 @@ struct checking {
 	struct older *older;	/* uthash */
 	struct staged *staged;	/* uthash */
 	/* Owned; room for the records of one commit. */
-	struct commit *commit;
+	struct before *before;
 	struct log_entry *entries;
-	size_t commit_room;
+	size_t before_room, entry_room;
 	struct fsck_names *names;
 };
-
-/* --- records --- */
-
-struct parsed {
-	enum meta_kind kind; /* 0: a plain record */
-	const char *path;
-	size_t path_bytes;
-	struct meta_publish publish; /* META_PUBLISH */
-	struct meta_extent extent;   /* META_EXTENT, and: */
-	uint64_t staging_id;
-	struct meta_attr attr; /* META_ATTR */
-	struct meta_move move; /* META_MOVE, META_LINK */
-};
-
-static enum meta_error parse(const struct log_entry *e, struct parsed *ret)
-{
-	const struct record *rec = &e->rec;
-	struct meta_base base;
-	enum meta_error err;
-
-	*ret = (struct parsed){ .path = rec->key, .path_bytes = rec->key_bytes };
-	if (!meta_is_key(rec->key, rec->key_bytes))
-		return META_OK;
-	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
-	if (err != META_OK)
-		return err;
-	if (ret->kind != META_EXTENT && e->value_held_bytes != rec->value_bytes)
-		return META_ERROR_VALUE;
-	switch (ret->kind) {
-	case META_ATTR:
-		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
-	case META_BASE:
-		return meta_base_decode(rec->value, rec->value_bytes, &base);
-	case META_LINK:
-		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
-	case META_MOVE:
-		return meta_move_decode(rec->value, rec->value_bytes, &ret->move);
-	case META_PUBLISH:
-		return meta_publish_decode(rec->value, rec->value_bytes, &ret->publish);
-	case META_SEGMENT: /* log/segment_replay.c has it */
-		break;
-	case META_EXTENT:
-		err = meta_staging_id_decode(ret->path, ret->path_bytes, &ret->staging_id);
-		if (err != META_OK)
-			return err;
-		return meta_extent_decode(rec->value, rec->value_bytes, &ret->extent);
-	}
-	return META_ERROR_KIND;
-}
 
 static struct node *file_at(const struct checking *c, const char *path, size_t path_bytes)
 {
@@ -224,7 +174,7 @@ static bool covers(const struct checking *c, uint64_t id, uint64_t size_bytes)
 
 /* Says whether the publish proves the only extent of its staging, which is claimed: it makes the
  * file longer, and the extent ends where the file does. */
-static bool is_append(const struct checking *c, const struct parsed *p, uint64_t bytes)
+static bool is_append(const struct checking *c, const struct commit_record *p, uint64_t bytes)
 {
 	const struct content_map *staged = keydir_staged(c->k, p->publish.staging_id, false);
 	const struct node *n = file_at(c, p->path, p->path_bytes);
@@ -238,7 +188,7 @@ static bool is_append(const struct checking *c, const struct parsed *p, uint64_t
 /* Says whether all that was staged for a publish is there.  The id is the time of the first extent,
  * so one that is later than the first record behind the last gap began behind it.  Of another one
  * an extent may be lost; but if those behind the gap have all bytes, none of it shows. */
-static bool is_complete(const struct checking *c, const struct parsed *parsed)
+static bool is_complete(const struct checking *c, const struct commit_record *parsed)
 {
 	const struct meta_publish *p = &parsed->publish;
 	const struct staged *s = find_staged(c, p->staging_id);
@@ -314,7 +264,7 @@ static int insert_dropped(struct checking *c, struct salvage_lost *edit, const c
 /* --- what a lost record claims to be --- */
 
 static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
-			       const struct parsed *p, struct diag *diag)
+			       const struct commit_record *p, struct diag *diag)
 {
 	bool known = find_staged(c, p->staging_id) != NULL;
 	struct salvage_record was = l->was;
@@ -343,7 +293,7 @@ static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
 }
 
 static int take_claimed_publish(struct checking *c, const struct salvage_lost *l,
-				const struct parsed *p, struct diag *diag)
+				const struct commit_record *p, struct diag *diag)
 {
 	const struct meta_publish *publish = &p->publish;
 	bool keep = (publish->flags & META_FLAG_KEEP) != 0;
@@ -365,13 +315,11 @@ static int take_claimed_publish(struct checking *c, const struct salvage_lost *l
  * not: anything may have been lost. */
 static int take_claim(struct checking *c, const struct salvage_lost *l, struct diag *diag)
 {
-	const struct log_entry e = { .rec = l->was.rec,
-				     .value_held_bytes = l->was.value_held_bytes };
-	struct parsed p;
+	struct commit_record p;
 
 	if (l->instead != NULL)
 		return 0; /* a put */
-	if (parse(&e, &p) != META_OK)
+	if (commit_record_decode(&l->was.rec, l->was.value_held_bytes, &p) != META_OK)
 		return 1;
 	if (p.kind == META_EXTENT)
 		return take_claimed_extent(c, l, &p, diag);
@@ -408,51 +356,23 @@ static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
 
 /* --- commits --- */
 
-/* The file that a record gives a content to, or (a move) another name. */
-static void target_of(const struct parsed *p, const struct record *rec, const char **ret,
-		      size_t *ret_bytes)
+/* Says whether a record gives a file its whole content. */
+static bool gives_content(const struct commit_record *p)
 {
-	*ret = p->path;
-	*ret_bytes = p->path_bytes;
-	if (p->kind == META_MOVE) {
-		*ret = p->move.new_path;
-		*ret_bytes = p->move.new_path_bytes;
-	} else if (p->kind != META_PUBLISH && !(p->kind == 0 && rec->value_bytes > 0)) {
-		*ret_bytes = 0;
-	}
+	if (p->kind == META_PUBLISH)
+		return (p->publish.flags & META_FLAG_UNNAMED) == 0 &&
+		       ((p->publish.flags & META_FLAG_KEEP) == 0 || p->publish.size_bytes == 0);
+	if (p->kind == META_ATTR)
+		return p->attr.content != META_CONTENT_KEPT;
+	return p->kind == 0 && p->value_bytes > 0;
 }
 
-/* Takes note of a commit that was applied. */
-static int note(struct checking *c, const struct log_entry *e, const struct parsed *p)
-{
-	switch (p->kind) {
-	case META_EXTENT:
-		return add_staged(c, p->staging_id, p->extent.bytes, false);
-	case META_PUBLISH:
-		forget_staged(c, p->publish.staging_id);
-		if ((p->publish.flags & META_FLAG_UNNAMED) ||
-		    ((p->publish.flags & META_FLAG_KEEP) && p->publish.size_bytes > 0))
-			return 0;
-		break;
-	case META_ATTR:
-		if (p->attr.content == META_CONTENT_KEPT)
-			return 0;
-		break;
-	case META_BASE:
-	case META_LINK:
-	case META_MOVE:
-	case META_SEGMENT:
-		return 0;
-	default:
-		if (e->rec.value_bytes == 0)
-			return 0;
-	}
-	return add_fresh(c, file_at(c, p->path, p->path_bytes));
-}
-
-/* What a file was before a commit. */
+/* What a record is about, and what that was before the commit. */
 struct before {
-	const char *path; /* NULL: the record has none */
+	bool gives_content;
+	/* The file that it gives a content to, or (a move) another name; 0 bytes: it does neither.
+	 */
+	const char *path;
 	size_t path_bytes;
 	const struct node *node; /* NULL: there was none */
 	bool whole;
@@ -460,12 +380,16 @@ struct before {
 	uint64_t size_bytes;
 };
 
-static struct before look_before(const struct checking *c, const struct parsed *p,
-				 const struct record *rec)
+static struct before look_before(const struct checking *c, const struct commit_record *p)
 {
-	struct before b = { 0 };
+	struct before b = { .gives_content = gives_content(p), .path = p->path };
 
-	target_of(p, rec, &b.path, &b.path_bytes);
+	if (p->kind == META_PUBLISH || (p->kind == 0 && p->value_bytes > 0)) {
+		b.path_bytes = p->path_bytes;
+	} else if (p->kind == META_MOVE) {
+		b.path = p->move.new_path;
+		b.path_bytes = p->move.new_path_bytes;
+	}
 	b.node = file_at(c, b.path, b.path_bytes);
 	if (b.node != NULL) {
 		b.whole = !lost_in_node(b.node);
@@ -473,6 +397,16 @@ static struct before look_before(const struct checking *c, const struct parsed *
 		b.size_bytes = size_of(b.node);
 	}
 	return b;
+}
+
+/* Takes note of a record that was applied. */
+static int note(struct checking *c, const struct commit_record *p, const struct before *b)
+{
+	if (p->kind == META_EXTENT)
+		return add_staged(c, p->staging_id, p->extent.bytes, false);
+	if (p->kind == META_PUBLISH)
+		forget_staged(c, p->publish.staging_id);
+	return b->gives_content ? add_fresh(c, file_at(c, p->path, p->path_bytes)) : 0;
 }
 
 /* Remembers the last whole version of a file that is whole no longer. */
@@ -508,8 +442,7 @@ static int note_older(struct checking *c, const struct before *b)
 }
 
 /* The content of a publish cannot be told: it becomes one that cannot be read. */
-static int replace_publish(struct checking *c, const struct log_entry *e, const struct parsed *p,
-			   struct log_entry *ret)
+static int replace_publish(struct checking *c, struct log_entry *e, struct commit_record *p)
 {
 	uint8_t more = p->publish.flags & META_FLAG_MORE;
 	struct salvage_lost *edit;
@@ -533,15 +466,16 @@ static int replace_publish(struct checking *c, const struct log_entry *e, const 
 	forget_staged(c, p->publish.staging_id);
 	rec.key = edit->instead + RECORD_HEADER_BYTES;
 	rec.value = edit->instead + RECORD_HEADER_BYTES + rec.key_bytes;
-	*ret = *e;
-	ret->rec = rec;
-	ret->value_held_bytes = rec.value_bytes;
+	e->rec = rec;
+	e->value_held_bytes = rec.value_bytes;
+	p->publish.flags = META_FLAG_DROPPED | more;
+	p->publish.staging_id = 0;
 	return 0;
 }
 
 /* Makes a publish show nothing that never was.  Changes the entry, or what is before it. */
 static int mend_publish(struct checking *c, const struct log_entry *first, struct log_entry *e,
-			const struct parsed *p, struct diag *diag)
+			struct commit_record *p, struct diag *diag)
 {
 	const struct meta_publish *publish = &p->publish;
 	const struct node *n = file_at(c, p->path, p->path_bytes);
@@ -553,12 +487,12 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 	if (publish->staging_id != 0 && !is_complete(c, p)) {
 		if (c->gaps_passed == 0 && find_staged(c, publish->staging_id) == NULL)
 			return 0; /* no damage: the replay says what is wrong */
-		return (publish->flags & META_FLAG_UNNAMED) ? 1 : replace_publish(c, e, p, e);
+		return (publish->flags & META_FLAG_UNNAMED) ? 1 : replace_publish(c, e, p);
 	}
 	if (!keep || is_fresh(c, n))
 		return 0;
 	if (n == NULL)
-		return replace_publish(c, e, p, e);
+		return replace_publish(c, e, p);
 	size = size_of(n) > publish->size_bytes ? size_of(n) : publish->size_bytes;
 	return insert_dropped(
 		c, add_edit(c, first->file_offset, 0, "what it changes a part of may be lost"),
@@ -618,53 +552,26 @@ static int refuse_newer(const struct checking *c, const struct log_entry *e, enu
 			c->file->name, e->file_offset, meta_error_text(err));
 }
 
-/* One record of a commit, decoded. */
-struct commit {
-	struct parsed parsed;
-	struct before before;
-};
-
-static int reserve_commit(struct checking *c, size_t count)
+/* Checks a commit, whose entries are in 'c'. */
+static int check_commit(struct checking *c, struct decoded_commit *d, struct diag *diag)
 {
-	void *commit, *entries;
-
-	if (count <= c->commit_room)
-		return 0;
-	commit = reallocarray(c->commit, count, sizeof(c->commit[0]));
-	if (commit == NULL)
-		return -ENOMEM;
-	c->commit = commit;
-	entries = reallocarray(c->entries, count, sizeof(c->entries[0]));
-	if (entries == NULL)
-		return -ENOMEM;
-	c->entries = entries;
-	c->commit_room = count;
-	return 0;
-}
-
-/* Checks the commit that is in 'c', decoded. */
-static int check_commit(struct checking *c, size_t count, struct diag *diag)
-{
-	struct log_entry *entries = c->entries;
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < count; i++) {
-		struct commit *m = &c->commit[i];
-
-		m->before = look_before(c, &m->parsed, &entries[i].rec);
-		if (m->parsed.kind == META_PUBLISH)
-			err = mend_publish(c, &entries[0], &entries[i], &m->parsed, diag);
+	for (size_t i = 0; err == 0 && i < d->count; i++) {
+		c->before[i] = look_before(c, &d->records[i]);
+		if (d->records[i].kind == META_PUBLISH)
+			err = mend_publish(c, &c->entries[0], &c->entries[i], &d->records[i], diag);
 	}
 	if (err > 0)
-		return leave_out(c, entries, count, "some of what it is made of may be lost");
+		return leave_out(c, c->entries, d->count, "some of what it is made of may be lost");
 	if (err == 0)
-		err = replay_commit(c->k, "the log", entries, count, diag);
+		err = replay_decoded(c->k, "the log", d, diag);
 	if (err == -EBADMSG)
-		return leave_out(c, entries, count, reason_in(diag));
-	for (size_t i = 0; err == 0 && i < count; i++) {
-		err = note(c, &entries[i], &c->commit[i].parsed);
-		if (err == 0 && c->commit[i].before.path_bytes > 0)
-			err = note_older(c, &c->commit[i].before);
+		return leave_out(c, c->entries, d->count, reason_in(diag));
+	for (size_t i = 0; err == 0 && i < d->count; i++) {
+		err = note(c, &d->records[i], &c->before[i]);
+		if (err == 0 && c->before[i].path_bytes > 0)
+			err = note_older(c, &c->before[i]);
 	}
 	return err;
 }
@@ -690,33 +597,45 @@ static size_t count_before_gap(const struct checking *c, const struct log_entry 
 	return count;
 }
 
-static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
+static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag);
+
+/* Checks a decoded commit, unless some of it is lost: then the front of it is left out. */
+static int check_decoded(struct checking *c, struct decoded_commit *d, struct diag *diag)
 {
-	struct checking *c = arg;
-	size_t before = count_before_gap(c, entries, entry_count);
-	int err = reserve_commit(c, entry_count);
+	const struct log_entry *entries = d->entries;
+	size_t before = count_before_gap(c, entries, d->count);
+	int err = ARRAY_RESERVE(c->before, d->count, c->before_room);
 
-	for (size_t i = 0; err == 0 && i < entry_count; i++) {
-		enum meta_error problem = parse(&entries[i], &c->commit[i].parsed);
-
-		if (problem != META_OK)
-			return refuse_newer(c, &entries[i], problem, diag);
-	}
-	if (err == 0 && before < entry_count) {
-		err = pass_lost(c, entries[0].file_offset, diag);
-		if (err == 0)
-			err = leave_out(c, entries, before, LOST_REST);
-		return err < 0 ? err : check(c, entries + before, entry_count - before, diag);
-	}
+	if (err == 0)
+		err = ARRAY_RESERVE(c->entries, d->count, c->entry_room);
 	if (err == 0)
 		err = pass_lost(c, entries[0].file_offset, diag);
+	if (err == 0 && before < d->count) {
+		err = leave_out(c, entries, before, LOST_REST);
+		return err < 0 ? err : check(c, entries + before, d->count - before, diag);
+	}
 	if (err < 0)
 		return err;
 	if (c->behind_gap)
 		c->gap_next_ns = entries[0].rec.timestamp_ns;
 	c->behind_gap = false;
-	memcpy(c->entries, entries, entry_count * sizeof(entries[0]));
-	return check_commit(c, entry_count, diag);
+	memcpy(c->entries, entries, d->count * sizeof(entries[0]));
+	d->entries = c->entries;
+	return check_commit(c, d, diag);
+}
+
+static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
+{
+	struct checking *c = arg;
+	struct decoded_commit d;
+	int err = replay_decode(&d, "the log", entries, entry_count, diag);
+
+	if (err == -EBADMSG)
+		err = refuse_newer(c, &entries[d.problem_at], d.problem, diag);
+	else if (err == 0)
+		err = check_decoded(c, &d, diag);
+	replay_release(&d);
+	return err;
 }
 
 /* --- names --- */
@@ -818,7 +737,7 @@ static void free_checking(struct checking *c)
 		HASH_DEL(c->older, o);
 		free(o);
 	}
-	free(c->commit);
+	free(c->before);
 	free(c->entries);
 	keydir_free(c->k);
 }

@@ -180,6 +180,9 @@ static const struct log_case {
 	  "1000=! 1002=! 1004=ZXY" },
 	{ "dropped extents", "z:7@0=2 e:7@2=x P:a=7,3 p:a=1", "a", "1002=! 1003=1" },
 	{ "a group", "+D:d p:d/x=1", "d/x", "1001=1" },
+	{ "a group about a directory that it moves", "p:a/x=1 +D:a m:a>b p:a=2", "a", "x" },
+	{ "a group with the key of a directory and a file", "p:a/x=1 +U:a=0,0 +Z:a=0,3 p:b=2", "b",
+	  "1003=2" },
 };
 
 static void test_log(void **state)

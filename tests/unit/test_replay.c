@@ -85,6 +85,8 @@ static const struct tree_case {
 	{ "group: parent kept, entry removed", "p:a/b=1 +D:a t:a/b", "d a", "" },
 	{ "group: parent kept, entry moved", "p:a/b=1 +D:a m:a/b>c", "d a, f c=1", "" },
 	{ "group: move, then the parent kept", "p:a/b=1 +m:a/b>c D:a", "d a, f c=1", "" },
+	{ "group: attr of a directory that moves", "p:a/x=1 +D:a m:a>b p:a=2", "d a, d b, f b/x=1",
+	  "a=2" },
 
 	{ "key with an empty component", "p:a//b=1", "", "a//b=1" },
 	{ "key with a dot", "p:./a=1", "", "./a=1" },

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "codec/meta.h"
 #include "codec/path.h"
 #include "writer/index/replay.h"
 #include "writer/base/uthash_config.h"
@@ -65,65 +64,43 @@ int64_t fold_replay_time(const struct fold_replay *r, const struct node *n)
 	return s != NULL ? s->time_ns : n->mtime_ns;
 }
 
-/* A meta record that changes or makes a content, or sets times. */
-struct parsed {
-	enum meta_kind kind;
-	const struct node *node; /* at its path; NULL: none */
-	bool sets_mtime, makes_content;
-};
-
-static const struct node *node_at(struct fold_replay *r, const char *path, size_t path_bytes)
+/* Returns the node of a record that makes a content, or that is about the attributes of anything
+ * but a directory; NULL if there is none. */
+static const struct node *node_of(const struct fold_replay *r, const struct commit_record *rec)
 {
-	const struct dentry *d = NULL;
+	const struct dentry *d;
 
-	if (path_ok(path, path_bytes))
-		d = keydir_find_path(r->tree, path, path_bytes);
+	if (rec->kind != META_PUBLISH &&
+	    (rec->kind != META_ATTR || rec->attr.type == META_TYPE_DIRECTORY))
+		return NULL;
+	d = path_ok(rec->path, rec->path_bytes)
+		    ? keydir_find_path(r->tree, rec->path, rec->path_bytes)
+		    : NULL;
 	return d == NULL ? NULL : dentry_node(d);
 }
 
-/* False: it is no such record. */
-static bool parse(struct fold_replay *r, const struct log_entry *e, struct parsed *ret)
+static bool makes_content(const struct commit_record *rec)
 {
-	const struct record *rec = &e->rec;
-	struct meta_attr attr;
-	size_t path_bytes;
-	const char *path;
-
-	*ret = (struct parsed){ .node = NULL };
-	if (!meta_is_key(rec->key, rec->key_bytes) ||
-	    meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &path, &path_bytes) != META_OK ||
-	    (ret->kind != META_PUBLISH && ret->kind != META_ATTR))
-		return false;
-	ret->makes_content = ret->kind == META_PUBLISH;
-	if (ret->kind == META_ATTR) {
-		if (meta_attr_decode(rec->value, rec->value_bytes, &attr) != META_OK ||
-		    attr.type == META_TYPE_DIRECTORY)
-			return false;
-		ret->makes_content = attr.content != META_CONTENT_KEPT;
-		ret->sets_mtime = (attr.fields & META_FIELD_MTIME) != 0;
-	}
-	ret->node = node_at(r, path, path_bytes);
-	return true;
+	return rec->kind == META_PUBLISH || rec->attr.content != META_CONTENT_KEPT;
 }
 
 /* Before a commit: the mtime is when the content came about, until it is set. */
-static int note_before(struct fold_replay *r, const struct parsed *p)
+static int note_before(struct fold_replay *r, const struct node *n, const struct commit_record *rec)
 {
-	const struct node *n = p->node;
-
-	if (n == NULL || !p->sets_mtime || p->makes_content || node_is_dir(n) ||
-	    (node_content(n) == NULL && n->value_bytes > 0) || find_stamp(r, n) != NULL)
+	if (n == NULL || makes_content(rec) || (rec->attr.fields & META_FIELD_MTIME) == 0 ||
+	    node_is_dir(n) || (node_content(n) == NULL && n->value_bytes > 0) ||
+	    find_stamp(r, n) != NULL)
 		return 0;
 	return note(r, n, n->mtime_ns);
 }
 
 /* After it: there is a new content, or a new node. */
-static int note_after(struct fold_replay *r, const struct node *before, const struct parsed *p,
+static int note_after(struct fold_replay *r, bool was_there, const struct commit_record *rec,
 		      int64_t now_ns)
 {
-	const struct node *n = p->node;
+	const struct node *n = node_of(r, rec);
 
-	if (n == NULL || node_is_dir(n) || (!p->makes_content && before != NULL))
+	if (n == NULL || node_is_dir(n) || (!makes_content(rec) && was_there))
 		return 0;
 	if (n->mtime_ns != now_ns)
 		return note(r, n, now_ns);
@@ -133,30 +110,39 @@ static int note_after(struct fold_replay *r, const struct node *before, const st
 
 /* --- replay --- */
 
+static int replay_decoded_commit(struct fold_replay *r, const struct decoded_commit *c,
+				 int64_t now_ns, struct diag *diag)
+{
+	bool was_there[LOG_WRITER_GROUP_MAX];
+	int err = 0;
+
+	for (size_t i = 0; err == 0 && i < c->count; i++) {
+		const struct node *n = node_of(r, &c->records[i]);
+
+		if (i < LOG_WRITER_GROUP_MAX)
+			was_there[i] = n != NULL;
+		err = note_before(r, n, &c->records[i]);
+	}
+	if (err == 0)
+		err = replay_decoded(r->tree, "the log", c, diag);
+	for (size_t i = 0; err == 0 && i < c->count; i++)
+		err = note_after(r, i >= LOG_WRITER_GROUP_MAX || was_there[i], &c->records[i],
+				 now_ns);
+	return err;
+}
+
 static int replay_one(void *arg, const struct log_entry *entries, size_t entry_count,
 		      struct diag *diag)
 {
 	struct fold_replay *r = arg;
 	const struct log_entry *last = &entries[entry_count - 1];
-	const struct node *before[LOG_WRITER_GROUP_MAX] = { NULL };
-	int64_t now_ns = (int64_t)last->rec.timestamp_ns;
 	uint64_t bytes = last->offset + last->bytes - r->paced;
-	struct parsed p;
-	int err = 0;
+	struct decoded_commit c;
+	int err = replay_decode(&c, "the log", entries, entry_count, diag);
 
-	for (size_t i = 0; err == 0 && i < entry_count; i++) {
-		if (!parse(r, &entries[i], &p))
-			continue;
-		if (i < LOG_WRITER_GROUP_MAX)
-			before[i] = p.node;
-		err = note_before(r, &p);
-	}
 	if (err == 0)
-		err = replay_commit(r->tree, "the log", entries, entry_count, diag);
-	for (size_t i = 0; err == 0 && i < entry_count; i++)
-		if (parse(r, &entries[i], &p))
-			err = note_after(r, i < LOG_WRITER_GROUP_MAX ? before[i] : p.node, &p,
-					 now_ns);
+		err = replay_decoded_commit(r, &c, (int64_t)last->rec.timestamp_ns, diag);
+	replay_release(&c);
 	if (err < 0 || bytes < PACE_BYTES)
 		return err;
 	r->paced += bytes;

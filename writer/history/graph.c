@@ -8,6 +8,7 @@
 #include "codec/path.h"
 #include "writer/base/array.h"
 #include "writer/base/times.h"
+#include "writer/index/replay.h"
 
 struct graph_staged {
 	UT_hash_handle hh;
@@ -20,7 +21,6 @@ struct change {
 	struct graph *g;
 	uint64_t now_ns;
 	const struct log_entry *entry; /* the part at hand */
-	bool unnamed;		       /* the put that follows is of a key that no path can name */
 };
 
 /* --- nodes and names --- */
@@ -291,27 +291,26 @@ int graph_content(const struct graph_node *n, size_t index, struct content_map *
 
 /* --- records --- */
 
-static int apply_put(struct change *c)
+static int apply_put(struct change *c, const struct commit_record *rec)
 {
-	const struct record *rec = &c->entry->rec;
 	const struct version v = { .kind = VERSION_PLAIN, .size_bytes = rec->value_bytes };
 	int err;
 
-	if (c->unnamed || !path_ok(rec->key, rec->key_bytes))
+	if (rec->unnameable || !path_ok(rec->path, rec->path_bytes))
 		return 0;
-	err = put_version(c, rec->key, rec->key_bytes, &v);
+	err = put_version(c, rec->path, rec->path_bytes, &v);
 	return err == -EEXIST ? 0 : err;
 }
 
-static void apply_tombstone(struct change *c)
+static int apply_tombstone(struct change *c, const struct commit_record *rec)
 {
-	const struct record *rec = &c->entry->rec;
 	struct place at;
 
-	if (!look_up(c, rec->key, rec->key_bytes, &at) || (is_dir(at.node) && at.node->live > 0))
-		return;
+	if (!look_up(c, rec->path, rec->path_bytes, &at) || (is_dir(at.node) && at.node->live > 0))
+		return 0;
 	end(c, at.dir, at.name);
 	prune(c, at.dir);
+	return 0;
 }
 
 static int set_target(struct change *c, struct graph_node *n, const struct meta_attr *attr)
@@ -350,17 +349,17 @@ static void set_attr(struct graph_node *n, const struct meta_attr *attr)
 		v->mtime_ns = ns_of_meta_time(attr->mtime);
 }
 
-static int apply_attr(struct change *c, const char *path, size_t path_bytes,
-		      const struct meta_attr *attr)
+static int apply_attr(struct change *c, const struct commit_record *rec)
 {
+	const struct meta_attr *attr = &rec->attr;
 	const struct version empty = { .kind = VERSION_LAID };
 	bool is_new = false;
 	struct place at;
 	int err;
 
-	if (!path_ok(path, path_bytes))
+	if (!path_ok(rec->path, rec->path_bytes))
 		return 0; /* the root among them */
-	err = walk(c, path, path_bytes, &at);
+	err = walk(c, rec->path, rec->path_bytes, &at);
 	if (err < 0)
 		return err;
 	if (at.node != NULL && attr->content == META_CONTENT_NEW && !is_dir(at.node)) {
@@ -383,15 +382,16 @@ static int apply_attr(struct change *c, const char *path, size_t path_bytes,
 	return err;
 }
 
-static int apply_move(struct change *c, const char *path, size_t path_bytes,
-		      const struct meta_move *move)
+static int apply_move(struct change *c, const struct commit_record *rec)
 {
+	const struct meta_move *move = &rec->move;
 	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
 	struct graph_node *moved, *other;
 	struct place from, to;
 	int err;
 
-	if (!path_ok(move->new_path, move->new_path_bytes) || !look_up(c, path, path_bytes, &from))
+	if (!path_ok(move->new_path, move->new_path_bytes) ||
+	    !look_up(c, rec->path, rec->path_bytes, &from))
 		return 0;
 	err = walk(c, move->new_path, move->new_path_bytes, &to);
 	if (err < 0)
@@ -412,14 +412,14 @@ static int apply_move(struct change *c, const char *path, size_t path_bytes,
 	return err;
 }
 
-static int apply_link(struct change *c, const char *path, size_t path_bytes,
-		      const struct meta_move *link)
+static int apply_link(struct change *c, const struct commit_record *rec)
 {
+	const struct meta_move *link = &rec->move;
 	struct place from, to;
 	int err;
 
 	if (!path_ok(link->new_path, link->new_path_bytes) ||
-	    !look_up(c, path, path_bytes, &from) || is_dir(from.node))
+	    !look_up(c, rec->path, rec->path_bytes, &from) || is_dir(from.node))
 		return 0;
 	err = walk(c, link->new_path, link->new_path_bytes, &to);
 	return err < 0 || to.node != NULL ? err : begin(c, to.dir, to.name, from.node);
@@ -464,8 +464,9 @@ static struct graph_staged *staged_get(struct graph *g, uint64_t id)
 	return s;
 }
 
-static int apply_extent(struct change *c, uint64_t id, const struct meta_extent *extent)
+static int apply_extent(struct change *c, const struct commit_record *rec)
 {
+	const struct meta_extent *extent = &rec->extent;
 	bool dropped = (extent->flags & META_FLAG_DROPPED) != 0;
 	const struct content_piece piece = {
 		.offset = extent->offset,
@@ -475,7 +476,7 @@ static int apply_extent(struct change *c, uint64_t id, const struct meta_extent 
 		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
 		.dropped = dropped,
 	};
-	struct graph_staged *s = staged_get(c->g, id);
+	struct graph_staged *s = staged_get(c->g, rec->staging_id);
 
 	if (s == NULL || content_map_reserve(s->content, 1) < 0)
 		return -ENOMEM;
@@ -483,9 +484,10 @@ static int apply_extent(struct change *c, uint64_t id, const struct meta_extent 
 	return 0;
 }
 
-static int apply_publish(struct change *c, const char *path, size_t path_bytes,
-			 const struct meta_publish *publish)
+static int apply_publish(struct change *c, const struct commit_record *rec)
 {
+	const struct meta_publish *publish = &rec->publish;
+	bool unnamed = rec->unnameable || (publish->flags & META_FLAG_UNNAMED) != 0;
 	struct graph_staged *s =
 		publish->staging_id != 0 ? staged_find(c->g, publish->staging_id) : NULL;
 	struct version v = {
@@ -496,12 +498,11 @@ static int apply_publish(struct change *c, const char *path, size_t path_bytes,
 	};
 	int err;
 
-	c->unnamed = c->unnamed || (publish->flags & META_FLAG_UNNAMED) != 0;
-	if (c->unnamed && s != NULL)
+	if (unnamed && s != NULL)
 		staged_drop(c->g, s);
-	if (c->unnamed || !path_ok(path, path_bytes))
+	if (unnamed || !path_ok(rec->path, rec->path_bytes))
 		return 0;
-	err = put_version(c, path, path_bytes, &v);
+	err = put_version(c, rec->path, rec->path_bytes, &v);
 	if (err == 0 && s != NULL)
 		s->content = NULL; /* the version has it */
 	if (err != -ENOMEM && s != NULL)
@@ -511,91 +512,41 @@ static int apply_publish(struct change *c, const char *path, size_t path_bytes,
 
 /* --- commits --- */
 
-static int apply_meta(struct change *c, const char *path, size_t path_bytes, enum meta_kind kind)
+static int apply(struct change *c, const struct commit_record *rec)
 {
-	const struct record *rec = &c->entry->rec;
-	struct meta_publish publish;
-	struct meta_extent extent;
-	struct meta_move move;
-	uint64_t id;
-
-	switch (kind) {
-	case META_MOVE:
-		if (meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK)
-			return apply_move(c, path, path_bytes, &move);
-		break;
-	case META_LINK:
-		if (meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK)
-			return apply_link(c, path, path_bytes, &move);
-		break;
-	case META_EXTENT:
-		if (meta_staging_id_decode(path, path_bytes, &id) == META_OK &&
-		    meta_extent_decode(rec->value, rec->value_bytes, &extent) == META_OK)
-			return apply_extent(c, id, &extent);
-		break;
-	case META_PUBLISH:
-		if (meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK)
-			return apply_publish(c, path, path_bytes, &publish);
-		break;
+	switch (rec->kind) {
+	case META_ATTR:
+		return apply_attr(c, rec);
 	case META_BASE:
 		c->g->base_segment = c->entry->segment;
-		break;
-	case META_ATTR:
+		return 0;
+	case META_LINK:
+		return apply_link(c, rec);
+	case META_MOVE:
+		return apply_move(c, rec);
+	case META_EXTENT:
+		return apply_extent(c, rec);
+	case META_PUBLISH:
+		return apply_publish(c, rec);
 	case META_SEGMENT:
-		break;
-	}
-	return 0;
-}
-
-/* The parts of a group are applied in this order (see replay.c). */
-enum phase {
-	PHASE_DIRECTORIES,
-	PHASE_CONTENT,
-	PHASE_FILES,
-	PHASE_COUNT,
-};
-
-static int apply_in_phase(struct change *c, enum phase phase)
-{
-	const struct record *rec = &c->entry->rec;
-	struct meta_attr attr;
-	enum meta_kind kind;
-	const char *path;
-	size_t path_bytes;
-	enum phase own;
-
-	if (!meta_is_key(rec->key, rec->key_bytes)) {
-		if (phase != PHASE_CONTENT)
-			return 0;
-		if (rec->value_bytes > 0)
-			return apply_put(c);
-		apply_tombstone(c);
 		return 0;
 	}
-	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK)
-		return 0;
-	if (kind != META_EXTENT && rec->value_bytes != c->entry->value_held_bytes)
-		return 0;
-	if (kind != META_ATTR)
-		return phase == PHASE_CONTENT ? apply_meta(c, path, path_bytes, kind) : 0;
-	if (meta_attr_decode(rec->value, rec->value_bytes, &attr) != META_OK)
-		return 0;
-	own = attr.type == META_TYPE_DIRECTORY ? PHASE_DIRECTORIES : PHASE_FILES;
-	return phase == own ? apply_attr(c, path, path_bytes, &attr) : 0;
+	return rec->value_bytes > 0 ? apply_put(c, rec) : apply_tombstone(c, rec);
 }
 
 int graph_apply(struct graph *g, const struct log_entry *entries, size_t entry_count)
 {
 	struct change c = { .g = g, .now_ns = entries[entry_count - 1].rec.timestamp_ns };
-	int err = 0;
+	struct commit_step step = { 0 };
+	struct decoded_commit d;
+	int err = replay_decode(&d, "", entries, entry_count, NULL);
 
-	for (int phase = 0; err == 0 && phase < PHASE_COUNT; phase++) {
-		for (size_t i = 0; err == 0 && i < entry_count; i++) {
-			c.entry = &entries[i];
-			err = apply_in_phase(&c, (enum phase)phase);
-		}
+	while (err == 0 && commit_next(d.records, d.count, &step)) {
+		c.entry = &entries[step.index];
+		err = apply(&c, &d.records[step.index]);
 	}
-	return err;
+	replay_release(&d);
+	return err == -EBADMSG ? 0 : err; /* the store says what is wrong with the commit */
 }
 
 /* --- life --- */

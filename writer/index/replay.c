@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/meta.h"
 #include "codec/path.h"
 #include "writer/base/array.h"
 #include "writer/base/times.h"
@@ -16,9 +15,7 @@ struct replay {
 	const struct log_entry *entry; /* the one being applied */
 	int64_t now_ns;		       /* when the commit happened */
 	bool grouped;		       /* the commit has more than one record */
-	const struct log_entry
-		*marked;     /* says of the put behind it that no path can name its key */
-	const char *problem; /* set with -EBADMSG */
+	const char *problem;	       /* set with -EBADMSG */
 };
 
 static int refuse(struct replay *r, const char *problem)
@@ -158,38 +155,11 @@ static int walk(struct replay *r, const char *path, size_t path_bytes, struct pl
 	return 0;
 }
 
-/* Puts a value under a key that no path can name. */
-static int put_unnamed(struct replay *r, const struct value_place *value)
-{
-	int err;
-
-	keydir_write_lock(r->k);
-	err = keydir_unnamed_put(r->k, r->entry->rec.key, r->entry->rec.key_bytes, value, NULL,
-				 r->entry->rec.timestamp_ns);
-	keydir_write_unlock(r->k);
-	return err;
-}
-
 static void remove_unnamed(struct replay *r, const void *key, size_t key_bytes)
 {
 	keydir_write_lock(r->k);
 	keydir_unnamed_remove(r->k, key, key_bytes);
 	keydir_write_unlock(r->k);
-}
-
-/* Says whether the record before has said that no path can name the key; it says so once. */
-static bool take_mark(struct replay *r, const char *key, size_t key_bytes)
-{
-	const struct record *mark;
-
-	if (r->marked == NULL)
-		return false;
-	mark = &r->marked->rec;
-	if (mark->key_bytes != META_KEY_PREFIX_BYTES + key_bytes ||
-	    memcmp((const char *)mark->key + META_KEY_PREFIX_BYTES, key, key_bytes) != 0)
-		return false;
-	r->marked = NULL;
-	return true;
 }
 
 /* Says whether a key stays one that no path can name although it is a path: it would make more
@@ -201,30 +171,51 @@ static bool is_too_deep(struct replay *r, const char *key, size_t key_bytes)
 	       keydir_find_dir(r->k, key, keydir_dir_bytes(key, key_bytes)) == NULL;
 }
 
-static int apply_put(struct replay *r)
+/* Finds or makes the file that gets a value.  '*ret' is NULL if no path can name the key. */
+static int file_for_value(struct replay *r, const struct commit_record *rec, struct node **ret)
 {
-	const struct record *rec = &r->entry->rec;
-	struct value_place value = place_of(r->entry);
-	struct node *n = NULL;
 	struct place at;
 	int err;
 
-	if (take_mark(r, rec->key, rec->key_bytes) || !path_ok(rec->key, rec->key_bytes) ||
-	    is_too_deep(r, rec->key, rec->key_bytes))
-		return put_unnamed(r, &value);
-	err = walk(r, rec->key, rec->key_bytes, &at);
+	*ret = NULL;
+	if (rec->unnameable || !path_ok(rec->path, rec->path_bytes) ||
+	    is_too_deep(r, rec->path, rec->path_bytes))
+		return 0;
+	err = walk(r, rec->path, rec->path_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
-		return put_unnamed(r, &value);
-	if (at.d != NULL)
-		n = dentry_node(at.d);
-	else
-		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+	if (at.d == NULL)
+		return make(r, at.dir, at.name, at.name_bytes, S_IFREG, ret);
+	if (node_is_file(dentry_node(at.d)))
+		*ret = dentry_node(at.d);
+	return 0;
+}
+
+/* Puts a value under a key that no path can name. */
+static int put_unnamed(struct replay *r, const struct commit_record *rec,
+		       const struct value_place *value, struct content_map *content)
+{
+	int err;
+
+	keydir_write_lock(r->k);
+	err = keydir_unnamed_put(r->k, rec->path, rec->path_bytes, value, content,
+				 r->entry->rec.timestamp_ns);
+	keydir_write_unlock(r->k);
+	return err;
+}
+
+static int apply_put(struct replay *r, const struct commit_record *rec)
+{
+	struct value_place value = place_of(r->entry);
+	struct node *n;
+	int err = file_for_value(r, rec, &n);
+
 	if (err < 0)
 		return err;
+	if (n == NULL)
+		return put_unnamed(r, rec, &value, NULL);
 	set_value_locked(r, n, &value, r->now_ns);
-	remove_unnamed(r, rec->key, rec->key_bytes);
+	remove_unnamed(r, rec->path, rec->path_bytes);
 	return 0;
 }
 
@@ -338,16 +329,15 @@ static int prune(struct replay *r, struct node *dir)
 	return err;
 }
 
-static int apply_tombstone(struct replay *r)
+static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 {
-	const struct record *rec = &r->entry->rec;
 	struct dentry *d;
 	struct node *dir;
 
-	remove_unnamed(r, rec->key, rec->key_bytes);
-	if (!path_ok(rec->key, rec->key_bytes))
+	remove_unnamed(r, rec->path, rec->path_bytes);
+	if (!path_ok(rec->path, rec->path_bytes))
 		return 0;
-	d = keydir_find_path(r->k, rec->key, rec->key_bytes);
+	d = keydir_find_path(r->k, rec->path, rec->path_bytes);
 	if (d == NULL || (node_is_dir(dentry_node(d)) && keydir_dir_count(dentry_node(d)) > 0))
 		return 0; /* FreyjaDB deletes keys that do not exist, too */
 	dir = dentry_dir(d);
@@ -476,19 +466,19 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 	return 0;
 }
 
-static int apply_attr(struct replay *r, const char *path, size_t path_bytes,
-		      const struct meta_attr *attr)
+static int apply_attr(struct replay *r, const struct commit_record *rec)
 {
+	const struct meta_attr *attr = &rec->attr;
 	struct value_place empty = { 0 };
 	struct node *n = NULL;
 	int err;
 
-	if (path_bytes == 0) {
+	if (rec->path_bytes == 0) {
 		if (attr->type != META_TYPE_DIRECTORY)
 			return refuse(r, "the root is said to be no directory");
 		return set_attr(r, keydir_root(r->k), attr);
 	}
-	err = attr_node(r, path, path_bytes, attr, &n);
+	err = attr_node(r, rec->path, rec->path_bytes, attr, &n);
 	if (err < 0)
 		return err;
 	if (attr->content != META_CONTENT_KEPT)
@@ -559,9 +549,11 @@ static void supersede(struct replay *r, const struct node *n, const char *path, 
 		remove_unnamed(r, path, path_bytes);
 }
 
-static int apply_move(struct replay *r, const char *path, size_t path_bytes,
-		      const struct meta_move *move)
+static int apply_move(struct replay *r, const struct commit_record *rec)
 {
+	const struct meta_move *move = &rec->move;
+	const char *path = rec->path;
+	size_t path_bytes = rec->path_bytes;
 	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
 	const char *problem;
 	struct dentry *from;
@@ -603,9 +595,11 @@ static int apply_move(struct replay *r, const char *path, size_t path_bytes,
 	return err < 0 ? err : prune(r, old_dir);
 }
 
-static int apply_link(struct replay *r, const char *path, size_t path_bytes,
-		      const struct meta_move *link)
+static int apply_link(struct replay *r, const struct commit_record *rec)
 {
+	const struct meta_move *link = &rec->move;
+	const char *path = rec->path;
+	size_t path_bytes = rec->path_bytes;
 	struct dentry *from, *d;
 	struct place to;
 	struct node *n;
@@ -643,8 +637,9 @@ static int apply_link(struct replay *r, const char *path, size_t path_bytes,
 
 /* --- content that is not one record --- */
 
-static int apply_extent(struct replay *r, uint64_t id, const struct meta_extent *extent)
+static int apply_extent(struct replay *r, const struct commit_record *rec)
 {
+	const struct meta_extent *extent = &rec->extent;
 	bool dropped = (extent->flags & META_FLAG_DROPPED) != 0;
 	struct content_piece piece = {
 		.offset = extent->offset,
@@ -654,8 +649,11 @@ static int apply_extent(struct replay *r, uint64_t id, const struct meta_extent 
 		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
 		.dropped = dropped,
 	};
-	struct content_map *c = keydir_staged(r->k, id, true);
+	struct content_map *c;
 
+	if (r->grouped)
+		return refuse(r, "an extent in a group");
+	c = keydir_staged(r->k, rec->staging_id, true);
 	if (c == NULL || content_map_reserve(c, 1) < 0)
 		return -ENOMEM;
 	content_map_lay(c, &piece);
@@ -696,78 +694,53 @@ static struct content_map *dropped_content(uint64_t size_bytes)
 	return c;
 }
 
-static int put_content_unnamed(struct replay *r, const char *key, size_t key_bytes,
-			       struct content_map *content)
-{
-	const struct value_place nowhere = { 0 };
-	int err;
-
-	keydir_write_lock(r->k);
-	err = keydir_unnamed_put(r->k, key, key_bytes, &nowhere, content,
-				 r->entry->rec.timestamp_ns);
-	keydir_write_unlock(r->k);
-	return err;
-}
-
 /* As a put of a value that nobody has any more. */
-static int put_dropped(struct replay *r, const char *key, size_t key_bytes,
+static int put_dropped(struct replay *r, const struct commit_record *rec,
 		       struct content_map *content)
 {
-	struct node *n = NULL;
-	struct place at;
-	int err;
+	const struct value_place nowhere = { 0 };
+	struct node *n;
+	int err = file_for_value(r, rec, &n);
 
-	if (take_mark(r, key, key_bytes) || !path_ok(key, key_bytes) ||
-	    is_too_deep(r, key, key_bytes))
-		return put_content_unnamed(r, key, key_bytes, content);
-	err = walk(r, key, key_bytes, &at);
 	if (err < 0)
 		return err;
-	if (at.d != NULL && !node_is_file(dentry_node(at.d)))
-		return put_content_unnamed(r, key, key_bytes, content);
-	if (at.d != NULL)
-		n = dentry_node(at.d);
-	else
-		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
-	if (err < 0)
-		return err;
+	if (n == NULL)
+		return put_unnamed(r, rec, &nowhere, content);
 	if (node_extra_get(r->k, n) == NULL)
 		return -ENOMEM;
 	keydir_write_lock(r->k);
 	keydir_set_content(r->k, n, content, r->now_ns);
 	keydir_write_unlock(r->k);
-	remove_unnamed(r, key, key_bytes);
+	remove_unnamed(r, rec->path, rec->path_bytes);
 	return 0;
 }
 
-static int apply_dropped(struct replay *r, const char *key, size_t key_bytes,
-			 const struct meta_publish *publish)
+static int apply_dropped(struct replay *r, const struct commit_record *rec)
 {
-	struct content_map *content = dropped_content(publish->size_bytes);
+	struct content_map *content = dropped_content(rec->publish.size_bytes);
 	int err;
 
 	if (content == NULL)
 		return -ENOMEM;
-	err = put_dropped(r, key, key_bytes, content);
+	err = put_dropped(r, rec, content);
 	if (err < 0)
 		content_map_free(content);
 	return err;
 }
 
-/* What was staged becomes the value of a key that no path can name, or what follows is one. */
-static int apply_unnamed(struct replay *r, const char *key, size_t key_bytes,
-			 const struct meta_publish *publish)
+/* What was staged becomes the value of a key that no path can name. */
+static int apply_unnamed(struct replay *r, const struct commit_record *rec)
 {
+	const struct meta_publish *publish = &rec->publish;
+	const struct value_place nowhere = { 0 };
 	const struct content_map *staged;
 	struct content_map *content;
 	int err;
 
-	if (meta_is_key(key, key_bytes))
+	if (meta_is_key(rec->path, rec->path_bytes))
 		return refuse(r, "a publish to the key of a meta record");
-	if (publish->flags & META_FLAG_MORE) {
-		r->marked = r->entry;
-		return 0;
-	}
+	if (publish->flags & META_FLAG_MORE)
+		return 0; /* it is said of a record that follows */
 	staged = keydir_staged(r->k, publish->staging_id, false);
 	if (staged == NULL)
 		return refuse(r, "a publish of what was not staged");
@@ -778,7 +751,7 @@ static int apply_unnamed(struct replay *r, const char *key, size_t key_bytes,
 	}
 	content_map_lay_all(content, staged);
 	content_map_set_size(content, publish->size_bytes);
-	err = put_content_unnamed(r, key, key_bytes, content);
+	err = put_unnamed(r, rec, &nowhere, content);
 	if (err < 0)
 		content_map_free(content);
 	else
@@ -786,18 +759,20 @@ static int apply_unnamed(struct replay *r, const char *key, size_t key_bytes,
 	return err;
 }
 
-static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
-			 const struct meta_publish *publish)
+static int apply_publish(struct replay *r, const struct commit_record *rec)
 {
+	const struct meta_publish *publish = &rec->publish;
+	const char *path = rec->path;
+	size_t path_bytes = rec->path_bytes;
 	const struct content_map *staged = NULL;
 	struct place at = { 0 };
 	struct node *n = NULL;
 	int err = 0;
 
 	if (publish->flags & META_FLAG_DROPPED)
-		return apply_dropped(r, path, path_bytes, publish);
+		return apply_dropped(r, rec);
 	if (publish->flags & META_FLAG_UNNAMED)
-		return apply_unnamed(r, path, path_bytes, publish);
+		return apply_unnamed(r, rec);
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "a publish to what is no path");
 	if (publish->staging_id != 0)
@@ -826,62 +801,6 @@ static int apply_publish(struct replay *r, const char *path, size_t path_bytes,
 	return 0;
 }
 
-/* A meta record, decoded. */
-struct meta {
-	enum meta_kind kind;
-	const char *path;
-	size_t path_bytes;
-	struct meta_attr attr; /* META_ATTR */
-	struct meta_move move; /* META_MOVE, META_LINK */
-	uint64_t staging_id;   /* META_EXTENT */
-	struct meta_extent extent;
-	struct meta_publish publish;
-	struct meta_base base;
-};
-
-static enum meta_error decode_value(const struct record *rec, struct meta *ret)
-{
-	enum meta_error err;
-
-	switch (ret->kind) {
-	case META_ATTR:
-		return meta_attr_decode(rec->value, rec->value_bytes, &ret->attr);
-	case META_BASE:
-		return meta_base_decode(rec->value, rec->value_bytes, &ret->base);
-	case META_SEGMENT: /* it stands at the front of a segment alone, and log/segment_replay.c
-			      has it */
-		return META_ERROR_VALUE;
-	case META_LINK:
-		return meta_link_decode(rec->value, rec->value_bytes, &ret->move);
-	case META_MOVE:
-		return meta_move_decode(rec->value, rec->value_bytes, &ret->move);
-	case META_PUBLISH:
-		return meta_publish_decode(rec->value, rec->value_bytes, &ret->publish);
-	case META_EXTENT:
-		err = meta_staging_id_decode(ret->path, ret->path_bytes, &ret->staging_id);
-		if (err == META_OK)
-			err = meta_extent_decode(rec->value, rec->value_bytes, &ret->extent);
-		return err;
-	}
-	return META_ERROR_KIND; /* meta_parse_key() lets no other kind through */
-}
-
-static int decode(struct replay *r, struct meta *ret)
-{
-	const struct record *rec = &r->entry->rec;
-	enum meta_error err;
-
-	err = meta_parse_key(rec->key, rec->key_bytes, &ret->kind, &ret->path, &ret->path_bytes);
-	if (err == META_OK && rec->value_bytes != r->entry->value_held_bytes &&
-	    ret->kind != META_EXTENT)
-		return refuse(r, "a meta record that is too long");
-	if (err == META_OK)
-		err = decode_value(rec, ret);
-	if (err == META_OK && ret->kind == META_EXTENT && r->grouped)
-		return refuse(r, "an extent in a group");
-	return err == META_OK ? 0 : refuse(r, meta_error_text(err));
-}
-
 /* Everything begins here: what older segments had is in what follows. */
 static int apply_base(struct replay *r, size_t operand_bytes)
 {
@@ -892,55 +811,25 @@ static int apply_base(struct replay *r, size_t operand_bytes)
 	return 0;
 }
 
-/* The parts of a group may come in any order.  They are applied in this one: the directories first,
- * so that no other part takes away one that only its keys kept; then what moves and puts; then what
- * the files that are there now look like; and the directories once more, because making and moving
- * things in them has changed their times. */
-enum phase {
-	PHASE_DIRECTORIES,
-	PHASE_CONTENT,
-	PHASE_FILES,
-	PHASE_TIMES,
-	PHASE_COUNT,
-};
-
-static int apply_in_phase(struct replay *r, enum phase phase)
+static int apply(struct replay *r, const struct commit_record *rec)
 {
-	const struct record *rec = &r->entry->rec;
-	struct meta meta;
-	enum phase own;
-	int err;
-
-	if (!meta_is_key(rec->key, rec->key_bytes)) {
-		if (phase != PHASE_CONTENT)
-			return 0;
-		return rec->value_bytes > 0 ? apply_put(r) : apply_tombstone(r);
-	}
-	err = decode(r, &meta);
-	if (err < 0)
-		return err;
-	own = PHASE_CONTENT;
-	if (meta.kind == META_ATTR)
-		own = meta.attr.type == META_TYPE_DIRECTORY ? PHASE_DIRECTORIES : PHASE_FILES;
-	if (phase != own && !(own == PHASE_DIRECTORIES && phase == PHASE_TIMES))
-		return 0;
-	switch (meta.kind) {
+	switch (rec->kind) {
 	case META_ATTR:
-		return apply_attr(r, meta.path, meta.path_bytes, &meta.attr);
+		return apply_attr(r, rec);
 	case META_BASE:
-		return apply_base(r, meta.path_bytes);
+		return apply_base(r, rec->path_bytes);
 	case META_LINK:
-		return apply_link(r, meta.path, meta.path_bytes, &meta.move);
+		return apply_link(r, rec);
 	case META_MOVE:
-		return apply_move(r, meta.path, meta.path_bytes, &meta.move);
+		return apply_move(r, rec);
 	case META_EXTENT:
-		return apply_extent(r, meta.staging_id, &meta.extent);
+		return apply_extent(r, rec);
 	case META_PUBLISH:
-		return apply_publish(r, meta.path, meta.path_bytes, &meta.publish);
-	case META_SEGMENT:
-		break;
+		return apply_publish(r, rec);
+	case META_SEGMENT: /* log/segment_replay.c takes the one at the front of a segment */
+		return refuse(r, "a segment record that is not the beginning of a segment");
 	}
-	return -EBADMSG; /* decode() lets no other kind through */
+	return rec->value_bytes > 0 ? apply_put(r, rec) : apply_tombstone(r, rec);
 }
 
 void replay_supersede(struct keydir *k, const struct node *n, const char *path, size_t path_bytes)
@@ -973,32 +862,77 @@ int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t
 	return reveal(&r, path, path_bytes);
 }
 
-int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
-		  size_t entry_count, struct diag *diag)
+static int tell(const char *path, const struct log_entry *entry, int err, const char *problem,
+		struct diag *diag)
 {
-	/* All parts of a group happen at one time: that of its last record. */
-	struct replay r = { .k = k,
-			    .now_ns = ns_of_timestamp(entries[entry_count - 1].rec.timestamp_ns),
-			    .grouped = entry_count > 1 };
-	int err = 0;
-
-	for (int phase = 0; err == 0 && phase < PHASE_COUNT; phase++) {
-		for (size_t i = 0; err == 0 && i < entry_count; i++) {
-			r.entry = &entries[i];
-			err = apply_in_phase(&r, (enum phase)phase);
-		}
-	}
-	keydir_begin(k);
-	if (err == 0 && r.marked != NULL)
-		err = refuse(&r, "a publish that no put of its key follows");
 	if (err == -EBADMSG)
 		return diag_set(diag, err,
 				"%s: record at offset %" PRIu64
-				": %s; nothing was changed; was it written "
-				"by a newer version?",
-				path, r.entry->offset, r.problem);
-	if (err < 0)
-		return diag_set(diag, err, "%s: record at offset %" PRIu64 ": %s", path,
-				r.entry->offset, strerror(-err));
+				": %s; nothing was changed; was it written by a newer version?",
+				path, entry->offset, problem);
+	return diag_set(diag, err, "%s: record at offset %" PRIu64 ": %s", path, entry->offset,
+			strerror(-err));
+}
+
+int replay_decode(struct decoded_commit *c, const char *path, const struct log_entry *entries,
+		  size_t entry_count, struct diag *diag)
+{
+	c->entries = entries;
+	c->count = entry_count;
+	c->resolved = false;
+	c->problem = META_OK;
+	c->records = c->few;
+	if (entry_count > LOG_WRITER_GROUP_MAX)
+		c->records = reallocarray(NULL, entry_count, sizeof(c->records[0]));
+	if (c->records == NULL)
+		return tell(path, entries, -ENOMEM, NULL, diag);
+	for (size_t i = 0; i < entry_count; i++) {
+		c->problem = commit_record_decode(&entries[i].rec, entries[i].value_held_bytes,
+						  &c->records[i]);
+		if (c->problem != META_OK) {
+			c->problem_at = i;
+			return tell(path, &entries[i], -EBADMSG, meta_error_text(c->problem), diag);
+		}
+	}
+	c->resolved = commit_resolve_unnameable(c->records, entry_count);
 	return 0;
+}
+
+void replay_release(struct decoded_commit *c)
+{
+	if (c->records != c->few)
+		free(c->records);
+}
+
+int replay_decoded(struct keydir *k, const char *path, const struct decoded_commit *c,
+		   struct diag *diag)
+{
+	/* All parts of a group happen at one time: that of its last record. */
+	struct replay r = { .k = k,
+			    .entry = &c->entries[c->count - 1],
+			    .now_ns = ns_of_timestamp(c->entries[c->count - 1].rec.timestamp_ns),
+			    .grouped = c->count > 1 };
+	struct commit_step step = { 0 };
+	int err = 0;
+
+	if (!c->resolved)
+		err = refuse(&r, "a publish that no put of its key follows");
+	while (err == 0 && commit_next(c->records, c->count, &step)) {
+		r.entry = &c->entries[step.index];
+		err = apply(&r, &c->records[step.index]);
+	}
+	keydir_begin(k);
+	return err < 0 ? tell(path, r.entry, err, r.problem, diag) : 0;
+}
+
+int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
+		  size_t entry_count, struct diag *diag)
+{
+	struct decoded_commit c;
+	int err = replay_decode(&c, path, entries, entry_count, diag);
+
+	if (err == 0)
+		err = replay_decoded(k, path, &c, diag);
+	replay_release(&c);
+	return err;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "codec/le.h"
-#include "codec/meta.h"
+#include "codec/commit.h"
 #include "codec/path.h"
 #include "writer/log/reader.h"
 #include "writer/log/salvage.h"
@@ -115,37 +115,16 @@ static int read_claim(struct search *s, uint64_t offset, struct claim *ret)
 static bool is_mended(const struct claim *c)
 {
 	const struct record *rec = &c->was.rec;
-	struct meta_segment segment;
-	struct meta_publish publish;
-	struct meta_attr attr;
-	struct meta_move move;
-	const char *operand;
-	enum meta_kind kind;
-	size_t bytes;
+	struct commit_record decoded;
 
 	if (!c->located || c->was.value_held_bytes != rec->value_bytes ||
 	    record_bytes(rec->key_bytes, rec->value_bytes) > MENDED_BYTES_MAX)
 		return false;
-	if (!meta_is_key(rec->key, rec->key_bytes))
-		return rec->value_bytes == 0 && path_ok(rec->key, rec->key_bytes);
-	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &operand, &bytes) != META_OK)
+	if (commit_record_decode(rec, rec->value_bytes, &decoded) != META_OK)
 		return false;
-	switch (kind) {
-	case META_ATTR:
-		return meta_attr_decode(rec->value, rec->value_bytes, &attr) == META_OK;
-	case META_LINK:
-		return meta_link_decode(rec->value, rec->value_bytes, &move) == META_OK;
-	case META_MOVE:
-		return meta_move_decode(rec->value, rec->value_bytes, &move) == META_OK;
-	case META_PUBLISH:
-		return meta_publish_decode(rec->value, rec->value_bytes, &publish) == META_OK;
-	case META_SEGMENT:
-		return meta_segment_decode(rec->value, rec->value_bytes, &segment) == META_OK;
-	case META_BASE:
-	case META_EXTENT:
-		break;
-	}
-	return false;
+	if (decoded.kind == 0)
+		return rec->value_bytes == 0 && path_ok(rec->key, rec->key_bytes);
+	return decoded.kind != META_BASE && decoded.kind != META_EXTENT;
 }
 
 /* Adds a record that is what it claims to be.  A value is replaced by what says that it was there,
