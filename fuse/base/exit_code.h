@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the exit status of freyjafs says.  --help and the man page list the same values. */
+/* The exit statuses of freyjafs.  --help and the man page list the same values. */
 #ifndef FREYJAFS_FUSE_BASE_EXIT_CODE_H
 #define FREYJAFS_FUSE_BASE_EXIT_CODE_H
 

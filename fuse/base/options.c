@@ -20,13 +20,13 @@ const struct option_row options_rows[] = {
 };
 const size_t options_row_count = ARRAY_SIZE(options_rows);
 
-/* A unit of one kind of value; the biggest comes first. */
+/* A unit of a duration or a size.  A table of units begins with the largest one. */
 struct unit {
 	const char *suffix;
 	int64_t factor;
 };
 static const struct unit duration_units[] = {
-	{ "d", INT64_C(86400000000000) }, /* is read, and not written: 24h is as good */
+	{ "d", INT64_C(86400000000000) }, /* parsed, but never printed: 24h says the same */
 	{ "h", INT64_C(3600000000000) },  { "m", INT64_C(60000000000) },
 	{ "s", INT64_C(1000000000) },	  { "ms", INT64_C(1000000) },
 };
@@ -37,7 +37,8 @@ static const struct unit size_units[] = {
 	{ "", 1 },
 };
 
-/* What mount(8), fstab and libfuse know and we hand on.  A name that ends in '=' takes a value. */
+/* Options of mount(8), fstab and libfuse that freyjafs passes on to libfuse.  A name that ends in
+ * '=' takes a value. */
 static const char *const passed_on[] = {
 	"allow_other", "allow_root",  "auto_unmount", "default_permissions",
 	"ro",	       "rw",	      "dev",	      "nodev",
@@ -47,8 +48,8 @@ static const char *const passed_on[] = {
 	"fscontext=",  "defcontext=", "rootcontext=",
 };
 
-/* Options that fstab holds for others to read, and options of mount(8) that change nothing here:
- * reading never updates an access time, there are no mandatory locks and no inode versions. */
+/* Options that other programs read from fstab, and options of mount(8) without effect here: reading
+ * never updates an access time, and there are no mandatory locks and no inode versions. */
 static const char *const ignored[] = {
 	"nofail",	 "_netdev",  "noauto",	   "auto",	"user",	      "user=",
 	"users",	 "nouser",   "owner",	   "group",	"defaults",   "comment=",
@@ -70,7 +71,7 @@ static void unit_text(const struct unit *units, size_t unit_count, int64_t value
 		       units[i].suffix);
 }
 
-/* The words of the kinds that have some, by value. */
+/* The words that a kind of option accepts; a word's index is its value.  No words: a number. */
 struct words {
 	const char *const *words;
 	size_t count;
@@ -176,8 +177,8 @@ const char *options_range_text(const struct option_row *row, char buf[OPTION_RAN
 
 /* --- text to values --- */
 
-/* Reads digits of 'base' (8 or 10) and stores where they end.  False: no digit, or above INT64_MAX.
- */
+/* Parses digits of 'base' (8 or 10) and stores the position behind them.  Returns false if there is
+ * no digit, or if the number is above INT64_MAX. */
 static bool parse_digits(const char *text, int base, int64_t *ret, const char **ret_end)
 {
 	int64_t value = 0;
@@ -221,7 +222,7 @@ static bool parse_time(const char *text, int64_t *ret)
 	}
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
 	if (now.tv_sec < 0)
-		now = (struct timespec){ 0 }; /* before 1970: nothing is as old */
+		now = (struct timespec){ 0 }; /* before 1970: no log is so old */
 	if (!timestamp_parse_human(text, (uint64_t)ns_of_timespec(now), &ns) || ns == 0 ||
 	    ns >= OPTION_TIME_NOW)
 		return false;
@@ -314,7 +315,8 @@ static int bad_value(const struct option_row *row, const char *value, struct dia
 			value, options_range_text(row, range), unit_hint(row->kind));
 }
 
-/* Says whether 'item' is 'name', or 'name' ends in '=' and 'item' begins with it. */
+/* Returns whether 'item' is the option 'name'.  If 'name' ends in '=', 'item' must begin with it.
+ */
 static bool item_is(const char *item, const char *name)
 {
 	size_t name_bytes = strlen(name);
@@ -324,7 +326,7 @@ static bool item_is(const char *item, const char *name)
 	return strcmp(item, name) == 0;
 }
 
-/* Adds 'item' to the list for libfuse, its commas and backslashes escaped again. */
+/* Appends 'item' to the list of options for libfuse; escapes its commas and backslashes again. */
 static int pass_on(struct options *o, const char *item)
 {
 	size_t old = strlen(o->mount_options);
@@ -350,7 +352,8 @@ static int pass_on(struct options *o, const char *item)
 	return 0;
 }
 
-/* max_read is libfuse's, which would take "10x" and "-1", and wants to hear it twice. */
+/* libfuse parses max_read, but it accepts "10x" and "-1", and the value must be repeated in
+ * fuse_conn_info: check it here and keep the number. */
 static int take_max_read(struct options *o, const char *item, struct diag *diag)
 {
 	static const struct option_row row = {
@@ -383,7 +386,7 @@ static int take_own(struct options *o, const struct option_row *row, const char 
 	return 0;
 }
 
-/* One item of an -o list, unescaped. */
+/* Takes one unescaped item of an -o list. */
 static int take_item(struct options *o, const char *item, struct diag *diag)
 {
 	size_t name_bytes = strcspn(item, "=");
@@ -424,7 +427,8 @@ static int take_item(struct options *o, const char *item, struct diag *diag)
 	return diag_set(diag, -EINVAL, "unknown option '%s': see freyjafs --help", item);
 }
 
-/* A comma ends an item, a backslash takes its meaning from the next character (as in libfuse). */
+/* Splits a list at its commas.  A backslash removes the special meaning of the next character (as
+ * in libfuse's option parser). */
 static int take_list(struct options *o, const char *list, struct diag *diag)
 {
 	char *item = malloc(strlen(list) + 1);
@@ -488,7 +492,7 @@ static int take_option(struct options *o, int letter, const char *arg, struct di
 		return 0;
 	case 'o':
 		return take_list(o, optarg, diag);
-	case 1: /* the leading '-' of the option string: not an option */
+	case 1: /* the leading '-' of the option string: an argument that is not an option */
 		return take_positional(o, optarg, diag);
 	case ':':
 		return diag_set(diag, -EINVAL, "-o wants a list of options after it");
@@ -501,7 +505,7 @@ static int take_arguments(struct options *o, int argc, char *const argv[], struc
 {
 	int err = 0, letter;
 
-	optind = 0; /* a new command line */
+	optind = 0; /* makes getopt_long() begin with a new command line */
 	opterr = 0;
 	while (err == 0 && !o->help && !o->version) {
 		const char *arg = argv[optind == 0 ? 1 : optind];
@@ -511,7 +515,7 @@ static int take_arguments(struct options *o, int argc, char *const argv[], struc
 			break;
 		err = take_option(o, letter, arg, diag);
 	}
-	for (; err == 0 && optind < argc; optind++) /* behind "--" */
+	for (; err == 0 && optind < argc; optind++) /* arguments after "--" */
 		err = take_positional(o, argv[optind], diag);
 	return err;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line: freyjafs DATADIR MOUNTPOINT [-f] [-d] [-o name=value,...].
+/* The command line of freyjafs: freyjafs DATADIR MOUNTPOINT [-f] [-d] [-o name=value,...].
  *
- * OPTIONS_TABLE is the only list of our options: the struct, the parser, the range check, the help
- * and (by a unit test) the man page follow it.  Numbers are parsed here and strictly: "10x", "-1"
- * and what does not fit are errors.  Threads: one at a time. */
+ * OPTIONS_TABLE is the only list of freyjafs's own options.  The struct, the parser, the range
+ * check and --help are generated from it; a unit test compares the man page with it.  Numbers are
+ * parsed strictly: "10x", "-1" and numbers that do not fit into 64 bits are errors.
+ *
+ * Threads: the functions keep no state, except that options_parse() calls getopt_long(3), whose
+ * state is global: one thread at a time. */
 #ifndef FREYJAFS_FUSE_BASE_OPTIONS_H
 #define FREYJAFS_FUSE_BASE_OPTIONS_H
 
@@ -17,32 +20,33 @@
 #include "writer/log_writer.h"
 
 enum option_kind {
-	OPTION_DURATION, /* ns; "0", a number with a unit ms s m h, or "never" */
-	OPTION_SIZE,	 /* bytes; a number, which a K M G may follow */
+	OPTION_DURATION, /* ns; "0", a number with a unit ms s m h d, or "never" */
+	OPTION_SIZE,	 /* bytes; a number, which one of K M G may follow */
 	OPTION_ID,	 /* uid or gid */
 	OPTION_MODE,	 /* permission bits, octal */
 	OPTION_PERCENT,	 /* a number, or "never" */
-	OPTION_LOSS,	 /* what a loss is met with: "refuse" (0) or "accept" (1) */
-	OPTION_TIME,	 /* ns since the epoch, as timestamp_parse_human() reads it; 0: "off" */
-	OPTION_FLAG,	 /* "off" (0) or "on" (1); the name alone is on */
+	OPTION_LOSS,	 /* reaction to a loss: "refuse" (0) or "accept" (1) */
+	OPTION_TIME,	 /* ns since the epoch, as timestamp_parse_human() parses it; 0: "off" */
+	OPTION_FLAG,	 /* "off" (0) or "on" (1); the name without a value means on */
 	OPTION_WANTED,	 /* enum option_wanted: "auto", "on" or "off" */
 };
 
 enum option_wanted {
-	OPTION_AUTO, /* if it can be had */
-	OPTION_ON,   /* or nothing */
+	OPTION_AUTO, /* if it is available */
+	OPTION_ON,   /* the mount fails if it is not available */
 	OPTION_OFF,
 };
 
 #define OPTION_RETAIN_MAX_NS INT64_C(315360000000000000) /* ten years */
-#define OPTION_TIME_NOW	     INT64_MAX			 /* at: the end of the log */
-#define OPTION_OWN_ID	     (-1)			 /* uid, gid: those of the daemon */
-/* A week: what rots is found while there are backups without it, and reading all of the log so
- * often costs little.  (Not at each start, which would be slower by it.) */
+#define OPTION_TIME_NOW	     INT64_MAX			 /* at=now: the end of the log */
+#define OPTION_OWN_ID	     (-1)			 /* uid, gid: the daemon's own */
+/* One week.  Scrubbing finds damage while there are still backups from before it, and reading the
+ * whole log once a week costs little. (No scrub runs at the start: it would slow the mount down.)
+ */
 #define OPTION_SCRUB_DEFAULT_NS INT64_C(604800000000000)
 
-/* X(name = field, kind, default, min, max, help).  Beside 'min' ... 'max' "never"
- * (LOG_WRITER_NEVER) is legal for OPTION_DURATION and OPTION_PERCENT, and 0 for OPTION_DURATION. */
+/* X(name = field, kind, default, min, max, help).  Besides 'min' ... 'max', OPTION_DURATION accepts
+ * 0, and OPTION_DURATION and OPTION_PERCENT accept "never" (LOG_WRITER_NEVER). */
 #define OPTIONS_TABLE(X)                                                                           \
 	X(fsync_interval, OPTION_DURATION, INT64_C(1000000000), INT64_C(10000000),                 \
 	  LOG_WRITER_INTERVAL_MAX_NS,                                                              \
@@ -86,18 +90,18 @@ struct options {
 	OPTIONS_TABLE(OPTIONS_FIELD)
 #undef OPTIONS_FIELD
 	bool foreground; /* -f */
-	bool debug;	 /* -d: libfuse's, implies -f */
-	bool help;	 /* then nothing else needs to be right */
+	bool debug;	 /* -d: libfuse prints each request; implies -f */
+	bool help;	 /* -h; then the other arguments are not checked */
 	bool version;
-	bool has_fsname, has_subtype; /* among 'mount_options' */
-	bool nosymfollow;	      /* libfuse does not know it: set after the mount */
-	unsigned int max_read_bytes;  /* 0: the kernel's; among 'mount_options', too */
-	const char *datadir;	      /* borrowed from argv */
-	const char *mountpoint;	      /* borrowed from argv */
-	char *mount_options;	      /* owned; for libfuse, comma-separated, maybe "" */
+	bool has_fsname, has_subtype; /* 'mount_options' contains this option */
+	bool nosymfollow; /* libfuse does not know it: the daemon sets it after the mount */
+	unsigned int max_read_bytes; /* 0: the kernel's default; 'mount_options' contains it, too */
+	const char *datadir;	     /* borrowed from argv */
+	const char *mountpoint;	     /* borrowed from argv */
+	char *mount_options;	     /* owned; for libfuse, comma-separated, may be "" */
 };
 
-/* One row of the table. */
+/* One row of OPTIONS_TABLE. */
 struct option_row {
 	const char *name;
 	enum option_kind kind;
@@ -108,18 +112,21 @@ struct option_row {
 extern const struct option_row options_rows[];
 extern const size_t options_row_count;
 
-/* Parses the command line.  0, or -EINVAL with the line for the user in 'diag', or -ENOMEM.  'ret'
- * borrows from 'argv' and is to be freed by options_free(), also after a failure. */
+/* Parses the command line into 'ret'; options that are not given get their default.  Returns 0,
+ * -EINVAL with one line for the user in 'diag', or -ENOMEM.  'ret' borrows 'datadir' and
+ * 'mountpoint' from 'argv'.  The caller must call options_free() on 'ret', also after a failure. */
 int options_parse(int argc, char *const argv[], struct options *ret, struct diag *diag) WARN_UNUSED;
+/* Frees the memory that 'o' owns. */
 void options_free(struct options *o);
 
-/* Writes 'value' as an option of this kind would say it ("1s", "64K", "022").  Returns 'buf'. */
+/* Formats 'value' as the value of an option of this kind ("1s", "64K", "022").  Returns 'buf'. */
 #define OPTION_TEXT_BYTES 64
 const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES]);
-/* Writes the legal range of a row: "0, 10ms ... 1h, never". */
+/* Formats the values that an option accepts ("0, 10ms ... 1h, never").  Returns 'buf'. */
 #define OPTION_RANGE_BYTES 200
 const char *options_range_text(const struct option_row *row, char buf[OPTION_RANGE_BYTES]);
 
+/* Prints the text of --help. */
 void options_print_help(FILE *f);
 
 #endif

@@ -28,7 +28,8 @@ static struct {
 
 /* --- capabilities --- */
 
-/* Says whether DATADIR can be written without CAP_DAC_OVERRIDE, or can be made if it is missing. */
+/* Returns whether the daemon can write to DATADIR, or make it if it is missing, without
+ * CAP_DAC_OVERRIDE. */
 static bool is_own(const char *datadir)
 {
 	char parent[PATH_MAX];
@@ -37,7 +38,7 @@ static bool is_own(const char *datadir)
 	if (stat(datadir, &st) < 0) {
 		(void)snprintf(parent, sizeof(parent), "%s", datadir);
 		if (stat(dirname(parent), &st) < 0)
-			return false; /* opening the store will say more */
+			return false; /* store_open() reports the error with more detail */
 	}
 	return st.st_uid == geteuid() && (st.st_mode & S_IRWXU) == S_IRWXU;
 }
@@ -67,11 +68,12 @@ int sandbox_drop(const char *datadir, bool accepts_foreign, struct diag *diag)
 		return 0;
 	if (accepts_foreign || !is_own(datadir))
 		keep |= CAP_BIT(CAP_DAC_OVERRIDE);
-	/* Those that an execve(2) of root's would bring back. */
+	/* An execve(2) by root would bring back the capabilities of the bounding set. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if ((keep & CAP_BIT(cap)) == 0)
-			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* without CAP_SETPCAP: */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)		    /* this does it */
+			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0,
+				    0);			/* fails without CAP_SETPCAP, but */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) /* no_new_privs has the same effect */
 		return diag_set(diag, -errno, "no new privileges: %s", strerror(errno));
 	err = set_capabilities(keep);
 	if (err < 0)
@@ -84,14 +86,15 @@ int sandbox_drop(const char *datadir, bool accepts_foreign, struct diag *diag)
 
 #ifdef HAVE_SECCOMP
 
-/* Tests have the daemon killed instead, so that a call which is missing below is seen. */
+/* The tests define SANDBOX_DENIAL as an action that kills the daemon, so that they notice a call
+ * which is missing in the list below. */
 #ifndef SANDBOX_DENIAL
 #define SANDBOX_DENIAL SCMP_ACT_ERRNO(ENOSYS)
 #endif
 
-/* What the daemon and its libraries call once it serves; beside it other calls for the same, which
- * another version of a library may choose.  One that this version of libseccomp does not know is
- * left out by its number, which is that of an error. */
+/* The system calls that the daemon and its libraries make while it serves requests, and
+ * alternatives to them that other versions of a library may use.  SCMP_SYS() is __NR_SCMP_ERROR for
+ * a call that this version of libseccomp does not know; allow() skips it. */
 static const int allowed[] = {
 	/* files */
 	SCMP_SYS(read),
@@ -254,7 +257,7 @@ static const int allowed[] = {
 	SCMP_SYS(time),
 	SCMP_SYS(timerfd_create),
 	SCMP_SYS(timerfd_settime),
-	/* who and where */
+	/* users, limits, the machine */
 	SCMP_SYS(getuid),
 	SCMP_SYS(geteuid),
 	SCMP_SYS(getgid),
@@ -273,12 +276,12 @@ static int allow(scmp_filter_ctx filter)
 
 	if (err == 0)
 		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1); /* Linux 4.14 */
-	if (err == 0) /* a binary tree: most calls meet few comparisons */
+	if (err == 0) /* a binary tree: most calls need few comparisons */
 		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	for (size_t i = 0; err == 0 && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		if (allowed[i] != __NR_SCMP_ERROR)
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
-	/* syslog(3) has a socket of the machine's own; there is no way to a network. */
+	/* syslog(3) needs a local socket.  Sockets of networks stay forbidden. */
 	if (err == 0)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What the daemon gives up once it does not need it: root's capabilities, the right to gain
- * privileges by execve(2), and system calls that it never makes.  So an error in it that somebody
- * can use from inside the mount leads no further than to DATADIR.
+/* The sandbox: the daemon gives up privileges that it no longer needs, namely root's capabilities,
+ * the right to gain privileges by execve(2), and system calls that it never makes.  An attacker who
+ * exploits an error of the daemon from inside the mount then reaches DATADIR and no more.
  *
- * For root alone: a user's daemon has none of these capabilities, and has to run fusermount3, which
- * is setuid, when it unmounts.
+ * Only a daemon that runs as root does so.  A user's daemon has none of these capabilities, and at
+ * unmounting it must be able to run fusermount3, which is setuid.
  *
- * Threads: the main one, before there are others (sandbox_drop()), and at any time. */
+ * Threads: sandbox_drop() is called by the main thread before there are others; the other functions
+ * at any time. */
 #ifndef FREYJAFS_FUSE_BASE_SANDBOX_H
 #define FREYJAFS_FUSE_BASE_SANDBOX_H
 
@@ -15,20 +16,23 @@
 #include "codec/compiler.h"
 #include "writer/base/diag.h"
 
-/* Gives up capabilities, for this thread and those that it will make.  What is kept: to unmount
- * (CAP_SYS_ADMIN), to follow paths to DATADIR and MOUNTPOINT (CAP_DAC_READ_SEARCH), to see in
- * /proc/PID/fd whether a writer has other descriptors (CAP_SYS_PTRACE; writers.h), and, where
- * DATADIR or the directory that it will be made in is another user's, or with 'accepts_foreign' a
- * file in DATADIR may be, to write there (CAP_DAC_OVERRIDE).  0 or -errno with 'diag'. */
+/* Drops capabilities of the calling thread, and so of all threads that it creates later.  The
+ * daemon keeps CAP_SYS_ADMIN to unmount, CAP_DAC_READ_SEARCH to follow paths to DATADIR and
+ * MOUNTPOINT, and CAP_SYS_PTRACE to see in /proc/PID/fdinfo whether a writer has other descriptors
+ * (writers.h).  It also keeps CAP_DAC_OVERRIDE, to write to DATADIR, if DATADIR (or, while it is
+ * missing, its parent directory) belongs to another user or lacks the owner's permissions, or if
+ * 'accepts_foreign' (files in DATADIR may then belong to another user).  Does nothing if the daemon
+ * is not root's.  Returns 0, or -errno with a message in 'diag'. */
 int sandbox_drop(const char *datadir, bool accepts_foreign, struct diag *diag) WARN_UNUSED;
 
-/* Forbids system calls, for all threads, when all that is needed only once is done.  One that is
- * forbidden fails with ENOSYS and is logged by the kernel (audit): libraries know what to do where
- * a kernel lacks a call, and a daemon that is killed would take the mount with it.  0, also where
- * the program was built without it; or -errno with 'diag'. */
+/* Forbids all system calls of all threads that the daemon does not need while it serves requests;
+ * the caller has finished its setup.  A forbidden call fails with ENOSYS, and the kernel logs it
+ * (audit): libraries know how to continue on a kernel that lacks a call, and killing the daemon
+ * would end the mount.  Returns 0, also if sandbox_drop() has dropped nothing or the program was
+ * built without libseccomp, or -errno with a message in 'diag'. */
 int sandbox_filter(struct diag *diag) WARN_UNUSED;
 
-/* Describes in some words what is in force. */
+/* Returns a static text that lists the parts of the sandbox in force. */
 const char *sandbox_text(void);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "codec/compiler.h"
 
-#define PATH_SHOWN_MAX 500 /* bytes of a path; of a longer one the end */
+#define PATH_SHOWN_MAX 500 /* bytes of a path in a message; of a longer path it shows the end */
 
 void troubles_init(struct troubles *t, const char *mountpoint)
 {
@@ -36,7 +36,7 @@ static const char *what_happened(enum trouble_kind kind)
 	return "trouble";
 }
 
-/* A path as one line of text. */
+/* Formats a path as one line of text; control characters become '?'. */
 static void print_path(const struct trouble *t, char out[PATH_SHOWN_MAX + 8])
 {
 	size_t skip = t->path_bytes > PATH_SHOWN_MAX ? t->path_bytes - PATH_SHOWN_MAX : 0;
@@ -69,7 +69,7 @@ static bool was_told_locked(const struct troubles *t, const struct trouble *trou
 	return false;
 }
 
-/* Says whether one more may be told.  Stores how many were not told before it. */
+/* Returns whether one more message may be printed, and stores how many were left out before it. */
 static bool may_tell_locked(struct troubles *t, const struct trouble *trouble, uint64_t now_ns,
 			    uint64_t *ret_untold) REQUIRES(t->lock)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages about values that cannot be read or committed: never so many that they flood the
- * journal.  Threads: any. */
+/* Rate-limited messages about values that cannot be read or committed, so that they do not flood
+ * the journal.  The functions only format messages; the caller prints them.  Threads: any. */
 #ifndef FREYJAFS_FUSE_BASE_TROUBLES_H
 #define FREYJAFS_FUSE_BASE_TROUBLES_H
 
@@ -12,36 +12,40 @@
 #include "writer/base/trouble.h"
 
 #define TROUBLES_MAX	   20			 /* messages in one window */
-#define TROUBLES_WINDOW_NS UINT64_C(60000000000) /* a minute */
-#define REFUSALS_PAUSE_NS  UINT64_C(10000000000) /* between two of them */
-#define TROUBLES_RECENT	   8			 /* told of in this window: not again */
+#define TROUBLES_WINDOW_NS UINT64_C(60000000000) /* one minute */
+#define REFUSALS_PAUSE_NS  UINT64_C(10000000000) /* between two refusals */
+#define TROUBLES_RECENT	   8			 /* latest records in messages: no second one */
 #define TROUBLES_LINE_MAX  1024
 
 struct troubles {
-	const char *mountpoint; /* constant */
+	const char *mountpoint; /* constant; borrowed */
 	atomic_uint_least64_t counts[TROUBLE_KINDS];
 	struct mutex lock;
-	/* All below: by lock. */
-	uint64_t window_ns GUARDED;  /* when the window began; 0: there was none */
-	uint64_t told GUARDED;	     /* in this window */
-	uint64_t untold GUARDED;     /* since the last message that was told */
-	uint64_t refusal_ns GUARDED; /* of the last refusal that was told; 0: none was */
+	/* All fields below: by lock. */
+	uint64_t window_ns GUARDED; /* monotonic time of the window's begin; 0: no window yet */
+	uint64_t told GUARDED;	    /* messages in this window */
+	uint64_t untold GUARDED;    /* messages left out since the last one */
+	uint64_t refusal_ns
+		GUARDED; /* monotonic time of the last message about a refusal; 0: none yet */
 	struct {
 		enum trouble_kind kind;
 		uint64_t segment, file_offset;
-	} recent[TROUBLES_RECENT] GUARDED; /* the records that were told of last */
+	} recent[TROUBLES_RECENT] GUARDED; /* the records that the last messages named */
 };
 
+/* Borrows 'mountpoint', which messages begin with. */
 void troubles_init(struct troubles *t, const char *mountpoint);
 void troubles_destroy(struct troubles *t);
 
-/* Counts it.  Writes the message to 'line', unless there were too many, or the same was told a
- * moment ago. Returns whether it is to be told. */
+/* Counts 't->counts' up for the kind of trouble.  Formats the message into 'line' and returns true,
+ * unless this window has its TROUBLES_MAX messages already or one about the same record among its
+ * last TROUBLES_RECENT; then it returns false.  'now_ns' is monotonic time. */
 bool troubles_line(struct troubles *t, const struct trouble *trouble, uint64_t now_ns,
 		   char line[TROUBLES_LINE_MAX]);
 
-/* Writes to 'line' why a name in the root of the mount was refused, unless that was told about
- * another one a moment ago.  Returns whether it is to be told. */
+/* Formats into 'line' why a name in the root of the mount was refused ('why'), and returns true;
+ * false if the last such message is less than REFUSALS_PAUSE_NS old.  'now_ns' is monotonic time.
+ */
 bool troubles_refusal(struct troubles *t, const char *name, const char *why, uint64_t now_ns,
 		      char line[TROUBLES_LINE_MAX]);
 

@@ -30,7 +30,7 @@ bool budget_try(struct budget *b, uint64_t n)
 	return true;
 }
 
-/* With the lock, which is released meanwhile. */
+/* Calls free_some().  Called with the lock, which is released during the call. */
 static int free_some_locked(struct budget *b, uint64_t *ret_freed) REQUIRES(b->lock)
 {
 	int err;
@@ -52,7 +52,7 @@ int budget_take(struct budget *b, uint64_t n)
 	if (budget_try(b, n))
 		return 0;
 	mutex_lock(&b->lock);
-	/* From here on whoever gives back comes for the lock. */
+	/* From here on budget_give() takes the lock to wake this thread. */
 	atomic_fetch_add(&b->waiting, 1);
 	while (!budget_try(b, n)) {
 		if (b->freeing || freed == 0) {

@@ -5,18 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAM_BYTES_MIN (UINT64_C(128) * 1024) /* what is smaller is gathered in memory */
-#define BATCH_RANGES	 64			/* that are staged in one go */
+#define STREAM_BYTES_MIN (UINT64_C(128) * 1024) /* smaller writes are collected in memory */
+#define BATCH_RANGES	 64			/* ranges that one call stages */
 #define COUNT_STEPS_MAX	 512			/* of file_content_data_bytes() */
 
-/* What a record takes beside its bytes, with the memory for the piece. */
+/* Cost of a record beyond its bytes, including the memory for the piece. */
 #define RECORD_COST_BYTES UINT64_C(128)
 
-/* A block that is in more pieces than this is written again as one.  The more pieces there are, the
- * fewer may be in a block; a page that is written for itself is always within the limit. */
+/* A block that consists of more pieces than the limit is written again as one piece.  The more
+ * pieces the file has, the lower is the limit of a block; one piece for each of its pages is always
+ * allowed. */
 #define BLOCK_BYTES	    UINT64_C(32768)
 #define BLOCK_PAGES	    8 /* of 4096 bytes */
-#define APPENDED_PIECES_MAX 2 /* in a block that something has just been appended to */
+#define APPENDED_PIECES_MAX 2 /* in a block that an append has just reached */
 static const struct {
 	uint64_t pieces_max; /* of the file */
 	size_t limit;	     /* in a block */
@@ -40,11 +41,11 @@ struct layer {
 		LAYER_COMMITTED,
 		LAYER_ZEROS,
 	} kind;
-	uint64_t end;	     /* up to here it is this one */
+	uint64_t end;	     /* the layer is seen up to this offset */
 	const uint8_t *data; /* LAYER_MEMORY: the bytes */
 };
 
-/* What is seen at 'offset', which is in the content. */
+/* Returns the layer that is seen at 'offset', which must be inside the content. */
 static struct layer layer_at(const struct file_content *c, uint64_t offset)
 {
 	const struct pending *p = c->p;
@@ -81,7 +82,7 @@ static struct layer layer_at(const struct file_content *c, uint64_t offset)
 	return l;
 }
 
-/* The committed value, and zeros behind it. */
+/* Reads the committed value, and zeros behind its end. */
 static int read_committed(const struct file_content *c, uint8_t *buf, size_t n, uint64_t offset)
 {
 	ssize_t got = store_read(c->store, c->node, buf, n, offset);
@@ -150,7 +151,7 @@ bool file_content_next_data(const struct file_content *c, uint64_t offset, uint6
 	return false;
 }
 
-/* Says whether the whole content is to be written as one record. */
+/* Returns whether the whole content should be committed as one plain record. */
 static bool is_plain(const struct file_content *c)
 {
 	const struct pending *p = c->p;
@@ -187,7 +188,7 @@ uint64_t file_content_data_bytes(const struct file_content *c)
 
 /* --- staging --- */
 
-/* In how many pieces a block is. */
+/* Counts the pieces of a block, or of a part of one. */
 static size_t pieces_in(const struct file_content *c, uint64_t begin, uint64_t end)
 {
 	uint64_t at = begin, from, to;
@@ -218,9 +219,8 @@ static uint64_t block_of(uint64_t offset)
 	return offset - offset % BLOCK_BYTES;
 }
 
-/* Takes the block that begins at 'begin' into memory as a whole if it is in more than 'limit'
- * pieces; returns in how many it is.  It need not succeed: without memory, or where something is
- * rotten, the pieces stay. */
+/* Reads the block that begins at 'begin' into memory if it consists of more than 'limit' pieces;
+ * returns their number.  It may fail: without memory, or at damaged bytes, the pieces stay. */
 static size_t gather_block(const struct file_content *c, uint64_t begin, size_t limit)
 {
 	uint64_t end = least(begin + BLOCK_BYTES, c->p->size_bytes);
@@ -240,8 +240,8 @@ static size_t gather_block(const struct file_content *c, uint64_t begin, size_t 
 	return pieces;
 }
 
-/* The blocks that a range has a part of: those at its ends.  Where an append has come to the next
- * block, the one before it will get no more: it is gathered for good. */
+/* Gathers the blocks that a range covers in part, at its two ends.  When an append has reached the
+ * next block, the one before gets no more bytes, so it is gathered with the strictest limit. */
 static void gather_around(const struct file_content *c, const struct range *r, size_t limit)
 {
 	uint64_t end = r->offset + r->bytes, first = block_of(r->offset), last = block_of(end - 1);
@@ -256,8 +256,8 @@ static void gather_around(const struct file_content *c, const struct range *r, s
 		(void)gather_block(c, last, limit);
 }
 
-/* The first ranges; no more than a batch, because what is gathered takes memory until it is staged.
- */
+/* Gathers around the first ranges, at most around one batch, because gathered blocks take memory
+ * until they are staged. */
 static void gather_front(const struct file_content *c)
 {
 	uint64_t at = 0, bytes = 0;
@@ -278,7 +278,7 @@ static bool is_full(const struct range *r)
 	return r->data != NULL && r->bytes == RANGE_BYTES_MAX;
 }
 
-/* Collects ranges in their order; returns how many. */
+/* Collects ranges in their order; returns their number. */
 static size_t collect(const struct file_content *c, bool full_only, uint64_t end,
 		      struct store_range batch[BATCH_RANGES])
 {
@@ -393,13 +393,13 @@ static int commit_pieces(const struct file_content *c, const struct store_set *s
 	int err;
 
 	do {
-		/* A hole behind the end says that nothing lies there, and the size says the same.
-		 */
+		/* A hole behind the end means that no bytes are there; the size means the same. */
 		err = stage_up_to(c, p->size_bytes);
 		if (err == 0)
 			err = store_publish(c->store, c->node, &p->staging, p->keep, p->size_bytes,
 					    p->written_at, p->shown, set, ret_end);
-		/* The rest of a file whose writes had space: what they have written is kept. */
+		/* On a full disk, store_lends_space() lets the store finish a file whose writes
+		 * succeeded. */
 	} while (err < 0 && store_staged_bytes(p->staging) > 0 && store_lends_space(c->store, err));
 	return err;
 }
@@ -414,7 +414,8 @@ int file_content_commit(const struct file_content *c, uint64_t *ret_end)
 	int err;
 
 	store_getattr(c->store, c->node, &attr);
-	if (attr.link_count == 0) /* the value goes nowhere; the times are still seen */
+	if (attr.link_count ==
+	    0) /* the node has no name, so no value is appended; its times stay visible */
 		err = store_commit(c->store, c->node, NULL, 0, p->written_at, p->shown,
 				   has_set ? &set : NULL, &end);
 	else if (is_plain(c))

@@ -5,8 +5,8 @@
 
 #include "fuse/open/open_file_private.h"
 
-#define SEEK_BLOCK_BYTES UINT64_C(4096) /* holes are seen in these, as st_blksize says */
-/* What a write can need at most beside its own bytes: a range that grows. */
+#define SEEK_BLOCK_BYTES UINT64_C(4096) /* unit of holes, as st_blksize says */
+/* Most memory that a write can need beyond its own bytes: a range that grows. */
 #define WRITE_EXTRA_BYTES (RANGE_BYTES_MAX + 4096)
 
 _Static_assert(OPEN_FILES_PENDING_MIN >= 2 * WRITE_EXTRA_BYTES, "the largest write fits");
@@ -21,8 +21,9 @@ static struct timespec now(void)
 
 /* --- the pending value --- */
 
-/* A node that is not in the log yet has the empty value, and it is to be committed.  Only now that
- * the open file is in the table and locked can nobody else commit it meanwhile. */
+/* A node that is not in the log yet has an empty value, which must be committed.  The check waits
+ * until the open file is in the table and locked, because only then no other thread can commit the
+ * value. */
 void open_file_lock(struct open_file *of)
 {
 	struct store_attr attr;
@@ -43,7 +44,7 @@ void open_file_lock(struct open_file *of)
 					.changed_at = attr.ctime };
 }
 
-/* The pending value may have come to need more or less memory. */
+/* Corrects the charge after a change of the pending value's memory, or of its user. */
 void open_file_charge_locked(struct open_file *of)
 {
 	uint64_t bytes = of->pending.ranges.memory_bytes, old = atomic_load(&of->charged_bytes);
@@ -75,7 +76,7 @@ struct file_content open_file_content(struct open_file *of)
 	return (struct file_content){ .store = of->store, .node = of->node, .p = &of->pending };
 }
 
-/* Makes the pending value active, to be changed. */
+/* Makes the pending value active before a change. */
 static void begin_locked(struct open_file *of) REQUIRES(of->lock)
 {
 	struct pending *p = &of->pending;
@@ -89,7 +90,7 @@ static void begin_locked(struct open_file *of) REQUIRES(of->lock)
 	p->changed_at = attr.ctime;
 }
 
-/* A change that failed before it changed anything. */
+/* Makes the pending value inactive again after a change that failed without any effect. */
 static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
 {
 	struct store_attr attr;
@@ -99,7 +100,8 @@ static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
 		pending_drop(&of->pending);
 }
 
-/* Pages of a mapping come without a thread: those who have opened the file have mapped it. */
+/* Pages of a mapping arrive without a thread: they are ascribed to the thread that opened the file.
+ */
 static void changed_by_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
 {
 	if (by == 0)
@@ -124,7 +126,7 @@ ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offse
 	return store_read(of->store, of->node, buf, n, offset);
 }
 
-/* Where the hole after 'offset' begins, or the data; -ENXIO. */
+/* Returns the offset of the first hole or the first data at or behind 'offset', or -ENXIO. */
 static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQUIRES(of->lock)
 {
 	struct file_content c = open_file_content(of);
@@ -177,7 +179,7 @@ int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)
 	return found;
 }
 
-/* Takes what a write may need from the budget; the lock may be released meanwhile. */
+/* Takes the memory that a write may need from the budget; may release the lock meanwhile. */
 static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64_t *ret_taken)
 	REQUIRES(of->lock)
 {
@@ -200,7 +202,7 @@ static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64
 	return err;
 }
 
-/* What is written becomes part of a range in memory. */
+/* Writes into ranges in memory. */
 static int buffer_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
 	REQUIRES(of->lock)
 {
@@ -291,7 +293,7 @@ static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uin
 	case 0:
 		return extend_locked(of, offset + n, ret_changed);
 	case FALLOC_FL_KEEP_SIZE:
-		return 0; /* a record has no room to reserve */
+		return 0; /* a log has no space to reserve for a value */
 	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
 	case FALLOC_FL_ZERO_RANGE:
 	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
@@ -322,10 +324,10 @@ int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_
 	open_file_unlock(of);
 	if (err < 0 || changed)
 		return err;
-	return open_file_setattr(of, &set, by, &end); /* the times change all the same */
+	return open_file_setattr(of, &set, by, &end); /* the times change in any case */
 }
 
-/* The modes of handles do not mix, so the first one chooses for all. */
+/* All handles of a file must use the same mode, so the first one decides. */
 static bool add_handle_locked(struct open_file *of, bool wants_bypass) REQUIRES(of->lock)
 {
 	if (of->handles++ == 0) {
@@ -385,10 +387,11 @@ int open_file_commit_locked(struct open_file *of)
 	return 0;
 }
 
-/* Says whether a close by the process of thread 'by' commits what is pending: if it has written
- * some of it, and has no other descriptor to write more with.  The latter is asked for only when
- * there was a close that was not the last one, as of a shell that redirects: it costs more than a
- * commit. What a close has failed to commit only those try again who have surely written it. */
+/* Returns whether a close by the process of thread 'by' commits the pending value.  It does if the
+ * process has written some of it and has no other descriptor to write more with.  The descriptors
+ * are looked up only if an earlier close was not the last one (as by a shell that redirects),
+ * because the look-up costs more than a commit.  After a close has failed to commit, only a process
+ * that certainly wrote to the value tries again. */
 static bool flush_commits_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
 {
 	const struct pending *p = &of->pending;
@@ -401,7 +404,7 @@ static bool flush_commits_locked(struct open_file *of, pid_t by) REQUIRES(of->lo
 	if (wrote == WRITERS_NO || (wrote == WRITERS_MAYBE && p->close_err != 0))
 		return false;
 	if (of->flushes == 0)
-		return true; /* there is no sign of copies */
+		return true; /* nothing suggests that descriptors were copied */
 	store_getattr(of->store, of->node, &attr);
 	return !writers_has_another(by, attr.ino);
 }
@@ -445,13 +448,13 @@ int open_file_give_name(struct open_file *of, struct node *dir, const char *name
 	err = of->unnamed ? store_give_name(of->store, of->node, dir, name, name_bytes) : -ENOENT;
 	if (err == 0) {
 		of->unnamed = false;
-		of->pending.changed_at = now(); /* a link changes the ctime, and not the mtime */
+		of->pending.changed_at = now(); /* a link changes the ctime, but not the mtime */
 		of->pending.shown = true;
 		err = open_file_commit_locked(of);
 		if (err == 0) {
 			*ret_end = of->commit_end;
 		} else {
-			/* It is not in the log, so nothing can go wrong. */
+			/* The name is not in the log yet, so removing it cannot fail. */
 			(void)!store_unlink(of->store, dir, name, name_bytes, &end);
 			of->unnamed = true;
 		}
@@ -460,9 +463,10 @@ int open_file_give_name(struct open_file *of, struct node *dir, const char *name
 	return err;
 }
 
-/* Says whether a release is to commit what is pending: of the last handle that can write, because
- * no other close will.  Where that is not the last one, what an open has emptied and what a mapping
- * has written, since the kernel says of no process for these. */
+/* Returns whether a release must commit the pending value.  The last handle must, and the last one
+ * that can write, because no other close will.  Other handles that can write commit a value that an
+ * open has emptied or a mapping has written, because the kernel names no process for these changes.
+ */
 static bool release_commits_locked(const struct open_file *of, bool writable) REQUIRES(of->lock)
 {
 	const struct pending *p = &of->pending;
@@ -498,7 +502,7 @@ int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)
 	return err;
 }
 
-/* What is pending goes first, and nothing is left that a failure could not give back. */
+/* Commits the pending value first, so that a failure of the truncation can restore the value. */
 static int truncate_commit_locked(struct open_file *of, uint64_t size_bytes,
 				  const struct store_set *set) REQUIRES(of->lock)
 {
@@ -517,7 +521,7 @@ static int truncate_commit_locked(struct open_file *of, uint64_t size_bytes,
 		return err;
 	pending_set_times(p, set, p->written_at);
 	err = open_file_commit_locked(of);
-	if (err < 0) { /* so it has a name */
+	if (err < 0) { /* only a file with a name can fail */
 		pending_drop(p);
 		*p = old;
 	}
@@ -548,8 +552,8 @@ int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
 
 /* --- attributes --- */
 
-/* The pending value is what is to be seen: before the commit, and for good when the node has no
- * name, because its commits go nowhere. */
+/* Returns whether the pending size and times are shown: until the commit, and always for a node
+ * without a name, whose values are never committed. */
 static bool overlays(const struct pending *p, const struct store_attr *attr)
 {
 	return p->dirty || (p->active && attr->link_count == 0);
@@ -581,13 +585,14 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t b
 	store_getattr(of->store, of->node, &attr);
 	if (overlays(&of->pending, &attr))
 		rest.which &= ~(unsigned int)(STORE_SET_MTIME | STORE_SET_ATIME);
-	if (rest.which != 0 || set->which == 0) /* nothing to set: the ctime alone */
+	if (rest.which != 0 || set->which == 0) /* nothing to set: only the ctime changes */
 		err = store_setattr(of->store, of->node, &rest, &end);
 	if (err == 0 && rest.which != set->which)
 		pending_set_times(&of->pending, set, now());
 	else if (err == 0 && (set->which & STORE_SET_MTIME))
-		of->pending.written_at = set->mtime;  /* what it shows when it has no name */
-	if (err == 0 && of->pending.awaits_content) { /* somebody means it, as touch(1) does */
+		of->pending.written_at = set->mtime; /* shown while the file has no name */
+	if (err == 0 &&
+	    of->pending.awaits_content) { /* a program sets times on purpose, as touch(1) does */
 		of->pending.awaits_content = false;
 		changed_by_locked(of, by);
 	}

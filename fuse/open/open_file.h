@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Open files: one 'struct open_file' for each node that has an open handle, shared by all of its
- * handles.  It holds the pending value and commits it.
+/* Open files: one 'struct open_file' for each node with an open handle, shared by all handles of
+ * the node.  It holds the pending value and commits it.
  *
- * The caller keeps the node pinned as long as it has the open file (the kernel's lookup count does
- * that for a handle: it forgets a node only after the answer to its last release).
+ * The caller keeps the node pinned while it uses the open file.  For a handle the kernel's lookup
+ * count does that: the kernel forgets a node only after the reply to its last release
+ * (fuse_lowlevel.h of libfuse, forget()).
  *
- * Threads: any.  Errors: 0 or -errno.  Lock order: docs/LOCKING.md. */
+ * A commit is in the log, and becomes durable with the log's next sync; functions that commit store
+ * the position behind it in 'ret_end', for a caller that syncs.
+ *
+ * Threads: any.  Errors: 0 or -errno; on failure 'ret_...' stay untouched.  Lock order:
+ * docs/LOCKING.md. */
 #ifndef FREYJAFS_FUSE_OPEN_OPEN_FILE_H
 #define FREYJAFS_FUSE_OPEN_OPEN_FILE_H
 
@@ -19,34 +24,35 @@
 #include "writer/store.h"
 #include "writer/base/thread.h"
 
-struct open_file; /* opaque, see open_file_private.h */
+struct open_file; /* defined in open_file_private.h */
 
 #define OPEN_FILES_PENDING_MIN (INT64_C(4) << 20)
 
-/* Users are told apart by this many parts of what is pending; two that meet in one share it. */
+/* Pending bytes are counted by user id modulo this number; users with the same remainder share one
+ * count. */
 #define OPEN_FILES_USERS 256
 
 struct open_files_config {
 	struct store *store;	    /* borrowed */
 	uint64_t pending_max_bytes; /* at least OPEN_FILES_PENDING_MIN */
-	/* What was appended through a descriptor that stays open is committed after so long, and
-	 * with 'append_sync' a sync is asked for. */
+	/* Appends through a descriptor that stays open are committed after this time; with
+	 * 'append_sync' the committer also requests a sync. */
 	uint64_t append_commit_ns;
 	bool append_sync;
 };
 
 struct open_files {
 	struct open_files_config config; /* constant */
-	struct budget budget; /* of pending bytes in memory; a lock of its own, inside all */
-	/* Of these, the bytes of files that a user was the last to write.  One has half of all at
-	 * most (and one write more), so the others have memory whatever he does. */
+	struct budget budget; /* of pending bytes in memory; its lock is inside all others */
+	/* Pending bytes in memory by the last user who wrote to the file.  One user has at most
+	 * half of the budget (and one write more), so that other users can always write. */
 	_Atomic uint64_t user_bytes[OPEN_FILES_USERS];
 
-	/* Held for a look into the table alone; no other lock is taken under it. */
+	/* Held only to search or change the table; no other lock is taken under it. */
 	struct mutex lock;
 	struct open_file *by_node GUARDED; /* by lock; uthash */
 
-	/* The committer is the thread that commits what is appended.  Innermost. */
+	/* For the committer, the thread that commits appends.  Innermost. */
 	struct mutex append_lock;
 	pthread_cond_t append_wake; /* with append_lock: 'append_due_ns' or 'stopping' changed */
 	uint64_t append_due_ns GUARDED; /* by append_lock; monotonic; 0: nothing to do */
@@ -55,114 +61,131 @@ struct open_files {
 	pthread_t committer;
 };
 
+/* Initialises an unused 'f'; copies 'config', which borrows the store. */
 void open_files_init(struct open_files *f, const struct open_files_config *config);
-/* Starts the committer; and stops it, after everything that was appended is committed. */
+/* Start the committer, and stop it; the stop commits the remaining appends.  One thread calls both.
+ */
 int open_files_start(struct open_files *f) WARN_UNUSED;
 void open_files_stop(struct open_files *f);
-/* When no request comes any more: commits what programs have written to files that they have not
- * closed, as if they had closed them all.  Calls 'lost' for each that cannot be committed. */
+/* Commits the pending values that programs have not closed, as if they had closed them all.  Calls
+ * 'lost' for each value that cannot be committed.  Requires that requests have ended: the table is
+ * read without its lock. */
 struct open_files_end {
 	size_t committed, lost;
 };
 typedef void (*open_files_lost_fn)(void *arg, struct node *n, int err);
 void open_files_commit_all(struct open_files *f, open_files_lost_fn lost, void *arg,
 			   struct open_files_end *ret);
-void open_files_destroy(struct open_files *f); /* frees all that is left */
+void open_files_destroy(struct open_files *f); /* frees the open files that are left */
 
-uint64_t open_files_pending_bytes(struct open_files *f);	    /* in memory */
-uint64_t open_files_user_bytes(struct open_files *f, uint32_t uid); /* those of a user */
+/* Return the pending bytes in memory: of all files, or charged to the user 'uid'. */
+uint64_t open_files_pending_bytes(struct open_files *f);
+uint64_t open_files_user_bytes(struct open_files *f, uint32_t uid);
 
-/* Finds or makes the open file of 'n', with one reference more.  NULL: no memory. */
+/* Finds or makes the open file of 'n' and adds a reference to it, which open_files_put() drops.
+ * NULL: no memory. */
 struct open_file *open_files_get(struct open_files *f, struct node *n);
-/* Finds it, with one reference more; NULL if 'n' is not open. */
+/* Finds the open file of 'n' and adds a reference; NULL if 'n' has none. */
 struct open_file *open_files_find(struct open_files *f, struct node *n);
-/* Gives a reference back. */
+/* Drops a reference; frees the open file with the last one. */
 void open_files_put(struct open_files *f, struct open_file *of);
-/* Finds all that can be mapped for writing, each with one reference more and its node pinned;
- * returns how many.  The caller frees the list. */
+/* Finds all open files that a mapping can write to.  Adds a reference to each and pins its node;
+ * open_files_let_go() drops both.  Returns their number; the caller frees the list (free(3); NULL
+ * without memory, and then 0 is returned). */
 size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret);
-void open_files_let_go(struct open_files *f, struct open_file *of); /* gives both back */
-/* The node of an open file. */
+void open_files_let_go(struct open_files *f, struct open_file *of);
+/* Returns the node of an open file; no reference is added. */
 struct node *open_file_node(const struct open_file *of);
 
-/* Commits what is pending of 'n', open or not: before a record that needs it in the log.  'ret_end'
- * as open_file_commit(); 0 if nothing was pending. */
+/* Commits the pending value of 'n', open or not, before a record that requires it in the log.
+ * 'ret_end' as open_file_commit(); 0 if 'n' is not open and is in the log already. */
 int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end) WARN_UNUSED;
 
-/* --- what handles do --- */
+/* --- operations of handles --- */
 
 struct open_file_how {
 	bool truncate; /* the value becomes empty */
 	bool writable;
-	/* It would rather have the kernel send its writes as they are than keep pages of them. */
+	/* The handle prefers that the kernel sends its writes unchanged over caching pages of them.
+	 */
 	bool wants_bypass;
-	pid_t by; /* as below */
+	pid_t by; /* the thread that opens */
 };
-/* A handle is opened, and keeps the reference.  Stores whether it is to bypass the pages of the
- * kernel: only if all other handles do, too, and then it has to, because a page that is read while
- * another handle writes past it would stay as it was. */
+/* Opens a handle; it keeps the caller's reference until open_file_release().  Stores in
+ * 'ret_bypass' whether the handle must bypass the kernel's page cache.  The first handle decides
+ * for all later ones: a page that one handle caches would become stale when another handle writes
+ * past the cache. */
 int open_file_open(struct open_file *of, const struct open_file_how *how,
 		   bool *ret_bypass) WARN_UNUSED;
-/* Says whether the kernel may have pages of the file that are no longer right: there was another
- * handle, maybe with a mapping, while one wrote past them.  They are to be dropped before a handle
- * is released. */
+/* Returns whether the kernel may have stale pages of the file: the handles bypass the page cache,
+ * and there was more than one, maybe with a mapping.  The caller drops the pages before it releases
+ * a handle. */
 bool open_file_has_stale_pages(struct open_file *of);
-/* It is released; 'writable' as it was opened.  A dirty value is committed if no handle is left
- * that can write, unless a close has failed to: that one has told a program that the value is lost.
- * If it is not committed and no handle is left, the value is dropped: what was committed before is
- * the value again, which the caller tells the kernel. */
+/* Releases a handle; 'writable' as at its open.  Commits a dirty value if no handle is left, or
+ * none that can write, unless a close has failed to commit it: that close has reported the loss to
+ * a program.  If the value is not committed and no handle is left, it is dropped, and the file has
+ * its committed value again; then 'ret_dropped' is true, also with an error returned, and the
+ * caller tells the kernel. */
 int open_file_release(struct open_file *of, bool writable, bool *ret_dropped) WARN_UNUSED;
 
-/* -EIO: the CRC is wrong. */
+/* Reads up to 'n' bytes.  Returns their number, less than 'n' only at the end; -EIO if the CRC of a
+ * record is wrong. */
 ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
-/* In what follows 'by' is the thread that a request comes from (fuse/open/writers.h). */
+/* In the functions below 'by' is the thread that a request comes from, as the kernel names it
+ * (writers.h); 0: unknown. */
 
-/* Changes the pending value; waits, or moves pending bytes to the log, when there are too many.
- * 'appends': the descriptor is for appending, so the committer looks after it.  -EFBIG, -ENOMEM,
- * and what appending to the log can fail with; nothing changed then. */
+/* Change the pending value and make it dirty.  open_file_write() waits, or moves pending bytes to
+ * the log, while pending bytes exceed their bounds.  'appends' means that the descriptor is for
+ * appending: then the committer commits the write later.  Errors: -EFBIG, -ENOMEM, and errors of
+ * appending to the log; then nothing has changed. */
 int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t offset, bool appends,
 		    pid_t by) WARN_UNUSED;
 int open_file_truncate(struct open_file *of, uint64_t size_bytes, pid_t by) WARN_UNUSED;
-/* As fallocate(2) with mode 0, FALLOC_FL_KEEP_SIZE, PUNCH_HOLE or ZERO_RANGE.  -EOPNOTSUPP:
- * another. */
+/* As fallocate(2) with mode 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE or FALLOC_FL_ZERO_RANGE;
+ * -EOPNOTSUPP for other modes. */
 int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_t n,
 			pid_t by) WARN_UNUSED;
-/* What is written from here on is this user's. */
+/* Ascribes the next writes, and with them all pending bytes of the file, to this user. */
 void open_file_set_user(struct open_file *of, uint32_t uid);
-/* A handle can be mapped for writing from here on, or no more. */
+/* Count the handles that can be mapped for writing: one more, or one less. */
 void open_file_begin_maps(struct open_file *of);
 void open_file_end_maps(struct open_file *of);
-/* lseek(2) with SEEK_DATA ('data') or SEEK_HOLE.  Returns the offset; -ENXIO.  All is data while a
- * handle can be mapped for writing: the kernel tells of a written page only when it writes it
- * back. */
+/* lseek(2) with SEEK_DATA ('data') or SEEK_HOLE.  Returns the offset, or -ENXIO.  While a handle
+ * can be mapped for writing, the whole file counts as data, because the kernel reports a written
+ * page only when it writes it back. */
 int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset) WARN_UNUSED;
 
-/* A descriptor is closed: commits if dirty and the process has written some of it.  A child closes
- * the descriptors that it got from its parent, which may have written half of the value.  Where it
- * is known that descriptors are copied, another one of that process keeps it from being committed,
- * as for a shell that does "exec 5>file; echo >&5".  Nor does
- * it commit what open(2) alone has done: a shell closes one of two descriptors before the program
- * that it redirects has written anything, and the old value must not give way to an empty one that
- * nobody meant.  open_file_release() or open_file_commit() commits that.  Stores as
- * open_file_commit(). */
+/* A descriptor is closed.  Commits a dirty value if the process of 'by' has written some of it.  A
+ * child that closes the descriptors inherited from its parent must not commit a value that the
+ * parent has half written.  If there are signs that descriptors were copied, another writable
+ * descriptor of the same process also prevents the commit, as for a shell that runs "exec 5>file;
+ * echo >&5".
+ *
+ * It does not commit a value that only open(2) has emptied: a shell closes one of two descriptors
+ * before the program that it redirects has written anything, and the old value must not be replaced
+ * by an empty one that no program intended.  open_file_release() or open_file_commit() commits it.
+ * 'ret_end' as open_file_commit(). */
 int open_file_flush(struct open_file *of, pid_t by, uint64_t *ret_end) WARN_UNUSED;
 
-/* Commits if dirty.  Stores where the newest commit of this file ends in the log (0: none since it
- * was opened).  After a failure the value stays dirty, for another attempt. */
+/* Commits the value if it is dirty.  Stores the position behind the newest commit of this file (0:
+ * none since it was opened).  After a failure the value stays dirty, for another attempt. */
 int open_file_commit(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
-/* Gives a file that store_create_unnamed() has made its first name, and commits it, or changes
- * nothing. Stores as open_file_commit().  As store_give_name(), and what a commit can fail with;
- * -ENOENT: not such a file. */
+/* Gives a temporary file (store_create_unnamed()) its first name and commits it, or changes
+ * nothing.  'ret_end' as open_file_commit().  Errors: those of store_give_name() and of a commit;
+ * -ENOENT if it is not a temporary file. */
 int open_file_give_name(struct open_file *of, struct node *dir, const char *name,
 			uint64_t *ret_end) WARN_UNUSED;
-/* truncate(2) without a handle: truncates and commits, with the attributes in 'set', or does
- * nothing. */
+/* truncate(2) without a handle: truncates, sets the attributes in 'set', and commits.  A failed
+ * truncation changes nothing except that a value which was pending may be committed; the attributes
+ * other than times are set after it, by a commit of their own. */
 int open_file_truncate_commit(struct open_file *of, uint64_t size_bytes,
 			      const struct store_set *set, uint64_t *ret_end) WARN_UNUSED;
 
-/* As the node's, with the pending size and times. */
+/* Stores the attributes of the node with the pending size and times. */
 void open_file_getattr(struct open_file *of, struct store_attr *ret);
-/* Times set while dirty wait for the commit: they belong to the new value. */
+/* Sets attributes of the node.  Times that are set while the value is dirty belong to the new
+ * value, and are committed with it.  Stores the position behind the commit, 0 if nothing was
+ * committed. */
 int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t by,
 		      uint64_t *ret_end) WARN_UNUSED;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by open_files.c (the table, the bound on what is pending, the committer) and open_file.c
- * (one open file). */
+/* The internals of an open file, shared by open_files.c (the table, the bounds on pending bytes,
+ * the committer) and open_file.c (one open file). */
 #ifndef FREYJAFS_FUSE_OPEN_OPEN_FILE_PRIVATE_H
 #define FREYJAFS_FUSE_OPEN_OPEN_FILE_PRIVATE_H
 
@@ -12,7 +12,7 @@
 #include "fuse/open/open_file.h"
 #include "fuse/open/pending.h"
 
-/* The table hashes addresses, whose low bits are always the same. */
+/* The table hashes addresses, whose low bits are always zero. */
 static inline unsigned int hash_address(const void *key)
 {
 	uint64_t bits;
@@ -32,46 +32,51 @@ struct open_file {
 	size_t references; /* by open_files.lock */
 	UT_hash_handle hh; /* by open_files.lock */
 
-	/* Held over the commit and the loading of the value, so across system calls; never across
-	 * a wait for durability, and never across a reply. */
+	/* Held while the value is loaded and committed, so across system calls; never while waiting
+	 * for durability, and never across a reply. */
 	struct mutex lock;
-	size_t writable_handles GUARDED; /* by lock; those of the handles that can write */
-	size_t handles GUARDED;		 /* by lock; open ones; each has a reference */
-	size_t flushes
-		GUARDED;      /* by lock; that no release has followed: of copies of descriptors */
-	pid_t opener GUARDED; /* by lock; the thread that has opened the last of these */
-	bool bypass GUARDED;  /* by lock; of all handles: past the pages of the kernel */
-	bool shared GUARDED;  /* by lock; with 'bypass': there was more than one */
-	bool ready GUARDED;   /* by lock; the state of the node was looked at */
-	bool unnamed GUARDED; /* by lock; no name yet: nothing is committed, it stays dirty */
+	size_t writable_handles GUARDED; /* by lock; open handles that can write */
+	size_t handles GUARDED;		 /* by lock; open handles; each has a reference */
+	size_t flushes GUARDED; /* by lock; flushes without a release yet: closes of copies of
+				   descriptors */
+	pid_t opener GUARDED;	/* by lock; the thread that opened the newest writable handle */
+	bool bypass GUARDED;	/* by lock; all handles bypass the kernel's page cache */
+	bool shared GUARDED;	/* by lock; there was more than one handle */
+	bool ready GUARDED;	/* by lock; the state of the node has been read */
+	bool unnamed GUARDED;	/* by lock; a temporary file without a name: it stays dirty and is
+				   not committed */
 	struct pending pending GUARDED; /* by lock */
-	uint64_t commit_end GUARDED;	/* by lock; of the newest commit; 0: none */
+	uint64_t commit_end GUARDED;	/* by lock; position behind the newest commit; 0: none */
 
-	unsigned int charged_user GUARDED; /* by lock; whose part 'charged_bytes' is in */
+	unsigned int charged_user
+		GUARDED; /* by lock; the count of 'user_bytes' that has 'charged_bytes' */
 
-	/* Read without the lock; all but 'maps' and 'user' are changed with it. */
-	_Atomic unsigned int user;	  /* below OPEN_FILES_USERS; the last who has written */
+	/* Read without the lock.  Changed with it, except 'maps' and 'user'. */
+	_Atomic unsigned int user;	  /* below OPEN_FILES_USERS; the last user who wrote */
 	_Atomic uint32_t maps;		  /* handles that can be mapped for writing */
-	_Atomic uint64_t charged_bytes;	  /* taken from the budget for what is pending */
-	_Atomic uint64_t append_since_ns; /* monotonic; when the oldest append that is not committed
-					     was made; 0: there is none */
+	_Atomic uint64_t charged_bytes;	  /* taken from the budget for the pending value */
+	_Atomic uint64_t append_since_ns; /* monotonic; time of the oldest append without a commit;
+					     0: none */
 };
 
-/* Locks it; when it is the first to do so, looks at the state of the node. */
+/* Locks the open file; the first call also reads the state of the node. */
 void open_file_lock(struct open_file *of) ACQUIRES(of->lock);
-/* Unlocks it, and charges it for what it has pending. */
+/* Corrects the charge for the memory of the pending value, and unlocks. */
 void open_file_unlock(struct open_file *of) RELEASES(of->lock);
+/* Corrects the charge for the memory of the pending value. */
 void open_file_charge_locked(struct open_file *of) REQUIRES(of->lock);
+/* Returns the content of the open file, with borrowed pointers. */
 struct file_content open_file_content(struct open_file *of) REQUIRES(of->lock);
+/* Commits the pending value; a temporary file without a name stays dirty.  Returns 0 or -errno. */
 int open_file_commit_locked(struct open_file *of) REQUIRES(of->lock) WARN_UNUSED;
 
-/* Says whether a user may have 'n' bytes more. */
+/* Returns whether the user may take 'n' more bytes. */
 bool open_files_has_share(struct open_files *f, unsigned int user, uint64_t n);
-/* Moves what is pending of a user's largest files to the log until he may, or has nothing that
- * could be moved.  No open file is locked by the caller. */
+/* Moves pending bytes of the user's largest files to the log until the user may take 'n' bytes, or
+ * nothing is left to move.  The caller must hold no open file's lock. */
 int open_files_make_share(struct open_files *f, unsigned int user, uint64_t n) WARN_UNUSED;
 
-/* The committer is to look at this file. */
+/* Makes the committer commit this file later. */
 void open_files_append_begins(struct open_file *of);
 
 #endif

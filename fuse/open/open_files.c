@@ -4,7 +4,7 @@
 #include "fuse/open/open_file_private.h"
 
 #define DUE_MAX	  64 /* files that the committer takes at a time */
-#define SPILL_MAX 16 /* files that are moved to the log after one look at the table */
+#define SPILL_MAX 16 /* files that are staged after one search of the table */
 
 /* --- the table --- */
 
@@ -63,7 +63,7 @@ static struct open_file *find_locked(struct open_files *f, struct node *n) REQUI
 	return of;
 }
 
-/* Makes one; false: no memory, and 'of' is as it was. */
+/* Adds 'of' to the table.  Returns false without memory; then 'of' is unchanged. */
 static bool add_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
 {
 	HASH_ADD_PTR(f->by_node, node, of);
@@ -97,7 +97,7 @@ struct open_file *open_files_get(struct open_files *f, struct node *n)
 	mutex_init(&fresh->lock);
 
 	mutex_lock(&f->lock);
-	of = find_locked(f, n); /* somebody may have been faster */
+	of = find_locked(f, n); /* another thread may have added it meanwhile */
 	if (of == NULL && add_locked(f, fresh)) {
 		of = fresh;
 		fresh = NULL;
@@ -141,7 +141,8 @@ int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end)
 	return err;
 }
 
-/* A reference of the daemon's own, and a pin: whoever has the file open may go meanwhile. */
+/* Adds a reference and a pin of the daemon's own, because the handles of the file may be released
+ * meanwhile. */
 static void hold_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
 {
 	of->references++;
@@ -176,8 +177,8 @@ size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
 
 /* --- the bound on what is pending --- */
 
-/* Holds the user's largest files: those with at least half of what the largest has, so that one
- * look through the table serves many small files. */
+/* Holds the user's largest files, namely the files with at least half as many bytes as the largest
+ * one, so that one search of the table serves many small files. */
 static size_t hold_largest(struct open_files *f, unsigned int user,
 			   struct open_file *ret[SPILL_MAX])
 {
@@ -202,7 +203,7 @@ static size_t hold_largest(struct open_files *f, unsigned int user,
 	return n;
 }
 
-/* Moves what is pending of one file to the log. */
+/* Stages all pending ranges of one file. */
 static int spill_file(struct open_file *of, uint64_t *freed)
 {
 	struct file_content c;
@@ -235,7 +236,7 @@ static int spill_user(struct open_files *f, unsigned int user, uint64_t *ret_fre
 	return err;
 }
 
-/* Moves pending bytes of the user who has most of them to the log.  budget_free_fn. */
+/* A budget_free_fn: moves pending bytes of the user with the most of them to the log. */
 static int spill(void *arg, uint64_t *ret_freed)
 {
 	struct open_files *f = arg;
@@ -264,7 +265,7 @@ int open_files_make_share(struct open_files *f, unsigned int user, uint64_t n)
 	return err;
 }
 
-/* --- what is appended to files that stay open --- */
+/* --- appends to files that stay open --- */
 
 void open_files_append_begins(struct open_file *of)
 {
@@ -283,8 +284,8 @@ void open_files_append_begins(struct open_file *of)
 	mutex_unlock(&f->append_lock);
 }
 
-/* Takes files whose oldest append was made at 'until_ns' or before; stores when the oldest of the
- * others was made (0: there are none). */
+/* Takes files whose oldest append was made at 'until_ns' or before.  Stores the time of the oldest
+ * append among the other files (0: none). */
 static size_t take_due(struct open_files *f, uint64_t until_ns, struct open_file *ret[DUE_MAX],
 		       uint64_t *ret_next_ns)
 {
@@ -307,13 +308,14 @@ static size_t take_due(struct open_files *f, uint64_t until_ns, struct open_file
 	return n;
 }
 
-/* Commits one; what fails is tried again later, or by the next close, which can tell somebody. */
+/* Commits one file.  After a failure the committer tries again later, or the next close does, which
+ * can report the error. */
 static void commit_append(struct open_file *of, uint64_t *end)
 {
 	uint64_t committed = 0;
 
 	open_file_lock(of);
-	if (of->pending.close_err != 0) /* lost, unless more is written */
+	if (of->pending.close_err != 0) /* the value is lost, unless more is written */
 		atomic_store(&of->append_since_ns, 0);
 	else if (of->pending.dirty && open_file_commit_locked(of) == 0)
 		committed = of->commit_end;
@@ -327,11 +329,11 @@ static void commit_append(struct open_file *of, uint64_t *end)
 static void ignore_sync(void *arg, int err)
 {
 	(void)arg;
-	(void)err; /* the log is poisoned: everybody hears of it */
+	(void)err; /* the log is poisoned: each later operation reports it */
 }
 
-/* Commits what was appended at 'until_ns' or before.  Returns when the oldest of what is left was
- * made, or 0. */
+/* Commits appends that were made at 'until_ns' or before.  Returns the time of the oldest append
+ * that is left, or 0. */
 static uint64_t commit_appends(struct open_files *f, uint64_t until_ns)
 {
 	struct open_file *due[DUE_MAX];
@@ -363,7 +365,8 @@ static void *committer_main(void *arg)
 		} else if (f->append_due_ns > now_ns) {
 			cond_wait_until(&f->append_wake, &f->append_lock, f->append_due_ns);
 		} else {
-			/* What is appended from here on sets it, unless it is seen below. */
+			/* An append after this line sets it again, unless commit_appends() sees
+			 * that append. */
 			f->append_due_ns = 0;
 			mutex_unlock(&f->append_lock);
 			oldest_ns = commit_appends(f, now_ns - interval_ns);

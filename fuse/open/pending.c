@@ -17,7 +17,7 @@ void pending_begin(struct pending *p, bool keep, uint64_t size_bytes)
 	p->size_bytes = keep ? size_bytes : 0;
 }
 
-/* A write: the mtime is now, whatever was set by hand before. */
+/* After a write: the mtime is 'now', whatever time was set by hand before. */
 static void touch(struct pending *p, struct timespec now)
 {
 	p->dirty = true;
@@ -52,7 +52,7 @@ int pending_write(struct pending *p, const void *buf, size_t n, uint64_t offset,
 	return 0;
 }
 
-/* Makes a range read as zeros: by a hole, unless nothing could shine through. */
+/* Makes a range read as zeros.  A hole is needed only if a lower layer exists. */
 static int clear_range(struct pending *p, uint64_t offset, uint64_t end)
 {
 	if (p->keep || p->staging != NULL)
@@ -130,7 +130,7 @@ void pending_set_times(struct pending *p, const struct store_set *set, struct ti
 
 void pending_show(struct pending *p, struct store_attr *attr)
 {
-	/* An atime that nobody has set follows the mtime. */
+	/* An atime that was never set follows the mtime. */
 	bool follows = attr->atime.tv_sec == attr->mtime.tv_sec &&
 		       attr->atime.tv_nsec == attr->mtime.tv_nsec;
 
@@ -140,7 +140,7 @@ void pending_show(struct pending *p, struct store_attr *attr)
 		attr->atime = p->atime;
 	else if (follows)
 		attr->atime = attr->mtime;
-	/* A chmod while dirty is in the node's own ctime. */
+	/* The node's own ctime has a chmod that was made while the value was dirty. */
 	if (is_later(attr->ctime, p->changed_at))
 		p->changed_at = attr->ctime;
 	attr->ctime = p->changed_at;
@@ -152,7 +152,7 @@ bool pending_commit_set(const struct pending *p, struct store_set *ret)
 	*ret = (struct store_set){
 		.which = p->set_times, .mtime = p->mtime, .atime = p->atime, .ctime = p->changed_at
 	};
-	/* The ctime is that of the record, unless another one was promised. */
+	/* The ctime is the record's timestamp, unless a program has seen another one. */
 	if (p->set_times != 0 || (p->shown && is_later(p->changed_at, p->written_at)))
 		ret->which |= STORE_SET_CTIME;
 	return ret->which != 0;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The pending value of one open file: its content as every reader of the mount sees it, before it
- * is in the log.  Ranges, size and times alone; no lock, no clock, and nothing is read or appended.
+/* The pending value of one open file: the content that all readers in the mount see before it is in
+ * the log.  Holds ranges, size and times only; it has no lock and no clock, and it neither reads
+ * nor appends records.
  *
- * Inactive (all zeros): the content is the committed value.  Active: the content is what three
- * layers show, the upper ones first: the ranges in memory; what is staged, because it was too much
- * for memory; and, with 'keep', the committed value.  What lies at or behind 'size_bytes' in a
- * lower layer has a hole above it.  Dirty: it is to be committed.  Dirty implies active.
+ * Inactive (all zeros): the content is the committed value.  Active: the content has three layers,
+ * from the top: the ranges in memory; the staged ranges, which were too much for memory; and, with
+ * 'keep', the committed value.  Bytes of a lower layer at or behind 'size_bytes' have a hole above
+ * them.  Dirty: it must be committed.  A dirty value is active.
  *
- * Threads: one at a time. */
+ * Threads: one at a time (the open file's lock). */
 #ifndef FREYJAFS_FUSE_OPEN_PENDING_H
 #define FREYJAFS_FUSE_OPEN_PENDING_H
 
@@ -25,25 +26,26 @@
 struct pending {
 	struct ranges ranges;
 	struct store_staging *staging; /* owned; NULL: nothing is staged */
-	uint64_t staged_ranges;	       /* how many ranges went into it */
+	uint64_t staged_ranges;	       /* number of ranges staged into it */
 	bool keep;
 	uint64_t size_bytes; /* of the content */
 	bool active;
 	bool dirty;
-	/* Made or emptied by an open, and nothing has been put into it since.  It is dirty, but a
-	 * flush does not commit it: a shell that redirects closes a duplicate of its descriptor
-	 * before the command writes, and a crash must not leave an empty stand-in.  The last close
-	 * does. */
+	/* An open has made or emptied the file, and nothing has been written since.  The value is
+	 * dirty, but a flush does not commit it: a shell that redirects closes a duplicate of its
+	 * descriptor before the command writes, and a crash must not leave an empty value.  The
+	 * last close commits it. */
 	bool awaits_content;
-	/* Whose close commits it; kept by the owner.  Empty when it is not dirty. */
+	/* The processes whose close commits the value; the open file adds them.  Empty while it is
+	 * not dirty. */
 	struct writers writers;
-	bool mapped; /* some of it was written to a mapping: the kernel says of no thread */
-	/* 0, or why a close could not commit it, and has said so: only a change, or somebody who
-	 * asks for it, makes it be tried again. */
+	bool mapped; /* a mapping has written some of it: the kernel names no thread */
+	/* 0, or the error of a close that could not commit the value and reported it.  Then only a
+	 * change or an explicit request, such as fsync(2), makes another attempt. */
 	int close_err;
-	bool shown; /* somebody has seen 'written_at' or 'changed_at' since they were set */
-	struct timespec written_at; /* of the last write; the mtime, unless one is set */
-	struct timespec changed_at; /* of the last change of any kind; the ctime */
+	bool shown; /* a program has seen 'written_at' or 'changed_at' since they were set */
+	struct timespec written_at; /* time of the last write; the mtime, unless one is set */
+	struct timespec changed_at; /* time of the last change of any kind; the ctime */
 	/* Times set by hand while dirty: STORE_SET_MTIME, STORE_SET_ATIME. */
 	unsigned int set_times;
 	struct timespec mtime, atime;
@@ -54,35 +56,37 @@ struct pending {
 		0    \
 	}
 
-/* Makes an inactive one active: the content is the committed one, of 'size_bytes' ('keep'), or
- * empty. */
+/* Makes an inactive value active.  With 'keep' its content is the committed value of 'size_bytes',
+ * otherwise it is empty. */
 void pending_begin(struct pending *p, bool keep, uint64_t size_bytes);
 
-/* Change an active pending value and make it dirty.  -EFBIG (past STORE_CONTENT_BYTES_MAX): nothing
- * changed.  -ENOMEM: of a write, some of it may be there. */
+/* Change an active value and make it dirty; 'now' is the mtime.  Errors: -EFBIG (past
+ * STORE_CONTENT_BYTES_MAX): nothing changed; -ENOMEM: some of a write may be done. */
 int pending_write(struct pending *p, const void *buf, size_t n, uint64_t offset,
 		  struct timespec now) WARN_UNUSED;
-/* A size of 0 takes all layers away. */
+/* A size of 0 removes all layers. */
 int pending_truncate(struct pending *p, uint64_t size_bytes, struct timespec now) WARN_UNUSED;
-/* Overwrites a range with zeros; what is behind the end only if it is to extend the content. */
+/* Overwrites 'n' bytes at 'offset' with zeros.  With 'extend' the content grows if the range ends
+ * behind it. */
 int pending_zero(struct pending *p, uint64_t offset, uint64_t n, bool extend,
 		 struct timespec now) WARN_UNUSED;
-/* 'n' bytes at 'offset' have been staged, and are the newest there. */
+/* Records that 'n' bytes at 'offset' have been staged and are the newest ones there. */
 int pending_staged(struct pending *p, uint64_t offset, uint64_t n, struct timespec now) WARN_UNUSED;
 
-/* Remembers times set by hand while dirty; others in 'set' are not looked at. */
+/* Stores the mtime and atime of 'set', set by hand while the value is dirty; ignores its other
+ * attributes. */
 void pending_set_times(struct pending *p, const struct store_set *set, struct timespec now);
 
 /* Overlays size and times on the attributes of the node. */
 void pending_show(struct pending *p, struct store_attr *attr);
 
-/* Fills in what a commit sets beside the value.  Returns whether there is anything. */
+/* Fills in the attributes that a commit sets with the value.  Returns whether there are any. */
 bool pending_commit_set(const struct pending *p, struct store_set *ret);
 
-/* The value has been committed, but its node has no name: it stays what it is, and is not dirty. */
+/* Records a commit of a value whose node has no name: the value stays active, but is not dirty. */
 void pending_committed(struct pending *p);
 
-/* Frees all layers; PENDING_INIT again. */
+/* Frees all layers; 'p' is PENDING_INIT again. */
 void pending_drop(struct pending *p);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALLOCATION_BYTES 16 /* what malloc(3) needs for itself */
+#define ALLOCATION_BYTES 16 /* overhead of malloc(3) */
 
 struct range_node {
 	RB_ENTRY(range_node) entry;
@@ -23,7 +23,7 @@ static int compare(const struct range_node *a, const struct range_node *b)
 	return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-/* The header has __unused in its RB_GENERATE_STATIC, which is not defined here. */
+/* The macro of <bsd/sys/tree.h> for static functions uses __unused, which is not defined here. */
 RB_GENERATE_INTERNAL(range_tree, range_node, entry, compare, static __attribute__((unused)))
 
 static struct range_tree tree_of(const struct ranges *r)
@@ -42,7 +42,8 @@ static uint64_t node_bytes(const struct range_node *e)
 	       (e->memory != NULL ? e->memory_bytes + ALLOCATION_BYTES : 0);
 }
 
-/* Counts a range (+1), or no longer (-1).  A change of one stands between the two. */
+/* Adds a range to the counters (by = 1), or removes it (-1).  A change of a range is made between
+ * the two calls. */
 static void count(struct ranges *r, const struct range_node *e, int by)
 {
 	r->count += (uint64_t)by;
@@ -109,7 +110,7 @@ static void set_end(struct ranges *r, struct range_node *e, uint64_t end)
 	count(r, e, 1);
 }
 
-/* Its place in the tree stays: nothing is between the old offset and the new one. */
+/* The position in the tree stays valid: no range is between the old offset and the new one. */
 static void set_begin(struct ranges *r, struct range_node *e, uint64_t begin)
 {
 	count(r, e, -1);
@@ -119,8 +120,8 @@ static void set_begin(struct ranges *r, struct range_node *e, uint64_t begin)
 	count(r, e, 1);
 }
 
-/* A range of its own for [begin, end), with a copy of the bytes that 'from' has there (NULL: a
- * hole).  Not in the tree yet.  NULL: no memory. */
+/* Makes a range [begin, end) with a copy of the bytes that 'from' has there (NULL: a hole).  It is
+ * not in the tree yet.  NULL: no memory. */
 static struct range_node *new_node(uint64_t begin, uint64_t end, const struct range_node *from)
 {
 	struct range_node *e = calloc(1, sizeof(*e));
@@ -170,7 +171,7 @@ int ranges_clear(struct ranges *r, uint64_t offset, uint64_t end)
 
 void ranges_cut(struct ranges *r, uint64_t offset)
 {
-	(void)!ranges_clear(r, offset, UINT64_MAX); /* splits none, so it cannot fail */
+	(void)!ranges_clear(r, offset, UINT64_MAX); /* splits no range, so it cannot fail */
 }
 
 void ranges_drop(struct ranges *r, uint64_t offset)
@@ -203,7 +204,7 @@ int ranges_hole(struct ranges *r, uint64_t offset, uint64_t end)
 		free(hole);
 		return err;
 	}
-	/* With the holes that it touches it is one. */
+	/* A hole merges with the holes that it touches. */
 	e = first_ending_after(r, offset == 0 ? 0 : offset - 1);
 	if (e != NULL && e->memory == NULL && end_of(e) == offset) {
 		hole->bytes += e->bytes;
@@ -219,8 +220,8 @@ int ranges_hole(struct ranges *r, uint64_t offset, uint64_t end)
 	return 0;
 }
 
-/* The range of bytes that a write at 'offset' goes on in: what has room for at least one byte
- * there. */
+/* Returns the range of bytes that a write at 'offset' continues or overwrites, if at least one byte
+ * more fits into it there. */
 static struct range_node *find_to_write_in(const struct ranges *r, uint64_t offset)
 {
 	struct range_node *e = first_ending_after(r, offset == 0 ? 0 : offset - 1);
@@ -242,7 +243,7 @@ static uint64_t grown_bytes(uint64_t memory_bytes, uint64_t needed_bytes)
 	return grown > needed_bytes ? grown : needed_bytes;
 }
 
-/* How much of a write at 'offset' goes into one range. */
+/* Returns how many bytes of a write at 'offset' go into one range. */
 static uint64_t part_bytes(const struct range_node *e, uint64_t offset, uint64_t n)
 {
 	uint64_t room = e == NULL ? RANGE_BYTES_MAX : e->offset + RANGE_BYTES_MAX - offset;
@@ -263,7 +264,7 @@ uint64_t ranges_growth(const struct ranges *r, uint64_t offset, uint64_t n)
 	return growth + n + (n / RANGE_BYTES_MAX + 1) * node + sizeof(*e) + ALLOCATION_BYTES;
 }
 
-/* Makes room in a range for so many bytes.  What it has stays. */
+/* Enlarges the memory of a range to at least 'bytes'; its bytes stay. */
 static int make_room(struct ranges *r, struct range_node *e, uint64_t bytes)
 {
 	uint64_t grown = grown_bytes(e->memory_bytes, bytes);
@@ -285,7 +286,7 @@ static int make_room(struct ranges *r, struct range_node *e, uint64_t bytes)
 	return 0;
 }
 
-/* Makes a range at 'offset', without bytes: it is not in the tree. */
+/* Makes a range at 'offset' without bytes.  It is not in the tree yet. */
 static struct range_node *new_data_node(uint64_t offset, uint64_t memory_bytes)
 {
 	struct range_node *e = calloc(1, sizeof(*e));
@@ -302,7 +303,7 @@ static struct range_node *new_data_node(uint64_t offset, uint64_t memory_bytes)
 	return e;
 }
 
-/* Writes what goes into one range. */
+/* Writes the part of a write that goes into one range. */
 static int write_part(struct ranges *r, struct range_node *e, uint64_t offset, const void *buf,
 		      uint64_t n)
 {

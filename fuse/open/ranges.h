@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes of a file that are in memory: ranges that do not overlap, in the order of their offsets.  A
- * range has bytes, or is a hole: zeros that are to be laid over whatever the file has there.
+/* The bytes of a file that are in memory, as ranges in the order of their offsets that do not
+ * overlap.  A range either has bytes, or is a hole: zeros that hide the bytes of lower layers.
  *
- * A range of bytes is at most RANGE_BYTES_MAX long; one that is written on at its end grows in
- * place, so a file that is written from its beginning is few ranges of that size.
+ * A range of bytes has at most RANGE_BYTES_MAX.  A write at its end makes it grow in place, so a
+ * file that is written from its beginning becomes few ranges of that size.
  *
- * Threads: one at a time. */
+ * Threads: one at a time.  Errors: 0 or -errno. */
 #ifndef FREYJAFS_FUSE_OPEN_RANGES_H
 #define FREYJAFS_FUSE_OPEN_RANGES_H
 
@@ -22,33 +22,36 @@ struct range_node;
 /* All zeros: empty. */
 struct ranges {
 	struct range_node *root; /* owned */
-	uint64_t memory_bytes;	 /* what all of this takes */
-	uint64_t data_bytes;	 /* without holes */
+	uint64_t memory_bytes;	 /* memory of all nodes and their bytes */
+	uint64_t data_bytes;	 /* bytes in ranges, without holes */
 	uint64_t count;		 /* of ranges, holes included */
-	uint64_t full_count;	 /* of those that have RANGE_BYTES_MAX */
+	uint64_t full_count;	 /* ranges of RANGE_BYTES_MAX bytes */
 };
 
-/* A look at one. */
+/* A view of one range; valid until the next change. */
 struct range {
 	uint64_t offset, bytes;
 	const uint8_t *data; /* NULL: a hole */
 };
 
-/* At most so much memory more is taken by ranges_write() of 'n' bytes at 'offset'. */
+/* Returns an upper bound on the memory that ranges_write() of 'n' bytes at 'offset' takes in
+ * addition. */
 uint64_t ranges_growth(const struct ranges *r, uint64_t offset, uint64_t n);
 
-/* 'n' is not 0, and 'offset' + 'n' does not overflow.  -ENOMEM: some of it may be there. */
+/* Copies 'n' bytes from 'buf' to 'offset'.  'n' must not be 0, and 'offset' + 'n' must not
+ * overflow.  -ENOMEM: some of them may be written. */
 int ranges_write(struct ranges *r, uint64_t offset, const void *buf, uint64_t n) WARN_UNUSED;
 /* Makes ['offset', 'end') a hole.  -ENOMEM: nothing changed. */
 int ranges_hole(struct ranges *r, uint64_t offset, uint64_t end) WARN_UNUSED;
-/* Forgets what is in ['offset', 'end').  -ENOMEM: nothing changed. */
+/* Removes ['offset', 'end') from the ranges.  -ENOMEM: nothing changed. */
 int ranges_clear(struct ranges *r, uint64_t offset, uint64_t end) WARN_UNUSED;
-/* Forgets what is at or behind 'offset', or the one range that begins at 'offset'. */
+/* ranges_cut() removes all bytes at or behind 'offset'; ranges_drop() removes the range that begins
+ * at 'offset', if there is one. */
 void ranges_cut(struct ranges *r, uint64_t offset);
 void ranges_drop(struct ranges *r, uint64_t offset);
-void ranges_free(struct ranges *r); /* all of them */
+void ranges_free(struct ranges *r); /* frees all ranges */
 
-/* Stores the first range that ends behind 'offset'.  False: there is none. */
+/* Stores the first range that ends behind 'offset'.  Returns false if there is none. */
 bool ranges_find(const struct ranges *r, uint64_t offset, struct range *ret);
 
 #endif

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #define PATH_BYTES	64
-#define TEXT_BYTES	1024 /* what is looked for is at the beginning */
-#define DESCRIPTORS_MAX 1024 /* of a process with more than these nothing is known */
+#define TEXT_BYTES	1024 /* the fields that are needed are at the beginning */
+#define DESCRIPTORS_MAX 1024 /* further descriptors of a process are not read */
 
-/* Says whether /proc shows processes by the numbers that this one knows them by. */
+/* Returns whether /proc shows the process numbers of this process's own PID namespace. */
 static bool proc_is_ours(void)
 {
 	char target[PATH_BYTES];
@@ -40,7 +40,7 @@ static bool are_of_one_process(pid_t a, pid_t b)
 	return access(path, F_OK) == 0;
 }
 
-/* Reads a small file of /proc; "" if that cannot be. */
+/* Reads a small file of /proc; stores "" if that fails. */
 static void read_text(int dir_fd, const char *path, char text[TEXT_BYTES])
 {
 	int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
@@ -48,12 +48,12 @@ static void read_text(int dir_fd, const char *path, char text[TEXT_BYTES])
 
 	if (fd >= 0) {
 		n = read(fd, text, TEXT_BYTES - 1);
-		(void)close(fd); /* only read from */
+		(void)close(fd); /* opened only for reading */
 	}
 	text[n > 0 ? n : 0] = '\0';
 }
 
-/* Reads the number in a line "NAME<blanks>NUMBER". */
+/* Parses the number in a line "NAME<blanks>NUMBER". */
 static bool read_field(const char *text, const char *name, int base, uint64_t *ret)
 {
 	const char *line = strstr(text, name);
@@ -66,7 +66,7 @@ static bool read_field(const char *text, const char *name, int base, uint64_t *r
 	return end != line;
 }
 
-/* The process that a thread is of; 0: unknown. */
+/* Returns the process of a thread; 0: unknown. */
 static pid_t process_of(pid_t thread)
 {
 	char path[PATH_BYTES], text[TEXT_BYTES];
@@ -109,7 +109,8 @@ enum writers_answer writers_include(const struct writers *w, pid_t thread)
 		const struct writers_thread *it = &w->writers[i];
 		pid_t writer = it->process != 0 ? it->process : it->thread;
 
-		/* One that is seen and one that is not are of different processes. */
+		/* A visible thread and one of another PID namespace belong to different processes.
+		 */
 		if (writer == 0 || thread == 0)
 			continue;
 		if (are_of_one_process(thread, writer))
@@ -122,7 +123,7 @@ enum writers_answer writers_include(const struct writers *w, pid_t thread)
 
 /* --- other descriptors --- */
 
-/* Says whether a descriptor is of that file, and can write. */
+/* Returns whether the descriptor is open on the file with that inode number, and writable. */
 static bool can_write_to(int dir_fd, const char *number, uint64_t ino)
 {
 	uint64_t flags, its_ino;
@@ -143,7 +144,7 @@ bool writers_has_another(pid_t thread, uint64_t ino)
 
 	if (thread == 0 || !proc_is_ours())
 		return false;
-	/* What it says comes from the kernel's own table: no file is asked. */
+	/* fdinfo comes from the kernel's own table, so no filesystem gets a request. */
 	(void)snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)thread);
 	dir = opendir(path);
 	if (dir == NULL)
