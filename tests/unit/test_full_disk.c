@@ -24,6 +24,7 @@ struct full_row {
 	bool others;	    /* somebody else takes what is left */
 	bool dies;	    /* the process, when the disk is full */
 	bool loses_reserve; /* and its reserves are removed then */
+	bool never_compacts;
 };
 
 static const struct full_row rows[] = {
@@ -49,7 +50,7 @@ static void open_store(struct world *w)
 	const struct store_config config = {
 		.dir_path = DATADIR,
 		.fsync_interval_ns = LOG_WRITER_NEVER,
-		.compact_at_percent = 50,
+		.compact_at_percent = w->row != NULL && w->row->never_compacts ? 0 : 50,
 		.uid = OPS_UID,
 		.gid = OPS_GID,
 		.io = simdisk_io(w->disk),
@@ -193,6 +194,33 @@ static uint64_t file_bytes(const struct world *w, const char *name)
 	return bytes;
 }
 
+/* Where nothing is compacted, the reserve alone has the space for the tombstones of all names.  It
+ * is made again by later puts when there is space. */
+static void test_without_compaction(void **state)
+{
+	static const struct full_row row = { .others = true, .never_compacts = true };
+	uint64_t reserve_bytes;
+	struct world w;
+
+	(void)state;
+	begin(&w, &row);
+	fill(&w);
+	reserve_bytes = file_bytes(&w, "reserve");
+	assert_true(reserve_bytes >= DISK_BYTES / 32); /* puts have taken none of it */
+	suffer(&w);
+	assert_true(is_full(ops_write(w.s, "no", w.small)));
+	assert_int_equal(file_bytes(&w, "reserve"), reserve_bytes);
+	for (unsigned int i = 0; i < w.small_count; i++)
+		assert_int_equal(ops_unlink(w.s, name_of("small", i)), 0);
+	for (unsigned int i = 0; i < w.large_count; i++)
+		assert_int_equal(ops_unlink(w.s, name_of("large", i)), 0);
+	assert_true(file_bytes(&w, "reserve") < reserve_bytes);
+	simdisk_set_capacity(w.disk, 2 * DISK_BYTES);
+	WAIT_FOR(ops_write(w.s, "later", "value") == 0 &&
+		 file_bytes(&w, "reserve") >= reserve_bytes);
+	end(&w);
+}
+
 static uint64_t log_bytes(const struct world *w)
 {
 	struct store_stats stats;
@@ -238,11 +266,12 @@ static void test_reserves_follow(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 1] = {
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 2] = {
 		{ "the reserves follow the log", test_reserves_follow, NULL, NULL, NULL },
+		{ "without compaction", test_without_compaction, NULL, NULL, NULL },
 	};
 	static char names[ARRAY_SIZE(tests)][80];
-	size_t count = 1;
+	size_t count = 2;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (int half = 0; half < 2; half++, count++) {

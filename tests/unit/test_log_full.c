@@ -404,6 +404,7 @@ static void test_cut_is_synced(void **state)
 	uint8_t value[VALUE_BYTES] = { 1 };
 	struct log_recovery rec;
 	int renamed, synced;
+	uint64_t syncs;
 
 	open_log(f, "", &rec);
 	put(f, "k0");
@@ -412,13 +413,58 @@ static void test_cut_is_synced(void **state)
 	assert_int_equal(log_writer_put(f->w, "kx", 2, value, sizeof(value), NULL), -ENOSPC);
 	probe_heal(f->probe);
 	assert_int_equal(unit_file_bytes(f->path), RECORD_BYTES);
+	syncs = probe_calls(f->probe, IOCALL_FDATASYNC);
 	assert_int_equal(log_writer_rotate(f->w), 0);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC) - syncs, 2);
 	/* Twice: the rotated file, which was durable before, and the new one. */
 	renamed = probe_find_event(f->probe, "rename:active.data", 0);
 	assert_true(renamed >= 0);
 	synced = probe_find_event(f->probe, "fdatasync:active.data", renamed);
 	assert_true(synced > probe_find_event(f->probe, "writev:active.data", renamed));
 	assert_true(probe_find_event(f->probe, "fdatasync:active.data", synced) >= 0);
+}
+
+static void count_told(void *arg, int err)
+{
+	unsigned int *told = arg;
+
+	assert_int_equal(err, -EMFILE);
+	(*told)++;
+}
+
+/* A rotation that fails is told of once in a row of failures, and tried again when a sixteenth of a
+ * segment was appended, not at each append. */
+static void test_rotation_fails(void **state)
+{
+	struct log_fixture *f = *state;
+	unsigned int told = 0, appends = 0;
+	const struct log_writer_config config = {
+		.file_path = f->path,
+		.fsync_interval_ns = LOG_WRITER_NEVER,
+		.segment_size_bytes = 64 * SEGMENT_BYTES,
+		.no_background = true,
+		.rotate_failed = count_told,
+		.rotate_failed_arg = &told,
+		.io = probe_io(f->probe),
+	};
+	uint64_t failures;
+
+	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	for (unsigned int row = 1; row <= 2; row++) {
+		while (fixture_stats(f).active_bytes + RECORD_BYTES <= 64 * SEGMENT_BYTES)
+			put(f, "k0");
+		failures = fixture_stats(f).rotate_failures;
+		probe_fail(f->probe, IOCALL_OPEN, FAULT_FOR_EVER, -EMFILE);
+		for (appends = 0; appends < 64 * SEGMENT_BYTES / RECORD_BYTES / 2; appends++)
+			put(f, "k1");
+		probe_heal(f->probe);
+		assert_int_equal(told, row);
+		assert_in_range(fixture_stats(f).rotate_failures - failures, 4, 9);
+		assert_int_equal(fixture_stats(f).segments, row);
+		while (fixture_stats(f).segments == row)
+			put(f, "k2");
+		assert_int_equal(fixture_stats(f).rotate_error, 0);
+	}
 }
 
 static void *seal(void *arg)
@@ -531,6 +577,16 @@ static void damage(struct log_fixture *f, const struct torn *t)
 	free(file.data);
 }
 
+/* The active segment, whichever file it is now, is the writer's alone. */
+static void assert_locked(struct log_fixture *f)
+{
+	const struct log_writer_config config = { .file_path = f->path,
+						  .segment_size_bytes = SEGMENT_BYTES };
+	struct log_writer *other;
+
+	assert_int_equal(log_writer_open(&config, &other, NULL), -EWOULDBLOCK);
+}
+
 static void test_torn(void **state)
 {
 	struct log_fixture *f = *state;
@@ -565,6 +621,7 @@ static void test_torn(void **state)
 	assert_int_equal(strstr(diag.text, "a power cut has left") != NULL, ends_in_full);
 	if (t->trimmed > 0)
 		assert_int_equal(unit_file_bytes(fixture_beside(f, "000002.data")), t->trimmed);
+	assert_locked(f);
 
 	put(f, "kx");				      /* it goes on from there */
 	assert_int_equal(log_writer_rotate(f->w), 0); /* listed with all that it has */
@@ -788,6 +845,7 @@ int main(void)
 		{ "full disk", test_full_disk },
 		{ "a cut is synced", test_cut_is_synced },
 		{ "a name taken back", test_taken_back },
+		{ "rotation fails", test_rotation_fails },
 		{ "removed in order", test_removed_in_order },
 		{ "read while recovered", test_read_while_recovered },
 		{ "seal", test_seal },

@@ -680,6 +680,7 @@ static void test_replaced(void **state)
 	struct log_fixture *f = *state;
 	struct log_new_segment n;
 	struct segment old;
+	int at;
 
 	make_sealed(f, true);
 	unit_write_file(fixture_beside(f, "000002.2.data"), "taken", 5); /* by somebody else */
@@ -691,6 +692,12 @@ static void test_replaced(void **state)
 	log_writer_remove_replaced(f->w);
 	assert_false(unit_exists(segment_path(f, 2)));
 	assert_false(unit_exists(fixture_beside(f, "000002.hint")));
+	/* It is listed as obsolete until it is gone for good. */
+	at = probe_find_event(f->probe, "unlink:000002.data", 0);
+	assert_true(at >= 0);
+	at = probe_find_event(f->probe, "fsync:db", at);
+	assert_true(at >= 0);
+	assert_int_equal(probe_find_event(f->probe, "rename:MANIFEST.new", at), -1);
 	replace(f, 1); /* and again */
 	log_writer_remove_replaced(f->w);
 	assert_false(unit_exists(fixture_beside(f, "000002.3.data")));
@@ -731,6 +738,36 @@ static void test_replaced_not_named(void **state)
 	/* The old one does not stand for the new one. */
 	assert_int_equal(rename(fixture_beside(f, "000002.2.data"), segment_path(f, 2)), 0);
 	assert_refused(f, -EBADMSG, "000002.2.data: is missing");
+}
+
+/* Nobody knows which MANIFEST a power cut would leave: the old file stays with the new one. */
+static void test_replaced_not_durable(void **state)
+{
+	static const struct fault_plan third = { .at = 3, /* behind the names and MANIFEST.new */
+						 .times = 1,
+						 .kinds = IOCALL_BIT(IOCALL_FSYNC),
+						 .action = FAULT_ERROR,
+						 .err = -EIO };
+	struct log_fixture *f = *state;
+	struct log_new_segment n;
+	bool installed = false;
+	struct segment old;
+
+	make_sealed(f, true);
+	open_log(f, KEYS);
+	assert_true(log_writer_sealed(f->w, 1, &old));
+	n = write_again(f, &old);
+	faultio_set_plan(probe_faults(f->probe), &third);
+	assert_int_equal(log_writer_install(f->w, &n, 1, false, &installed), -EIO);
+	probe_heal(f->probe);
+	assert_true(installed);
+	log_writer_retire(f->w, old.start);
+	log_writer_remove_replaced(f->w);
+	assert_true(unit_exists(segment_path(f, 2)));
+	assert_true(unit_exists(fixture_beside(f, "000002.2.data")));
+	fixture_kill(f);
+	open_log(f, KEYS);
+	assert_false(unit_exists(segment_path(f, 2)));
 }
 
 /* The new file could not get its name: the next one must not be written over it. */
@@ -1271,6 +1308,7 @@ int main(void)
 		{ "missing ones are accepted", test_accepted },
 		{ "replaced", test_replaced },
 		{ "replaced, not named", test_replaced_not_named },
+		{ "replaced, not durable", test_replaced_not_durable },
 		{ "replaced, under a temporary name", test_replaced_under_a_temporary_name },
 		{ "adoption", test_adoption },
 		{ "adoption of full ones", test_adoption_of_full_ones },

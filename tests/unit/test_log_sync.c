@@ -766,6 +766,21 @@ static void test_written_meanwhile_async(void **state)
 	written_meanwhile(*state, false);
 }
 
+/* A buffer that could not be written keeps its deadline: it is synced when there is space. */
+static void test_deadline_after_a_full_disk(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t end;
+
+	fixture_open(f, 10 * MS_NS, 4096);
+	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
+	end = fixture_put(f, "key", "value") + 28; /* in the buffer */
+	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
+	probe_heal(f->probe);
+	WAIT_FOR(log_writer_durable_offset(f->w) >= end);
+	fixture_close(f);
+}
+
 /* --- the durable mark --- */
 
 static void test_mark_follows_the_sync(void **state)
@@ -864,6 +879,7 @@ int main(void)
 	add_test("error that another sync has had", test_error_of_another_sync);
 	add_test("written while a sync runs", test_written_meanwhile);
 	add_test("written while a sync runs, callback", test_written_meanwhile_async);
+	add_test("deadline after a full disk", test_deadline_after_a_full_disk);
 	add_test("durable mark follows the sync", test_mark_follows_the_sync);
 	add_test("durable mark stays after a failed sync", test_mark_stays_after_a_failed_sync);
 	add_test("durable mark is written after the sync", test_mark_is_written_after_the_sync);

@@ -394,6 +394,8 @@ static void test_xattrs_of_an_old_log(void **state)
 	struct xattr x = { "user.long", 9, calloc(1, 100000), 100000 };
 	uint8_t *list = malloc(xattr_bytes(&x)), *value, key[] = { 0, 'a', 'f' }, *rec_bytes;
 	struct record rec = { .timestamp_ns = 1000, .key = key, .key_bytes = sizeof(key) };
+	struct node *n;
+	uint64_t end;
 
 	assert_true(x.value != NULL && list != NULL);
 	attr.xattrs = list;
@@ -408,6 +410,12 @@ static void test_xattrs_of_an_old_log(void **state)
 	plant_log(f, rec_bytes, record_bytes(rec.key_bytes, rec.value_bytes));
 	fixture_open_store(f);
 	assert_int_equal(set_xattr(f, "f", "user.short", "1", 0), -ENOSPC);
+	reopen_and_compare(f);
+	n = ops_find_ok(f->s, "f");
+	x.value_bytes--; /* still longer than the limit */
+	assert_int_equal(store_setxattr(f->s, n, "user.long", x.value, x.value_bytes, 0, &end), 0);
+	assert_int_equal(store_getxattr(f->s, n, "user.long", NULL, 0), x.value_bytes);
+	store_unpin(f->s, n, 1);
 	reopen_and_compare(f);
 	assert_int_equal(set_xattr(f, "f", "user.long", "2", XATTR_REPLACE), 0);
 	assert_int_equal(set_xattr(f, "f", "user.short", "1", 0), 0);
