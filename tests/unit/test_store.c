@@ -604,6 +604,52 @@ static void test_read_in_pieces(void **state)
 	store_unpin(f->s, n, 1);
 }
 
+static void assert_preads(struct store_fixture *f, uint64_t before, uint64_t count)
+{
+	assert_int_equal(probe_calls(f->probe, IOCALL_PREAD) - before, count);
+}
+
+/* The read that checks a record is the one that serves its bytes. */
+static void test_first_read_reads_once(void **state)
+{
+	enum {
+		BYTES = 700000,
+		PART = 300000
+	};
+	char *value = malloc(BYTES), *got = malloc(BYTES);
+	struct store_fixture *f = *state;
+	uint64_t before;
+	struct node *n;
+
+	assert_true(value != NULL && got != NULL);
+	for (size_t i = 0; i < BYTES; i++)
+		value[i] = (char)(i * 7 + i / 251);
+	fixture_open_store(f);
+	for (size_t bytes = 10; bytes <= BYTES; bytes += BYTES - 10) {
+		assert_int_equal(store_put(f->s, "a", 1, value, bytes, NULL), 0);
+		n = ops_find_ok(f->s, "a");
+		before = probe_calls(f->probe, IOCALL_PREAD);
+		assert_int_equal(store_read(f->s, n, got, BYTES, 0), bytes);
+		assert_memory_equal(got, value, bytes);
+		assert_preads(f, before, bytes == BYTES ? 3 : 1); /* of 256 KiB each */
+		assert_int_equal(store_read(f->s, n, got, BYTES, 0), bytes);
+		assert_memory_equal(got, value, bytes);
+		assert_preads(f, before, bytes == BYTES ? 4 : 2);
+		store_unpin(f->s, n, 1);
+	}
+	assert_int_equal(store_put(f->s, "a", 1, value, BYTES, NULL), 0);
+	n = ops_find_ok(f->s, "a");
+	before = probe_calls(f->probe, IOCALL_PREAD);
+	for (size_t at = 123; at + PART <= BYTES; at += PART) { /* the first checks all of it */
+		assert_int_equal(store_read(f->s, n, got, PART, at), PART);
+		assert_memory_equal(got, value + at, PART);
+	}
+	assert_preads(f, before, 3 + 1);
+	store_unpin(f->s, n, 1);
+	free(value);
+	free(got);
+}
+
 /* A byte of a value goes bad on the disk after the log was opened: EIO, and nothing else. */
 static void test_bad_value_is_eio(void **state)
 {
@@ -1488,6 +1534,7 @@ static void add_value_tests(void)
 	add_test("value with attributes is one commit", test_value_with_attributes);
 	add_test("empty values", test_empty_values);
 	add_test("read in pieces", test_read_in_pieces);
+	add_test("the first read reads once", test_first_read_reads_once);
 	add_test("bad value is EIO", test_bad_value_is_eio);
 	add_test("bad header is EIO", test_bad_header_is_eio);
 	add_test("read error is EIO", test_read_error_is_eio);

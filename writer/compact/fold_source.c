@@ -29,66 +29,41 @@ void fold_source_free(struct fold_source *s)
 	number_set_destroy(&s->checked);
 }
 
-static int read_exactly(struct fold_source *s, void *buf, size_t n, uint64_t position)
-{
-	ssize_t got = log_writer_read(s->log, buf, n, position);
-
-	if (got < 0)
-		return (int)got;
-	return (size_t)got == n ? 0 : -EIO;
-}
-
-/* Computes the CRC of so many bytes at a position, beginning with 'crc'. */
-static int crc_of(struct fold_source *s, uint64_t position, uint64_t bytes, uint32_t *crc)
+/* Computes the CRC of 'bytes' of the record at hand, from 'from' on, beginning with 'crc'. */
+static int crc_of(struct fold_source *s, uint64_t from, uint64_t bytes, uint32_t *crc)
 {
 	while (bytes > 0) {
 		size_t n = bytes < CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
-		int err = read_exactly(s, s->chunk, n, position);
+		int err = record_at_read(s->log, &s->place, from, s->chunk, n);
 
 		if (err < 0)
 			return err;
 		*crc = crc32_extend(*crc, s->chunk, n);
-		position += n;
+		from += n;
 		bytes -= n;
 	}
 	return 0;
-}
-
-/* Checks a record whose first 'held' bytes are in the buffer. */
-static int check(struct fold_source *s, uint64_t position, uint64_t bytes, size_t held)
-{
-	uint32_t crc =
-		crc32_extend(0, s->buffer + RECORD_CRC_COVERS_FROM, held - RECORD_CRC_COVERS_FROM);
-	int err;
-
-	if (held < bytes && number_set_has(&s->checked, position + 1))
-		return 0;
-	err = crc_of(s, position + held, bytes - held, &crc);
-	if (err == 0 && crc != s->crc)
-		err = -EBADMSG;
-	if (err == 0 && held < bytes) /* else it is checked again */
-		(void)!number_set_add(&s->checked, position + 1);
-	return err;
 }
 
 int fold_source_take(struct fold_source *s, const struct value_place *place)
 {
 	uint64_t bytes = record_bytes(place->key_bytes, place->value_bytes);
 	size_t held = bytes < BUFFER_BYTES ? (size_t)bytes : BUFFER_BYTES;
+	bool is_checked;
 	int err;
 
 	if (s->at == place->record_offset)
 		return 0;
 	s->at = UINT64_MAX;
-	err = read_exactly(s, s->buffer, held, place->record_offset);
+	is_checked = held < bytes && number_set_has(&s->checked, place->record_offset + 1);
+	err = is_checked ? record_at_read(s->log, place, 0, s->buffer, held)
+			 : record_at_check(s->log, place, 0, s->buffer, held);
 	if (err < 0)
 		return err;
+	if (held < bytes) /* without memory for the note it is checked again */
+		(void)!number_set_add(&s->checked, place->record_offset + 1);
 	s->crc = record_decode_header(s->buffer, &s->rec);
-	if (s->rec.key_bytes != place->key_bytes || s->rec.value_bytes != place->value_bytes)
-		return -EBADMSG;
-	err = check(s, place->record_offset, bytes, held);
-	if (err < 0)
-		return err;
+	s->place = *place;
 	s->at = place->record_offset;
 	s->is_held = held == bytes;
 	return 0;
@@ -101,18 +76,17 @@ bool fold_source_has_key(const struct fold_source *s, const void *key, uint32_t 
 	return memcmp(s->buffer + RECORD_HEADER_BYTES, key, key_bytes) == 0;
 }
 
-static int copy_bytes(struct fold_source *s, struct compact_out *to, uint64_t position,
-		      uint64_t bytes)
+static int copy_bytes(struct fold_source *s, struct compact_out *to, uint64_t from, uint64_t bytes)
 {
 	int err = 0;
 
 	while (err == 0 && bytes > 0) {
 		size_t n = bytes < CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
 
-		err = read_exactly(s, s->chunk, n, position);
+		err = record_at_read(s->log, &s->place, from, s->chunk, n);
 		if (err == 0)
 			err = compact_out_add(to, s->chunk, n);
-		position += n;
+		from += n;
 		bytes -= n;
 	}
 	return err;
@@ -123,7 +97,7 @@ static int copy_bytes(struct fold_source *s, struct compact_out *to, uint64_t po
 static int copy_large(struct fold_source *s, struct compact_out *to, const struct record *rec,
 		      uint32_t from, uint32_t bytes)
 {
-	uint64_t position = s->at + RECORD_HEADER_BYTES + s->rec.key_bytes + from;
+	uint64_t from_in_record = value_place_header_bytes(&s->place) + from;
 	bool is_same = rec->head_bytes == 0 && bytes == s->rec.value_bytes &&
 		       rec->timestamp_ns == s->rec.timestamp_ns &&
 		       fold_source_has_key(s, rec->key, rec->key_bytes);
@@ -139,7 +113,7 @@ static int copy_large(struct fold_source *s, struct compact_out *to, const struc
 				   sizeof(header) - RECORD_CRC_COVERS_FROM);
 		crc = crc32_extend(crc, rec->key, rec->key_bytes);
 		crc = crc32_extend(crc, rec->head, rec->head_bytes);
-		err = crc_of(s, position, bytes, &crc);
+		err = crc_of(s, from_in_record, bytes, &crc);
 	}
 	le32_store(header + RECORD_CRC_OFFSET, crc);
 	if (err == 0)
@@ -148,7 +122,7 @@ static int copy_large(struct fold_source *s, struct compact_out *to, const struc
 		err = compact_out_add(to, rec->key, rec->key_bytes);
 	if (err == 0)
 		err = compact_out_add(to, rec->head, rec->head_bytes);
-	return err < 0 ? err : copy_bytes(s, to, position, bytes);
+	return err < 0 ? err : copy_bytes(s, to, from_in_record, bytes);
 }
 
 int fold_source_copy(struct fold_source *s, struct compact_out *to, const struct record *rec,

@@ -17,6 +17,7 @@
 struct fold_source {
 	struct log_writer *log; /* borrowed */
 	uint8_t *buffer, *chunk;
+	struct value_place place;  /* of the record at hand */
 	uint64_t at;		   /* position of the record at hand; UINT64_MAX: there is none */
 	bool is_held;		   /* all of it is in the buffer; else only its front */
 	struct record rec;	   /* of it: the sizes and the time */
@@ -28,8 +29,8 @@ struct fold_source {
 int fold_source_init(struct fold_source *s, struct log_writer *log) WARN_UNUSED;
 void fold_source_free(struct fold_source *s);
 
-/* Makes the record at 'place' the one at hand, and checks its CRC.  -EBADMSG: it is damaged; -EIO
- * and others: it cannot be read. */
+/* Makes the record at 'place' the one at hand, and checks its CRC.  Errors are those of
+ * writer/log/record_at.h. */
 int fold_source_take(struct fold_source *s, const struct value_place *place) WARN_UNUSED;
 
 /* Says whether the record at hand has this key. */

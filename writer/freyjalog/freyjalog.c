@@ -12,7 +12,7 @@
 
 #include "codec/meta.h"
 #include "writer/log/names.h"
-#include "writer/log/value.h"
+#include "writer/log/record_at.h"
 #include "writer/log_writer.h"
 
 #define GROUP_KEY_BYTES (sizeof(FREYJA_GROUP_KEY) - 1)
@@ -282,7 +282,7 @@ int freyja_get(struct freyja_log *log, uint64_t position, struct freyja_record *
 
 	if (record == NULL)
 		return -ENOMEM;
-	err = log_record_at(log->writer, position, &record->held);
+	err = record_at_load(log->writer, position, &record->held);
 	if (err < 0) {
 		freyja_record_free(record);
 		return err;
@@ -371,7 +371,7 @@ int freyja_iter_next(struct freyja_iter *iter, const struct freyja_record **ret)
 	int err;
 
 	if (iter->member_at == 0) {
-		err = log_record_at(iter->writer, iter->position, &current->held);
+		err = record_at_load(iter->writer, iter->position, &current->held);
 		if (err < 0)
 			return err == -ERANGE ? 0 : err;
 		current->rec = current->held.rec;

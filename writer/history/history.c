@@ -13,7 +13,8 @@
 #include "writer/base/array.h"
 #include "writer/history/graph.h"
 #include "writer/log/names.h"
-#include "writer/log/value.h"
+#include "writer/log/record_at.h"
+#include "writer/log_writer.h"
 #include "writer/base/thread.h"
 
 /* The files of the log, for as long as somebody reads from them. */
@@ -36,9 +37,8 @@ struct history_version {
 	void *trouble_arg;
 	char *path; /* owned; NULL: there was no memory for it */
 	size_t path_bytes;
-	uint64_t offset; /* of the record, without a content */
-	uint32_t key_bytes, value_bytes;
-	char *target; /* owned; symlinks */
+	struct value_place place; /* of the record, without a content */
+	char *target;		  /* owned; symlinks */
 	atomic_bool verified;
 
 	struct mutex lock;		     /* innermost */
@@ -450,9 +450,7 @@ static int open_found(struct history *h, const struct found_version *found,
 	mutex_init(&v->lock);
 	v->trouble = h->config.trouble;
 	v->trouble_arg = h->config.trouble_arg;
-	v->offset = of->offset;
-	v->key_bytes = of->key_bytes;
-	v->value_bytes = of->value_bytes;
+	v->place = (struct value_place){ of->offset, of->key_bytes, of->value_bytes };
 	v->log = h->log;
 	atomic_fetch_add(&h->log->refs, 1);
 	*ret = v;
@@ -548,15 +546,27 @@ bool history_version_is_hole(struct history_version *v, uint64_t offset,
 	return p.offset > offset;
 }
 
-static int verify(struct history_version *v, const struct content_piece *p)
+/* Reads 'n' bytes of the value at 'place', from 'from' on, and checks the record unless that has
+ * been done. */
+static int read_record(struct history_version *v, const struct value_place *place, bool verified,
+		       uint64_t from, void *buf, size_t n)
 {
 	int err;
 
-	if (p->verified)
-		return 0;
-	err = log_value_check(v->log->w, p->place.record_offset, p->place.key_bytes,
-			      p->place.value_bytes);
-	if (err < 0)
+	from += value_place_header_bytes(place);
+	err = verified ? record_at_read(v->log->w, place, from, buf, n)
+		       : record_at_check(v->log->w, place, from, buf, n);
+	return err == -EBADMSG ? -EIO : err;
+}
+
+static int read_piece(struct history_version *v, const struct content_piece *p, uint64_t from,
+		      void *buf, size_t n)
+{
+	int err = p->dropped
+			  ? -EIO
+			  : read_record(v, &p->place, p->verified, p->value_offset + from, buf, n);
+
+	if (err < 0 || p->verified)
 		return err;
 	mutex_lock(&v->lock);
 	content_map_set_verified(v->content, p->offset, &p->place);
@@ -580,23 +590,17 @@ static ssize_t read_some(struct history_version *v, uint8_t *buf, size_t n, uint
 	}
 	if (p.offset + p.bytes - at < n)
 		n = (size_t)(p.offset + p.bytes - at);
-	err = p.dropped ? -EIO : verify(v, &p);
-	if (err == 0)
-		err = log_value_read(v->log->w, p.place.record_offset, p.place.key_bytes,
-				     p.value_offset + (at - p.offset), buf, n);
+	err = read_piece(v, &p, at - p.offset, buf, n);
 	return err < 0 ? err : (ssize_t)n;
 }
 
 static int read_plain(struct history_version *v, void *buf, size_t n, uint64_t offset)
 {
-	int err = 0;
+	int err = read_record(v, &v->place, atomic_load(&v->verified), offset, buf, n);
 
-	if (!atomic_load(&v->verified))
-		err = log_value_check(v->log->w, v->offset, v->key_bytes, v->value_bytes);
-	if (err < 0)
-		return err;
-	atomic_store(&v->verified, true);
-	return log_value_read(v->log->w, v->offset, v->key_bytes, offset, buf, n);
+	if (err == 0)
+		atomic_store(&v->verified, true);
+	return err;
 }
 
 static bool has_pieces(const struct history_version *v) NO_THREAD_SAFETY
@@ -612,7 +616,7 @@ static void tell_unreadable(struct history_version *v, uint64_t offset)
 		.path_bytes = v->path_bytes,
 		.reason = "an old version: a record of it is damaged or cannot be read",
 	};
-	struct content_piece p = { .place = { .record_offset = v->offset } };
+	struct content_piece p = { .place = v->place };
 
 	if (v->trouble == NULL)
 		return;

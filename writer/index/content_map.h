@@ -15,15 +15,9 @@
 #include <stdint.h>
 
 #include "codec/compiler.h"
+#include "writer/log/record_at.h"
 
 struct content_map; /* opaque, see content_map.c */
-
-/* Where a value stands in the log. */
-struct value_place {
-	uint64_t record_offset;
-	uint32_t key_bytes;
-	uint32_t value_bytes; /* 0: there is no record, the file is empty */
-};
 
 struct content_piece {
 	uint64_t offset, bytes;	  /* in the file */

@@ -3,15 +3,12 @@
 #include "writer/store/store_private.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "writer/base/times.h"
-#include "codec/crc32.h"
 #include "codec/record.h"
 
 #define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* how far an mtime that nobody has seen may be off */
-#define VERIFY_CHUNK_BYTES ((size_t)256 * 1024)
 #define PIECES_AT_ONCE	   16
 
 /* --- commit --- */
@@ -249,68 +246,19 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 
 /* --- reading --- */
 
-/* Reads exactly 'n' bytes at 'offset', which belong to the record at 'place'. */
-static int read_log(struct store *s, const struct value_place *place, void *buf, size_t n,
-		    uint64_t offset)
+/* Reads 'n' bytes of a piece, from 'from' on, and checks its record unless that has been done. */
+static int read_piece(struct store *s, const struct content_piece *piece, uint64_t from, void *buf,
+		      size_t n)
 {
-	ssize_t got = log_writer_read(s->log, buf, n, offset);
-
-	if (got == -EAGAIN || got == -ENOMEM)
-		return (int)got;
-	if (got < 0)
-		return store_bad_record(place, strerrordesc_np((int)-got));
-	return (size_t)got == n ? 0 : store_bad_record(place, "the file ends before it");
-}
-
-/* Reads the whole record at 'place' and compares its CRC, and the sizes that the keydir believes
- * in. */
-static int check_crc(struct store *s, const struct value_place *place)
-{
-	uint64_t bytes = record_bytes(place->key_bytes, place->value_bytes);
-	uint8_t *chunk = malloc(VERIFY_CHUNK_BYTES);
-	struct record rec = { 0 };
-	uint32_t crc = 0, stored = 0;
-	uint64_t done = 0;
-	int err = chunk == NULL ? -ENOMEM : 0;
-
-	while (err == 0 && done < bytes) {
-		size_t n = bytes - done < VERIFY_CHUNK_BYTES ? (size_t)(bytes - done)
-							     : VERIFY_CHUNK_BYTES;
-		size_t skip = 0;
-
-		err = read_log(s, place, chunk, n, place->record_offset + done);
-		if (err < 0)
-			break;
-		if (done == 0) {
-			stored = record_decode_header(chunk, &rec);
-			skip = RECORD_CRC_COVERS_FROM;
-		}
-		crc = crc32_extend(crc, chunk + skip, n - skip);
-		done += n;
-	}
-	free(chunk);
-	if (err < 0)
-		return err;
-	if (crc != stored || rec.key_bytes != place->key_bytes ||
-	    rec.value_bytes != place->value_bytes)
-		return store_bad_record(place, "the CRC does not match");
-	return 0;
-}
-
-/* Checks the record of a piece, unless that has been done. */
-static int verify_piece(struct store *s, const struct content_piece *piece,
-			set_verified_fn set_verified, void *arg)
-{
+	const struct value_place *place = &piece->place;
 	int err;
 
 	if (piece->dropped)
-		return store_bad_record(&piece->place, "its bytes are not in the log any more");
-	if (piece->verified || piece->hole)
-		return 0;
-	err = check_crc(s, &piece->place);
-	if (err == 0)
-		set_verified(arg, piece);
-	return err;
+		return store_bad_record(place, "its bytes are not in the log any more");
+	from += value_place_header_bytes(place) + piece->value_offset;
+	err = piece->verified ? record_at_read(s->log, place, from, buf, n)
+			      : record_at_check(s->log, place, from, buf, n);
+	return store_record_error(place, err);
 }
 
 int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
@@ -331,12 +279,10 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 			memset(buf + (begin - offset), 0, (size_t)(stop - begin));
 			continue;
 		}
-		err = verify_piece(s, p, set_verified, arg);
-		if (err == 0)
-			err = read_log(s, &p->place, buf + (begin - offset), (size_t)(stop - begin),
-				       p->place.record_offset + RECORD_HEADER_BYTES +
-					       p->place.key_bytes + p->value_offset +
-					       (begin - p->offset));
+		err = read_piece(s, p, begin - p->offset, buf + (begin - offset),
+				 (size_t)(stop - begin));
+		if (err == 0 && !p->verified)
+			set_verified(arg, p);
 	}
 	if (err == 0)
 		memset(buf + (at - offset), 0, (size_t)(end - at));
@@ -364,7 +310,10 @@ static int verify(struct store *s, struct node *n)
 	int err = 0;
 
 	while (err == 0 && keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) > 0) {
-		err = verify_piece(s, &piece, set_verified, &reader);
+		if (!piece.hole)
+			err = read_piece(s, &piece, 0, NULL, 0);
+		if (err == 0 && !piece.hole && !piece.verified)
+			set_verified(&reader, &piece);
 		offset = piece.offset + piece.bytes;
 	}
 	return err;

@@ -491,33 +491,15 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 
 static int get_at(struct store *s, uint64_t offset, struct record *ret, void **ret_buffer)
 {
-	uint64_t room = log_writer_room(s->log, offset);
-	uint8_t header[RECORD_HEADER_BYTES];
-	struct record_scan_result res;
-	enum record_scan scan;
-	ssize_t got;
-	uint8_t *buf;
+	struct log_record found = { .data = NULL };
+	int err = record_at_load(s->log, offset, &found);
 
-	if (room == 0)
-		return -EBADMSG;
-	got = log_writer_read(s->log, header, sizeof(header), offset);
-	if (got < 0)
-		return (int)got;
-	scan = record_scan(header, (size_t)got, room, &res);
-	if (scan != RECORD_NEED_MORE && scan != RECORD_WHOLE)
-		return -EBADMSG;
-	buf = malloc(res.bytes); /* record_scan() has checked it against what is there */
-	if (buf == NULL)
-		return -ENOMEM;
-	got = log_writer_read(s->log, buf, res.bytes, offset);
-	if (got >= 0)
-		scan = record_scan(buf, (size_t)got, room, &res);
-	if (got < 0 || scan != RECORD_WHOLE) {
-		free(buf);
-		return got < 0 ? (int)got : -EBADMSG;
+	if (err < 0) {
+		free(found.data);
+		return err == -ERANGE ? -EBADMSG : err;
 	}
-	*ret = res.rec;
-	*ret_buffer = buf;
+	*ret = found.rec;
+	*ret_buffer = found.data;
 	return 0;
 }
 
@@ -581,8 +563,8 @@ static int get(struct store *s, const void *key, size_t key_bytes, void **ret_va
 	       size_t *ret_value_bytes)
 {
 	struct key_value found;
-	struct record rec;
 	bool in_pieces;
+	size_t bytes;
 	void *buf;
 	int err;
 
@@ -594,18 +576,21 @@ static int get(struct store *s, const void *key, size_t key_bytes, void **ret_va
 	mutex_unlock(&s->commit_lock);
 	if (err < 0 || in_pieces)
 		return err;
-	if (found.place.value_bytes == 0) {
-		buf = malloc(1);
-		if (buf == NULL)
-			return -ENOMEM;
-	} else {
-		err = get_at(s, found.place.record_offset, &rec, &buf);
-		if (err < 0)
-			return err == -EBADMSG ? -EIO : err;
-		memmove(buf, rec.value, rec.value_bytes);
+	bytes = found.place.value_bytes;
+	buf = malloc(bytes > 0 ? bytes : 1);
+	if (buf == NULL)
+		return -ENOMEM;
+	if (bytes > 0)
+		err = store_record_error(&found.place,
+					 record_at_check(s->log, &found.place,
+							 value_place_header_bytes(&found.place),
+							 buf, bytes));
+	if (err < 0) {
+		free(buf);
+		return err;
 	}
 	*ret_value = buf;
-	*ret_value_bytes = found.place.value_bytes;
+	*ret_value_bytes = bytes;
 	return 0;
 }
 

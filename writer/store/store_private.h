@@ -142,6 +142,9 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 
 /* Notes, for this thread, where and why a record could not be read.  Returns -EIO. */
 int store_bad_record(const struct value_place *place, const char *reason);
+/* The same for an error of a function of writer/log/record_at.h.  Returns -EIO, or 'err' if the
+ * record can be read another time or there is none. */
+int store_record_error(const struct value_place *place, int err);
 /* Tells of a read that got EIO because of the record noted last; 'n' may be NULL.
  * The same of a value that was not committed. */
 void store_tell_unreadable(struct store *s, struct node *n);

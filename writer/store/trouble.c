@@ -20,6 +20,14 @@ int store_bad_record(const struct value_place *place, const char *reason)
 	return -EIO;
 }
 
+int store_record_error(const struct value_place *place, int err)
+{
+	if (err == 0 || err == -EAGAIN || err == -ENOMEM)
+		return err;
+	return store_bad_record(place,
+				err == -EBADMSG ? "the CRC does not match" : strerrordesc_np(-err));
+}
+
 static void tell_of_node(struct store *s, struct node *n, struct trouble *t)
 {
 	char *path = malloc(PATH_BYTES_MAX);

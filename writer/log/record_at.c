@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/log/record_at.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/crc32.h"
+#include "writer/log_writer.h"
+
+#define CHUNK_BYTES	 ((size_t)256 * 1024)
+#define FIRST_READ_BYTES 4096 /* holds most records whole */
+
+static int read_exactly(struct log_writer *w, void *buf, size_t n, uint64_t position)
+{
+	ssize_t got = log_writer_read(w, buf, n, position);
+
+	if (got < 0)
+		return (int)got;
+	return (size_t)got == n ? 0 : -EBADMSG;
+}
+
+/* A record that is read in chunks, and the bytes of it that the caller wants. */
+struct check {
+	struct log_writer *w;
+	const struct value_place *place;
+	uint64_t from, end; /* of the wanted bytes, in the record */
+	uint8_t *buf;
+	uint8_t *chunk; /* owned */
+	uint64_t done;
+	uint32_t crc, stored;
+};
+
+/* Returns memory for the next 'n' bytes: that of the caller if all of them are wanted, or the
+ * chunk, which is made the first time.  NULL: no memory. */
+static uint8_t *target(struct check *c, size_t n)
+{
+	if (c->done >= c->from && c->done + n <= c->end)
+		return c->buf + (c->done - c->from);
+	if (c->chunk == NULL)
+		c->chunk = malloc(n); /* no later one is larger */
+	return c->chunk;
+}
+
+/* Copies the wanted bytes of the chunk. */
+static void copy_wanted(const struct check *c, size_t n)
+{
+	uint64_t begin = c->done > c->from ? c->done : c->from;
+	uint64_t end = c->done + n < c->end ? c->done + n : c->end;
+
+	if (begin < end)
+		memcpy(c->buf + (begin - c->from), c->chunk + (begin - c->done),
+		       (size_t)(end - begin));
+}
+
+static int check_chunk(struct check *c, size_t n)
+{
+	size_t skip = c->done == 0 ? RECORD_CRC_COVERS_FROM : 0;
+	uint8_t *bytes = target(c, n);
+	struct record rec;
+	int err;
+
+	if (bytes == NULL)
+		return -ENOMEM;
+	err = read_exactly(c->w, bytes, n, c->place->record_offset + c->done);
+	if (err < 0)
+		return err;
+	if (c->done == 0) {
+		c->stored = record_decode_header(bytes, &rec);
+		if (rec.key_bytes != c->place->key_bytes ||
+		    rec.value_bytes != c->place->value_bytes)
+			return -EBADMSG;
+	}
+	c->crc = crc32_extend(c->crc, bytes + skip, n - skip);
+	if (bytes == c->chunk)
+		copy_wanted(c, n);
+	c->done += n;
+	return 0;
+}
+
+int record_at_check(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
+		    size_t n)
+{
+	uint64_t bytes = record_bytes(place->key_bytes, place->value_bytes);
+	struct check c = { .w = w, .place = place, .from = from, .end = from + n, .buf = buf };
+	int err = 0;
+
+	while (err == 0 && c.done < bytes)
+		err = check_chunk(&c, bytes - c.done < CHUNK_BYTES ? (size_t)(bytes - c.done)
+								   : CHUNK_BYTES);
+	free(c.chunk);
+	if (err < 0)
+		return err;
+	return c.crc == c.stored ? 0 : -EBADMSG;
+}
+
+int record_at_read(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
+		   size_t n)
+{
+	return read_exactly(w, buf, n, place->record_offset + from);
+}
+
+/* --- records of unknown size --- */
+
+static int reserve(struct log_record *r, uint64_t bytes)
+{
+	void *data;
+
+	if (bytes <= r->room)
+		return 0;
+	if (bytes > SIZE_MAX)
+		return -ENOMEM;
+	data = realloc(r->data, (size_t)bytes);
+	if (data == NULL)
+		return -ENOMEM;
+	r->data = data;
+	r->room = (size_t)bytes;
+	return 0;
+}
+
+/* Checks a record before memory is allocated by a size that may be wrong. */
+static int check_large(struct log_writer *w, uint64_t position,
+		       const struct record_scan_result *found)
+{
+	const struct value_place place = { .record_offset = position,
+					   .key_bytes = found->rec.key_bytes,
+					   .value_bytes = found->rec.value_bytes };
+
+	return found->bytes > CHUNK_BYTES ? record_at_check(w, &place, 0, NULL, 0) : 0;
+}
+
+int record_at_load(struct log_writer *w, uint64_t position, struct log_record *r)
+{
+	uint64_t room = log_writer_room(w, position);
+	size_t n = room < FIRST_READ_BYTES ? (size_t)room : FIRST_READ_BYTES;
+	uint8_t first[FIRST_READ_BYTES];
+	struct record_scan_result res;
+	enum record_scan scan;
+	int err;
+
+	if (room == 0)
+		return -ERANGE;
+	err = read_exactly(w, first, n, position);
+	if (err < 0)
+		return err;
+	scan = record_scan(first, n, room, &res);
+	if (scan != RECORD_WHOLE && scan != RECORD_NEED_MORE)
+		return -EBADMSG;
+	err = check_large(w, position, &res);
+	if (err == 0)
+		err = reserve(r, res.bytes);
+	if (err == 0 && scan == RECORD_NEED_MORE)
+		err = read_exactly(w, r->data, (size_t)res.bytes, position);
+	if (err < 0)
+		return err;
+	if (scan == RECORD_WHOLE)
+		memcpy(r->data, first, (size_t)res.bytes);
+	if (record_scan(r->data, (size_t)res.bytes, res.bytes, &res) != RECORD_WHOLE)
+		return -EBADMSG;
+	r->rec = res.rec;
+	r->bytes = (size_t)res.bytes;
+	return 0;
+}
