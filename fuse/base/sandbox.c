@@ -68,12 +68,12 @@ int sandbox_drop(const char *datadir, bool accepts_foreign, struct diag *diag)
 		return 0;
 	if (accepts_foreign || !is_own(datadir))
 		keep |= CAP_BIT(CAP_DAC_OVERRIDE);
-	/* An execve(2) by root would bring back the capabilities of the bounding set. */
+	/* An execve(2) by root would bring back the capabilities of the bounding set.  Dropping one
+	 * from it needs CAP_SETPCAP; without that, no_new_privs has the same effect. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if ((keep & CAP_BIT(cap)) == 0)
-			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0,
-				    0);			/* fails without CAP_SETPCAP, but */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) /* no_new_privs has the same effect */
+			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return diag_set(diag, -errno, "no new privileges: %s", strerror(errno));
 	err = set_capabilities(keep);
 	if (err < 0)

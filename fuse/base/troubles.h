@@ -22,11 +22,10 @@ struct troubles {
 	atomic_uint_least64_t counts[TROUBLE_KINDS];
 	struct mutex lock;
 	/* All fields below: by lock. */
-	uint64_t window_ns GUARDED; /* monotonic time of the window's begin; 0: no window yet */
-	uint64_t told GUARDED;	    /* messages in this window */
-	uint64_t untold GUARDED;    /* messages left out since the last one */
-	uint64_t refusal_ns
-		GUARDED; /* monotonic time of the last message about a refusal; 0: none yet */
+	uint64_t window_ns GUARDED;  /* monotonic time of the window's begin; 0: no window yet */
+	uint64_t told GUARDED;	     /* messages in this window */
+	uint64_t untold GUARDED;     /* messages left out since the last one */
+	uint64_t refusal_ns GUARDED; /* time of the last told refusal; 0: none yet */
 	struct {
 		enum trouble_kind kind;
 		uint64_t segment, file_offset;

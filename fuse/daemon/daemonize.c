@@ -15,7 +15,7 @@
 #include "fuse/base/exit_code.h"
 #include "fuse/mount/messages.h"
 
-/* The parent: waits for the one byte, or for the end of the child. */
+/* In the parent: waits for the child's byte, or for its end. */
 static _Noreturn void wait_for_child(int fd, pid_t child)
 {
 	uint8_t code;
@@ -57,10 +57,10 @@ int daemonize_fork(struct daemonize *d)
 	}
 	(void)close(fds[0]);
 	(void)setsid(); /* cannot fail in a new process */
-	/* Ctrl-C ends the parent alone, and nobody would expect a mount after that. */
+	/* Ctrl-C ends only the parent, and then no mount is expected. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* cannot fail */
 	if (getppid() != parent)
-		_exit(EXIT_CODE_SYSTEM); /* it has ended already */
+		_exit(EXIT_CODE_SYSTEM); /* the parent has ended already */
 	d->ready_fd = fds[1];
 	return 0;
 }
@@ -71,11 +71,11 @@ bool daemonize_detach(struct daemonize *d)
 
 	if (d->ready_fd < 0)
 		return true;
-	(void)prctl(PR_SET_PDEATHSIG, 0); /* of the thread that has set it */
+	(void)prctl(PR_SET_PDEATHSIG, 0); /* affects the thread that set it */
 	return poll(&parent, 1, 0) <= 0;  /* POLLERR: the other end of the pipe is closed */
 }
 
-/* -EPIPE: the parent is gone. */
+/* Sends the exit code.  -EPIPE: the parent has ended. */
 static int tell_parent(struct daemonize *d, uint8_t code)
 {
 	int err = 0;
@@ -84,7 +84,7 @@ static int tell_parent(struct daemonize *d, uint8_t code)
 		return 0;
 	while (err == 0 && write(d->ready_fd, &code, 1) < 0)
 		err = errno == EINTR ? 0 : -errno;
-	(void)close(d->ready_fd); /* all is said */
+	(void)close(d->ready_fd); /* the code is the whole message */
 	d->ready_fd = -1;
 	return err;
 }
@@ -108,5 +108,5 @@ int daemonize_ready(struct daemonize *d)
 
 void daemonize_failed(struct daemonize *d, int exit_code)
 {
-	(void)!tell_parent(d, (uint8_t)exit_code); /* nobody waits then */
+	(void)!tell_parent(d, (uint8_t)exit_code); /* fails only if the parent has ended */
 }

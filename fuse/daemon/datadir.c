@@ -18,7 +18,7 @@
 #include "writer/base/thread.h"
 #include "writer/log/names.h"
 
-#define WAIT_NS	   UINT64_C(10000000000) /* for a holder that closes */
+#define WAIT_NS	   UINT64_C(10000000000) /* wait for a holder that is closing the store */
 #define WAIT_STEP  20000000L		 /* ns */
 #define MOUNTED_ON " mounted on "
 
@@ -51,7 +51,7 @@ bool datadir_holder_parse(const char *text, struct datadir_holder *ret)
 	return true;
 }
 
-/* Reads DATADIR/lock; "" when there is nothing to be read. */
+/* Reads DATADIR/lock; stores "" if that fails. */
 static void read_holder(const char *datadir, char text[DATADIR_HOLDER_BYTES])
 {
 	char path[PATH_MAX];
@@ -66,10 +66,11 @@ static void read_holder(const char *datadir, char text[DATADIR_HOLDER_BYTES])
 		return;
 	n = read(fd, text, DATADIR_HOLDER_BYTES - 1);
 	text[n > 0 ? n : 0] = '\0';
-	(void)close(fd); /* read-only */
+	(void)close(fd); /* opened only for reading */
 }
 
-/* The holder may live in another mount namespace, so its own list is asked first. */
+/* Returns whether the holder's mount exists.  The holder may be in another mount namespace, so its
+ * own mountinfo is read if possible. */
 static bool is_mounted(const struct datadir_holder *h)
 {
 	struct mount_entry entry;
@@ -82,8 +83,8 @@ static bool is_mounted(const struct datadir_holder *h)
 	       strncmp(entry.type, "fuse", strlen("fuse")) == 0;
 }
 
-/* Returns whether the holder may be about to give the store back: it has no mount, or has not
- * written yet who it is.  If not, 'diag' says more where there is more to say. */
+/* Returns whether the holder may be about to close the store: it has no mount, or has not written
+ * its name yet.  Otherwise 'diag' gets the holder's mount, if there is one. */
 static bool may_end_soon(const struct store_config *config, struct diag *diag)
 {
 	char text[DATADIR_HOLDER_BYTES];
@@ -105,7 +106,7 @@ static bool may_end_soon(const struct store_config *config, struct diag *diag)
 
 /* --- owner --- */
 
-/* Returns what is wrong with a file or a directory, or NULL. */
+/* Returns a description of an unsafe owner or mode, or NULL if the file is safe. */
 static const char *what_is_foreign(const struct stat *st)
 {
 	if (S_ISLNK(st->st_mode))
@@ -134,7 +135,7 @@ static int check_files(DIR *dir, const char *datadir, struct diag *diag)
 
 		if (!store_uses_name(entry->d_name) ||
 		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue; /* gone, then */
+			continue; /* it was removed meanwhile */
 		what = what_is_foreign(&st);
 		if (what != NULL)
 			err = refuse_foreign(datadir, entry->d_name, what, diag);
@@ -150,7 +151,7 @@ int datadir_check_owner(const char *datadir, struct diag *diag)
 	int err;
 
 	if (dir == NULL)
-		return 0; /* store_open() makes it, or says what is wrong */
+		return 0; /* store_open() makes it, or reports the error */
 	if (fstat(dirfd(dir), &st) < 0) {
 		err = diag_set(diag, -errno, "%s: %s", datadir, strerror(errno));
 	} else {
@@ -158,13 +159,13 @@ int datadir_check_owner(const char *datadir, struct diag *diag)
 		err = what != NULL ? refuse_foreign(datadir, "", what, diag)
 				   : check_files(dir, datadir, diag);
 	}
-	(void)closedir(dir); /* read-only */
+	(void)closedir(dir); /* opened only for reading */
 	return err;
 }
 
 /* --- a directory of something else --- */
 
-/* Returns whether a directory with a file of that name has a store. */
+/* Returns whether a file with that name shows that its directory has a store. */
 static bool is_store_file(const char *name)
 {
 	struct segment_id id;
@@ -174,7 +175,7 @@ static bool is_store_file(const char *name)
 	       segment_name_parse(name, &id) || segment_full_number(name, &bytes) != 0;
 }
 
-/* Counts the files of a directory that has no store yet, and stores the name of one. */
+/* Counts the other files in a directory that has no store yet, and stores the name of one. */
 static size_t count_others(const char *datadir, char ret_name[NAME_MAX + 1])
 {
 	DIR *dir = opendir(datadir);
@@ -183,18 +184,19 @@ static size_t count_others(const char *datadir, char ret_name[NAME_MAX + 1])
 	size_t count = 0;
 
 	if (dir == NULL)
-		return 0; /* store_open() makes it, or says what is wrong */
+		return 0; /* store_open() makes it, or reports the error */
 	while (!has_store && (entry = readdir(dir)) != NULL) {
 		const char *name = entry->d_name;
 
 		has_store = is_store_file(name);
 		if (name[0] == '.' || strcmp(name, "lost+found") == 0 ||
 		    (store_uses_name(name) && (name[0] < '0' || name[0] > '9')))
-			continue; /* files of a store alone do not make one; a date is no number */
+			continue; /* other files of a store do not make one; a name that begins with
+				     a digit may be a date */
 		(void)snprintf(ret_name, NAME_MAX + 1, "%s", name);
 		count++;
 	}
-	(void)closedir(dir); /* read-only */
+	(void)closedir(dir); /* opened only for reading */
 	return has_store ? 0 : count;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of the process: options, checks, fork, store, mount, loop, and all of it back. */
+/* The main program of freyjafs: options, checks, fork, store, mount, transport, and the shutdown in
+ * reverse order. */
 #include <errno.h>
 #include <limits.h>
 #include <fcntl.h>
@@ -26,7 +27,7 @@
 #include "fuse/daemon/signals.h"
 
 #define APPEND_COMMIT_NS     UINT64_C(1000000000) /* without a sync interval */
-#define APPEND_COMMIT_MIN_NS UINT64_C(10000000)	  /* with one of 0 */
+#define APPEND_COMMIT_MIN_NS UINT64_C(10000000)	  /* with a sync interval of 0 */
 
 struct daemon {
 	struct options options;
@@ -37,7 +38,7 @@ struct daemon {
 	char *mountpoint; /* owned; resolved */
 };
 
-/* What an error of the checks or of opening the store means for the caller. */
+/* Returns the exit code for an error of the checks or of opening the store. */
 static int exit_code_of(int err)
 {
 	switch (err) {
@@ -52,7 +53,7 @@ static int exit_code_of(int err)
 	}
 }
 
-/* Nothing is changed yet. */
+/* Runs the checks before a mount; nothing is changed yet. */
 static int check(struct daemon *d)
 {
 	struct diag diag = { "" };
@@ -153,7 +154,7 @@ static int open_store(struct daemon *d)
 	return EXIT_CODE_OK;
 }
 
-/* Syncs and closes; the exit code if that fails. */
+/* Syncs and closes the store.  Returns an exit code if that fails. */
 static int close_store(struct daemon *d)
 {
 	int err = store_close(d->fs.store);
@@ -166,7 +167,7 @@ static int close_store(struct daemon *d)
 	return EXIT_CODE_NOT_DURABLE;
 }
 
-/* Chooses how requests come from the kernel; the exit code if it cannot be as wanted. */
+/* Chooses the transport.  Returns an exit code if the wanted one is not available. */
 static int choose_transport(struct daemon *d)
 {
 	bool required = d->options.io_uring == OPTION_ON;
@@ -186,7 +187,7 @@ static int choose_transport(struct daemon *d)
 	return EXIT_CODE_OK;
 }
 
-/* Where io_uring could be used, and is not, says why. */
+/* Logs why io_uring is not used, if it was wanted. */
 static void report_transport(const struct daemon *d)
 {
 	struct diag transport = { "" };
@@ -196,7 +197,7 @@ static void report_transport(const struct daemon *d)
 		log_notice("%s: transport: %s", d->mountpoint, transport.text);
 }
 
-/* Called by the thread that answers the kernel's first request. */
+/* Called in the thread that answers the kernel's first request. */
 static void on_ready(void *arg)
 {
 	struct daemon *d = arg;
@@ -218,7 +219,7 @@ static void on_ready(void *arg)
 	}
 }
 
-/* Why the transport has ended. */
+/* Logs why the transport has ended. */
 static void report_end(const struct daemon *d, int err)
 {
 	struct diag transport = { "" };
@@ -236,8 +237,8 @@ static void report_lost(void *arg, struct node *n, int err)
 	fs_report_lost(arg, n, err);
 }
 
-/* Commits what programs have written and not closed, as a local filesystem keeps it.  The exit code
- * if some of it is lost. */
+/* Commits files that programs have written to and not closed; a local filesystem would keep these
+ * bytes, too.  Returns an exit code if some of them are lost. */
 static int commit_open_files(struct daemon *d)
 {
 	struct open_files_end end;
@@ -254,7 +255,7 @@ static int commit_open_files(struct daemon *d)
 	return EXIT_CODE_NOT_DURABLE;
 }
 
-/* Serves until the end of the mount, and unmounts. */
+/* Serves until the mount ends, and unmounts. */
 static int serve(struct daemon *d)
 {
 	struct fs *fs = &d->fs;
@@ -268,9 +269,10 @@ static int serve(struct daemon *d)
 	signals_end(&d->signals);
 	workers_end(&fs->workers);
 	code = commit_open_files(d);
-	/* After a signal the mount is still there.  When it is gone, all is on disk. */
+	/* After a signal the mount still exists.  Sync before it ends, so that everything is on
+	 * disk when it is gone. */
 	if (atomic_load(&d->signals.received) != 0)
-		(void)!store_sync(fs->store); /* closing the store will tell of a failure */
+		(void)!store_sync(fs->store); /* closing the store reports a failure */
 	session_unmount(fs);
 	open_files_destroy(&fs->files);
 	if (err == 0)
@@ -279,8 +281,8 @@ static int serve(struct daemon *d)
 	return EXIT_CODE_SYSTEM;
 }
 
-/* Files that are appended to while they stay open are committed in time for the sync interval;
- * without one, as the kernel would do it. */
+/* Files that are appended to while they stay open are committed in time for the sync interval.
+ * Without one, the time is similar to the kernel's own. */
 static void init_files(struct fs *fs)
 {
 	int64_t interval_ns = fs->options->fsync_interval;
@@ -310,7 +312,7 @@ static int mount_and_serve(struct daemon *d)
 	fs->uid = getuid();
 	fs->gid = getgid();
 	if (getrandom(&fs->generation, sizeof(fs->generation), GRND_NONBLOCK) < 0)
-		fs->generation = (uint32_t)getpid(); /* so early after booting there was no mount */
+		fs->generation = (uint32_t)getpid(); /* early after booting, before any mount */
 	fs->on_ready = on_ready;
 	fs->on_ready_arg = d;
 	(void)clock_gettime(CLOCK_REALTIME, &fs->mounted_at); /* cannot fail */
@@ -345,7 +347,8 @@ static int mount_and_serve(struct daemon *d)
 		log_error("%s", diag.text);
 		code = err == -EINVAL ? EXIT_CODE_USAGE : EXIT_CODE_SYSTEM;
 	}
-	/* Replies that wait for durability are sent from in here, so the session goes last. */
+	/* Closing the store sends replies that wait for durability, so the session ends after it.
+	 */
 	close_code = close_store(d);
 	if (fs->session != NULL)
 		session_end(fs);
@@ -353,7 +356,7 @@ static int mount_and_serve(struct daemon *d)
 	return close_code != EXIT_CODE_OK ? close_code : code;
 }
 
-/* Signals are waited for from the beginning: loading a large store takes long. */
+/* Handles signals from the beginning, because replaying a large store takes long. */
 static int mount_with_signals(struct daemon *d)
 {
 	int code, err = signals_start(&d->signals, d->mountpoint);
@@ -389,14 +392,16 @@ static int run(struct daemon *d)
 		code = EXIT_CODE_SYSTEM;
 	} else {
 		if (sandbox_drop(d->datadir, d->options.foreign_datadir != 0, &diag) < 0)
-			log_notice("%s", diag.text); /* it works with more than it needs, too */
+			log_notice("%s", diag.text); /* the daemon works with privileges it does not
+							need, too */
 		code = mount_with_signals(d);
 	}
-	daemonize_failed(&d->daemonize, code); /* if the mount never was usable */
+	daemonize_failed(&d->daemonize, code); /* if the mount was never usable */
 	return code;
 }
 
-/* Descriptors 0, 1 and 2 must not become files of ours, which daemonize_ready() would replace. */
+/* Descriptors 0, 1 and 2 must not become files of the daemon, which daemonize_ready() would
+ * replace. */
 static int open_standard_fds(void)
 {
 	int fd;
@@ -433,7 +438,7 @@ int main(int argc, char *argv[])
 	log_init();
 	err = open_standard_fds();
 	if (err < 0)
-		return EXIT_CODE_SYSTEM; /* nobody to tell */
+		return EXIT_CODE_SYSTEM; /* no standard error to print to */
 	err = options_parse(argc, argv, &d.options, &diag);
 	if (err < 0) {
 		log_error("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));

@@ -17,7 +17,7 @@
 bool mountpoint_find(const char *mountinfo_path, const char *path, struct mount_entry *ret)
 {
 	struct libmnt_table *table = mnt_new_table_from_file(mountinfo_path);
-	/* The last mount at a path is the one on top. */
+	/* The last mount at a path is the topmost one. */
 	struct libmnt_fs *found =
 		table == NULL ? NULL : mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
 
@@ -35,8 +35,8 @@ bool mountpoint_find(const char *mountinfo_path, const char *path, struct mount_
 
 /* --- paths --- */
 
-/* Splits off the last component: "a/b/" gives "a" and "b".  The parent is "." or "/" when there is
- * no other.  Writes zeros into 'path'; both results may point into it. */
+/* Splits off the last component: "a/b/" gives "a" and "b".  The parent is "." or "/" if 'path'
+ * names no other one.  Writes NUL bytes into 'path'; both results may point into it. */
 static void split_last(char *path, const char **ret_parent, const char **ret_last)
 {
 	size_t n = strlen(path);
@@ -80,7 +80,7 @@ int mountpoint_resolve(const char *path, char **ret)
 	return err;
 }
 
-/* Says whether 'path' is 'dir' or in it; both are resolved. */
+/* Returns whether 'path' is 'dir' or inside it; both must be resolved. */
 static bool is_inside(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);
@@ -101,7 +101,7 @@ static int dead_mount(const char *arg, struct diag *diag)
 		arg);
 }
 
-/* A DATADIR that does not exist yet: can it be made? */
+/* Checks whether a DATADIR that does not exist yet can be made. */
 static int check_parent(const char *resolved, const char *arg, struct diag *diag)
 {
 	char *copy = strdup(resolved);
@@ -157,8 +157,8 @@ int mountpoint_check_datadir(const char *arg, char **ret, struct diag *diag)
 	return 0;
 }
 
-/* Something is mounted at 'resolved'.  stat(2) of a dead FUSE mount may be answered from the
- * kernel's cache, so it is opened. */
+/* Reports the mount at 'resolved'.  The kernel may answer stat(2) on a dead FUSE mount from its
+ * cache, so the directory is opened. */
 static int say_mounted(const char *arg, const char *resolved, const struct mount_entry *entry,
 		       struct diag *diag)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be wrong with the two directories and with the system before a mount, each found before
- * anything is changed and said in one line.  Also: who is mounted where.  Threads: one at a time.
- */
+/* Checks of DATADIR, MOUNTPOINT and the system before a mount, made before anything is changed;
+ * each failure is reported in one line.  Also finds mounts by path.  Threads: one at a time.
+ * Errors: 0, or -errno with the line in 'diag'. */
 #ifndef FREYJAFS_FUSE_DAEMON_MOUNTPOINT_H
 #define FREYJAFS_FUSE_DAEMON_MOUNTPOINT_H
 
@@ -11,7 +11,7 @@
 #include "codec/compiler.h"
 #include "writer/base/diag.h"
 
-/* One line of mountinfo; the strings are unescaped. */
+/* One line of mountinfo (proc(5)); the strings are unescaped. */
 struct mount_entry {
 	char path[4096];
 	char type[64];
@@ -23,19 +23,19 @@ struct mount_entry {
 bool mountpoint_find(const char *mountinfo_path, const char *path, struct mount_entry *ret);
 
 /* Makes a path absolute and free of links, "." and "..".  Its last component need not exist.
- * Stores a string that the caller frees.  -ENOENT: the parent directory does not exist. */
+ * Stores a string, which the caller frees.  -ENOENT: the parent directory does not exist. */
 int mountpoint_resolve(const char *path, char **ret) WARN_UNUSED;
 
-/* DATADIR, resolved: exists or can be made, is a directory, may be written.  Stores the resolved
- * path, which the caller frees. */
+/* Checks that DATADIR exists or can be made, is a directory, and can be written to.  Stores the
+ * resolved path, which the caller frees. */
 int mountpoint_check_datadir(const char *arg, char **ret, struct diag *diag) WARN_UNUSED;
 
-/* MOUNTPOINT: exists, is a directory, is no mount yet (-EBUSY), neither holds DATADIR nor is in it.
- * Stores the resolved path, which the caller frees. */
+/* Checks that MOUNTPOINT exists, is a directory, is not a mount yet (-EBUSY), and neither contains
+ * DATADIR nor is in it.  Stores the resolved path, which the caller frees. */
 int mountpoint_check(const char *arg, const char *datadir, char **ret,
 		     struct diag *diag) WARN_UNUSED;
 
-/* /dev/fuse can be opened, and fusermount3 is there when it is needed. */
+/* Checks that /dev/fuse can be opened, and that fusermount3 exists if it is needed. */
 int mountpoint_check_fuse(struct diag *diag) WARN_UNUSED;
 
 #endif

@@ -14,9 +14,10 @@
 #include "fuse/mount/messages.h"
 #include "fuse/ops/ops.h"
 
-/* --- what others print --- */
+/* --- messages of libfuse and fusermount3 --- */
 
-/* Standard error goes to a file in memory: fusermount3 tells its reasons there. */
+/* Standard error is redirected to a file in memory, because fusermount3 prints its reasons there.
+ */
 struct capture {
 	int memory_fd, saved_fd;
 };
@@ -31,7 +32,7 @@ static void capture_begin(struct capture *c, struct diag *libfuse_text)
 		(void)dup2(c->memory_fd, STDERR_FILENO);
 }
 
-/* Stores the last line that was printed, or else libfuse's last error; "" if there is none. */
+/* Stores the last line printed, or, without one, the last error of libfuse; "" if there is none. */
 static void capture_end(struct capture *c, const struct diag *libfuse_text, struct diag *ret)
 {
 	char *line;
@@ -58,7 +59,7 @@ static void capture_end(struct capture *c, const struct diag *libfuse_text, stru
 
 /* --- the session --- */
 
-/* The options for libfuse; the caller frees the string.  NULL: no memory. */
+/* Returns the options for libfuse, which the caller frees.  NULL: no memory. */
 static char *mount_options(const struct fs *fs)
 {
 	const struct options *o = fs->options;
@@ -71,8 +72,8 @@ static char *mount_options(const struct fs *fs)
 	fprintf(f, "%s", o->has_subtype ? "rw" : "subtype=freyjafs");
 	if (o->at != 0)
 		fprintf(f, ",ro");
-	/* Also where only root may look: root can be a server that acts for others (setfsuid(2)),
-	 * or lack capabilities. */
+	/* Also for a mount that only root may access: root can be a server that acts for other
+	 * users (setfsuid(2)), or lack capabilities. */
 	fprintf(f, ",default_permissions");
 	if (o->mount_options[0] != '\0')
 		fprintf(f, ",%s", o->mount_options);
@@ -99,12 +100,12 @@ static struct fuse_session *new_session(struct fs *fs)
 
 	if (options != NULL)
 		se = fuse_session_new(&args, &ops, sizeof(ops), fs);
-	fuse_opt_free_args(&args); /* libfuse works on a copy of them */
+	fuse_opt_free_args(&args); /* libfuse keeps a copy of them */
 	free(options);
 	return se;
 }
 
-/* Sets what libfuse cannot: it refuses names of options that it does not know. */
+/* Sets the flags that libfuse cannot set, because it refuses option names that it does not know. */
 static int set_mount_flags(const struct fs *fs, struct diag *diag)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSYMFOLLOW };
@@ -136,7 +137,7 @@ int session_start(struct fs *fs, struct diag *diag)
 	if (err == 0)
 		return 0;
 	if (fs->session != NULL)
-		fuse_session_unmount(fs->session); /* a no-op where it is not mounted */
+		fuse_session_unmount(fs->session); /* a no-op if it is not mounted */
 	if (fs->session != NULL)
 		fuse_session_destroy(fs->session);
 	fs->session = NULL;
@@ -146,7 +147,7 @@ int session_start(struct fs *fs, struct diag *diag)
 
 void session_unmount(struct fs *fs)
 {
-	fuse_session_exit(fs->session); /* libfuse is silent about late replies then */
+	fuse_session_exit(fs->session); /* makes libfuse ignore errors of late replies */
 	fuse_session_unmount(fs->session);
 }
 

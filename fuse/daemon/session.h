@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The libfuse session of the mount.  What libfuse and fusermount3 print on the way becomes one
- * line.  Threads: one at a time, and no other may write to standard error meanwhile. */
+/* The libfuse session of the mount.  Messages that libfuse and fusermount3 print meanwhile are
+ * joined to one line.  Threads: one at a time, and no other thread may write to standard error
+ * meanwhile. */
 #ifndef FREYJAFS_FUSE_DAEMON_SESSION_H
 #define FREYJAFS_FUSE_DAEMON_SESSION_H
 
@@ -8,12 +9,13 @@
 #include "fuse/mount/fs.h"
 #include "writer/base/diag.h"
 
-/* Makes fs->session and mounts it.  -EINVAL: an option that libfuse does not take.  Undone by
- * session_end(). */
+/* Makes fs->session and mounts it; session_end() undoes both.  Returns 0, or -errno with a message
+ * in 'diag'; -EINVAL: libfuse refuses an option. */
 int session_start(struct fs *fs, struct diag *diag) WARN_UNUSED;
 
-/* Unmounts, if that has not been done.  Replies that come later go nowhere. */
+/* Unmounts, if that has not happened yet.  Later replies are discarded. */
 void session_unmount(struct fs *fs);
+/* Unmounts and frees the session. */
 void session_end(struct fs *fs);
 
 #endif

@@ -15,10 +15,10 @@
 
 enum phase {
 	PHASE_LOADING,	/* a signal ends the process */
-	PHASE_ENDING,	/* it has done so */
-	PHASE_MOUNTING, /* it waits for PHASE_SERVING */
-	PHASE_SERVING,	/* it stops the transport */
-	PHASE_FINISHED, /* there is nothing more to stop */
+	PHASE_ENDING,	/* a signal has done so */
+	PHASE_MOUNTING, /* a signal waits for PHASE_SERVING */
+	PHASE_SERVING,	/* a signal stops the transport */
+	PHASE_FINISHED, /* nothing is left to stop */
 };
 
 static void awaited(sigset_t *ret)
@@ -35,13 +35,13 @@ void signals_block(void)
 	sigset_t set;
 
 	awaited(&set);
-	(void)sigaddset(&set, SIGUSR1); /* only the transport wants it */
+	(void)sigaddset(&set, SIGUSR1); /* only the transport uses it */
 	thread_check(pthread_sigmask(SIG_BLOCK, &set, NULL));
-	(void)sigaction(SIGPIPE, &ignore, NULL); /* write(2) says EPIPE */
-	(void)sigaction(SIGXFSZ, &ignore, NULL); /* write(2) says EFBIG */
+	(void)sigaction(SIGPIPE, &ignore, NULL); /* write(2) returns EPIPE */
+	(void)sigaction(SIGXFSZ, &ignore, NULL); /* write(2) returns EFBIG */
 }
 
-/* Ends the process by the signal, so that a shell, make(1) or systemd sees why it has ended. */
+/* Ends the process by the signal, so that a shell, make(1) or systemd sees the reason. */
 static _Noreturn void end_by(int number)
 {
 	struct sigaction standard = { .sa_handler = SIG_DFL };
@@ -52,14 +52,14 @@ static _Noreturn void end_by(int number)
 	(void)sigaction(number, &standard, NULL);
 	thread_check(pthread_sigmask(SIG_UNBLOCK, &set, NULL));
 	(void)raise(number);
-	_exit(128 + number); /* not reached: the default action of all three is to end */
+	_exit(128 + number); /* not reached: the default action ends the process */
 }
 
 static void nap(void)
 {
 	const struct timespec again = { .tv_nsec = AGAIN_NS };
 
-	(void)nanosleep(&again, NULL); /* a shorter one does no harm */
+	(void)nanosleep(&again, NULL); /* a shorter sleep does no harm */
 }
 
 static void *wait_for_signal(void *arg)
@@ -120,7 +120,7 @@ void signals_serves(struct signals *s, struct fs *fs)
 
 void signals_hang_up(struct signals *s)
 {
-	(void)pthread_kill(s->thread, SIGHUP); /* it may have ended already */
+	(void)pthread_kill(s->thread, SIGHUP); /* the thread may have ended already */
 }
 
 void signals_end(struct signals *s)
@@ -128,7 +128,7 @@ void signals_end(struct signals *s)
 	if (!s->has_thread)
 		return;
 	s->has_thread = false;
-	/* A signal that comes while the process ends by itself changes nothing any more. */
+	/* From here on a signal has no effect, because the process is ending. */
 	atomic_store(&s->phase, PHASE_FINISHED);
 	(void)pthread_kill(s->thread, SIGHUP); /* wakes it; it may have ended already */
 	thread_check(pthread_join(s->thread, NULL));

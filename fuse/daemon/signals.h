@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* SIGTERM, SIGINT and SIGHUP end the daemon.  They are blocked in every thread but one that waits
- * for them, so none is lost between a look at a flag and a sleep.
+/* The signals that end the daemon: SIGTERM, SIGINT and SIGHUP.  All threads block them, except one
+ * that waits for them, so no signal is lost between a check of a flag and a sleep.
  *
- * While the store is being loaded nothing is mounted, and a load can be cut off anywhere, as by
- * SIGKILL: the signal ends the process at once.  From the mount on it unmounts. */
+ * While the store is being replayed nothing is mounted, and replay may be interrupted anywhere, as
+ * by SIGKILL: a signal ends the process at once.  From the mount on, a signal unmounts. */
 #ifndef FREYJAFS_FUSE_DAEMON_SIGNALS_H
 #define FREYJAFS_FUSE_DAEMON_SIGNALS_H
 
@@ -24,18 +24,20 @@ struct signals {
 	atomic_int received; /* the signal that ended the mount; 0: none */
 };
 
-/* Before there is any thread: they inherit what is blocked. */
+/* Blocks the signals.  Call before any thread exists: threads inherit the mask. */
 void signals_block(void);
-/* Starts the thread that waits.  Until signals_mounts() a signal ends the process. */
+/* Starts the thread that waits for signals.  Until signals_mounts() a signal ends the process.
+ * Borrows 'mountpoint'.  Returns 0 or -errno. */
 int signals_start(struct signals *s, const char *mountpoint) WARN_UNUSED;
-/* The mount is about to be made.  A signal is remembered from here on.  Does not return if one has
- * come before. */
+/* Call before mounting.  From here on a signal is remembered.  Does not return if a signal has
+ * arrived before. */
 void signals_mounts(struct signals *s);
-/* 'fs' has a session, and its transport is about to run: a signal stops it from here on. */
+/* Call when 'fs' has a session and its transport is about to run.  From here on a signal stops the
+ * transport. */
 void signals_serves(struct signals *s, struct fs *fs);
-/* As if SIGHUP had come.  Any thread, from signals_start() to signals_end(). */
+/* Has the effect of SIGHUP.  Any thread, between signals_start() and signals_end(). */
 void signals_hang_up(struct signals *s);
-/* There is nothing more to stop: ends that thread, if it runs. */
+/* Ends the thread, if it runs.  Call when nothing is left to stop. */
 void signals_end(struct signals *s);
 
 #endif

@@ -59,8 +59,8 @@ void fs_stat_of(const struct store_attr *attr, struct stat *ret)
 	};
 }
 
-/* The table is asked before the node: an open file holds its value back from commits, so what is
- * seen is one state. */
+/* The table is searched before the node is read.  A commit holds the open file's lock, so size and
+ * times are from one state. */
 static void get_attr(struct fs *fs, struct node *n, struct store_attr *ret)
 {
 	struct open_file *of = open_files_find(&fs->files, n);
@@ -95,7 +95,7 @@ void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
 	get_attr(fs, n, &attr);
 	*ret = (struct fuse_entry_param){
 		.ino = fs_ino(n),
-		.generation = (uint32_t)(attr.generation + fs->generation), /* 32 bits in Linux */
+		.generation = (uint32_t)(attr.generation + fs->generation), /* Linux: 32 bits */
 		.entry_timeout = FS_CACHE_SECONDS,
 	};
 	fs_stat_of(&attr, &ret->attr);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What all operations share: the store, the open files, and the translation between FUSE's node
- * numbers and nodes.
+/* The state that all operations share: the store, the open files, and the mapping between FUSE's
+ * node numbers and nodes.
  *
- * Node numbers.  The root of the mount and the files beside keys/ have small fixed numbers.  All
- * else is a node of the store, and its number is its address: the kernel names only nodes that a
- * reply has given it, each such reply keeps one pin, and forget gives pins back.  So there is no
- * table of inodes.  The number of keys/ is that of the store's root, which needs no pin.  An
- * address is used again when its node is gone, with another generation: a file handle never comes
- * to mean another file.
+ * Node numbers.  The root of the mount and the virtual files have small fixed numbers.  Every other
+ * number is the address of a node of the store: the kernel names only nodes that a reply has given
+ * to it, each such reply keeps one pin, and forget gives pins back.  So no table of inodes is
+ * needed.  The number of keys/ is the address of the store's root, which needs no pin.  When a node
+ * is gone, its address is used again with another generation, so a file handle never refers to
+ * another file.
  *
- * What is below history/ has numbers of its own: the address of its node (history_nodes.h) and a
- * bit that no address has. */
+ * Nodes below history/ have numbers of their own: the address of a history node (history_nodes.h)
+ * with a bit that no address has. */
 #ifndef FREYJAFS_FUSE_MOUNT_FS_H
 #define FREYJAFS_FUSE_MOUNT_FS_H
 
@@ -34,12 +34,12 @@ enum {
 	FS_INO_CONTROL = 3,
 	FS_INO_HISTORY = 4,
 	FS_INO_METRICS = 5,
-	FS_INO_VIRTUAL_END = 16, /* from here on: addresses */
+	FS_INO_VIRTUAL_END = 16, /* numbers from here on are addresses */
 };
 
 #define FS_HISTORY_BIT (UINT64_C(1) << 62)
 
-/* Nobody but the kernel changes anything, so what it knows stays true. */
+/* Only the kernel changes the tree, so its cached entries stay valid. */
 #define FS_CACHE_SECONDS (365 * 24 * 3600.0)
 
 struct fs {
@@ -53,14 +53,15 @@ struct fs {
 	struct troubles troubles;
 	const char *datadir;	/* resolved */
 	const char *mountpoint; /* resolved */
-	uint32_t uid, gid;	/* of the mount's own files: the daemon's */
-	uint32_t generation;	/* random; added to those of nodes, so that each mount has others */
+	uint32_t uid, gid;	/* owner of the virtual files: the daemon's */
+	uint32_t generation;	/* random; added to the generations of nodes, so that they differ
+				   between mounts */
 	struct timespec mounted_at;
-	void (*on_ready)(void *arg); /* called once, when the kernel has taken the mount */
+	void (*on_ready)(void *arg); /* called once, when the kernel has accepted the mount */
 	void *on_ready_arg;
 };
 
-/* Logs it; 'arg' is a struct troubles. */
+/* Logs trouble, at a limited rate; 'arg' is a struct troubles.  A trouble_fn. */
 void fs_tell(void *arg, const struct trouble *t);
 
 static inline struct fs *fs_of(fuse_req_t req)
@@ -73,22 +74,22 @@ static inline bool fs_is_virtual(fuse_ino_t ino)
 	return ino < FS_INO_VIRTUAL_END || (ino & FS_HISTORY_BIT) != 0;
 }
 
-/* Of the virtual ones: /history, or something below it. */
+/* Of virtual numbers: returns whether it is /history or something below it. */
 static inline bool fs_is_history(fuse_ino_t ino)
 {
 	return ino == FS_INO_HISTORY || (ino & FS_HISTORY_BIT) != 0;
 }
 
-/* Why a virtual directory cannot be changed. */
+/* Returns the error of a change of a virtual directory, -EROFS or -EPERM. */
 static inline int fs_refusal(fuse_ino_t ino)
 {
 	return fs_is_history(ino) ? -EROFS : -EPERM;
 }
 
-/* Says why 'name' in the root of the mount was refused: an error number does not. */
+/* Logs why 'name' in the root of the mount was refused, because an error number does not say it. */
 void fs_tell_refused(struct fs *fs, const char *name, const char *why);
-/* Returns why a name cannot be made in a virtual directory, and logs the reason if that is the
- * root. */
+/* Returns the error of making a name in a virtual directory, -EROFS or -EPERM; logs the reason if
+ * the directory is the root. */
 int fs_refuse_name(struct fs *fs, fuse_ino_t parent, const char *name);
 
 static inline struct node *fs_node(fuse_ino_t ino)
@@ -101,28 +102,30 @@ static inline fuse_ino_t fs_ino(const struct node *n)
 	return (fuse_ino_t)(uintptr_t)n;
 }
 
-/* The node of /history, or of something below it. */
+/* Returns the node of /history or of something below it. */
 struct history_node *fs_history_node(struct fs *fs, fuse_ino_t ino);
 
-/* Gives back 'count' pins of a node that the kernel has, or was to get.  Nothing for the root and
- * the virtual files. */
+/* Gives back 'count' pins that the kernel has of a node, or that a reply was about to give to it.
+ * A no-op for the root and the virtual files. */
 void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count);
 
-/* What stat(2) shows of a node, its pending value included. */
+/* fs_stat() fills in the attributes of a node, its pending size and times included; fs_stat_of()
+ * converts attributes. */
 void fs_stat(struct fs *fs, struct node *n, struct stat *ret);
 void fs_stat_of(const struct store_attr *attr, struct stat *ret);
-/* How long the kernel may keep these attributes.  A write takes setuid bits away here, and no reply
- * to a write says so: the kernel has to ask before it executes such a file. */
+/* Returns for how many seconds the kernel may cache these attributes: 0 for a file with setuid or
+ * setgid bits, because a write clears them here and its reply cannot say so.  The kernel must then
+ * ask before it executes the file. */
 double fs_attr_seconds(const struct stat *attr);
-/* The entry of a node whose pin goes to the kernel. */
+/* Fills in the entry of a node; the caller's pin goes to the kernel with the reply. */
 void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret);
 
-/* Says that what was written to a file is lost. */
+/* Logs that the uncommitted bytes of a file are lost, because of 'err' (-errno). */
 void fs_report_lost(struct fs *fs, struct node *n, int err);
 
-/* Memory for a reply of 'bytes'.  Stores what is to be freed after the reply, or NULL if the memory
- * is the transport's: then nothing has to be freed or copied, and other requests wait for this
- * thread.  NULL: no memory. */
+/* Returns memory for a reply of 'bytes', or NULL without memory.  Stores in 'ret_own' the pointer
+ * to free(3) after the reply, or NULL if the memory is the transport's: then nothing must be freed,
+ * the reply is not copied, and other requests wait for the calling thread. */
 void *fs_reply_buffer(fuse_req_t req, size_t bytes, void **ret_own);
 
 #endif

@@ -13,19 +13,20 @@
 #include "writer/base/thread.h"
 #include "writer/base/uthash_config.h"
 
-#define IDLE_NS UINT64_C(60000000000) /* without a look, after which the history is given up */
-/* Stands before each name of a directory that would look like a version, or like such a name with
- * this mark before it: so names and versions never collide, and each shown name means one thing. */
+#define IDLE_NS UINT64_C(60000000000) /* idle time after which the history is freed */
+/* Prefix of each directory entry whose name looks like a version, or like such a name with this
+ * mark.  So names and versions never collide, and each shown name has one meaning. */
 #define NAME_MARK '~'
 
 struct history_node {
 	UT_hash_handle hh;
-	uint64_t lookups; /* of the kernel */
+	uint64_t lookups; /* by the kernel */
 	uint32_t generation;
 	bool is_dir;
 	struct history_attr version; /* unless it is a directory */
 	size_t key_bytes;
-	size_t path_bytes; /* of the key: the path, or that of the file; a version's name follows */
+	size_t path_bytes; /* part of the key with the path; for a version, the file's path, before
+			      the version's name */
 	char key[];
 };
 
@@ -34,16 +35,16 @@ struct history_nodes {
 
 	/* Held while the log is read.  No other lock of the daemon is taken under it. */
 	struct mutex lock;
-	pthread_cond_t wake; /* with lock: 'stopping', or there is a history again */
+	pthread_cond_t wake; /* with lock: 'stopping', or a history was made */
 
 	/* All below: by lock. */
-	struct history *history GUARDED;    /* NULL: nobody has looked for a while */
-	uint64_t used_ns GUARDED;	    /* monotonic; of the last look */
+	struct history *history GUARDED;    /* NULL: not used for a while */
+	uint64_t used_ns GUARDED;	    /* monotonic; last use */
 	struct history_node *nodes GUARDED; /* uthash, by key */
-	struct history_node *root GUARDED;  /* not among 'nodes' */
-	uint32_t newest GUARDED;	    /* generation that a node has */
+	struct history_node *root GUARDED;  /* not in 'nodes' */
+	uint32_t newest GUARDED;	    /* highest generation of a node */
 	bool has_reaper GUARDED, stopping GUARDED;
-	pthread_t reaper GUARDED; /* gives up what is idle */
+	pthread_t reaper GUARDED; /* frees an idle history */
 };
 
 /* --- life --- */
@@ -107,7 +108,7 @@ void history_nodes_destroy(struct history_nodes *h) NO_THREAD_SAFETY
 	free(h);
 }
 
-/* Gives the history up when it is idle. */
+/* Frees the history when it is idle. */
 static void *reaper_main(void *arg)
 {
 	struct history_nodes *h = arg;
@@ -142,7 +143,7 @@ static int look_locked(struct history_nodes *h) REQUIRES(h->lock)
 		return err == -ENOMEM ? err : -EIO;
 	}
 	h->used_ns = monotonic_ns();
-	if (!h->has_reaper) /* without it the history stays: no harm but that */
+	if (!h->has_reaper) /* without a reaper the history only stays longer */
 		h->has_reaper = pthread_create(&h->reaper, NULL, reaper_main, h) == 0;
 	thread_check(pthread_cond_signal(&h->wake));
 	return 0;
@@ -155,7 +156,7 @@ struct history_node *history_nodes_root(struct history_nodes *h) NO_THREAD_SAFET
 	return h->root; /* constant */
 }
 
-/* FNV-1a, in 53 bits; what stat(2) shows needs no better. */
+/* Returns an inode number for stat(2): FNV-1a in 53 bits, which is good enough for display. */
 static uint64_t ino_of(const char *key, size_t key_bytes)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -174,7 +175,7 @@ static void stat_of(const struct history_node *n, struct history_stat *ret)
 				      .version = n->version };
 }
 
-/* Writes the path of 'name' below a directory.  Returns its size, or 0: too long. */
+/* Writes the path of 'name' below a directory.  Returns its size, or 0 if it is too long. */
 static size_t join(const struct history_node *dir, const char *name, char path[PATH_BYTES_MAX])
 {
 	size_t name_bytes = strlen(name), slash = dir->path_bytes > 0;
@@ -188,7 +189,7 @@ static size_t join(const struct history_node *dir, const char *name, char path[P
 	return dir->path_bytes + slash + name_bytes;
 }
 
-/* Fills in what a version is.  -ENOENT: it is not there. */
+/* Fills in the attributes of a version.  -ENOENT: it does not exist. */
 static int describe_locked(struct history_nodes *h, struct history_node *n) REQUIRES(h->lock)
 {
 	struct history_version *v;
@@ -205,7 +206,7 @@ static int describe_locked(struct history_nodes *h, struct history_node *n) REQU
 	return 0;
 }
 
-/* Only what timestamp_format() writes is the name of a version. */
+/* Returns whether 'name' is a version's name: only the output of timestamp_format() is one. */
 static bool is_version_name(const char *name)
 {
 	char canonical[TIMESTAMP_BYTES];
@@ -215,7 +216,7 @@ static bool is_version_name(const char *name)
 	       strcmp(timestamp_format(timestamp_ns, canonical), name) == 0;
 }
 
-/* Says whether 'name' is shown with a mark before it. */
+/* Returns whether 'name' is listed with a mark before it. */
 static bool needs_mark(const char *name)
 {
 	while (*name == NAME_MARK)
@@ -232,7 +233,7 @@ static int add_locked(struct history_nodes *h, struct history_node *n, struct hi
 	HASH_FIND(hh, h->nodes, n->key, n->key_bytes, known);
 	if (known != NULL) {
 		free(n);
-		if (!known->is_dir) /* the newest one may have got other times */
+		if (!known->is_dir) /* the times of the newest version may have changed */
 			err = describe_locked(h, known);
 		if (err == 0)
 			*ret = known;
@@ -320,7 +321,7 @@ struct collecting {
 	const struct history_node *dir;
 };
 
-/* The number that stat(2) will show for an entry of 'dir'. */
+/* Returns the inode number that stat(2) shows for an entry of 'dir'. */
 static uint64_t ino_below(const struct history_node *dir, const char *name, bool is_version)
 {
 	char path[PATH_BYTES_MAX + TIMESTAMP_BYTES + 1];
@@ -394,7 +395,7 @@ int history_nodes_list(struct history_nodes *h, struct history_node *n,
 	err = n->is_dir ? look_locked(h) : -ENOTDIR;
 	if (err == 0)
 		err = history_list(h->history, n->key, n->path_bytes, collect, &c);
-	if (err == -ENOENT) /* compaction has taken all there was */
+	if (err == -ENOENT) /* compaction has removed all versions */
 		err = 0;
 	c.listing->ino = ino_of(n->key, n->key_bytes);
 	c.listing->parent_ino = ino_of(n->key, parent_bytes(n));

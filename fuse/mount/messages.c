@@ -13,7 +13,7 @@
 #define LINE_BYTES 2048
 
 static atomic_bool to_syslog;
-static struct diag *capture; /* set and reset while there is one thread that uses libfuse */
+static struct diag *capture; /* set and reset only while one thread uses libfuse */
 
 static void emit(int priority, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's messages: one line each, to stderr until it is in the background, then to syslog.
- * libfuse's own go the same way.  Threads: any, except where noted. */
+/* The daemon's messages, one line each: to stderr until the daemon is in the background, then to
+ * syslog.  Messages of libfuse take the same way.  Threads: any, except where noted. */
 #ifndef FREYJAFS_FUSE_MOUNT_MESSAGES_H
 #define FREYJAFS_FUSE_MOUNT_MESSAGES_H
 
 #include "codec/compiler.h"
 #include "writer/base/diag.h"
 
-void log_init(void);	  /* first of all; messages of libfuse come here from now on */
-void log_to_syslog(void); /* one thread; from now on */
+void log_init(void);	  /* call first; from then on messages of libfuse come here */
+void log_to_syslog(void); /* while there is one thread */
 
+/* Print a formatted line, as an error or as a notice; 'fmt' has no newline. */
 void log_error(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void log_notice(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* One thread: the errors of libfuse are kept, the last in 'into' without its newline, instead of
- * being printed.  NULL: print again. */
+/* Redirects errors of libfuse: instead of being printed, the last one is stored in 'into', without
+ * its newline.  NULL: print them again.  Only while one thread uses libfuse. */
 void log_capture_libfuse(struct diag *into);
 
 #endif

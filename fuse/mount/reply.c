@@ -11,7 +11,7 @@ enum kind {
 	KIND_ENTRY,
 };
 
-/* A reply with its payload. */
+/* A late reply with its payload. */
 struct reply {
 	fuse_req_t req;
 	struct fs *fs;
@@ -25,7 +25,7 @@ struct reply {
 
 void reply_err(fuse_req_t req, int err)
 {
-	(void)fuse_reply_err(req, -err); /* fails only when nobody waits any more */
+	(void)fuse_reply_err(req, -err); /* fails only when nobody waits for the reply any more */
 }
 
 static void send_error(const struct reply *r, int err)
@@ -54,7 +54,7 @@ static void send_reply(const struct reply *r)
 	}
 }
 
-/* Called by the store. */
+/* Called by the store when the commit is durable, or the wait has failed. */
 static void on_durable(void *arg, int err)
 {
 	struct reply *r = arg;

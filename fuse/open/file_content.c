@@ -414,8 +414,7 @@ int file_content_commit(const struct file_content *c, uint64_t *ret_end)
 	int err;
 
 	store_getattr(c->store, c->node, &attr);
-	if (attr.link_count ==
-	    0) /* the node has no name, so no value is appended; its times stay visible */
+	if (attr.link_count == 0) /* no value is appended; the times stay visible */
 		err = store_commit(c->store, c->node, NULL, 0, p->written_at, p->shown,
 				   has_set ? &set : NULL, &end);
 	else if (is_plain(c))

@@ -590,9 +590,8 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t b
 	if (err == 0 && rest.which != set->which)
 		pending_set_times(&of->pending, set, now());
 	else if (err == 0 && (set->which & STORE_SET_MTIME))
-		of->pending.written_at = set->mtime; /* shown while the file has no name */
-	if (err == 0 &&
-	    of->pending.awaits_content) { /* a program sets times on purpose, as touch(1) does */
+		of->pending.written_at = set->mtime;  /* shown while the file has no name */
+	if (err == 0 && of->pending.awaits_content) { /* set on purpose, as by touch(1) */
 		of->pending.awaits_content = false;
 		changed_by_locked(of, by);
 	}

@@ -48,8 +48,7 @@ struct open_file {
 	struct pending pending GUARDED; /* by lock */
 	uint64_t commit_end GUARDED;	/* by lock; position behind the newest commit; 0: none */
 
-	unsigned int charged_user
-		GUARDED; /* by lock; the count of 'user_bytes' that has 'charged_bytes' */
+	unsigned int charged_user GUARDED; /* by lock; index of 'user_bytes' charged */
 
 	/* Read without the lock.  Changed with it, except 'maps' and 'user'. */
 	_Atomic unsigned int user;	  /* below OPEN_FILES_USERS; the last user who wrote */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on open directories.  The offset of an entry is its cookie in the store, which stays
- * as long as the entry does.  Cookies begin above the offsets of "." and "..".  An open directory
- * remembers where its listing ends: each name that is made meanwhile, also by a rename, gets a
- * larger cookie, so a program that renames what it lists would never come to an end. */
+ * the same until the entry is removed.  Cookies are larger than the offsets of "." and "..".  An
+ * open directory remembers the largest cookie at the begin of its listing: each name made later,
+ * also by a rename, gets a larger cookie, and without that limit a program that renames the listed
+ * names would never reach the end. */
 #include "fuse/ops/ops.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ enum {
 
 /* --- the reply --- */
 
-/* A reply to readdir (without attributes) or readdirplus (with). */
+/* A reply to readdir (without attributes) or readdirplus (with attributes). */
 struct dir_reply {
 	fuse_req_t req;
 	char *buf;
@@ -37,7 +38,7 @@ static size_t entry_bytes(const struct dir_reply *r, const char *name)
 	return fuse_add_direntry(r->req, NULL, 0, name, NULL, 0);
 }
 
-/* False: no room. */
+/* Adds an entry to the reply.  Returns false if it does not fit. */
 static bool add_entry(struct dir_reply *r, const char *name, const struct fuse_entry_param *entry,
 		      off_t next)
 {
@@ -53,7 +54,7 @@ static bool add_entry(struct dir_reply *r, const char *name, const struct fuse_e
 	return true;
 }
 
-/* "." and ".." give the kernel no node, so they carry a number alone. */
+/* Adds "." or "..".  They give the kernel no node, so they have only an inode number. */
 static bool add_dot(struct dir_reply *r, const char *name, uint64_t st_ino, off_t next)
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = st_ino, .st_mode = S_IFDIR } };
@@ -81,13 +82,13 @@ static void list_virtual(struct fs *fs, struct dir_reply *r, off_t off)
 
 /* --- directories of the store --- */
 
-/* An entry on its way from the store to the reply. */
+/* An entry between store_list() and the reply. */
 struct listed {
 	struct node *node; /* readdirplus: pinned */
 	uint64_t cookie;
 	uint64_t st_ino;
 	mode_t mode;
-	size_t name_at; /* in names */
+	size_t name_at; /* offset in 'names' */
 };
 
 /* An open directory. */
@@ -100,16 +101,17 @@ static struct dir_handle *dir_handle_of(const struct fuse_file_info *fi)
 	return (struct dir_handle *)(uintptr_t)fi->fh;
 }
 
-/* What fits into one reply.  It is collected first, because attributes need locks that must not be
- * taken inside store_list(). */
+/* The entries that fit into one reply.  They are collected first, because reading attributes takes
+ * locks that must not be taken in the callback of store_list(). */
 struct listing {
 	const struct dir_reply *reply;
 	struct dir_handle *handle;
 	uint64_t end; /* entries with larger cookies are not listed */
-	size_t room;  /* of the reply, for entries to come */
+	size_t room;  /* bytes of the reply that are left */
 	struct listed *entries;
 	size_t count, capacity;
-	char *names; /* NUL-terminated; as big as the reply, which needs more for each */
+	char *names; /* NUL-terminated; as large as the reply, which needs more bytes for each name
+		      */
 	size_t names_used;
 	int err;
 };
@@ -153,7 +155,7 @@ static void add_listed(struct fs *fs, struct dir_reply *r, const struct listing 
 		if (r->plus)
 			fs_entry(fs, e->node, &entry);
 		(void)add_entry(r, l->names + e->name_at, &entry,
-				(off_t)e->cookie); /* collect() saw to the room */
+				(off_t)e->cookie); /* collect() has checked that it fits */
 	}
 }
 
@@ -189,7 +191,7 @@ static bool add_dots(struct fs *fs, struct dir_reply *r, struct node *dir, off_t
 	return off > OFFSET_DOT || add_dot(r, "..", ino_of_parent(fs, dir), OFFSET_DOTDOT);
 }
 
-/* Fills the reply.  'l' keeps the pins that go out with it. */
+/* Fills the reply.  'l' keeps the pins that the kernel gets with it. */
 static int list_store(struct fs *fs, struct dir_reply *r, struct node *dir, off_t off,
 		      struct listing *l)
 {
@@ -269,19 +271,20 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_err(req, -ENOMEM);
 		return;
 	}
-	/* The kernel may take the beginning from its own copy and ask for the rest alone. */
+	/* The kernel may take the first part of a listing from its cache and request only the rest.
+	 */
 	if (!fs_is_virtual(ino))
 		atomic_init(&h->end, store_list_end(fs_of(req)->store, fs_node(ino)));
 	fi->fh = (uint64_t)(uintptr_t)h;
-	/* The kernel drops its copy of a listing when it changes the directory, and nobody else
-	 * does. */
+	/* The kernel drops a cached listing when it changes the directory, and only the kernel
+	 * changes it. */
 	fi->cache_readdir = 1;
 	fi->keep_cache = 1;
 	if (fuse_reply_open(req, fi) < 0)
 		free(h);
 }
 
-/* Replies: err, when everything committed in the whole store is durable. */
+/* Replies: err, when every commit of the whole store is durable. */
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));

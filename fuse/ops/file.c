@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations on open files.  The handle number that the kernel keeps (fi->fh) is the address of the
- * open file, which all handles of a node share, and HANDLE_WRITES; each has a reference to it. */
+ * open file, which all handles of a node share, plus HANDLE_ bits; each handle has a reference to
+ * the open file. */
 #include "fuse/ops/ops.h"
 
 #include <errno.h>
@@ -16,9 +17,10 @@
 #include "fuse/transport/request.h"
 #include "fuse/virtual/virtual.h"
 
-/* Bits that no address has.  Not every request brings the flags of open(2) along. */
+/* Bits that no address has.  They keep the mode of the open, because not every request has the
+ * flags of open(2). */
 #define HANDLE_WRITES UINT64_C(1)
-#define HANDLE_MAPS   UINT64_C(2) /* it reads as well: mmap(2) can write through it */
+#define HANDLE_MAPS   UINT64_C(2) /* can read, too: mmap(2) can write through it */
 
 struct open_file *ops_handle(const struct fuse_file_info *fi)
 {
@@ -60,24 +62,25 @@ static int open_handle(fuse_req_t req, struct node *n, struct fuse_file_info *fi
 	fi->fh = (uint64_t)(uintptr_t)of | (how.writable ? HANDLE_WRITES : 0) |
 		 (maps ? HANDLE_MAPS : 0);
 	fi->direct_io = bypass;
-	fi->keep_cache = 1;	     /* nobody else changes the value */
-	fi->noflush = !how.writable; /* closing it commits nothing */
+	fi->keep_cache = 1;	     /* only the kernel changes the value */
+	fi->noflush = !how.writable; /* its close commits nothing */
 	return 0;
 }
 
-/* The kernel does not know the handle: nobody will release it. */
+/* Undoes open_handle() after a failed reply: the kernel does not know the handle, so it will not
+ * release it. */
 static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
 {
 	bool dropped;
 
 	if (can_map(fi))
 		open_file_end_maps(ops_handle(fi));
-	(void)!open_file_release(ops_handle(fi), can_write(fi), &dropped); /* nobody to tell */
+	(void)!open_file_release(ops_handle(fi), can_write(fi), &dropped); /* no program to tell */
 	open_files_put(&fs->files, ops_handle(fi));
 }
 
-/* Replies: create, err.  The file is in the log when it is closed (or synced), with what was
- * written by then; one without a name, when it is linked. */
+/* Replies: create, err.  The file is in the log when it is closed or synced, with the bytes written
+ * until then; a temporary file, when it is linked. */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
@@ -94,7 +97,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		reply_err(req, err);
 		return;
 	}
-	fi->flags &= ~O_TRUNC; /* it is empty */
+	fi->flags &= ~O_TRUNC; /* a new file is empty */
 	err = open_handle(req, n, fi);
 	if (err < 0) {
 		ops_unmake_file(req, parent, name, n);
@@ -163,7 +166,7 @@ static void read_and_wait(void *arg)
 	free(job);
 }
 
-/* Lets another thread wait for the disk.  False: nobody can. */
+/* Makes a worker wait for the disk.  Returns false if no worker is available. */
 static bool read_elsewhere(const struct read_job *job)
 {
 	struct read_job *copy = malloc(sizeof(*copy));
@@ -197,7 +200,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		reply_err(req, -ENOMEM);
 		return;
 	}
-	io_set_nowait(job.own == NULL); /* others wait for this thread */
+	io_set_nowait(job.own == NULL); /* other requests wait for this thread */
 	n = open_file_read(job.of, job.buf, size, job.offset);
 	io_set_nowait(false);
 	if (n == -EAGAIN && read_elsewhere(&job))
@@ -209,7 +212,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 
 /* --- writing --- */
 
-/* Replies: write, err.  The offset is right for O_APPEND, too: the kernel knows the size. */
+/* Replies: write, err.  The offset is right for O_APPEND, too, because the kernel knows the size.
+ */
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
@@ -222,7 +226,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	}
 	err = fi->writepage ? privileges_drop_all(req, fs_node(ino))
 			    : privileges_drop(req, fs_node(ino));
-	if (!fi->writepage) /* the kernel does not say whose page it is */
+	if (!fi->writepage) /* the kernel does not say which user wrote the page */
 		open_file_set_user(ops_handle(fi), fuse_req_ctx(req)->uid);
 	if (err == 0)
 		err = open_file_write(ops_handle(fi), buf, size, (uint64_t)off,
@@ -244,7 +248,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 
 	if (!fs_is_virtual(ino))
 		err = store_space(fs_of(req)->store, &space);
-	/* What is allocated has to fit on the disk when it is committed. */
+	/* Allocated space must fit on the disk when the file is committed. */
 	if (err == 0 && (mode & FALLOC_FL_PUNCH_HOLE) == 0 &&
 	    (uint64_t)length / space.block_bytes > space.blocks_available)
 		err = -ENOSPC;
@@ -256,7 +260,8 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 	reply_err(req, err);
 }
 
-/* Replies: lseek, err.  With SEEK_DATA and SEEK_HOLE; the kernel does the others. */
+/* Replies: lseek, err.  Called for SEEK_DATA and SEEK_HOLE only: the kernel handles the other
+ * values itself. */
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
 	int64_t found = -EINVAL;
@@ -289,7 +294,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_ok(req, REPLY_AS_CONFIGURED, end);
 }
 
-/* Replies: err, when everything committed in the whole store is durable. */
+/* Replies: err, when every commit of the whole store is durable. */
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	uint64_t end;
@@ -303,11 +308,11 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
 }
 
-/* A file whose pages the kernel is to drop. */
+/* A file whose cached pages the kernel must drop. */
 struct stale {
 	struct fs *fs;
 	fuse_ino_t ino;
-	fuse_req_t req; /* RELEASE, if that waits for it */
+	fuse_req_t req; /* RELEASE, if it waits for the drop; NULL */
 	struct fuse_file_info fi;
 };
 
@@ -323,9 +328,10 @@ static void drop_pages(void *arg)
 	free(s);
 }
 
-/* The kernel waits for pages that it is reading, and the request for those may be in the queue of
- * this thread.  Then releases, unless 'req' is NULL.  False: it cannot, and the pages stay until
- * memory is short. */
+/* Drops the pages of a file in a worker, because the kernel waits for pages that it is reading, and
+ * the request for such a page may be in the queue of this thread.  Then releases the handle, unless
+ * 'req' is NULL.  Returns false without memory or a worker; then the pages stay until the kernel
+ * needs memory. */
 static bool drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino, fuse_req_t req,
 				 const struct fuse_file_info *fi)
 {
@@ -362,7 +368,7 @@ void ops_take_mapped(struct fs *fs)
 	struct open_file **files = NULL;
 	size_t n = open_files_hold_mapped(&fs->files, &files);
 
-	for (size_t i = 0; i < n; i++) { /* a page that is dirty is sent before it is dropped */
+	for (size_t i = 0; i < n; i++) { /* the kernel sends a dirty page before it drops it */
 		(void)fuse_lowlevel_notify_inval_inode(fs->session,
 						       fs_ino(open_file_node(files[i])), 0, 0);
 		open_files_let_go(&fs->files, files[i]);
@@ -370,8 +376,8 @@ void ops_take_mapped(struct fs *fs)
 	free(files);
 }
 
-/* Replies: err, which nobody sees.  Commits what a mapping has written since the last close, and a
- * file that was only created or truncated. */
+/* Replies: err, which no program sees.  Commits changes that a mapping has made since the last
+ * close, and a file that was only created or truncated. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	if (fs_is_history(ino))

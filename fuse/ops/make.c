@@ -9,7 +9,7 @@
 #include "fuse/mount/reply.h"
 #include "fuse/transport/request.h"
 
-/* Who a new node belongs to: in a setgid directory, to the group of the directory. */
+/* Stores the owner of a new node.  In a setgid directory it gets the directory's group. */
 static void new_owner(fuse_req_t req, struct node *dir, uint32_t *ret_uid, uint32_t *ret_gid,
 		      mode_t *dir_mode)
 {
@@ -52,13 +52,14 @@ void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct
 	struct fs *fs = fs_of(req);
 	uint64_t end;
 
-	/* It is not in the log, so nothing can go wrong. */
+	/* The file is not in the log yet, so removing it cannot fail. */
 	if (strcmp(name, REQUEST_UNNAMED) != 0)
 		(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
 	fs_unpin(fs, fs_ino(n), 1);
 }
 
-/* A file that mknod(2) makes is in the log at once: nobody has it open. */
+/* Makes a file for mknod(2).  It is committed at once, because it has no handle whose close would
+ * do so. */
 static int make_closed_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 			    struct node **ret, uint64_t *ret_end)
 {
@@ -72,7 +73,7 @@ static int make_closed_file(fuse_req_t req, fuse_ino_t parent, const char *name,
 	return err;
 }
 
-/* Makes what is neither a file nor a directory. */
+/* Makes a symbolic link or special file. */
 static int make_special(fuse_req_t req, fuse_ino_t parent, const char *name,
 			struct store_special *special, struct node **ret, uint64_t *ret_end)
 {
@@ -125,7 +126,8 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 	reply_new(req, err, n, end);
 }
 
-/* Its value is with its handles, so without one there is nothing to link. */
+/* Gives a temporary file its first name.  Its value is in its open file, so without a handle there
+ * is nothing to link. */
 static int give_name(struct fs *fs, struct node *n, struct node *dir, const char *name,
 		     uint64_t *ret_end)
 {
@@ -146,9 +148,9 @@ static int make_link(struct fs *fs, struct node *n, struct node *dir, const char
 	int err;
 
 	store_getattr(fs->store, n, &attr);
-	if (attr.link_count == 0) /* the kernel lets only those of O_TMPFILE through */
+	if (attr.link_count == 0) /* the kernel permits it only for O_TMPFILE files */
 		return give_name(fs, n, dir, name, ret_end);
-	err = open_files_commit(&fs->files, n, ret_end); /* the log can only link what it has */
+	err = open_files_commit(&fs->files, n, ret_end); /* only a node in the log can be linked */
 	if (err < 0)
 		return err;
 	return store_link(fs->store, n, dir, name, strlen(name), ret_end);

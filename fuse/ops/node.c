@@ -97,7 +97,7 @@ static void set_from(const struct stat *attr, int to_set, struct store_set *ret)
 		ret->which |= STORE_SET_ATIME;
 }
 
-/* truncate(2): there is no handle whose close would commit, so it is a commit of its own. */
+/* truncate(2): no handle will be closed, so it makes a commit of its own. */
 static int truncate_path(struct fs *fs, struct node *n, uint64_t size_bytes,
 			 const struct store_set *set, uint64_t *ret_end)
 {
@@ -125,7 +125,7 @@ static int set_attributes(struct fs *fs, struct node *n, const struct store_set 
 	return err;
 }
 
-/* chown(path, -1, -1) comes with nothing to set, and is a chown all the same. */
+/* chown(path, -1, -1) sets nothing, but still counts as a chown. */
 static bool is_chown(int to_set)
 {
 	return to_set == 0 || (to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0;
@@ -164,7 +164,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		err = open_file_truncate(ops_handle(fi), (uint64_t)attr->st_size,
 					 fuse_req_ctx(req)->pid);
 	}
-	/* With nothing to set, as chown(path, -1, -1), the ctime becomes now. */
+	/* If nothing is set, as by chown(path, -1, -1), only the ctime changes. */
 	if (err == 0 && (set.which != 0 || (to_set & FUSE_SET_ATTR_SIZE) == 0))
 		err = set_attributes(fs, n, &set, fuse_req_ctx(req)->pid, &end);
 	if (err < 0) {
@@ -205,9 +205,9 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		reply_ok(req, REPLY_AS_CONFIGURED, end);
 }
 
-/* A value that is still pending goes to the log before its file is renamed: rename(2) over the old
- * file must not leave less than the new value behind.  So does a file that nobody has open and that
- * is not in the log because its commit failed. */
+/* Commits the pending value of a file before its rename, because a rename(2) over an old file must
+ * not leave less than the new value after a crash.  Also commits a file without a handle whose
+ * first commit failed. */
 static int commit_before_rename(struct fs *fs, fuse_ino_t dir, const char *name)
 {
 	struct node *n;
@@ -216,7 +216,7 @@ static int commit_before_rename(struct fs *fs, fuse_ino_t dir, const char *name)
 
 	err = store_lookup(fs->store, fs_node(dir), name, strlen(name), &n, NULL);
 	if (err < 0)
-		return err == -ENOENT ? 0 : err; /* the rename itself will say so */
+		return err == -ENOENT ? 0 : err; /* the rename itself reports the error */
 	err = open_files_commit(&fs->files, n, &end);
 	fs_unpin(fs, fs_ino(n), 1);
 	return err;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of operations for libfuse, and the negotiation of features at the mount. */
 #include "fuse/ops/ops.h"
 
-#define BACKGROUND_MAX 64 /* readahead requests on their way at a time */
+#define BACKGROUND_MAX 64 /* limit of readahead requests in flight */
 
 /* Called by libfuse when the kernel has opened the connection.  No reply. */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -11,10 +12,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want |= conn->capable &
 		      (FUSE_CAP_ASYNC_READ | FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
-	/* Cached pages never go stale, so a new mtime is no reason to drop them.  For setuid
-	 * bits see init_reply.h.  Write-back caching would hide the writes that make a value
-	 * pending.  After an asynchronous direct write the kernel does not drop the pages that
-	 * others have read meanwhile, so it is to wait for each of them (ASYNC_DIO). */
+	/* Cached pages never become stale, so a new mtime is no reason to drop them
+	 * (AUTO_INVAL_DATA). init_reply.h handles setuid bits (HANDLE_KILLPRIV).  Write-back
+	 * caching would hide the writes that make a value pending.  After an asynchronous direct
+	 * write the kernel does not drop pages that other programs have read meanwhile, so it must
+	 * wait for each such write (ASYNC_DIO). */
 	conn->want &= ~(unsigned int)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
 				      FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_ASYNC_DIO);
 	if (fs->options->max_read_bytes != 0)
@@ -24,8 +26,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->time_gran = 1;
 }
 
-/* libfuse answers ENOSYS to a request that is missing here, and the kernel stops asking and does it
- * itself: copy_file_range, locks. */
+/* libfuse answers ENOSYS to an operation that is missing here; then the kernel stops sending it and
+ * does the operation itself: copy_file_range, locks. */
 const struct fuse_lowlevel_ops ops = {
 	.init = op_init,
 	.lookup = op_lookup,

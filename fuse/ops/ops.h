@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations, as struct fuse_lowlevel_ops wants them.  Each names the replies that it sends.
- * All may be called from any thread, and none holds a lock when it replies. */
+/* The FUSE operations, with the signatures of struct fuse_lowlevel_ops (fuse_lowlevel.h of
+ * libfuse).  The comment of each operation lists the replies that it sends.  All may be called in
+ * any thread, and none holds a lock when it replies. */
 #ifndef FREYJAFS_FUSE_OPS_OPS_H
 #define FREYJAFS_FUSE_OPS_OPS_H
 
 #include "fuse/mount/fs.h"
 
-/* All of them, for fuse_session_new(). */
+/* All operations, for fuse_session_new(). */
 extern const struct fuse_lowlevel_ops ops;
 
 /* ops/node.c: names and attributes */
@@ -29,13 +30,14 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
 
-/* Makes a regular file that is not in the log yet, for the caller of 'req'; stores its node,
- * pinned. */
+/* Makes a regular file that is not in the log yet, owned by the caller of 'req'; stores its node,
+ * pinned.  Returns 0 or -errno. */
 int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		  struct node **ret) WARN_UNUSED;
-/* The same without a name. */
+/* Makes a temporary file in the same way, without a name. */
 int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret) WARN_UNUSED;
-/* Takes it back, and the pin.  'name' is REQUEST_UNNAMED if it has none. */
+/* Removes such a file again and gives its pin back.  'name' is REQUEST_UNNAMED for a temporary
+ * file. */
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n);
 
 /* ops/xattr.c */
@@ -46,6 +48,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 /* ops/file.c: open files */
+/* Returns the open file of a handle; no reference is added. */
 struct open_file *ops_handle(const struct fuse_file_info *fi);
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi);
@@ -53,8 +56,8 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi);
-/* Has the kernel send what programs have written to mappings of open files, and waits until it has
- * been taken.  Not from a thread that serves requests. */
+/* Makes the kernel send changes that programs have made through mappings of open files, and waits
+ * until they are pending values.  Must not be called by a thread that serves requests. */
 void ops_take_mapped(struct fs *fs);
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* Clearing of setuid and setgid bits and of file capabilities. */
 #include "fuse/ops/privileges.h"
 
 #define CAPABILITY_XATTR "security.capability"
-#define NGROUPS_LIMIT	 1024 /* supplementary groups that are looked at */
+#define NGROUPS_LIMIT	 1024 /* maximum number of supplementary groups checked */
 
 static bool is_in_group(fuse_req_t req, gid_t gid)
 {
@@ -18,8 +19,8 @@ static bool is_in_group(fuse_req_t req, gid_t gid)
 	return false;
 }
 
-/* The permission bits that are left.  Setgid without group execution is no privilege, but only root
- * and the group may keep it (setattr_should_drop_sgid() of Linux). */
+/* Returns the permission bits that stay.  Setgid without group execution is no privilege, but only
+ * root and members of the group may keep it (setattr_should_drop_sgid() of Linux). */
 static mode_t mode_left(fuse_req_t req, const struct store_attr *attr)
 {
 	mode_t left = attr->mode & 07777 & ~(mode_t)S_ISUID;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Extended attributes.  The kernel has checked who may use which name; what is left is the names
- * that exist here at all: user.*, trusted.* and security.*. */
+/* Operations on extended attributes.  The kernel has checked who may use which name; this file
+ * restricts the names to user.*, trusted.* and security.*. */
 #include "fuse/ops/ops.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ static bool has_prefix(const char *name, size_t name_bytes, const char *prefix)
 	return name_bytes >= n && memcmp(name, prefix, n) == 0;
 }
 
-/* 0, or what ext4 says to such a name. */
+/* Returns 0, or the error of ext4 for such a name. */
 static int check_name(fuse_ino_t ino, const char *name)
 {
 	static const char *const prefixes[] = { "user.", "trusted.", "security." };
@@ -28,7 +28,8 @@ static int check_name(fuse_ino_t ino, const char *name)
 	return -EOPNOTSUPP;
 }
 
-/* Sends 'n' bytes of 'buf', or, if only the size was asked for, that, or the error. */
+/* Replies with 'n' bytes of 'buf', or with 'n' itself if only the size was requested, or with the
+ * error 'n'. */
 static void reply_bytes(fuse_req_t req, const void *buf, ssize_t n, size_t size)
 {
 	if (n < 0)
@@ -56,7 +57,8 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	free(buf);
 }
 
-/* trusted.* is for those alone who may use it; that is as good as root. */
+/* Returns whether a caller who is not root may list the name.  Only privileged processes may use
+ * trusted.*; root stands for them. */
 static bool is_public(const char *name, size_t name_bytes)
 {
 	return !has_prefix(name, name_bytes, "trusted.");

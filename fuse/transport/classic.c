@@ -19,14 +19,14 @@
 static pthread_t runner; /* the thread in run(); valid while 'running' */
 static atomic_bool running;
 
-static struct diag because; /* why nothing better serves; "" if nothing better was wanted */
+static struct diag because; /* reason for not using a faster transport; "" if none was wanted */
 
 static void ignore_signal(int signal_number)
 {
 }
 
-/* libfuse starts threads when all are busy, up to this many.  A request thread may sleep in a read
- * of DATADIR, so there are more than processors. */
+/* Returns the limit on libfuse's threads; libfuse starts one more when all are busy.  It exceeds
+ * the number of processors, because a request thread may sleep while it reads from DATADIR. */
 static unsigned int thread_count(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -40,8 +40,8 @@ static unsigned int thread_count(void)
 
 static int classic_run(struct fuse_session *se)
 {
-	/* SIGUSR1 wakes libfuse's main thread from sem_wait(), after which it sees the exit flag.
-	 */
+	/* SIGUSR1 interrupts the sem_wait() of libfuse's main thread, which then sees the exit
+	 * flag. */
 	struct sigaction action = { .sa_handler = ignore_signal };
 	struct fuse_loop_config *config;
 	sigset_t usr1;

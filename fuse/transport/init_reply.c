@@ -9,15 +9,15 @@
 #include "fuse/transport/request.h"
 #include "fuse/transport/uring_abi.h"
 
-/* One session a process, and INIT comes once, before anything else.  All but the atomic is written
- * before there are threads that read it. */
+/* A process has one session, and INIT comes once, before all other requests.  All fields but the
+ * atomic ones are written before the threads that read them exist. */
 static struct {
 	struct fuse_session *session;
 	const struct transport *transport;
 	void (*on_ready)(void *arg);
 	void *on_ready_arg;
 	uint32_t offered, offered2; /* flags of INIT */
-	_Atomic uint64_t unique;    /* of INIT; 0: it has not come, or was answered */
+	_Atomic uint64_t unique;    /* of INIT; 0: INIT has not come yet, or is answered */
 	atomic_bool allows_bypass;
 } init;
 
@@ -33,7 +33,7 @@ static ssize_t read_request(int fd, void *buf, size_t buf_bytes, void *userdata)
 
 	if (n > 0)
 		request_translate(buf, (size_t)n);
-	/* flags is the last field that every kernel sends */
+	/* every kernel sends at least the fields up to flags */
 	if (n < (ssize_t)(sizeof(*in) + FIELD_END(struct fuse_init_in, flags)) ||
 	    in->opcode != FUSE_INIT)
 		return n;
@@ -53,7 +53,7 @@ static bool accepts_uring(size_t reply_bytes)
 	return init.transport->offer != NULL && init.transport->offer(offered) && offered;
 }
 
-/* Asks for what is in the second word of flags; false: the kernel has not offered it. */
+/* Sets flags of the second word in the reply.  Returns false if the kernel has not offered them. */
 static bool set_flags2(struct fuse_init_out *body, size_t reply_bytes, uint32_t flags2)
 {
 	if ((init.offered2 & flags2) == 0 || reply_bytes < FIELD_END(struct fuse_init_out, flags2))
@@ -63,7 +63,8 @@ static bool set_flags2(struct fuse_init_out *body, size_t reply_bytes, uint32_t 
 	return true;
 }
 
-/* libfuse sends header and body as two pieces.  Returns whether this is a reply that mounts. */
+/* Adds flags to the reply to INIT, which libfuse sends as two parts, header and body.  Returns
+ * whether the reply is one to INIT without an error, so that the mount becomes usable. */
 static bool extend(const struct iovec *iov, int count)
 {
 	const struct fuse_out_header *out = iov[0].iov_base;

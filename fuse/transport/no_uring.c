@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where there is no liburing to build with. */
+/* The io_uring transport of a build without liburing: transport_uring_prepare() fails. */
 #include "fuse/transport/transport.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that libfuse 3.14 does not know, as others that it does.  Whoever reads requests from
- * the kernel calls request_translate() before fuse_session_process_buf().
+/* Translation of requests that libfuse 3.14 does not know into requests that it knows.  Each reader
+ * of requests calls request_translate() before fuse_session_process_buf().
  *
- * FUSE_TMPFILE (Linux 6.1; libfuse answers ENOSYS) has the layout of FUSE_CREATE, and the name "/",
- * which no file has.  Threads: any. */
+ * FUSE_TMPFILE (since Linux 6.1; libfuse would answer ENOSYS) has the layout of FUSE_CREATE, and
+ * the name "/", which no file can have.  Threads: any. */
 #ifndef FREYJAFS_FUSE_TRANSPORT_REQUEST_H
 #define FREYJAFS_FUSE_TRANSPORT_REQUEST_H
 
@@ -12,9 +12,10 @@
 
 #include <linux/fuse.h>
 
-/* The name in a create() that is for a file without one. */
+/* The name in a create() that makes a temporary file. */
 #define REQUEST_UNNAMED "/"
 
+/* Translates the request of 'bytes' bytes in 'buf' in place. */
 static inline void request_translate(void *buf, size_t bytes)
 {
 	struct fuse_in_header *in = buf;

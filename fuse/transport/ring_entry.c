@@ -35,7 +35,7 @@ int ring_entry_request(struct ring_entry *e, void **ret, size_t *ret_bytes)
 	e->unique = in.unique;
 	if (payload_bytes > e->payload_capacity || in.len < sizeof(in) + payload_bytes)
 		return -EBADMSG;
-	/* The kernel does not say how long the header of the operation is. */
+	/* The kernel does not store the length of the operation's header. */
 	op_bytes = in.len - sizeof(in) - payload_bytes;
 	if (op_bytes > URING_OP_BYTES)
 		return -EBADMSG;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of one ring entry, and the two ways across it: a request that came in three parts
- * becomes one for libfuse, and a reply of libfuse's goes where the kernel looks for it.
+/* The memory of one ring entry, with the conversions between the kernel's format and libfuse's: a
+ * request that arrives in three parts is joined for libfuse, and a reply of libfuse is split into
+ * the parts that the kernel reads.
  *
- *	0				RING_ENTRY_HEAD_BYTES	... + payload capacity
- *	| uring_header |  room  | in_header, op header | payload |
+ * 0                               RING_ENTRY_HEAD_BYTES   ... + payload capacity | uring_header |
+ * room  | in_header, op header | payload |
  *
- * The payload is where the kernel puts it, right behind room for the two headers: a request is made
- * whole by copying these, at most 168 bytes, and never its payload.
+ * The kernel writes the payload behind the space for the two headers, so joining a request copies
+ * only the headers, at most 168 bytes, and never the payload.
  *
- * Threads: one at a time for each entry.  No lock, no system call, no libfuse. */
+ * Threads: one at a time for each entry.  No function takes a lock, makes a system call or calls
+ * libfuse. */
 #ifndef FREYJAFS_FUSE_TRANSPORT_RING_ENTRY_H
 #define FREYJAFS_FUSE_TRANSPORT_RING_ENTRY_H
 
@@ -19,34 +21,36 @@
 #include "codec/compiler.h"
 #include "fuse/transport/uring_abi.h"
 
-/* A page, so that the payload is on a page boundary. */
+/* One page, so that the payload begins at a page boundary. */
 #define RING_ENTRY_HEAD_BYTES 4096
 
 struct ring_entry {
-	struct uring_header *header; /* the beginning of the memory */
+	struct uring_header *header; /* begin of the memory */
 	uint8_t *payload;
 	size_t payload_capacity; /* bytes */
-	/* Of the request that is in it. */
+	/* Of the request in the entry. */
 	uint64_t commit_id;
 	uint64_t unique;
 };
 
-/* 'memory' has RING_ENTRY_HEAD_BYTES + 'payload_capacity' bytes, is aligned to 8, and stays the
- * caller's. */
+/* Initialises an entry.  'memory' must have RING_ENTRY_HEAD_BYTES + 'payload_capacity' bytes and be
+ * aligned to 8; the entry borrows it. */
 void ring_entry_init(struct ring_entry *e, void *memory, size_t payload_capacity);
 
-/* The two buffers that the kernel is told of. */
+/* Stores the two buffers to register with the kernel: header and payload. */
 void ring_entry_buffers(const struct ring_entry *e, struct iovec ret[2]);
 
-/* Makes one request of what the kernel has put into the entry, and stores where it begins and its
- * length.  -EBADMSG: its parts do not fit together; commit_id and unique are right all the same. */
+/* Joins the request that the kernel has written into the entry, and stores its beginning, in the
+ * entry's memory, and its length.  -EBADMSG: the lengths of the parts do not fit together;
+ * commit_id and unique are still valid. */
 int ring_entry_request(struct ring_entry *e, void **ret, size_t *ret_bytes) WARN_UNUSED;
 
-/* Puts a reply into the entry: a fuse_out_header, then what belongs to it.  Bytes that are in the
- * payload already, in their place, are not copied.  -EMSGSIZE: it does not fit. */
+/* Writes a reply into the entry: iov[0] is the fuse_out_header, the other parts are its payload.
+ * Parts that are already at their position in the payload are not copied.  -EMSGSIZE: the payload
+ * is too small for it. */
 int ring_entry_reply(struct ring_entry *e, const struct iovec *iov, int count) WARN_UNUSED;
 
-/* Puts a reply into the entry that says 'error' (-errno) alone. */
+/* Writes a reply into the entry that has only 'error' (-errno). */
 void ring_entry_fail(struct ring_entry *e, int error);
 
 #endif

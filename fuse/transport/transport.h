@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* How requests come from the kernel and replies go back.  A transport feeds them to libfuse, from
- * threads of its own; the operations never ask which thread they are in, and may reply from any.
+/* The interface of a transport: the way of requests from the kernel and of replies back.  A
+ * transport feeds requests to libfuse in its own threads; operations do not depend on the thread
+ * that calls them, and may reply in any thread.
  *
- * A transport runs at most once in a process. */
+ * A process runs at most one transport, once. */
 #ifndef FREYJAFS_FUSE_TRANSPORT_TRANSPORT_H
 #define FREYJAFS_FUSE_TRANSPORT_TRANSPORT_H
 
@@ -16,46 +17,52 @@
 struct fuse_session;
 
 struct transport {
-	/* Serves a mounted session in the calling thread and others, until it is unmounted or
-	 * stopped.  Returns 0 or -errno.  No request is being worked on when it returns; replies
-	 * that wait for durability may still be to come. */
+	/* Serves a mounted session in the calling thread and in others until it is unmounted or
+	 * stopped.  Returns 0 or -errno.  At return no request is being processed; replies that
+	 * wait for durability may still follow. */
 	int (*run)(struct fuse_session *se);
-	/* Makes run() return soon.  Any thread but that of run(); may be called again. */
+	/* Makes run() return soon.  May be called repeatedly, in any thread except the one in
+	 * run(). */
 	void (*stop)(struct fuse_session *se);
-	/* What is served by, and why by nothing better: "classic (...)".  Any thread. */
+	/* Describes the transport in use, and the reason if no faster one is: "classic (...)".  Any
+	 * thread. */
 	void (*describe)(struct diag *ret);
 
-	/* What follows concerns io_uring, and is NULL in a transport that knows nothing of it.  It
-	 * is called by init_reply.c. */
+	/* The functions below are for io_uring, and NULL in a transport without it. init_reply.c
+	 * calls them. */
 
-	/* INIT has come, and says whether the kernel offers to take a ring.  Returns whether the
-	 * answer is to accept. */
+	/* Called at INIT, with whether the kernel offers io_uring.  Returns whether the reply
+	 * should accept it. */
 	bool (*offer)(bool offered);
-	/* The kernel has the answer.  Returns 0, or -errno: the mount is of no use, run() will
-	 * return that. */
+	/* Called when the kernel has the reply to INIT.  Returns 0, or -errno if the mount cannot
+	 * be used; then run() returns that error. */
 	int (*answered)(struct fuse_session *se);
-	/* Takes a reply, as writev() would.  False: it is for /dev/fuse. */
+	/* Takes a reply, as writev() would, and returns true.  Returns false if the reply must go
+	 * to /dev/fuse. */
 	bool (*reply)(const struct iovec *iov, int count);
-	/* Memory for the reply to the request that the calling thread works on, from where it is
-	 * not copied any more; good until that reply.  NULL: there is none, or not so many bytes.
-	 * If there is, others wait for this thread. */
+	/* Returns memory for the reply to the request that the calling thread processes; a reply in
+	 * it is not copied again.  Valid until that reply.  NULL: not available, or less than
+	 * 'bytes' bytes.  If it is not NULL, other requests wait for the calling thread. */
 	void *(*buffer)(size_t bytes);
 };
 
-/* /dev/fuse, read and written by the thread pool of libfuse. */
+/* Reads and writes /dev/fuse with libfuse's pool of threads. */
 extern const struct transport transport_classic;
 
-/* FUSE over io_uring, and /dev/fuse for what does not go there.  Where the kernel does not take the
- * ring in the end, /dev/fuse for everything, unless the ring was 'required'. */
+/* FUSE over io_uring, with /dev/fuse for the requests that the kernel does not send by a ring.  If
+ * the kernel does not accept the ring after all, /dev/fuse serves everything, or run() fails if the
+ * ring is 'required'. */
 extern const struct transport transport_uring;
 
-/* Makes ready what can be made before there is a mount.  0, or -errno: transport_uring cannot be
- * used, and 'why' says for the user why that is and what to do about it. */
+/* Makes everything that can be made before the mount.  Returns 0, or -errno if transport_uring
+ * cannot be used, with the reason and the remedy for the user in 'why'. */
 int transport_uring_prepare(bool required, struct diag *why) WARN_UNUSED;
-/* Takes that back, if run() was not called.  Nothing if prepare() failed or was not called. */
+/* Frees what transport_uring_prepare() made, if run() was not called.  A no-op if prepare() failed
+ * or was not called. */
 void transport_uring_discard(void);
 
-/* Remembers why classic serves: part of its description.  Before run(). */
+/* Stores the reason for using classic, for its description; the text is copied.  Call before run().
+ */
 void transport_classic_because(const char *why);
 
 #endif

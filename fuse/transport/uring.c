@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The rings and their threads.
+/* The io_uring transport: its rings and their threads.
  *
- * Each CPU that the daemon may run on has a ring whose thread is pinned to it: the kernel puts a
- * request into the queue of the CPU it was made on, so nobody is woken on another CPU.  All other
- * possible CPUs (offline, or not for this daemon) have queues, too, because the kernel uses no ring
- * before each has an entry; one more thread, pinned to nothing, serves them together.
+ * Each CPU that the daemon may run on has a ring, whose thread is pinned to that CPU: the kernel
+ * puts a request into the queue of the CPU that it was made on, so no thread is woken on another
+ * CPU.  All other possible CPUs (offline, or not allowed to the daemon) have queues, too, because
+ * the kernel uses no ring until each queue has an entry; one more thread, which is not pinned,
+ * serves them together.
  *
- * Ready before the mount, registered when INIT is answered.  The kernel then lets no request
- * through until all queues have an entry, so if one ring fails, it is told to forget about rings.
+ * The rings are made before the mount and registered when INIT is answered.  From then on the
+ * kernel holds all requests back until each queue has an entry; so if one ring fails, ring_refuse()
+ * makes the kernel give up rings.
  *
- * FORGET and INTERRUPT come by /dev/fuse: the classic transport runs beside the rings, and serves
- * everything when there are none. */
+ * FORGET and INTERRUPT come by /dev/fuse: the classic transport runs next to the rings, and serves
+ * everything if there are none. */
 #include "fuse/transport/transport.h"
 
 #include <errno.h>
@@ -33,10 +35,10 @@
 #define SWITCH_PATH "/sys/module/fuse/parameters/enable_uring"
 #define FORBID_PATH "/proc/sys/kernel/io_uring_disabled"
 
-#define QUEUE_ENTRIES	    16 /* requests of one CPU that are worked on or waited for at a time */
-#define SPARE_QUEUE_ENTRIES 4  /* of a CPU that has no ring of its own */
+#define QUEUE_ENTRIES	    16 /* requests of one CPU that are processed or waited for at a time */
+#define SPARE_QUEUE_ENTRIES 4  /* of a CPU without a ring of its own */
 #define STOP_AGAIN_NS	    20000000L
-#define PAYLOAD_PAGES	    256 /* what libfuse asks for at most, and the kernel by default */
+#define PAYLOAD_PAGES	    256 /* limit of libfuse's requests, and the kernel's default */
 
 enum phase {
 	PHASE_PREPARE,
@@ -53,7 +55,7 @@ struct ring_thread {
 
 static struct {
 	/* Written by prepare(), before there are threads. */
-	struct ring_thread *rings; /* never freed: late replies may come when run() has returned */
+	struct ring_thread *rings; /* never freed: late replies may come after run() has returned */
 	size_t ring_count;
 	struct ring_slot *slots;
 	_Atomic uint64_t *unanswered; /* one for each slot */
@@ -63,13 +65,13 @@ static struct {
 	struct fuse_session *session; /* written by run(), before the session begins */
 	atomic_bool serves;	      /* requests come by the rings */
 
-	struct mutex lock;	  /* no other is taken under it */
+	struct mutex lock;	  /* no other lock is taken under it */
 	pthread_cond_t changed;	  /* with lock: phase, reported */
 	enum phase phase GUARDED; /* by lock */
-	size_t reported GUARDED;  /* by lock; rings that are through with the phase */
-	int err GUARDED;	  /* by lock; the first of this phase */
+	size_t reported GUARDED;  /* by lock; number of rings that have finished the phase */
+	int err GUARDED;	  /* by lock; the first error of this phase */
 	bool given_up GUARDED;	  /* by lock; there will be no rings */
-	int run_err GUARDED;	  /* by lock; what run() is to return */
+	int run_err GUARDED;	  /* by lock; result of run() */
 } uring;
 
 /* --- the threads --- */
@@ -96,7 +98,7 @@ static enum phase wait_for_phase(enum phase after)
 	return phase;
 }
 
-/* Brings all rings into a phase. */
+/* Starts a phase in all rings. */
 static void enter_phase(enum phase phase)
 {
 	mutex_lock(&uring.lock);
@@ -107,7 +109,7 @@ static void enter_phase(enum phase phase)
 	mutex_unlock(&uring.lock);
 }
 
-/* The same, and waits until each of 'count' has reported.  The first of their errors. */
+/* Waits until 'count' rings have reported.  Returns the first of their errors. */
 static int await_reports(size_t count)
 {
 	int err;
@@ -128,7 +130,7 @@ static void set_run_err(int err)
 	mutex_unlock(&uring.lock);
 }
 
-/* A ring that cannot go on ends the mount. */
+/* Serves until the end of the mount.  A ring that fails ends the mount. */
 static void serve(struct ring *r)
 {
 	const struct timespec again = { .tv_nsec = STOP_AGAIN_NS };
@@ -173,9 +175,9 @@ static void join_threads(size_t count)
 	}
 }
 
-/* --- what can be done before the mount --- */
+/* --- preparation before the mount --- */
 
-/* Reads a line.  -errno. */
+/* Reads the first line of a file.  Returns 0 or -errno. */
 static int read_line(const char *path, char *buf, size_t buf_bytes)
 {
 	FILE *f = fopen(path, "re");
@@ -185,7 +187,7 @@ static int read_line(const char *path, char *buf, size_t buf_bytes)
 		return -errno;
 	if (fgets(buf, (int)buf_bytes, f) == NULL)
 		err = -EIO;
-	(void)fclose(f); /* it was only read */
+	(void)fclose(f); /* opened only for reading */
 	return err;
 }
 
@@ -200,7 +202,7 @@ static int check_switch(struct diag *why)
 	if (err == 0 && line[0] != 'Y' && line[0] != '1')
 		return diag_set(why, -EOPNOTSUPP,
 				"FUSE over io_uring is off: echo Y >" SWITCH_PATH ", as root");
-	return 0; /* unreadable: INIT will tell */
+	return 0; /* unreadable: the reply to INIT decides */
 }
 
 static int say_forbidden(int err, struct diag *why)
@@ -254,7 +256,8 @@ static bool is_ours(const cpu_set_t *ours, int cpu)
 	return cpu < CPU_SETSIZE && CPU_ISSET((unsigned int)cpu, ours);
 }
 
-/* Shares the queues of 'cpus' CPUs out: one ring for each CPU in 'ours', one for all others. */
+/* Distributes the queues of 'cpus' CPUs: one ring for each CPU in 'ours', and one ring for all
+ * others. */
 static int lay_out(int cpus, const cpu_set_t *ours)
 {
 	size_t slots_max = (size_t)cpus * QUEUE_ENTRIES;
@@ -316,8 +319,8 @@ int transport_uring_prepare(bool required, struct diag *why)
 	mutex_init(&uring.lock);
 	cond_init(&uring.changed);
 	CPU_ZERO(&ours);
-	(void)sched_getaffinity(0, sizeof(ours), &ours); /* more CPUs than it holds: none is ours */
-	err = lay_out(get_nprocs_conf(), &ours); /* the possible CPUs, as the kernel counts */
+	(void)sched_getaffinity(0, sizeof(ours), &ours); /* empty if CPUs do not fit */
+	err = lay_out(get_nprocs_conf(), &ours); /* the possible CPUs, as the kernel counts them */
 	if (err == 0)
 		err = start_threads();
 	if (err < 0)
@@ -338,7 +341,7 @@ void transport_uring_discard(void)
 
 /* --- INIT --- */
 
-/* There will be no rings.  Classic serves, or, if they are required, nobody. */
+/* Gives up the rings: classic serves, or, if rings are required, run() fails. */
 static void give_up(const char *why)
 {
 	mutex_lock(&uring.lock);
@@ -376,7 +379,7 @@ static bool uring_offer(bool offered)
 	return offered;
 }
 
-/* A registration failed: the kernel must not wait for the rest. */
+/* After a failed registration: makes the kernel stop waiting for the other queues. */
 static void refuse(int err)
 {
 	struct diag why = { "" };
@@ -386,7 +389,7 @@ static void refuse(int err)
 	enter_phase(PHASE_REFUSE);
 	err = await_reports(uring.ring_count);
 	if (err < 0)
-		set_run_err(err); /* it would wait for ever */
+		set_run_err(err); /* otherwise the kernel would wait for ever */
 }
 
 static int uring_answered(struct fuse_session *se)

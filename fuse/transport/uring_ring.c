@@ -17,7 +17,7 @@
 
 #define PIN_AGAIN_NS 1000000000ULL
 
-/* What the thread is working on. */
+/* The state of a thread that serves a ring. */
 struct current {
 	struct ring *ring;
 	struct ring_slot *slot; /* NULL: no request */
@@ -25,8 +25,9 @@ struct current {
 };
 static _Thread_local struct current current;
 
-/* What came before a reply came before each request that is made after it: the kernel orders them.
- * The thread sanitizer knows that of read(2) and write(2), and is told of rings here. */
+/* Everything before a reply happened before each request that is made after the reply: the kernel
+ * orders them.  The thread sanitizer knows that order for read(2) and write(2), and these
+ * annotations declare it for rings. */
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
 
@@ -38,7 +39,7 @@ static char replies;
 #define AFTER_REQUEST() ((void)0)
 #endif
 
-/* In a completion: of a command that was taken back. */
+/* Data of the completion of a cancelled command. */
 static char nothing;
 
 /* --- the CPU --- */
@@ -55,8 +56,9 @@ void ring_pin(struct ring *r)
 	(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
-/* A thread that had something to do while its CPU went offline may run anywhere since.  One that
- * somebody has moved on purpose may not run there. */
+/* Pins the thread again.  The kernel lets a thread that was busy while its CPU went offline run on
+ * any CPU afterwards.  A thread that an administrator has moved on purpose cannot run on the ring's
+ * CPU and stays there. */
 static void pin_again(struct ring *r)
 {
 	cpu_set_t set;
@@ -82,7 +84,7 @@ static int map_entries(struct ring *r, size_t payload_capacity)
 		r->memory = NULL;
 		return -errno;
 	}
-	/* Most requests touch the first pages of a payload alone. */
+	/* Most requests touch only the first pages of a payload. */
 	(void)madvise(r->memory, r->memory_bytes, MADV_NOHUGEPAGE);
 	for (size_t i = 0; i < r->slot_count; i++)
 		ring_entry_init(&r->slots[i].entry, (uint8_t *)r->memory + i * each,
@@ -102,7 +104,7 @@ int ring_open(struct ring *r, size_t payload_capacity)
 	if (err < 0)
 		return err;
 	r->is_open = true;
-	(void)io_uring_register_ring_fd(&r->io); /* only makes each call cheaper */
+	(void)io_uring_register_ring_fd(&r->io); /* makes system calls cheaper */
 	return map_entries(r, payload_capacity);
 }
 
@@ -116,22 +118,22 @@ void ring_close(struct ring *r)
 	r->memory = NULL;
 }
 
-/* --- what is sent to the kernel --- */
+/* --- commands to the kernel --- */
 
 static struct io_uring_sqe *next_sqe(struct ring *r)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->io);
 
-	while (sqe == NULL) { /* only if the kernel has made the ring smaller than asked for */
+	while (sqe == NULL) { /* only if the kernel has made the ring smaller than requested */
 		(void)io_uring_submit(&r->io);
 		sqe = io_uring_get_sqe(&r->io);
 	}
-	/* the second half of an SQE128 is not cleared by liburing */
+	/* liburing does not clear the second half of an SQE128 */
 	memset(sqe, 0, 2 * sizeof(*sqe));
 	return sqe;
 }
 
-/* File 0 of the ring is /dev/fuse. */
+/* Fixed file 0 of the ring is /dev/fuse. */
 static struct io_uring_sqe *fuse_command(struct ring *r, uint32_t op, uint64_t commit_id,
 					 uint16_t qid)
 {
@@ -163,8 +165,8 @@ static void await_event(struct ring *r)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
-/* Submits the commands that are waiting; the kernel begins with each at once, so what it refuses is
- * known afterwards. */
+/* Submits the waiting commands.  The kernel starts each of them at once, so after the call the
+ * completions of refused commands are available. */
 static int submit_all(struct ring *r)
 {
 	int n;
@@ -188,8 +190,8 @@ static struct io_uring_sqe *queue_registration(struct ring *r, struct ring_slot 
 	return sqe;
 }
 
-/* A registration that is not refused has no completion before the first request.  Those are left
- * for ring_serve(). */
+/* Returns the error of a refused registration, or 0.  An accepted registration has no completion
+ * before its first request; such completions stay for ring_serve(). */
 static int find_refusal(struct ring *r)
 {
 	struct io_uring_cqe *cqe;
@@ -211,7 +213,8 @@ static int register_slot(struct ring *r, struct ring_slot *s)
 	err = submit_all(r);
 	if (err == 0)
 		return find_refusal(r);
-	/* It is still there, and the next submission must not make of this a queue after all. */
+	/* The submission is still queued: turn it into a no-op, so that the next submit does not
+	 * register the queue after all. */
 	io_uring_prep_nop(sqe);
 	io_uring_sqe_set_data(sqe, &nothing);
 	return err;
@@ -237,14 +240,15 @@ static void register_rest(struct ring *r)
 {
 	for (size_t i = 0; i < r->slot_count; i++)
 		if (!is_first_of_queue(r, i))
-			(void)!register_slot(r, &r->slots[i]); /* then there are fewer */
+			(void)!register_slot(r, &r->slots[i]); /* a failure: fewer entries */
 }
 
 int ring_refuse(struct ring *r)
 {
 	int err;
 
-	/* There is no such CPU.  The kernel refuses, and then serves requests by /dev/fuse. */
+	/* No such CPU exists.  The kernel refuses the command, and then serves requests by
+	 * /dev/fuse. */
 	(void)fuse_command(r, URING_REGISTER, 0, UINT16_MAX);
 	err = submit_all(r);
 	if (err == 0)
@@ -259,10 +263,10 @@ static void put_reply(struct ring_slot *s, const struct iovec *iov, int count)
 	int err = ring_entry_reply(&s->entry, iov, count);
 
 	if (err < 0)
-		ring_entry_fail(&s->entry, -EIO); /* bigger than the kernel asked for */
+		ring_entry_fail(&s->entry, -EIO); /* larger than the kernel's limit */
 }
 
-/* Wakes the ring's thread, if it may be asleep. */
+/* Hands a slot over to its ring's thread, and wakes the thread if it may be asleep. */
 static void hand_over(struct ring_slot *s)
 {
 	struct ring *r = s->ring;
@@ -350,7 +354,7 @@ static void take_completion(struct ring *r, struct fuse_session *se, const struc
 	else if (data != &nothing && cqe->res == 0 &&
 		 !atomic_load_explicit(&r->stopping, memory_order_relaxed))
 		serve_request(r, se, data);
-	/* Otherwise the connection has ended, or is about to. */
+	/* Otherwise the connection has ended, or is about to end. */
 }
 
 int ring_serve(struct ring *r, struct fuse_session *se)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* One ring of the io_uring transport: the queues of some CPUs, and the thread that serves them.
  *
- * Each entry of a queue is at any time with the kernel, or with the thread (its request is being
- * worked on), or with whoever will reply later.  A reply finds its entry by the request's number:
- * the thread that works on a request replies to it without a lock, any other takes the entry over
- * with one atomic exchange and hands it to the ring's thread.
+ * At any time an entry of a queue belongs to the kernel, to the ring's thread (which processes its
+ * request), or to the thread that will reply later.  A reply finds its entry by the request's
+ * number: the thread that processes a request replies without a lock; any other thread takes the
+ * entry over with one atomic exchange and hands it to the ring's thread.
  *
- * Threads: ring_pin(), ring_open(), ring_register(), ring_serve() and ring_close() in the ring's
- * own thread, which no other may take over (the kernel demands it).  ring_reply() and ring_stop():
- * any. */
+ * Threads: ring_pin(), ring_open(), ring_register(), ring_refuse(), ring_serve() and ring_close()
+ * only in the ring's own thread, as the kernel requires; ring_reply() and ring_stop(): any.
+ * Errors: 0 or -errno. */
 #ifndef FREYJAFS_FUSE_TRANSPORT_URING_RING_H
 #define FREYJAFS_FUSE_TRANSPORT_URING_RING_H
 
@@ -24,62 +24,66 @@
 struct fuse_session;
 struct ring;
 
-/* One entry.  What is not atomic belongs to whoever has the entry. */
+/* One entry.  The fields that are not atomic belong to the owner of the entry. */
 struct ring_slot {
 	struct ring_entry entry;
 	struct ring *ring; /* constant */
 	uint16_t qid;	   /* constant */
-	/* The request that nobody has replied to yet; 0: none.  In an array of these alone, because
-	 * a late reply is looked for there. */
+	/* The number of the request without a reply; 0: none.  It is in an array of such numbers,
+	 * because a late reply searches them. */
 	_Atomic uint64_t *unanswered;
 	struct ring_slot *next;	 /* in the list of late replies */
-	struct iovec buffers[2]; /* what the kernel is told of when it is registered */
+	struct iovec buffers[2]; /* the buffers to register with the kernel */
 };
 
 struct ring {
 	struct ring_slot *slots; /* borrowed; constant */
 	size_t slot_count;	 /* constant */
-	int cpu;		 /* to run on; -1: any */
-	int event_fd;		 /* owned until the process ends: a late reply may still be on it */
+	int cpu;		 /* the CPU to run on; -1: any */
+	int event_fd; /* owned until the process ends: a late reply may still write to it */
 
-	/* The ring's thread alone. */
+	/* Only the ring's thread uses these. */
 	struct io_uring io;
 	bool is_open;
 	void *memory; /* of all entries; owned */
 	size_t memory_bytes;
-	uint64_t event_count; /* what is read from event_fd */
+	uint64_t event_count; /* value read from event_fd */
 	size_t busy;	      /* entries that are not with the kernel */
-	uint64_t pinned_ns;   /* when it was last tried, by monotonic_ns() */
+	uint64_t pinned_ns;   /* time of the last attempt, by monotonic_ns() */
 
 	_Atomic(struct ring_slot *) late; /* replied to by other threads */
 	atomic_bool stopping;
 };
 
-/* Has the calling thread run on 'cpu', where that can be: it may be offline.  What the kernel takes
- * away when the CPU goes offline, ring_serve() sets again within a second of its return. */
+/* Pins the calling thread to 'cpu', if possible: the CPU may be offline.  The kernel unpins a
+ * thread when its CPU goes offline; ring_serve() pins it again within a second after the CPU has
+ * returned. */
 void ring_pin(struct ring *r);
-/* Makes the ring and the memory of its entries; 'event_fd', 'slots' and 'cpu' are there.  -errno:
- * ring_close() is still to be called. */
+/* Makes the ring and the memory of its entries; 'event_fd', 'slots' and 'cpu' must be set.  The
+ * caller must call ring_close() also after a failure. */
 int ring_open(struct ring *r, size_t payload_capacity) WARN_UNUSED;
-/* Gives one entry of each queue to the kernel, which has accepted.  -errno: not each queue has one,
- * so the kernel uses no ring yet.  When all rings are through with this, it does, for good. */
+/* Registers one entry of each queue with the kernel, which must have accepted io_uring at INIT.
+ * After a failure some queue has no entry, so the kernel uses no ring yet.  When all rings have
+ * registered, the kernel uses rings until the mount ends. */
 int ring_register(struct ring *r, int fuse_fd) WARN_UNUSED;
-/* After a failure in any ring: tells the kernel not to wait for rings any more. */
+/* After a failure in any ring: makes the kernel stop waiting for rings, and use /dev/fuse. */
 int ring_refuse(struct ring *r) WARN_UNUSED;
-/* Gives it the others, and serves until ring_stop(), then until all requests are replied to.
- * Returns 0 or -errno. */
+/* Registers the other entries, and serves until ring_stop(), and then until all requests have
+ * replies. */
 int ring_serve(struct ring *r, struct fuse_session *se) WARN_UNUSED;
-/* Gives back all but 'event_fd'. */
+/* Frees everything but 'event_fd'. */
 void ring_close(struct ring *r);
 
+/* Makes ring_serve() return, as soon as all requests have replies. */
 void ring_stop(struct ring *r);
 
-/* Takes the reply to a request of one of 'slots', whose 'unanswered' are those at 'unanswered'.
- * False: it belongs to none of them. */
+/* Takes the reply to a request of one of 'slots', whose numbers are in 'unanswered', an array of
+ * the same length.  Returns false if the reply belongs to none of them. */
 bool ring_reply(struct ring_slot *slots, _Atomic uint64_t *unanswered, size_t slot_count,
 		const struct iovec *iov, int count);
 
-/* The payload of the request that the calling thread works on; NULL: none, or smaller. */
+/* Returns the payload of the request that the calling thread processes, as memory for the reply;
+ * NULL if there is no request or the payload is smaller than 'bytes'. */
 void *ring_buffer(size_t bytes);
 
 #endif

@@ -52,7 +52,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Starts a thread if those that wait have enough to do.  False: nobody would do the next job. */
+/* Starts a thread if the idle ones have enough jobs.  Returns false if no thread would do the next
+ * job. */
 static bool start_locked(struct workers *w) REQUIRES(w->lock)
 {
 	if (w->idle > w->jobs || w->count == WORKERS_MAX)
@@ -90,7 +91,7 @@ void workers_end(struct workers *w) NO_THREAD_SAFETY
 	w->ends = true;
 	thread_check(pthread_cond_broadcast(&w->wanted));
 	mutex_unlock(&w->lock);
-	for (size_t i = 0; i < w->count; i++) /* nobody starts another one */
+	for (size_t i = 0; i < w->count; i++) /* no thread starts another one now */
 		thread_check(pthread_join(w->threads[i], NULL));
 	thread_check(pthread_cond_destroy(&w->wanted));
 	mutex_destroy(&w->lock);

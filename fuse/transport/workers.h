@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads for what a request thread must not wait for: reading a cold file, telling the kernel to
- * drop pages that it may have locked.  They are started as they are needed and stay.
+/* A pool of threads for jobs that a request thread must not wait for, such as reading a cold file,
+ * or asking the kernel to drop pages that it may have locked.  Threads are started as needed, and
+ * stay until workers_end().
  *
- * Threads: any, except where noted.  Nothing is durable by this. */
+ * Threads: any, except where noted.  The pool makes nothing durable. */
 #ifndef FREYJAFS_FUSE_TRANSPORT_WORKERS_H
 #define FREYJAFS_FUSE_TRANSPORT_WORKERS_H
 
@@ -18,22 +19,23 @@
 struct job;
 
 struct workers {
-	struct mutex lock;			/* a leaf */
-	pthread_cond_t wanted;			/* with lock: there is a job, or it is the end */
-	struct job *first GUARDED;		/* by lock; owned; the oldest */
-	struct job **last GUARDED;		/* by lock; where the next one goes */
-	size_t idle GUARDED;			/* by lock; threads that wait */
-	size_t jobs GUARDED;			/* by lock; that no thread has begun */
-	size_t count GUARDED;			/* by lock; threads */
-	bool ends GUARDED;			/* by lock */
+	struct mutex lock;	   /* a leaf */
+	pthread_cond_t wanted;	   /* with lock: there is a job, or the end has begun */
+	struct job *first GUARDED; /* by lock; owned; the oldest job */
+	struct job **last GUARDED; /* by lock; pointer to fill with the next job */
+	size_t idle GUARDED;	   /* by lock; waiting threads */
+	size_t jobs GUARDED;	   /* by lock; jobs that no thread has begun */
+	size_t count GUARDED;	   /* by lock; number of threads */
+	bool ends GUARDED;	   /* by lock */
 	pthread_t threads[WORKERS_MAX] GUARDED; /* by lock */
 };
 
 void workers_init(struct workers *w);
-/* Calls 'fn' with 'arg' in another thread, soon.  False: there is no memory or no thread, and it
- * will not be called. */
+/* Queues a call of 'fn' with 'arg' in another thread.  Returns false without memory or a thread;
+ * then 'fn' is not called. */
 bool workers_run(struct workers *w, void (*fn)(void *arg), void *arg) WARN_UNUSED;
-/* When nobody calls workers_run() any more: does what is left to do, and ends the threads. */
+/* Finishes the remaining jobs and ends the threads.  Requires that no thread calls workers_run()
+ * any more. */
 void workers_end(struct workers *w);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The requests to /history: names, attributes, versions of files, directories. */
 #include "fuse/virtual/history.h"
 
 #include <errno.h>
@@ -12,8 +13,8 @@
 #include "fuse/mount/reply.h"
 #include "writer/base/times.h"
 
-/* Directories of the past do not remember who might enter them, so they are for the one who
- * mounted. */
+/* The log does not record who might enter a directory of the past, so these directories are only
+ * for the user who mounted. */
 #define DIR_MODE 0500
 
 static fuse_ino_t ino_of(const struct history_node *n)
@@ -71,7 +72,7 @@ static void fill_stat(const struct fs *fs, const struct history_stat *s, struct 
 	};
 	if (s->is_dir)
 		return;
-	/* It cannot be written, and what it was allowed to do as a program is not handed on. */
+	/* A version cannot be written, and its setuid and setgid bits are not shown. */
 	ret->st_mode = (v->mode & S_IFMT) | (v->mode & (S_ISLNK(v->mode) ? 0777 : 0555));
 	ret->st_uid = v->uid;
 	ret->st_gid = v->gid;
@@ -106,7 +107,7 @@ void history_getattr(fuse_req_t req, fuse_ino_t ino)
 	(void)fuse_reply_attr(req, &st, FS_CACHE_SECONDS);
 }
 
-/* --- requests that may have to read the log, which a request thread must not wait for --- */
+/* --- requests that may read the log, which a request thread must not wait for --- */
 
 struct job {
 	fuse_req_t req;
@@ -124,7 +125,7 @@ static void run_job(void *arg)
 	free(j);
 }
 
-/* Answers a request in another thread; in this one when there is none. */
+/* Answers a request in a worker, or in this thread if none is available. */
 static void answer_elsewhere(fuse_req_t req, fuse_ino_t ino, const char *name,
 			     const struct fuse_file_info *fi, void (*answer)(struct job *j))
 {
@@ -165,8 +166,8 @@ static void answer_lookup(struct job *j)
 	reply_entry(req, &entry, REPLY_AS_CONFIGURED, 0);
 }
 
-/* Replies: entry, err.  What is there today may be gone tomorrow, by compaction, so names are asked
- * for each time. */
+/* Replies: entry, err.  Compaction may remove a version at any time, so the kernel must look a name
+ * up each time. */
 void history_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	answer_elsewhere(req, parent, name, NULL, answer_lookup);
@@ -221,7 +222,7 @@ static void answer_open(struct job *j)
 		return;
 	}
 	fi->fh = (uint64_t)(uintptr_t)v;
-	fi->keep_cache = 1; /* it does not change */
+	fi->keep_cache = 1; /* a version never changes */
 	fi->noflush = 1;
 	if (fuse_reply_open(req, fi) < 0)
 		history_version_close(v);
@@ -248,7 +249,7 @@ void history_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info 
 	free(buf);
 }
 
-/* Replies: lseek, err.  It is read as one piece of data. */
+/* Replies: lseek, err.  The whole version counts as data. */
 void history_lseek(fuse_req_t req, off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct history_attr attr;
@@ -299,9 +300,9 @@ void history_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	answer_elsewhere(req, ino, NULL, fi, answer_opendir);
 }
 
-/* Adds entry 'i' of a listing, "." and ".." before all others.  Its number is 0, so that the kernel
- * looks it up when it wants to know more.  Returns the bytes that it takes; more than 'room': it
- * was not added. */
+/* Adds entry 'i' of a listing; "." and ".." come first.  The node number in a readdirplus entry is
+ * 0, so the kernel looks the name up when it needs more.  Returns the bytes that the entry takes;
+ * if that is more than 'room', it was not added. */
 static size_t add_entry(fuse_req_t req, const struct history_listing *l, size_t i, char *buf,
 			size_t room, bool plus)
 {

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests about /history.  The operations hand over here what fs_is_history() is true of.  Nothing
- * below it can be changed: EROFS.
+/* Requests to /history, namely all requests with a node number for which fs_is_history() is true.
+ * Every change below /history fails with EROFS.
  *
- * The functions take the request over.  Threads: any. */
+ * The functions take the request over and reply to it.  Threads: any. */
 #ifndef FREYJAFS_FUSE_VIRTUAL_HISTORY_H
 #define FREYJAFS_FUSE_VIRTUAL_HISTORY_H
 
 #include "fuse/mount/fs.h"
 
-/* -ENOMEM. */
+/* Makes the nodes of /history for the mount; history_end() frees them.  -ENOMEM. */
 int history_start(struct fs *fs) WARN_UNUSED;
 void history_end(struct fs *fs);
 
-/* The entry /history in the root of the mount. */
+/* Fill in the entry /history in the root of the mount, and the attributes of /history or of a node
+ * below it. */
 void history_entry_of_root(struct fs *fs, struct fuse_entry_param *ret);
 void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret);
 

@@ -8,14 +8,14 @@
 
 #include "fuse/mount/fs.h"
 
-/* What is true at one moment. */
+/* The values of one moment. */
 struct sample {
 	struct store_stats stats;
-	struct io_space space; /* of the file system that holds DATADIR */
+	struct io_space space; /* of the file system with DATADIR */
 	uint64_t pending_bytes;
 };
 
-/* By enum store_compaction_state. */
+/* Indexed by enum store_compaction_state. */
 static const char *const compaction_states[] = {
 	[STORE_COMPACTION_IDLE] = "idle",	 [STORE_COMPACTION_RUNNING] = "running",
 	[STORE_COMPACTION_NO_SPACE] = "waiting", [STORE_COMPACTION_FAILED] = "failed",
@@ -33,14 +33,14 @@ static void gauge(FILE *f, const char *name, uint64_t value, const char *help)
 	fprintf(f, "freyjafs_%s %" PRIu64 "\n", name, value);
 }
 
-/* Since the mount. */
+/* Prints a counter, which begins at 0 with the mount. */
 static void counter(FILE *f, const char *name, uint64_t value, const char *help)
 {
 	head(f, name, "counter", help);
 	fprintf(f, "freyjafs_%s %" PRIu64 "\n", name, value);
 }
 
-/* The value of a label, in its quotes. */
+/* Prints the value of a label in quotes. */
 static void print_quoted(FILE *f, const char *text)
 {
 	fputc('"', f);

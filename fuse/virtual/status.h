@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The text of /status: "name: value" lines.  Threads: any. */
+/* The text of /status: lines "name: value".  Threads: any. */
 #ifndef FREYJAFS_FUSE_VIRTUAL_STATUS_H
 #define FREYJAFS_FUSE_VIRTUAL_STATUS_H
 
@@ -9,7 +9,7 @@
 
 struct fs;
 
-/* Stores a string that the caller frees, and its length.  -ENOMEM. */
+/* Stores a string, which the caller frees, and its length.  Returns 0 or -ENOMEM. */
 int status_text(struct fs *fs, char **ret, size_t *ret_bytes) WARN_UNUSED;
 
 #endif

@@ -17,11 +17,11 @@
 #define NAME_HISTORY "history"
 #define NAME_METRICS "metrics"
 
-/* What can be written to /control, and what is read from it. */
+/* The words that /control accepts, and the text that a read of /control returns. */
 #define CONTROL_WORDS "sync, rotate, compact, scrub"
 #define CONTROL_TEXT  "sync\nrotate\ncompact\nscrub\n"
 
-/* The text of /status, /metrics or /control as it was when it was opened. */
+/* The text of /status, /metrics or /control at the time of its open. */
 struct snapshot {
 	char *text; /* owned */
 	size_t bytes;
@@ -109,10 +109,11 @@ void virtual_lookup(fuse_req_t req, const char *name)
 		}
 	}
 	entry = (struct fuse_entry_param){ .entry_timeout = FS_CACHE_SECONDS };
-	(void)fuse_reply_entry(req, &entry); /* nothing to give back */
+	(void)fuse_reply_entry(req, &entry); /* without pins, so a failed reply needs no cleanup */
 }
 
-/* Replies: attr, err.  A shell that cannot open with O_TRUNC in one step truncates /control. */
+/* Replies: attr, err.  It succeeds on /control, because a shell whose open(2) does not pass O_TRUNC
+ * on truncates it first. */
 void virtual_setattr(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
 {
 	struct stat st;
@@ -158,7 +159,8 @@ static void drop_snapshot(struct fuse_file_info *fi)
 	free(s);
 }
 
-/* Replies: open, err.  Their size is not known before, so the page cache is of no use. */
+/* Replies: open, err.  The size of these files is unknown before the open, so they bypass the page
+ * cache. */
 void virtual_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	int err = 0;
@@ -187,7 +189,8 @@ void virtual_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 		n = s->bytes - (size_t)off;
 	if (n > size)
 		n = size;
-	/* The handle may be released by another thread as soon as the kernel has the reply. */
+	/* Copy the text: another thread may release the handle as soon as the kernel has the reply.
+	 */
 	copy = malloc(n + 1);
 	if (copy == NULL) {
 		reply_err(req, -ENOMEM);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What the mount shows beside the store: its root directory, /status, /metrics and /control.  The
- * operations hand everything over here that concerns a small node number (fs_is_virtual()).
+/* The parts of the mount that are not in the store: the root directory, /status, /metrics and
+ * /control.  Operations pass all requests with a virtual node number here (fs_is_virtual()).
  *
- * The functions with a request take it over. Threads: any. */
+ * The functions with a request take it over and reply to it.  Threads: any. */
 #ifndef FREYJAFS_FUSE_VIRTUAL_VIRTUAL_H
 #define FREYJAFS_FUSE_VIRTUAL_VIRTUAL_H
 
 #include "fuse/mount/fs.h"
 
-/* The entries of the root, by number from 0.  False: there is no such entry. */
+/* Stores entry 'i' (from 0) of the root of the mount.  Returns false if there is no such entry. */
 bool virtual_entry(struct fs *fs, size_t i, const char **ret_name, struct fuse_entry_param *ret);
 
-/* What stat(2) shows of a virtual node. */
+/* Fills in the attributes of a virtual node. */
 void virtual_stat(struct fs *fs, fuse_ino_t ino, struct stat *ret);
 
 void virtual_lookup(fuse_req_t req, const char *name);
