@@ -77,12 +77,12 @@ static void report_missing(const struct daemon *d)
 	store_stats(d->fs.store, &stats);
 	if (stats.recovery.segments_missing > 0)
 		log_notice("%s: %" PRIu64 " files of the log are missing, as accepted; %" PRIu64
-			   " later changes were about what was in them, and are left out",
+			   " later changes refer to their contents, and are left out",
 			   d->datadir, stats.recovery.segments_missing, stats.dropped_commits);
 	if (stats.incomplete_names > 0 && d->options.at == 0)
 		log_notice("%s: %" PRIu64
-			   " names cannot be read whole: fsck.freyjafs lists them, and what is "
-			   "left of each",
+			   " names cannot be read whole: fsck.freyjafs lists them and the "
+			   "remains of each",
 			   d->datadir, stats.incomplete_names);
 	if (stats.moved_directories > 0)
 		log_notice(
@@ -226,7 +226,8 @@ static void report_end(const struct daemon *d, int err)
 
 	d->fs.transport->describe(&transport);
 	if (err == -EOPNOTSUPP)
-		log_error("option io_uring=on: all there is is %s", transport.text);
+		log_error("option io_uring=on: only this transport is available: %s",
+			  transport.text);
 	else
 		log_error("%s: the connection to the kernel failed: %s", d->mountpoint,
 			  strerror(-err));

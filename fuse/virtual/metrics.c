@@ -60,7 +60,8 @@ static void print_info(FILE *f, const struct fs *fs)
 	struct diag transport = { "" };
 
 	fs->transport->describe(&transport);
-	head(f, "info", "gauge", "Always 1: what is mounted, and by what.");
+	head(f, "info", "gauge",
+	     "Always 1; the labels say which version serves which directories.");
 	fprintf(f, "freyjafs_info{version=\"%s\",datadir=", FREYJAFS_VERSION);
 	print_quoted(f, fs->datadir);
 	fprintf(f, ",mountpoint=");
@@ -70,45 +71,47 @@ static void print_info(FILE *f, const struct fs *fs)
 	fprintf(f, "} 1\n");
 	gauge(f, "mount_time_seconds",
 	      fs->mounted_at.tv_sec > 0 ? (uint64_t)fs->mounted_at.tv_sec : 0,
-	      "When it was mounted, since the epoch.");
+	      "Time of the mount, in seconds since the epoch.");
 }
 
 static void print_log(FILE *f, const struct log_writer_stats *log)
 {
 	gauge(f, "poisoned", log->poison != 0,
-	      "1: a sync has failed, and every write fails until the next mount.");
-	gauge(f, "end_offset_bytes", log->end_offset, "Where the log ends.");
+	      "1: a sync has failed, so every write fails until the next mount.");
+	gauge(f, "end_offset_bytes", log->end_offset, "Position of the end of the log.");
 	gauge(f, "durable_offset_bytes", log->durable_offset,
-	      "Up to where the log survives a power cut.");
+	      "Position up to which the log survives a power cut.");
 	gauge(f, "segment", log->segments, "Number of the active segment.");
 	counter(f, "failed_rotations_total", log->rotate_failures,
-		"Attempts to go on in a new segment that have failed.");
+		"Failed rotations: the log could not continue in a new segment.");
 	gauge(f, "log_bytes", log->active_bytes + log->sealed_bytes, "Size of the log.");
-	counter(f, "appends_total", log->appends, "Commits that were appended to the log.");
-	head(f, "sync_seconds", "summary", "Time that syncs of the log have taken.");
+	counter(f, "appends_total", log->appends, "Commits appended to the log.");
+	head(f, "sync_seconds", "summary", "Duration of syncs of the log.");
 	fprintf(f, "freyjafs_sync_seconds_sum %.9f\n", (double)log->sync_ns_total / 1e9);
 	fprintf(f, "freyjafs_sync_seconds_count %" PRIu64 "\n", log->syncs);
-	head(f, "sync_seconds_max", "gauge", "The longest of them.");
+	head(f, "sync_seconds_max", "gauge", "Duration of the longest sync.");
 	fprintf(f, "freyjafs_sync_seconds_max %.9f\n", (double)log->sync_ns_max / 1e9);
 }
 
 static void print_store(FILE *f, const struct sample *s)
 {
-	gauge(f, "files", s->stats.files, "Files that have a name.");
-	gauge(f, "directories", s->stats.directories, "Directories, the root left out.");
-	gauge(f, "unnamed_keys", s->stats.unnamed_keys, "Keys that no path can name.");
+	gauge(f, "files", s->stats.files, "Files with a name.");
+	gauge(f, "directories", s->stats.directories, "Directories, without the root.");
+	gauge(f, "unnamed_keys", s->stats.unnamed_keys, "Unnameable keys: no path can have them.");
 	gauge(f, "incomplete_names", s->stats.incomplete_names,
-	      "Names whose content is not all in the log, when it was opened.");
-	gauge(f, "live_bytes", s->stats.live_bytes, "Of the log, what files are read from.");
-	head(f, "clock_behind_seconds", "gauge", "How far the clock is behind the last record.");
+	      "Names whose content was not complete in the log when it was opened.");
+	gauge(f, "live_bytes", s->stats.live_bytes, "Bytes of the log that files are read from.");
+	head(f, "clock_behind_seconds", "gauge",
+	     "Seconds by which the clock is behind the last record.");
 	fprintf(f, "freyjafs_clock_behind_seconds %.3f\n", (double)s->stats.clock_behind_ns / 1e9);
-	gauge(f, "pending_bytes", s->pending_bytes, "Written to files, and not committed yet.");
+	gauge(f, "pending_bytes", s->pending_bytes,
+	      "Bytes written to files and not committed yet.");
 	gauge(f, "reserve_missing", s->stats.reserve_missing,
 	      "1: there is no reserve for deleting on a full disk.");
 	gauge(f, "disk_bytes", s->space.blocks * s->space.block_bytes,
 	      "Size of the file system that holds the log.");
 	gauge(f, "disk_available_bytes", s->space.blocks_available * s->space.block_bytes,
-	      "Of that, what is free for the log.");
+	      "Bytes of that file system that are free for the log.");
 }
 
 static void print_troubles(FILE *f, const struct troubles *t)
@@ -121,36 +124,36 @@ static void print_troubles(FILE *f, const struct troubles *t)
 
 static void print_compaction(FILE *f, const struct store_compaction *c)
 {
-	head(f, "compaction", "gauge", "1 beside the state that compaction is in.");
+	head(f, "compaction", "gauge", "1 for the present state of compaction, 0 for the others.");
 	for (size_t i = 0; i < ARRAY_SIZE(compaction_states); i++)
 		fprintf(f, "freyjafs_compaction{state=\"%s\"} %d\n", compaction_states[i],
 			c->state == i);
-	counter(f, "compacted_segments_total", c->segments, "Segments that were written anew.");
-	counter(f, "compacted_bytes_total", c->gained_bytes, "Bytes that were gained by that.");
-	counter(f, "folds_total", c->folds, "Times that the oldest segments were made one.");
+	counter(f, "compacted_segments_total", c->segments, "Segments that compaction wrote anew.");
+	counter(f, "compacted_bytes_total", c->gained_bytes, "Bytes that compaction gained.");
+	counter(f, "folds_total", c->folds, "Folds: the oldest segments were replaced by a base.");
 	gauge(f, "unreadable_segments", c->unreadable_segments,
 	      "Segments that compaction leaves alone because they cannot be read.");
 }
 
 static void print_scrub(FILE *f, const struct store_scrub *s)
 {
-	gauge(f, "scrub_running", s->running, "1: the log is being read and checked.");
-	counter(f, "scrubs_total", s->runs, "Times that all of the log was read and checked.");
+	gauge(f, "scrub_running", s->running, "1: a scrub is reading and checking the log.");
+	counter(f, "scrubs_total", s->runs, "Scrubs of the whole log.");
 	gauge(f, "last_scrub_time_seconds", s->ended_ns / UINT64_C(1000000000),
-	      "When the last of them ended, since the epoch; 0: there was none.");
-	gauge(f, "last_scrub_bytes", s->bytes, "Bytes that it was about.");
-	gauge(f, "last_scrub_records", s->records, "Records that it found to be right.");
-	gauge(f, "last_scrub_damaged", s->damaged, "Records that it found damaged.");
+	      "End of the last scrub, in seconds since the epoch; 0: none yet.");
+	gauge(f, "last_scrub_bytes", s->bytes, "Bytes of the log in the last scrub.");
+	gauge(f, "last_scrub_records", s->records, "Undamaged records in the last scrub.");
+	gauge(f, "last_scrub_damaged", s->damaged, "Damaged records in the last scrub.");
 	gauge(f, "last_scrub_unchecked_bytes", s->unchecked_bytes,
-	      "Bytes behind a damaged record that it could not tell apart.");
+	      "Bytes behind damaged records that the last scrub could not check.");
 }
 
 static void print_recovery(FILE *f, const struct log_recovery *r)
 {
 	gauge(f, "recovered_cut_bytes", r->file_bytes - r->kept_bytes,
-	      "Torn off the end of the log by this mount, and kept in quarantine.");
+	      "Bytes of a torn tail that this mount has moved to quarantine.");
 	gauge(f, "missing_segments", r->segments_missing,
-	      "Segments that were missing, which this mount has accepted.");
+	      "Missing segments that this mount has accepted.");
 }
 
 int metrics_text(struct fs *fs, char **ret, size_t *ret_bytes)
