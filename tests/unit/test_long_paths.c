@@ -283,6 +283,26 @@ static void test_deep_keys(void **state)
 	free(more);
 }
 
+/* A file that a rename brings to the path of such a key supersedes it. */
+static void test_rename_to_a_deep_key(void **state)
+{
+	struct store_fixture *f = *state;
+	char *deep = chain("b", DEEP_LEVELS - 1, 1), *dir = chain("b", DEEP_LEVELS - 2, 1);
+
+	fixture_open_store(f);
+	assert_int_equal(store_put(f->s, deep, strlen(deep), "1", 1, NULL), 0);
+	check_figures(f, 0, 0, 1);
+	make_dirs(f->s, dir);
+	ops_write_ok(f->s, "x", "2");
+	check_figures(f, 1, DEEP_LEVELS - 1, 1);
+	rename_is(f->s, "x", deep, 0, 0);
+	check_figures(f, 1, DEEP_LEVELS - 1, 0);
+	fixture_reopen_store(f);
+	check_figures(f, 1, DEEP_LEVELS - 1, 0);
+	free(deep);
+	free(dir);
+}
+
 /* An earlier version has made a file of such a key, and its records are about that. */
 static void test_deep_keys_of_an_old_log(void **state)
 {
@@ -351,6 +371,7 @@ int main(void)
 		TEST("levels", test_levels),
 		TEST("too long paths of an old log", test_old_log),
 		TEST("deep keys", test_deep_keys),
+		TEST("rename to a deep key", test_rename_to_a_deep_key),
 		TEST("deep keys of an old log", test_deep_keys_of_an_old_log),
 		TEST("deep keys in the history", test_deep_keys_in_history),
 	};

@@ -400,6 +400,30 @@ static void test_hidden_key(void **state)
 	assert_tree(f->s, "f a=1, d c");
 }
 
+/* A file that an exchange brings to the path of a hidden key supersedes it, on either side. */
+static void test_hidden_key_is_superseded(void **state)
+{
+	struct store_fixture *f = *state;
+	static const char *const pairs[][2] = { { "a", "x" }, { "x", "a" } };
+
+	fixture_open_store(f);
+	ops_write_ok(f->s, "x", "3");
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		assert_int_equal(store_put(f->s, "a", 1, "stale", 5, NULL), 0);
+		assert_int_equal(store_put(f->s, "a/b", 3, "2", 1, NULL), 0);
+		assert_int_equal(stats_of(f).unnamed_keys, 1);
+		assert_int_equal(ops_rename(f->s, pairs[i][0], pairs[i][1], RENAME_EXCHANGE), 0);
+		assert_int_equal(stats_of(f).unnamed_keys, 0);
+		assert_tree(f->s, "f a=3, d x, f x/b=2");
+		fixture_reopen_store(f);
+		assert_int_equal(stats_of(f).unnamed_keys, 0);
+		assert_int_equal(ops_unlink(f->s, "x/b"), 0);
+		assert_int_equal(ops_rmdir(f->s, "x"), 0);
+		assert_int_equal(ops_rename(f->s, "a", "x", 0), 0);
+		assert_tree(f->s, "f x=3");
+	}
+}
+
 /* A file takes the path of a hidden key by an exchange and is written: the key has its value from
  * then on, and the old one does not come back when the file goes. */
 static void test_hidden_key_is_overwritten(void **state)
@@ -1519,6 +1543,7 @@ static void add_key_tests(void)
 			&bad_puts[i]);
 	add_test("unnameable keys are kept, counted, readable", test_unnameable_keys);
 	add_test("hidden key is safe", test_hidden_key);
+	add_test("hidden key is superseded by an exchange", test_hidden_key_is_superseded);
 	add_test("hidden key is overwritten by a file at its path", test_hidden_key_is_overwritten);
 	add_test("hidden key is removed with the file at its path", test_hidden_key_is_removed);
 	add_test("get by offset", test_get_at);

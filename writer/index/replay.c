@@ -9,6 +9,7 @@
 #include "codec/path.h"
 #include "writer/base/array.h"
 #include "writer/base/times.h"
+#include "writer/index/rename.h"
 
 struct replay {
 	struct keydir *k;
@@ -486,112 +487,41 @@ static int apply_attr(struct replay *r, const struct commit_record *rec)
 	return set_attr(r, n, attr);
 }
 
-/* Says whether the node behind 'to' may be replaced by 'from', as rename(2) has it. */
-static bool may_replace(const struct node *from, const struct node *to)
-{
-	if (node_is_dir(from) != node_is_dir(to))
-		return false;
-	return !node_is_dir(to) || keydir_dir_count(to) == 0;
-}
-
-/* Says what is wrong with moving 'from' to 'to'; NULL: nothing. */
-static const char *move_problem(const struct dentry *from, const struct place *to, bool exchange)
-{
-	const struct node *n = dentry_node(from);
-	const struct node *other = to->d == NULL ? NULL : dentry_node(to->d);
-
-	if (keydir_is_inside(to->dir, n) || other == n)
-		return "a move into itself";
-	if (exchange && other == NULL)
-		return "an exchange with something that does not exist";
-	/* Where the entry is: a file may have other names elsewhere. */
-	if (exchange && keydir_is_inside(dentry_dir(from), other))
-		return "an exchange with a directory above it";
-	if (!exchange && other != NULL && !may_replace(n, other))
-		return "a move onto something that it cannot replace";
-	return NULL;
-}
-
-/* 'to' may be a new entry: keydir_dentry_free() takes it back. */
-static int prepare_move(struct replay *r, struct dentry *from, struct dentry *to)
-{
-	int err = keydir_prepare(r->k, dentry_node(from));
-
-	if (err == 0 && dentry_node(to) != NULL)
-		err = keydir_prepare(r->k, dentry_node(to));
-	if (err < 0 && dentry_node(to) == NULL)
-		keydir_dentry_free(r->k, to);
-	return err;
-}
-
-static void move_locked(struct replay *r, struct dentry *from, struct dentry *to,
-			const struct meta_move *move)
-{
-	struct node *n = dentry_node(from);
-	struct node *other = (move->flags & META_FLAG_EXCHANGE) != 0 ? dentry_node(to) : NULL;
-
-	keydir_write_lock(r->k);
-	if (other != NULL)
-		keydir_exchange(r->k, from, to, r->now_ns);
-	else
-		keydir_move(r->k, from, to, r->now_ns);
-	if (move->ino != 0)
-		keydir_set_ino(r->k, n, move->ino);
-	if (other != NULL && move->other_ino != 0)
-		keydir_set_ino(r->k, other, move->other_ino);
-	keydir_write_unlock(r->k);
-}
-
-/* A file has come to 'path': a key that a directory hid there is superseded, as by a put. */
-static void supersede(struct replay *r, const struct node *n, const char *path, size_t path_bytes)
-{
-	if (node_is_file(n))
-		remove_unnamed(r, path, path_bytes);
-}
-
 static int apply_move(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_move *move = &rec->move;
-	const char *path = rec->path;
-	size_t path_bytes = rec->path_bytes;
-	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
-	const char *problem;
-	struct dentry *from;
+	struct rename rename = { .exchange = (move->flags & META_FLAG_EXCHANGE) != 0 };
 	struct node *old_dir;
 	struct place to;
 	int err = 0;
 
-	if (!path_ok(path, path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
+	if (!path_ok(rec->path, rec->path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
 		return refuse(r, "a move of something that is no path");
-	from = find_operand(r, path, path_bytes, &err);
+	rename.from = find_operand(r, rec->path, rec->path_bytes, &err);
 	if (err < 0)
 		return err;
-	if (from == NULL)
+	if (rename.from == NULL)
 		return refuse(r, "a move of something that does not exist");
 	err = walk(r, move->new_path, move->new_path_bytes, &to);
 	if (err < 0)
 		return err;
-	from = keydir_find_path(r->k, path, path_bytes); /* it may be a directory now */
-	if (from == NULL)
+	rename.from = keydir_find_path(r->k, rec->path, rec->path_bytes);
+	if (rename.from == NULL) /* a file that the new path has made a directory of */
 		return refuse(r, "a move into itself");
-	problem = move_problem(from, &to, exchange);
-	if (problem != NULL)
-		return refuse(r, problem);
-	if (to.d == NULL)
-		to.d = keydir_dentry_new(r->k, to.dir, to.name, to.name_bytes);
-	if (to.d == NULL)
-		return -ENOMEM;
-	err = prepare_move(r, from, to.d);
+	rename.new_dir = to.dir;
+	rename.new_name = to.name;
+	rename.new_name_bytes = to.name_bytes;
+	rename.to = to.d;
+	if (rename_check(&rename) < 0)
+		return refuse(r, rename.problem);
+	err = rename_prepare(r->k, &rename);
 	if (err < 0)
 		return err;
-	old_dir = dentry_dir(from);
-	supersede(r, dentry_node(from), move->new_path, move->new_path_bytes);
-	if (exchange)
-		supersede(r, dentry_node(to.d), path, path_bytes);
-	move_locked(r, from, to.d, move);
-	if (exchange)
+	old_dir = dentry_dir(rename.from);
+	rename_apply(r->k, &rename, rec, r->now_ns);
+	if (rename.exchange)
 		return 0;
-	err = reveal(r, path, path_bytes);
+	err = reveal(r, rec->path, rec->path_bytes);
 	return err < 0 ? err : prune(r, old_dir);
 }
 
@@ -830,13 +760,6 @@ static int apply(struct replay *r, const struct commit_record *rec)
 		return refuse(r, "a segment record that is not the beginning of a segment");
 	}
 	return rec->value_bytes > 0 ? apply_put(r, rec) : apply_tombstone(r, rec);
-}
-
-void replay_supersede(struct keydir *k, const struct node *n, const char *path, size_t path_bytes)
-{
-	struct replay r = { .k = k };
-
-	supersede(&r, n, path, path_bytes);
 }
 
 void replay_ahead(struct keydir *k, const struct record *rec)

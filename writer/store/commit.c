@@ -160,9 +160,8 @@ int commit_add_attr(struct store *s, const struct node *n, const char *name, siz
 	return 0;
 }
 
-int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
-		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
-		    const struct meta_move *move)
+int commit_add_move(struct store *s, const struct dentry *from, const struct node *new_dir,
+		    const char *new_name, size_t new_name_bytes, struct commit_record *move)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
 	struct record rec;
@@ -172,13 +171,17 @@ int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *f
 
 	if (err < 0)
 		return err;
-	meta_key_prefix(kind, part->key);
-	fixed = meta_move_encode_fixed(move, part->value);
+	meta_key_prefix(move->kind, part->key);
+	fixed = meta_move_encode_fixed(&move->move, part->value);
 	path_bytes = keydir_path(s->keydir, new_dir, new_name, new_name_bytes,
 				 (char *)part->value + fixed);
 	if (path_bytes < 0)
 		return (int)path_bytes;
 	rec.value_bytes = (uint32_t)(fixed + (size_t)path_bytes);
+	move->path = (const char *)part->key + META_KEY_PREFIX_BYTES;
+	move->path_bytes = rec.key_bytes - META_KEY_PREFIX_BYTES;
+	move->move.new_path = (const char *)part->value + fixed;
+	move->move.new_path_bytes = (size_t)path_bytes;
 	s->commit.records[s->commit.count++] = rec;
 	return 0;
 }

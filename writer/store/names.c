@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/index/rename.h"
 #include "writer/index/replay.h"
 
 /* As ext4 has it: to take one name of so many away takes a look at all of them, in a replay, too.
@@ -349,7 +350,7 @@ int store_mknod(struct store *s, struct node *dir, const char *name, size_t name
 static int link_locked(struct store *s, struct node *n, struct node *dir, const char *name,
 		       size_t name_bytes) REQUIRES(s->commit_lock)
 {
-	struct meta_move link = { 0 };
+	struct commit_record link = { .kind = META_LINK };
 	struct dentry *d;
 	int err;
 
@@ -369,9 +370,9 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
 	if (d == NULL)
 		return -ENOMEM;
-	link.ino = keydir_ino(s->keydir, n);
+	link.move.ino = keydir_ino(s->keydir, n);
 	commit_begin(s);
-	err = commit_add_move(s, META_LINK, node_name(n), dir, name, name_bytes, &link);
+	err = commit_add_move(s, node_name(n), dir, name, name_bytes, &link);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0) {
@@ -507,18 +508,8 @@ int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name
 
 /* --- renaming --- */
 
-/* A rename that has been looked at: what goes where. */
-struct renaming {
-	struct dentry *from;
-	struct node *new_dir;
-	const char *new_name;
-	size_t new_name_bytes;
-	struct dentry *to; /* NULL: there is no such entry */
-	bool exchange;
-};
-
 /* Checks that no path becomes longer than a key can be: it could neither be used nor removed. */
-static int check_paths(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+static int check_paths(struct store *s, const struct rename *r) REQUIRES(s->commit_lock)
 {
 	struct node *from = dentry_node(r->from), *to = r->exchange ? dentry_node(r->to) : NULL;
 	int err = 0;
@@ -530,142 +521,93 @@ static int check_paths(struct store *s, const struct renaming *r) REQUIRES(s->co
 	return err;
 }
 
-static int check_exchange(const struct renaming *r)
-{
-	if (r->to == NULL)
-		return -ENOENT;
-	return keydir_is_inside(dentry_dir(r->from), dentry_node(r->to)) ? -EINVAL : 0;
-}
-
-static int check_replace(const struct renaming *r)
-{
-	const struct node *from = dentry_node(r->from), *to;
-
-	if (r->to == NULL)
-		return path_name_ok(r->new_name, r->new_name_bytes) ? 0 : -EINVAL;
-	to = dentry_node(r->to);
-	if (node_is_dir(from) && !node_is_dir(to))
-		return -ENOTDIR;
-	if (!node_is_dir(from) && node_is_dir(to))
-		return -EISDIR;
-	return node_is_dir(to) && keydir_dir_count(to) > 0 ? -ENOTEMPTY : 0;
-}
-
-/* Puts the record of a rename together. */
-static int add_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+/* Puts the record of a rename together.  Fills in 'ret', which is no move if the log does not have
+ * the file: then the file begins under its new name, empty as it is. */
+static int add_rename(struct store *s, const struct rename *r, struct commit_record *ret)
+	REQUIRES(s->commit_lock)
 {
 	struct node *n = dentry_node(r->from);
-	struct meta_move move = { .ino = keydir_ino(s->keydir, n) };
 	struct meta_attr attr;
 	int err = 0;
 
 	commit_begin(s);
+	*ret = (struct commit_record){ .kind = n->committed ? META_MOVE : META_ATTR };
 	if (!n->committed) {
-		/* The log has nothing to move: the file begins under its new name, empty as it is.
-		 */
 		attr = node_meta_attr(n);
 		attr.content = META_CONTENT_NEW;
 		attr.fields |= META_FIELD_INO;
-		attr.ino = move.ino;
+		attr.ino = keydir_ino(s->keydir, n);
 		node_meta_add_xattrs(n, &attr);
 		commit_say_times(s, &attr);
 		return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
 	}
+	ret->move.ino = keydir_ino(s->keydir, n);
 	if (r->exchange) {
-		move.flags = META_FLAG_EXCHANGE;
-		move.other_ino = keydir_ino(s->keydir, dentry_node(r->to));
+		ret->move.flags = META_FLAG_EXCHANGE;
+		ret->move.other_ino = keydir_ino(s->keydir, dentry_node(r->to));
 	} else {
 		err = keep_parent(s, dentry_dir(r->from));
 	}
 	if (err < 0)
 		return err;
-	return commit_add_move(s, META_MOVE, r->from, r->new_dir, r->new_name, r->new_name_bytes,
-			       &move);
+	return commit_add_move(s, r->from, r->new_dir, r->new_name, r->new_name_bytes, ret);
 }
 
-static void apply_rename(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
+static void apply_rename(struct store *s, const struct rename *r, const struct commit_record *rec)
+	REQUIRES(s->commit_lock)
 {
+	struct node *n = dentry_node(r->from), *old_dir = dentry_dir(r->from);
 	struct value_place empty = { 0 };
-	struct node *n = dentry_node(r->from);
 	int64_t now_ns = s->commit.now_ns;
 
-	keydir_write_lock(s->keydir);
-	if (r->exchange) {
-		keydir_exchange(s->keydir, r->from, r->to, now_ns);
+	if (rec->kind == META_MOVE) {
+		rename_apply(s->keydir, r, rec, now_ns);
+		if (r->exchange)
+			return;
+		keydir_write_lock(s->keydir);
+		old_dir->explicit = true; /* keep_parent() saw to it */
+		keydir_write_unlock(s->keydir);
+		/* Without memory the key stays hidden until the next mount. */
+		(void)!replay_reveal(s->keydir, rec->path, rec->path_bytes, now_ns);
 	} else {
-		if (n->committed)
-			dentry_dir(r->from)->explicit = true; /* keep_parent() saw to it */
+		keydir_write_lock(s->keydir);
 		keydir_move(s->keydir, r->from, r->to, now_ns);
-	}
-	if (!n->committed)
 		keydir_set_value(s->keydir, n, &empty, now_ns);
-	keydir_write_unlock(s->keydir);
+		keydir_write_unlock(s->keydir);
+	}
 }
 
-/* What the rename means for keys that a directory of the same path hid: those at the new path may
- * be superseded, and one at the old path can be named now.  The paths are those of the move record.
- */
-static void settle_hidden_keys(struct store *s, const struct renaming *r) REQUIRES(s->commit_lock)
-{
-	const struct record *rec = &s->commit.records[s->commit.count - 1];
-	struct meta_move move;
-	enum meta_kind kind;
-	const char *path;
-	size_t path_bytes;
-
-	if (meta_parse_key(rec->key, rec->key_bytes, &kind, &path, &path_bytes) != META_OK ||
-	    kind != META_MOVE || meta_move_decode(rec->value, rec->value_bytes, &move) != META_OK)
-		return; /* the file began under its new name: nothing has left the old one */
-	replay_supersede(s->keydir, dentry_node(r->to), move.new_path, move.new_path_bytes);
-	if (r->exchange)
-		replay_supersede(s->keydir, dentry_node(r->from), path, path_bytes);
-	/* Without memory the key stays hidden until the next mount. */
-	else if (replay_reveal(s->keydir, path, path_bytes, s->commit.now_ns) < 0)
-		return;
-}
-
-static int rename_locked(struct store *s, struct renaming *r, uint64_t *ret_end)
+static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
 	struct node *from = dentry_node(r->from), *to = r->to == NULL ? NULL : dentry_node(r->to);
 	struct node *old_dir = dentry_dir(r->from), *stays = NULL;
-	bool made = false;
-	int err;
+	struct commit_record rec;
+	int err = rename_check(r);
 
-	if (keydir_is_inside(r->new_dir, from))
-		return -EINVAL;
-	err = r->exchange ? check_exchange(r) : check_replace(r);
+	if (err == 0 && to == NULL && !path_name_ok(r->new_name, r->new_name_bytes))
+		err = -EINVAL;
 	if (err == 0)
 		err = check_paths(s, r);
 	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
 	if (err == 0 && r->exchange && !from->committed)
 		err = store_commit_empty(s, from);
-	if (err == 0 && r->exchange && !to->committed)
+	if (err == 0 && r->exchange && to != NULL && !to->committed)
 		err = store_commit_empty(s, to);
 	if (err == 0)
-		err = keydir_prepare(s->keydir, from);
-	if (err == 0 && to != NULL)
-		err = keydir_prepare(s->keydir, to);
+		err = rename_prepare(s->keydir, r);
 	if (err < 0)
 		return err;
-	if (r->to == NULL) {
-		r->to = keydir_dentry_new(s->keydir, r->new_dir, r->new_name, r->new_name_bytes);
-		if (r->to == NULL)
-			return -ENOMEM;
-		made = true;
-	}
-	err = add_rename(s, r);
+	err = add_rename(s, r, &rec);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0) {
-		if (made)
-			keydir_dentry_free(s->keydir, r->to);
+		rename_cancel(s->keydir, r);
 		return err;
 	}
 	if (to != NULL && (r->exchange || node_name_count(to) > 1))
 		stays = to;
-	apply_rename(s, r);
-	settle_hidden_keys(s, r);
+	apply_rename(s, r, &rec);
 	commit_keep_times(s, (struct node *[]){ old_dir, r->new_dir, from, stays }, 4);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
@@ -696,7 +638,7 @@ int store_rename(struct store *s, struct node *old_dir, const char *old_name, si
 		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
 		 unsigned int flags, uint64_t *ret_end)
 {
-	struct renaming r = {
+	struct rename r = {
 		.new_dir = new_dir,
 		.new_name = new_name,
 		.new_name_bytes = new_name_bytes,

@@ -4,6 +4,7 @@
 #ifndef FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 #define FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 
+#include "codec/commit.h"
 #include "codec/meta.h"
 #include "codec/path.h"
 #include "writer/compact/compact.h"
@@ -109,9 +110,10 @@ int commit_add_plain(struct store *s, const struct node *n, const char *name, si
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
 		    const struct meta_attr *attr, uint64_t timestamp_ns)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
-int commit_add_move(struct store *s, enum meta_kind kind, const struct dentry *from,
-		    const struct node *new_dir, const char *new_name, size_t new_name_bytes,
-		    const struct meta_move *move) REQUIRES(s->commit_lock) WARN_UNUSED;
+/* Fills in the paths of 'move', which live until the next commit begins. */
+int commit_add_move(struct store *s, const struct dentry *from, const struct node *new_dir,
+		    const char *new_name, size_t new_name_bytes, struct commit_record *move)
+	REQUIRES(s->commit_lock) WARN_UNUSED;
 
 int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
 	REQUIRES(s->commit_lock) WARN_UNUSED;

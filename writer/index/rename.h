@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The rules of rename(2): which renames the tree allows, and what they change.  The store checks
+ * and prepares before it appends the move record and applies afterwards; a replay does all of it
+ * with the record at hand.  Threads: the one that changes the keydir. */
+#ifndef FREYJAFS_WRITER_INDEX_RENAME_H
+#define FREYJAFS_WRITER_INDEX_RENAME_H
+
+#include "codec/commit.h"
+#include "writer/index/keydir.h"
+
+struct rename {
+	struct dentry *from;
+	struct node *new_dir;
+	const char *new_name;
+	size_t new_name_bytes;
+	struct dentry *to; /* at the new name; NULL: there is no such entry */
+	bool exchange;
+	const char *problem; /* set by rename_check() when it fails */
+};
+
+/* Returns 0 if the tree allows it, or -errno as rename(2) does. */
+int rename_check(struct rename *r) WARN_UNUSED;
+
+/* Makes whatever rename_apply() needs, 'to' included.  -ENOMEM: nothing was made. */
+int rename_prepare(struct keydir *k, struct rename *r) WARN_UNUSED;
+/* Frees what rename_prepare() has made, for a rename that will not be applied. */
+void rename_cancel(struct keydir *k, struct rename *r);
+
+/* Renames, as the move record 'rec' says, and frees 'from' unless it exchanges.  A file that comes
+ * to a path supersedes the unnameable key of that path.  Takes the keydir's write lock.  The caller
+ * then has to call replay_reveal() for the old path, unless it exchanges. */
+void rename_apply(struct keydir *k, const struct rename *r, const struct commit_record *rec,
+		  int64_t now_ns);
+
+#endif
