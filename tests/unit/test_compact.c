@@ -19,6 +19,7 @@
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
 #include "writer/compact/compact_private.h"
+#include "writer/open_private.h"
 #include "writer/log/segments.h"
 
 #define NUMBER_RECORD_BYTES 48 /* that each segment but the first begins with */
@@ -504,13 +505,13 @@ static void test_staged_is_not_dead(void **state)
 
 	open_plainly(f);
 	ops_write_ok(f->s, "a", V300);
-	live = compact_live_bytes(f->s);
+	live = compact_live_bytes(&store_background(f->s)->compactor);
 	assert_int_equal(store_stage(f->s, &st, &range, 1), 0);
-	assert_int_equal(compact_live_bytes(f->s), live + 300);
+	assert_int_equal(compact_live_bytes(&store_background(f->s)->compactor), live + 300);
 	compact_ok(f);
 	assert_int_equal(stats_of(f).log.segments, 1);
 	store_staging_free(st); /* it never becomes a file */
-	assert_int_equal(compact_live_bytes(f->s), live);
+	assert_int_equal(compact_live_bytes(&store_background(f->s)->compactor), live);
 	compact_ok(f);
 	assert_int_equal(stats_of(f).log.segments, 2);
 }

@@ -24,6 +24,7 @@
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
 #include "writer/compact/compact_private.h"
+#include "writer/open_private.h"
 #include "writer/history.h"
 #include "writer/log/segments.h"
 
@@ -819,6 +820,7 @@ static void test_syncs_first(void **state) NO_THREAD_SAFETY
 {
 	struct store_fixture *f = *state;
 	struct compact_mode mode = { .dead_percent = 1 };
+	struct compactor *c;
 	bool more;
 
 	f->s = open_at(f->data_dir, probe_io(f->probe), 1024 * 1024);
@@ -826,14 +828,15 @@ static void test_syncs_first(void **state) NO_THREAD_SAFETY
 	ops_write_ok(f->s, "a", V300);
 	for (unsigned int i = 0; i < 50; i++)
 		churn(f->s, i);
+	c = &store_background(f->s)->compactor;
 	assert_int_equal(store_rotate(f->s), 0);
-	mutex_lock(&f->s->compactor.run_lock);
-	assert_int_equal(compact_round(f->s, &mode, &more), 0);
+	mutex_lock(&c->run_lock);
+	assert_int_equal(compact_round(c, &mode, &more), 0);
 	assert_int_equal(stats_of(f->s).compaction.folds, 0);
 	ops_write_ok(f->s, "a", "2");
 	assert_int_not_equal(stats_of(f->s).log.durable_offset, store_end(f->s));
-	assert_int_equal(compact_round(f->s, &mode, &more), 0);
-	mutex_unlock(&f->s->compactor.run_lock);
+	assert_int_equal(compact_round(c, &mode, &more), 0);
+	mutex_unlock(&c->run_lock);
 	assert_int_equal(stats_of(f->s).compaction.folds, 1);
 	assert_int_equal(stats_of(f->s).log.durable_offset, store_end(f->s));
 	assert_int_equal(ops_read(f->s, "a", "2"), 0);

@@ -14,7 +14,7 @@
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
 #include "writer/log/segments.h"
-#include "writer/store/store_private.h"
+#include "writer/store/for_background.h"
 
 #define VALUE_BYTES			  300
 #define SEGMENT_BYTES			  1024 /* three records of such a value, and not four */
@@ -183,7 +183,7 @@ static struct store_stats stats_of(struct store_fixture *f)
 
 static void seal(struct store_fixture *f)
 {
-	assert_int_equal(log_writer_seal(f->s->log), 0);
+	assert_int_equal(log_writer_seal(store_parts(f->s).log), 0);
 }
 
 static void test_rotation_by_size(void **state)

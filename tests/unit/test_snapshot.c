@@ -13,7 +13,7 @@
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
 #include "writer/log/segments.h"
-#include "writer/store/store_private.h"
+#include "writer/store/for_background.h"
 
 #define SEGMENT_BYTES 1024
 #define STEPS	      40
@@ -247,7 +247,7 @@ static void meddle(struct meddling *m)
 		assert_int_equal(store_compact(m->f->s, NULL, NULL), 0);
 		break;
 	case 3: /* the full ones are sealed */
-		assert_int_equal(log_writer_seal(m->f->s->log), 0);
+		assert_int_equal(log_writer_seal(store_parts(m->f->s).log), 0);
 		break;
 	default: /* one change more */
 		ops_write_ok(m->f->s, "late", "a change");

@@ -18,10 +18,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "writer/log/full_disk.h"
-#include "writer/log/reserve.h"
-#include "writer/store.h"
 #include "writer/base/thread.h"
+#include "writer/log/full_disk.h"
+#include "writer/store.h"
+#include "writer/store/growth.h"
 
 /* What is known of a sealed segment beyond its file. */
 struct compact_known {
@@ -40,21 +40,24 @@ struct compact_request {
 };
 
 struct compactor {
-	/* Constant after open. */
+	/* Constant after compact_init(); the pointers are borrowed from the store. */
+	struct store *s;
+	struct io *io;
+	int dir_fd;
+	struct log_writer *log;
+	struct keydir *keydir;
+	struct growth *growth;
+	bool read_only;
+	bool segments_missing;	   /* what seems dead may not be */
 	unsigned int dead_percent; /* 0: not by itself */
 	int64_t retain_ns;
 	uint64_t opened_ns;   /* monotonic; when the store was opened */
 	uint64_t bytes_min;   /* smaller amounts are not worth it */
 	uint64_t slack_bytes; /* so much may be dead, if the disk has room */
-	uint64_t segment_bytes_max;
-	bool has_thread;
+
+	bool has_thread; /* constant after compact_start() */
 	pthread_t thread;
 	atomic_bool stop; /* in the middle of everything */
-
-	/* Log end from which on an append wakes the thread. */
-	atomic_uint_least64_t wake_at;
-	atomic_bool has_quota; /* which has been used up once: nobody sees how much of it is left */
-	atomic_bool full;      /* a commit has found no space since there was enough of it */
 
 	/* One round at a time.  Outside the commit lock. */
 	struct mutex run_lock;
@@ -68,40 +71,25 @@ struct compactor {
 	uint64_t paced_end GUARDED;	     /* by run_lock: of the log then */
 	uint64_t fold_from GUARDED; /* by run_lock: no fold by itself of fewer dead bytes than this:
 				       the last one was not worth it */
-	struct reserve reserve GUARDED; /* by commit_lock: for the segment that is written anew */
 
-	/* Innermost. */
+	/* A leaf. */
 	struct mutex lock;
-	pthread_cond_t wake;			  /* with lock: something is to be done */
-	bool woken GUARDED;			  /* by lock */
-	bool stopping GUARDED;			  /* by lock */
 	struct compact_request *requests GUARDED; /* by lock */
 	struct store_compaction figures GUARDED;  /* by lock */
-	pthread_cond_t space;		 /* with lock: space was gained, or there is none to gain */
-	uint64_t space_asked GUARDED;	 /* by lock: requests so far, */
-	uint64_t space_answered GUARDED; /* by lock: and how many of them were looked into */
-	uint64_t space_gains GUARDED;	 /* by lock: how many times there was some */
-	uint64_t space_retry_ns GUARDED; /* by lock: monotonic; nothing can be gained before */
 };
 
-void compact_init(struct compactor *c, const struct store_config *config);
-/* Starts the thread, if there is to be one.  -errno. */
-int compact_start(struct store *s) WARN_UNUSED;
+/* 's' is open. */
+void compact_init(struct compactor *c, struct store *s, const struct store_config *config);
+/* Starts the thread.  -errno. */
+int compact_start(struct compactor *c) WARN_UNUSED;
 /* Stops it; requests are answered with -ECANCELED. */
-void compact_stop(struct store *s);
+void compact_stop(struct compactor *c);
 void compact_destroy(struct compactor *c);
 
-/* Something was appended, up to 'end'. */
-void compact_note(struct compactor *c, uint64_t end);
-void compact_figures(struct store *s, struct store_compaction *ret);
+/* As store_compact() and store_compact_async(). */
+int compact_by_hand(struct compactor *c, store_compact_progress_fn progress, void *arg) WARN_UNUSED;
+int compact_by_thread(struct compactor *c, log_sync_fn done, void *arg) WARN_UNUSED;
 
-/* --- a full disk (compact/space.c) --- */
-
-/* A commit has found no space: what can be gained is worth more now, and hints are given up. */
-void compact_note_full(struct compactor *c, int err);
-/* For a commit that removes something and has failed with 'err'.  Where that means a full disk,
- * hints are given up, or dead space is compacted, and this waits for it.  True: there is space, try
- * again.  With no lock held. */
-bool compact_makes_space_for(struct store *s, int err);
+void compact_figures(struct compactor *c, struct store_compaction *ret);
 
 #endif

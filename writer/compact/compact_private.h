@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by compact/round.c (rounds) and compact/schedule.c (when there is one). */
+/* Shared by the files of compact/: schedule.c (when there are rounds), round.c (one round), fold.c
+ * (the oldest segments become one), survey.c (how much of each segment is live), space.c (a full
+ * disk) and pace.c (giving way to the others). */
 #ifndef FREYJAFS_WRITER_COMPACT_COMPACT_PRIVATE_H
 #define FREYJAFS_WRITER_COMPACT_COMPACT_PRIVATE_H
 
 #include "writer/compact/compact.h"
 #include "writer/compact/live_ranges.h"
 #include "writer/log/segments.h"
-#include "writer/store/store_private.h"
+#include "writer/store/for_background.h"
 
 /* What a round is to do. */
 struct compact_mode {
@@ -58,85 +60,74 @@ struct compact_batch {
 };
 
 struct compact_pace {
-	struct store *s;
+	struct compactor *c;
 	const struct compact_mode *mode;
 	uint64_t done_bytes, all_bytes;
 };
 
+/* --- compact/pace.c --- */
+
 /* Called for each piece of work: gives way to others, tells of progress.  -ECANCELED. */
 int compact_pace(void *arg, uint64_t bytes);
+
+/* --- compact/survey.c --- */
 
 /* Calls 'fn' with each piece of a value that the keydir refers to, or that is kept, as
  * keydir_each_place() does.  It takes the commit lock for a few nodes at a time, and gives way in
  * between: others commit meanwhile.  What 'fn' has seen is all that was referred to at the end of
  * it, but for what was appended since it began: a commit never takes up a place of another node.
  * -ECANCELED. */
-int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
-	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
+	REQUIRES(c->run_lock) WARN_UNUSED;
 
 /* The bytes of what is live, and of what is staged: a large file that is being written will be
  * live.
  */
-uint64_t compact_live_bytes(struct store *s);
+uint64_t compact_live_bytes(struct compactor *c);
 /* Looks at all of the keydir.  Others may change it meanwhile: the figures are good for choosing.
  */
-int compact_look(struct store *s, struct compact_look *l)
-	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+int compact_look(struct compactor *c, struct compact_look *l) REQUIRES(c->run_lock) WARN_UNUSED;
 /* What is known of a segment.  NULL: no memory. */
 struct compact_known *compact_known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock);
-/* Fills in when each segment was written, as far as that can be told; they are by number. */
-void compact_date(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock);
 /* Says whether it is too young to be touched. */
-bool compact_is_retained(const struct store *s, const struct compact_view *v);
-/* How much space there is on the disk to write to. */
-uint64_t compact_space(struct store *s);
+bool compact_is_retained(const struct compactor *c, const struct compact_view *v);
 /* The segment cannot be read through. */
-void compact_set_unreadable(struct store *s, struct compact_known *known)
-	REQUIRES(s->compactor.run_lock);
-
-/* Folds the oldest segments into one, if that is worth it.  After 'l' was looked at. */
-int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *mode,
-		 bool *ret_folded) REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+void compact_set_unreadable(struct compactor *c, struct compact_known *known) REQUIRES(c->run_lock);
 
 /* --- compact/space.c --- */
 
-/* Makes both reserves as large as they should be if segments are to have so many bytes.  Returns
- * how many they may have. */
-uint64_t compact_keep_reserves(struct store *s, uint64_t segment_bytes)
-	REQUIRES(s->compactor.run_lock);
-/* The same when a store is opened, which also looks for a quota. */
-void compact_first_reserves(struct store *s) REQUIRES(s->compactor.run_lock);
-/* What the reserve of compaction has, and should have. */
-uint64_t compact_reserve_bytes(struct store *s);
-uint64_t compact_reserve_goal(struct store *s);
+/* Makes both reserves when a store is opened, and looks for a quota. */
+void compact_first_reserves(struct compactor *c) REQUIRES(c->run_lock);
 /* Makes the file that a new segment is written to, of the reserve where 'mode' says so.  Then it is
  * longer than what is written to it, and has to be cut.  Returns its descriptor or -errno. */
-int compact_new_file(struct store *s, const struct compact_mode *mode, const char *name)
-	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+int compact_new_file(struct compactor *c, const struct compact_mode *mode, const char *name)
+	REQUIRES(c->run_lock) WARN_UNUSED;
 /* Makes durable what was there when it was judged what is live.  Records in a buffer may find no
  * space: the reserve for names gives way to them. */
-int compact_sync_judged(struct store *s, uint64_t judged_end) WARN_UNUSED;
+int compact_sync_judged(struct compactor *c, uint64_t judged_end) WARN_UNUSED;
 /* The same for log_writer_seal(), which writes MANIFEST; 0 also where there is no space for that:
  * segments that are not sealed wait. */
-int compact_seal(struct store *s) WARN_UNUSED;
+int compact_seal(struct compactor *c) WARN_UNUSED;
 /* The same for log_writer_install(). */
-int compact_install(struct store *s, struct log_new_segment *list, size_t count, bool folds,
+int compact_install(struct compactor *c, struct log_new_segment *list, size_t count, bool folds,
 		    bool *ret_installed) WARN_UNUSED;
-/* Rounds, as long as they are worth it.  After each the reserves are made again, and those who wait
- * for space are told. */
-int compact_rounds(struct store *s, struct compact_mode *mode)
-	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
-/* How many have asked for space so far, and that these have been looked into. */
-uint64_t compact_space_asked(struct compactor *c);
-bool compact_is_asked(struct compactor *c);
-/* By all rounds so far. */
+/* The bytes gained by all rounds so far. */
 uint64_t compact_gained_bytes(struct compactor *c);
-void compact_space_done(struct store *s, uint64_t asked) REQUIRES(s->compactor.run_lock);
+/* How much space there is on the disk to write to. */
+uint64_t compact_space(struct compactor *c);
+/* There was a look for space: answers the first 'asked' requests for it. */
+void compact_space_done(struct compactor *c, uint64_t asked) REQUIRES(c->run_lock);
 /* Says whether the disk is full, or nearly. */
-bool compact_is_short(struct store *s) REQUIRES(s->compactor.run_lock);
+bool compact_is_short(struct compactor *c) REQUIRES(c->run_lock);
+
+/* --- compact/fold.c and compact/round.c --- */
+
+/* Folds the oldest segments into one, if that is worth it.  After 'l' was looked at. */
+int compact_fold(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
+		 bool *ret_folded) REQUIRES(c->run_lock) WARN_UNUSED;
 
 /* One round.  Stores whether another one is worth it. */
-int compact_round(struct store *s, struct compact_mode *mode, bool *ret_more)
-	REQUIRES(s->compactor.run_lock) WARN_UNUSED;
+int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more)
+	REQUIRES(c->run_lock) WARN_UNUSED;
 
 #endif

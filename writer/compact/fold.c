@@ -19,7 +19,7 @@
 #define HAND_SHARE	  4		   /* and a quarter of what names and attributes need */
 
 struct fold {
-	struct store *s;
+	struct compactor *c;
 	struct compact_mode *mode;
 	struct compact_pace pace;
 	struct segment *segments; /* by number; borrowed from the look */
@@ -71,17 +71,17 @@ static bool is_worth_it(const struct compactor *c, const struct compact_mode *mo
 	       sums->bytes / 100 * mode->dead_percent;
 }
 
-static bool may_be_folded(const struct store *s, const struct compact_view *v,
+static bool may_be_folded(const struct compactor *c, const struct compact_view *v,
 			  const struct compact_mode *mode)
 {
 	return !v->staged && !v->known.unreadable && !v->known.not_foldable &&
-	       !compact_is_retained(s, v) && (mode->run == 0 || v->seg.number < mode->below);
+	       !compact_is_retained(c, v) && (mode->run == 0 || v->seg.number < mode->below);
 }
 
 /* Returns how many of the first segments are to be folded: as many as can be, if that is worth it.
  */
-static size_t choose(struct store *s, const struct compact_look *l, const struct compact_mode *mode,
-		     struct sums *ret) REQUIRES(s->compactor.run_lock)
+static size_t choose(struct compactor *c, const struct compact_look *l,
+		     const struct compact_mode *mode, struct sums *ret) REQUIRES(c->run_lock)
 {
 	struct sums sums = { 0 };
 	size_t chosen = 0;
@@ -89,12 +89,12 @@ static size_t choose(struct store *s, const struct compact_look *l, const struct
 	for (size_t i = 0; i < l->count; i++) {
 		const struct compact_view *v = &l->views[i];
 
-		if (!may_be_folded(s, v, mode))
+		if (!may_be_folded(c, v, mode))
 			break;
 		sums.bytes += v->seg.bytes;
 		sums.live_bytes += v->live_bytes < v->seg.bytes ? v->live_bytes : v->seg.bytes;
 		sums.floor_bytes += v->known.floor_bytes;
-		if (!is_worth_it(&s->compactor, mode, &sums, l->views[0].base_bytes))
+		if (!is_worth_it(c, mode, &sums, l->views[0].base_bytes))
 			continue;
 		chosen = i + 1;
 		*ret = sums;
@@ -130,11 +130,11 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 }
 
 /* Collects what is live, and where the log ends when it is known. */
-static int collect(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
-	int err = compact_each_place(s, false, collect_piece, f);
+	int err = compact_each_place(c, false, collect_piece, f);
 
-	f->judged_end = log_writer_size(s->log);
+	f->judged_end = log_writer_size(c->log);
 	return err < 0 ? err : live_sort(&f->live, 0);
 }
 
@@ -165,22 +165,22 @@ static int begin(struct fold *f, const struct compact_look *l, size_t count)
 	qsort(f->by_start, count, sizeof(f->by_start[0]), compare_starts);
 	live_init(&f->live, 0, UINT64_MAX);
 	f->pace.all_bytes = 2 * f->all_bytes; /* read once, and written at most */
-	return fold_replay_init(&f->replay, keydir_defaults_of(f->s->keydir));
+	return fold_replay_init(&f->replay, keydir_defaults_of(f->c->keydir));
 }
 
-static int replay_all(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+static int replay_all(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
 	f->replay.pace = compact_pace;
 	f->replay.arg = &f->pace;
 	for (size_t i = 0; i < f->count; i++) {
-		int err = fold_replay_segment(&f->replay, s->log, &f->segments[i]);
+		int err = fold_replay_segment(&f->replay, c->log, &f->segments[i]);
 		struct compact_known *known;
 
 		if (err == 0)
 			continue;
-		known = compact_known_of(&s->compactor, f->segments[i].number);
+		known = compact_known_of(c, f->segments[i].number);
 		if (known != NULL && (err == -EBADMSG || err == -EIO))
-			compact_set_unreadable(s, known);
+			compact_set_unreadable(c, known);
 		return err;
 	}
 	return 0;
@@ -190,11 +190,11 @@ static bool is_void(void *arg, uint64_t staging_id)
 {
 	const struct compact_pace *pace = arg;
 
-	return store_is_void_staging(pace->s, staging_id);
+	return store_is_void_staging(pace->c->s, staging_id);
 }
 
 /* Makes a note of why it could not be written. */
-static void learn_failure(struct store *s, struct fold *f, int err) REQUIRES(s->compactor.run_lock)
+static void learn_failure(struct compactor *c, struct fold *f, int err) REQUIRES(c->run_lock)
 {
 	uint64_t bad = f->base.bad_position;
 	struct compact_known *known;
@@ -204,14 +204,14 @@ static void learn_failure(struct store *s, struct fold *f, int err) REQUIRES(s->
 
 		if (bad < seg->start || bad >= seg->start + seg->bytes)
 			continue;
-		known = compact_known_of(&s->compactor, seg->number);
+		known = compact_known_of(c, seg->number);
 		if (known != NULL)
-			compact_set_unreadable(s, known);
+			compact_set_unreadable(c, known);
 	}
 	if (f->base.is_too_large || (err != -EFBIG && err != -ENAMETOOLONG))
 		return;
 	/* It may have been anything in them: none of them is tried again. */
-	known = compact_known_of(&s->compactor, f->segments[0].number);
+	known = compact_known_of(c, f->segments[0].number);
 	if (known != NULL)
 		known->not_foldable = true;
 }
@@ -221,19 +221,19 @@ static uint64_t number_of(const struct fold *f)
 	return f->segments[f->count - 1].number;
 }
 
-static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+static int write_base(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
-	int err = log_writer_new_segment(s->log, number_of(f), &f->new);
+	int err = log_writer_new_segment(c->log, number_of(f), &f->new);
 
 	if (err < 0)
 		return err;
-	f->new.fd = compact_new_file(s, f->mode, f->new.name);
+	f->new.fd = compact_new_file(c, f->mode, f->new.name);
 	if (f->new.fd < 0)
 		return f->new.fd;
 	f->base = (struct fold_base){
-		.io = s->io,
+		.io = c->io,
 		.fd = f->new.fd,
-		.log = s->log,
+		.log = c->log,
 		.tree = f->replay.tree,
 		.replay = &f->replay,
 		.live = &f->live,
@@ -245,7 +245,7 @@ static int write_base(struct store *s, struct fold *f) REQUIRES(s->compactor.run
 	};
 	err = fold_base_write(&f->base);
 	if (err < 0)
-		learn_failure(s, f, err);
+		learn_failure(c, f, err);
 	f->new.bytes = f->base.to_bytes;
 	f->new.is_base = true;
 	return err;
@@ -281,102 +281,81 @@ static size_t count_doubles(const struct live *moved, size_t first, bool *ret_do
 static int prepare_doubles(struct fold *f)
 {
 	const struct live *moved = &f->base.moved;
-	struct store *s = f->s;
 	size_t doubles = 0;
 	bool any;
-	int err = 0;
 
 	for (size_t i = 0, count; i < moved->count; i += count) {
 		count = count_doubles(moved, i, &any);
 		doubles += any ? count : 0;
 	}
-	if (doubles == 0)
-		return 0;
-	mutex_lock(&s->commit_lock);
-	if (s->kept == NULL)
-		s->kept = content_map_new(false);
-	err = s->kept == NULL ? -ENOMEM : content_map_reserve(s->kept, doubles);
-	mutex_unlock(&s->commit_lock);
-	return err;
-}
-
-static void keep(struct store *s, const struct fold *f, const struct live_range *r)
-	REQUIRES(s->commit_lock)
-{
-	const struct content_piece piece = {
-		.offset = content_map_size(s->kept),
-		.bytes = r->bytes,
-		.place = { f->base.moved.to_start + r->to_record, r->to_key_bytes,
-			   r->to_value_bytes },
-		.value_offset = r->to_from,
-	};
-
-	content_map_lay(s->kept, &piece);
+	return doubles == 0 ? 0 : store_reserve_kept(f->c->s, doubles);
 }
 
 /* A record that two files had, as can be where a key has hidden another, has become two.  A replay
  * reads each file from its own; here both are read from one of them.  The other must not be taken
  * for dead. */
-static void keep_doubles(struct store *s, const struct fold *f) REQUIRES(s->commit_lock)
+static void keep_doubles(const struct fold *f)
 {
 	const struct live *moved = &f->base.moved;
+	const struct live_range *r;
+	struct value_place place;
 	bool any;
 
 	for (size_t i = 0, count; i < moved->count; i += count) {
 		count = count_doubles(moved, i, &any);
-		for (size_t j = 0; any && j < count; j++)
-			keep(s, f, &moved->ranges[i + j]);
+		for (size_t j = 0; any && j < count; j++) {
+			r = &moved->ranges[i + j];
+			place = (struct value_place){ moved->to_start + r->to_record,
+						      r->to_key_bytes, r->to_value_bytes };
+			store_keep(f->c->s, &place, r->to_from, r->bytes);
+		}
 	}
 }
 
 /* Tells the keydir where everything is now; when it is done nobody reads the old files. */
-static void move_places(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+static void move_places(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
-	(void)!compact_each_place(s, true, move_piece, f); /* is not cancelled */
-	mutex_lock(&s->commit_lock);
-	keep_doubles(s, f);
-	mutex_unlock(&s->commit_lock);
-	read_gate_wait(&s->gate);
+	(void)!compact_each_place(c, true, move_piece, f); /* is not cancelled */
+	keep_doubles(f);
+	store_wait_for_readers(c->s);
 }
 
 /* Puts the base in the place of the segments.  Stores whether it is there, which it may be in spite
  * of a failure. */
-static int replace(struct store *s, struct fold *f, bool *ret_replaced)
-	REQUIRES(s->compactor.run_lock)
+static int replace(struct compactor *c, struct fold *f, bool *ret_replaced) REQUIRES(c->run_lock)
 {
-	int err = log_writer_check_new(s->log, &f->new, &s->compactor.stop,
-				       !atomic_load(&s->compactor.full));
+	int err =
+		log_writer_check_new(c->log, &f->new, &c->stop, !atomic_load(&c->growth->is_full));
 
 	if (err == 0)
-		err = compact_sync_judged(s, f->judged_end);
+		err = compact_sync_judged(c, f->judged_end);
 	if (err == 0)
 		err = prepare_doubles(f);
 	if (err == 0)
-		err = compact_install(s, &f->new, 1, true, ret_replaced);
+		err = compact_install(c, &f->new, 1, true, ret_replaced);
 	if (!*ret_replaced)
 		return err;
 	f->base.moved.to_start = f->new.start;
-	move_places(s, f);
+	move_places(c, f);
 	for (size_t i = 0; i < f->count; i++)
-		log_writer_retire(s->log, f->segments[i].start);
-	log_writer_remove_replaced(s->log);
+		log_writer_retire(c->log, f->segments[i].start);
+	log_writer_remove_replaced(c->log);
 	return err;
 }
 
 /* --- one fold --- */
 
 /* The segments are no more: what was known of them is about nothing. */
-static void learn(struct store *s, struct fold *f) REQUIRES(s->compactor.run_lock)
+static void learn(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
-	struct compactor *c = &s->compactor;
 	struct compact_known *known;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < s->compactor.known_count; i++)
-		if (s->compactor.known[i].number > number_of(f))
-			s->compactor.known[kept++] = s->compactor.known[i];
-	s->compactor.known_count = kept;
-	known = compact_known_of(&s->compactor, number_of(f));
+	for (size_t i = 0; i < c->known_count; i++)
+		if (c->known[i].number > number_of(f))
+			c->known[kept++] = c->known[i];
+	c->known_count = kept;
+	known = compact_known_of(c, number_of(f));
 	if (known != NULL) {
 		known->floor_bytes = f->base.other_bytes;
 		known->run = f->mode->run;
@@ -389,7 +368,7 @@ static void learn(struct store *s, struct fold *f) REQUIRES(s->compactor.run_loc
 
 static void finish(struct fold *f)
 {
-	log_writer_drop_new(f->s->log, &f->new);
+	log_writer_drop_new(f->c->log, &f->new);
 	live_free(&f->base.moved);
 	live_free(&f->live);
 	fold_replay_free(&f->replay);
@@ -398,33 +377,33 @@ static void finish(struct fold *f)
 }
 
 /* Folds the first 'count' segments. */
-static int fold(struct store *s, const struct compact_look *l, size_t count,
-		struct compact_mode *mode, bool *ret_folded) REQUIRES(s->compactor.run_lock)
+static int fold(struct compactor *c, const struct compact_look *l, size_t count,
+		struct compact_mode *mode, bool *ret_folded) REQUIRES(c->run_lock)
 {
-	struct fold f = { .s = s, .mode = mode, .pace = { .s = s, .mode = mode } };
+	struct fold f = { .c = c, .mode = mode, .pace = { .c = c, .mode = mode } };
 	int err;
 
 	f.new.fd = -1;
 	err = begin(&f, l, count);
 
-	s->compactor.paced_ns = monotonic_ns();
+	c->paced_ns = monotonic_ns();
 	if (err == 0)
-		err = replay_all(s, &f);
+		err = replay_all(c, &f);
 	if (err == 0)
-		err = collect(s, &f);
+		err = collect(c, &f);
 	if (err == 0)
-		err = write_base(s, &f);
+		err = write_base(c, &f);
 	if (err == 0 && f.base.to_bytes < f.all_bytes)
-		err = replace(s, &f, ret_folded);
+		err = replace(c, &f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
 		err = 0; /* it stays as it is */
 	if (*ret_folded)
-		learn(s, &f);
+		learn(c, &f);
 	finish(&f);
 	return err;
 }
 
-int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *mode,
+int compact_fold(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
 		 bool *ret_folded)
 {
 	struct sums sums = { 0 };
@@ -434,24 +413,24 @@ int compact_fold(struct store *s, struct compact_look *l, struct compact_mode *m
 
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_numbers);
-	count = choose(s, l, mode, &sums);
+	count = choose(c, l, mode, &sums);
 	if (count == 0)
 		return 0;
 	needed = sums.live_bytes + sums.floor_bytes + sums.bytes / SPACE_EXTRA_SHARE;
 	if (needed > sums.bytes)
 		needed = sums.bytes;
-	mode->takes_reserve = mode->no_space || needed > compact_space(s);
+	mode->takes_reserve = mode->no_space || needed > compact_space(c);
 	if (mode->takes_reserve &&
-	    needed > compact_reserve_bytes(s) + (mode->no_space ? 0 : compact_space(s))) {
+	    needed > store_segment_reserve_bytes(c->s) + (mode->no_space ? 0 : compact_space(c))) {
 		mode->takes_reserve = false;
 		if (mode->lacking_bytes == 0)
 			mode->lacking_bytes = needed;
 		return 0;
 	}
-	err = fold(s, l, count, mode, ret_folded);
-	s->compactor.fold_from = 0;
+	err = fold(c, l, count, mode, ret_folded);
+	c->fold_from = 0;
 	if (!*ret_folded) /* it may be otherwise when there is a quarter more */
-		s->compactor.fold_from = less(sums.floor_bytes, l->views[0].base_bytes) /
-					 HAND_SHARE * (HAND_SHARE + 1);
+		c->fold_from = less(sums.floor_bytes, l->views[0].base_bytes) / HAND_SHARE *
+			       (HAND_SHARE + 1);
 	return err;
 }

@@ -6,10 +6,12 @@
 #include "codec/meta.h"
 #include "codec/record.h"
 #include "writer/base/array.h"
+#include "writer/base/times.h"
 #include "writer/compact/compact_private.h"
 
-#define NODES_AT_ONCE 512   /* of the keydir, with the locks */
-#define LET_IN_NS     20000 /* between them */
+#define FUTURE_MIN_NS NSEC_PER_SEC /* a timestamp may be a little ahead of the clock */
+#define NODES_AT_ONCE 512	   /* of the keydir, with the locks */
+#define LET_IN_NS     20000	   /* between them */
 
 static int compare_views(const void *a, const void *b)
 {
@@ -66,12 +68,12 @@ static bool count_piece(void *arg, struct content_piece *piece)
 	return false;
 }
 
-uint64_t compact_live_bytes(struct store *s)
+uint64_t compact_live_bytes(struct compactor *c)
 {
 	struct keydir_stats keydir;
 
-	keydir_stats(s->keydir, &keydir);
-	return keydir.live_bytes + store_all_staged_bytes(s);
+	keydir_stats(c->keydir, &keydir);
+	return keydir.live_bytes + store_all_staged_bytes(c->s);
 }
 
 static bool count_staged(void *arg, struct content_piece *piece)
@@ -101,11 +103,23 @@ struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
 	return &known[c->known_count++];
 }
 
+/* --- what is known of a segment --- */
+
+void compact_set_unreadable(struct compactor *c, struct compact_known *known)
+{
+	if (known->unreadable)
+		return;
+	known->unreadable = true;
+	mutex_lock(&c->lock);
+	c->figures.unreadable_segments++;
+	mutex_unlock(&c->lock);
+}
+
 /* How much of a base was no live value when it was written; 0: it is none. */
-static uint64_t base_bytes(struct store *s, const struct segment *seg)
+static uint64_t base_bytes(struct compactor *c, const struct segment *seg)
 {
 	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
-	ssize_t got = log_writer_read(s->log, bytes, sizeof(bytes), seg->start);
+	ssize_t got = log_writer_read(c->log, bytes, sizeof(bytes), seg->start);
 	struct record_scan_result res;
 	struct meta_base base;
 
@@ -118,21 +132,53 @@ static uint64_t base_bytes(struct store *s, const struct segment *seg)
 }
 
 /* What is known to be neither live nor to be gained, before the first compaction. */
-static uint64_t least_floor(struct store *s, const struct compact_view *v)
+static uint64_t least_floor(struct compactor *c, const struct compact_view *v)
 {
-	return v->base_bytes > 0 ? v->base_bytes : log_writer_number_bytes(s->log, v->seg.number);
+	return v->base_bytes > 0 ? v->base_bytes : log_writer_number_bytes(c->log, v->seg.number);
 }
 
-static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->compactor.run_lock)
+bool compact_is_retained(const struct compactor *c, const struct compact_view *v)
+{
+	int64_t retain_ns = c->retain_ns;
+	uint64_t now_ns = io_clock_ns(c->io);
+	uint64_t age_ns = now_ns > v->written_ns ? now_ns - v->written_ns : 0;
+
+	return retain_ns == LOG_WRITER_NEVER || (retain_ns > 0 && age_ns < (uint64_t)retain_ns);
+}
+
+/* When the clock was ahead once, a segment has timestamps of the future.  Then its file says when
+ * it was written, or if the clock was ahead at that time, it is older than the segments behind it,
+ * and than the time for which the store has been open. */
+static void date_segments(const struct compactor *c, struct compact_look *l)
+{
+	uint64_t now_ns = io_clock_ns(c->io);
+	uint64_t open_ns = monotonic_ns() - c->opened_ns;
+	uint64_t newest_ns = now_ns > open_ns ? now_ns - open_ns : 0;
+	uint64_t future_ns = now_ns + FUTURE_MIN_NS;
+	struct io_stat st;
+
+	for (size_t i = l->count; i-- > 0;) {
+		struct compact_view *v = &l->views[i];
+
+		v->written_ns = v->seg.facts.last_timestamp_ns;
+		if (v->written_ns > future_ns && io_stat(c->io, v->seg.fd, &st) == 0)
+			v->written_ns = st.mtime_ns > 0 ? (uint64_t)st.mtime_ns : 0;
+		if (v->written_ns > future_ns)
+			v->written_ns = newest_ns;
+		else if (v->written_ns < newest_ns)
+			newest_ns = v->written_ns;
+	}
+}
+
+static int list_segments(struct compactor *c, struct compact_look *l) REQUIRES(c->run_lock)
 {
 	size_t room = 64;
 
 	l->views = calloc(room, sizeof(l->views[0]));
 	if (l->views == NULL)
 		return -ENOMEM;
-	while (log_writer_sealed(s->log, l->count, &l->views[l->count].seg)) {
-		struct compact_known *known =
-			compact_known_of(&s->compactor, l->views[l->count].seg.number);
+	while (log_writer_sealed(c->log, l->count, &l->views[l->count].seg)) {
+		struct compact_known *known = compact_known_of(c, l->views[l->count].seg.number);
 		struct compact_view *view = &l->views[l->count];
 		uint64_t floor;
 
@@ -140,37 +186,33 @@ static int list_segments(struct store *s, struct compact_look *l) REQUIRES(s->co
 			return -ENOMEM;
 		view->known = *known;
 		if (l->count == 0) /* no other can be a base */
-			view->base_bytes = base_bytes(s, &view->seg);
-		floor = least_floor(s, view);
+			view->base_bytes = base_bytes(c, &view->seg);
+		floor = least_floor(c, view);
 		if (known->floor_bytes < floor)
 			view->known.floor_bytes = floor;
 		if (ARRAY_RESERVE(l->views, ++l->count + 1, room) < 0)
 			return -ENOMEM;
 		l->views[l->count] = (struct compact_view){ .live_bytes = 0 };
 	}
-	compact_date(s, l);
+	date_segments(c, l);
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
 	return 0;
 }
 
-int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void *arg)
+int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
 {
 	const struct timespec nap = { .tv_nsec = LET_IN_NS };
-	uint64_t seen_end = log_writer_size(s->log), end;
+	uint64_t seen_end = log_writer_size(c->log), end;
 	uint32_t cursor = 0;
 	bool more = true;
 
 	while (more) {
-		mutex_lock(&s->commit_lock);
-		more = keydir_each_place(s->keydir, &cursor, NODES_AT_ONCE, changes, fn, arg);
-		if (!more)
-			store_each_kept(s, fn, arg);
-		mutex_unlock(&s->commit_lock);
-		if (!changes && atomic_load(&s->compactor.stop))
+		more = store_each_place(c->s, &cursor, NODES_AT_ONCE, changes, fn, arg);
+		if (!changes && atomic_load(&c->stop))
 			return -ECANCELED;
 		/* Who has just unlocked a mutex gets it again before those that wait for it. */
-		end = log_writer_size(s->log);
+		end = log_writer_size(c->log);
 		if (more && end != seen_end)
 			(void)nanosleep(&nap, NULL);
 		seen_end = end;
@@ -178,21 +220,19 @@ int compact_each_place(struct store *s, bool changes, content_piece_fn fn, void 
 	return 0;
 }
 
-int compact_look(struct store *s, struct compact_look *l)
+int compact_look(struct compactor *c, struct compact_look *l)
 {
 	struct log_writer_stats log;
 	uint64_t number_bytes;
-	int err = list_segments(s, l);
+	int err = list_segments(c, l);
 
 	if (err == 0)
-		err = compact_each_place(s, false, count_piece, l);
+		err = compact_each_place(c, false, count_piece, l);
 	if (err < 0)
 		return err;
-	mutex_lock(&s->commit_lock);
-	store_each_staged(s, count_staged, l);
-	mutex_unlock(&s->commit_lock);
-	log_writer_stats(s->log, &log);
-	number_bytes = log_writer_number_bytes(s->log, log.segments);
+	store_each_staged(c->s, count_staged, l);
+	log_writer_stats(c->log, &log);
+	number_bytes = log_writer_number_bytes(c->log, log.segments);
 	l->active_bytes = log.active_bytes > number_bytes ? log.active_bytes - number_bytes : 0;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "writer/base/times.h"
+#include "writer/log/full_disk.h"
 
 /* Timestamps run ahead of the clock by some ns when several records are appended at one time. */
 #define BEHIND_MIN_NS  UINT64_C(1000000)
@@ -209,17 +210,17 @@ int commit_append(struct store *s, bool removes)
 	do {
 		err = log_writer_append(s->log, c->records, c->count, &c->where);
 		if (log_is_full(err))
-			compact_note_full(&s->compactor, err);
+			growth_note_full(&s->growth, err);
 	} while (log_is_full(err) && removes && reserve_release(&s->reserve));
 	if (err < 0)
 		return err;
 	c->now_ns = c->behind_ns > 0 ? c->clock_ns
 				     : ns_of_timestamp(c->where.timestamp_ns[c->count - 1]);
 	if (!removes && c->where.end_offset >= s->reserves_until)
-		compact_grow_reserves(s);
+		store_grow_reserves(s);
 	else if (!removes)
 		reserve_refill(&s->reserve);
-	compact_note(&s->compactor, c->where.end_offset);
+	growth_note(&s->growth, c->where.end_offset);
 	return 0;
 }
 

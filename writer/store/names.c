@@ -464,7 +464,7 @@ int store_unlink(struct store *s, struct node *dir, const char *name, size_t nam
 		mutex_lock(&s->commit_lock);
 		err = unlink_locked(s, dir, name, name_bytes, ret_end);
 		mutex_unlock(&s->commit_lock);
-	} while (compact_makes_space_for(s, err));
+	} while (store_makes_space_for(s, err));
 	return err;
 }
 
@@ -502,7 +502,7 @@ int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name
 		mutex_lock(&s->commit_lock);
 		err = rmdir_locked(s, dir, name, name_bytes, ret_end);
 		mutex_unlock(&s->commit_lock);
-	} while (compact_makes_space_for(s, err));
+	} while (store_makes_space_for(s, err));
 	return err;
 }
 
@@ -627,9 +627,9 @@ void store_move_too_long(struct store *s)
 
 		do
 			(void)snprintf(name, sizeof(name), "moved-%" PRIu64, ++s->moved_names);
-		while (keydir_find(s->keydir, store_root(s), name, strlen(name)) != NULL);
-		err = store_rename(s, dentry_dir(d), d->name, d->name_bytes, store_root(s), name,
-				   strlen(name), RENAME_NOREPLACE, &end);
+		while (keydir_find(s->keydir, keydir_root(s->keydir), name, strlen(name)) != NULL);
+		err = store_rename(s, dentry_dir(d), d->name, d->name_bytes, keydir_root(s->keydir),
+				   name, strlen(name), RENAME_NOREPLACE, &end);
 		s->moved_directories += err == 0;
 	}
 }

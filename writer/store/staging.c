@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/log/full_disk.h"
+
 #define PIECE_BYTES  ((uint64_t)256 * 1024) /* of one extent */
 #define BATCH_PIECES LOG_WRITER_GROUP_MAX   /* extents that are appended in one go */
 
@@ -59,12 +61,6 @@ void store_staging_free(struct store_staging *staging)
 	free(staging);
 }
 
-void store_each_kept(struct store *s, content_piece_fn fn, void *arg)
-{
-	if (s->kept != NULL)
-		content_map_each(s->kept, fn, arg);
-}
-
 bool store_is_void_staging(struct store *s, uint64_t id)
 {
 	bool is_void;
@@ -77,8 +73,10 @@ bool store_is_void_staging(struct store *s, uint64_t id)
 
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg)
 {
+	mutex_lock(&s->commit_lock);
 	for (struct store_staging *st = s->stagings; st != NULL; st = st->next)
 		content_map_each(st->content, fn, arg);
+	mutex_unlock(&s->commit_lock);
 }
 
 uint64_t store_all_staged_bytes(struct store *s)
@@ -163,7 +161,7 @@ static int append_batch(struct store *s, struct store_staging *st, struct batch 
 		content_map_lay(st->content, &b->pieces[i]);
 	}
 	b->count = 0;
-	compact_note(&s->compactor, where.end_offset);
+	growth_note(&s->growth, where.end_offset);
 	return 0;
 }
 
@@ -271,7 +269,7 @@ bool store_lends_space(struct store *s, int err)
 	mutex_lock(&s->commit_lock);
 	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
 	mutex_unlock(&s->commit_lock);
-	compact_note_full(&s->compactor, err);
+	growth_note_full(&s->growth, err);
 	return lent;
 }
 

@@ -127,8 +127,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	struct log_writer_config log = {
 		.fsync_interval_ns = config->fsync_interval_ns,
 		.buffer_size_bytes = config->buffer_size_bytes,
-		.segment_size_bytes = config->segment_size_bytes != 0 ? config->segment_size_bytes
-								      : STORE_SEGMENT_SIZE_DEFAULT,
+		.segment_size_bytes = (int64_t)s->segment_bytes_max,
 		.preallocate_bytes = config->preallocate_bytes,
 		.accept_missing_segments = config->accept_missing_segments,
 		.no_background = config->no_background,
@@ -167,13 +166,12 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
 		free(s->commit.parts[i].large);
 	reserve_close(&s->reserve);
-	reserve_close(&s->compactor.reserve);
+	reserve_close(&s->segment_reserve);
 	number_set_destroy(&s->void_stagings);
 	content_map_free(s->kept);
 	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
 	(void)io_close(s->io, &s->dir_fd);
-	compact_destroy(&s->compactor);
-	scrub_destroy(&s->scrubber);
+	growth_destroy(&s->growth);
 	mutex_destroy(&s->commit_lock);
 	free(s->path);
 	free(s);
@@ -190,8 +188,8 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	if (s == NULL)
 		return NULL;
 	s->io = config->io != NULL ? config->io : &io_posix;
-	s->dir_fd = s->lock_fd = s->reserve.fd = s->compactor.reserve.fd = -1;
-	s->reserve.io = s->compactor.reserve.io = s->io;
+	s->dir_fd = s->lock_fd = s->reserve.fd = s->segment_reserve.fd = -1;
+	s->reserve.io = s->segment_reserve.io = s->io;
 	s->keeps_going = config->accept_missing_segments;
 	s->progress = config->progress;
 	s->progress_arg = config->progress_arg;
@@ -201,9 +199,11 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->trouble = config->trouble;
 	s->trouble_arg = config->trouble_arg;
 	s->synchronous = config->fsync_interval_ns == 0;
+	s->segment_bytes_max = config->segment_size_bytes != 0
+				       ? (uint64_t)config->segment_size_bytes
+				       : STORE_SEGMENT_SIZE_DEFAULT;
 	mutex_init(&s->commit_lock);
-	compact_init(&s->compactor, config);
-	scrub_init(&s->scrubber, config);
+	growth_init(&s->growth);
 	s->path = strdup(config->dir_path);
 	if (s->path == NULL || keydir_create(&defaults, &s->keydir) < 0) {
 		destroy(s);
@@ -212,7 +212,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	return s;
 }
 
-int store_open(const struct store_config *config, struct store **ret, struct diag *diag)
+int store_open_alone(const struct store_config *config, struct store **ret, struct diag *diag)
 {
 	struct store *s;
 	int err;
@@ -234,7 +234,7 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	}
 	mutex_lock(&s->commit_lock);
 	if (!s->read_only) {
-		compact_grow_reserves(s);
+		store_grow_reserves(s);
 		commit_begin(s); /* looks at the clock */
 	}
 	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
@@ -242,29 +242,40 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	mutex_unlock(&s->commit_lock);
 	if (!s->read_only)
 		store_move_too_long(s);
-	err = config->no_background || s->read_only ? 0 : compact_start(s);
-	if (err == 0 && !config->no_background && !s->read_only && s->scrubber.interval_ns > 0)
-		err = scrub_start(s);
-	if (err < 0) {
-		(void)diag_set(diag, err, "%s: cannot start a thread: %s", s->path, strerror(-err));
-		(void)!store_close(s); /* the first error is told */
-		return err;
-	}
 	*ret = s;
 	return 0;
 }
 
-int store_close(struct store *s)
+int store_close_alone(struct store *s)
 {
-	int err;
+	int err = log_writer_close(s->log);
 
-	if (s == NULL)
-		return 0;
-	scrub_stop(s);
-	compact_stop(s);
-	err = log_writer_close(s->log);
 	destroy(s);
 	return err;
+}
+
+struct background *store_background(struct store *s)
+{
+	return s->background;
+}
+
+void store_set_background(struct store *s, struct background *b)
+{
+	s->background = b;
+}
+
+struct store_parts store_parts(struct store *s)
+{
+	return (struct store_parts){
+		.io = s->io,
+		.dir_fd = s->dir_fd,
+		.log = s->log,
+		.keydir = s->keydir,
+		.growth = &s->growth,
+		.segment_bytes_max = s->segment_bytes_max,
+		.read_only = s->read_only,
+		.segments_missing = s->recovery.segments_missing > 0,
+	};
 }
 
 /* --- nodes: what needs no commit --- */
@@ -485,7 +496,7 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 		if (err == 0)
 			err = append_plain_locked(s, &rec, true, &offset, &end);
 		mutex_unlock(&s->commit_lock);
-	} while (compact_makes_space_for(s, err));
+	} while (store_makes_space_for(s, err));
 	return err < 0 ? err : wait_if_synchronous(s, end);
 }
 
@@ -633,7 +644,7 @@ int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg)
 
 /* --- figures --- */
 
-void store_stats(struct store *s, struct store_stats *ret)
+void store_stats_alone(struct store *s, struct store_stats *ret)
 {
 	struct keydir_stats keydir;
 
@@ -647,8 +658,6 @@ void store_stats(struct store *s, struct store_stats *ret)
 	ret->moved_directories = s->moved_directories;
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
-	compact_figures(s, &ret->compaction);
-	scrub_figures(s, &ret->scrub);
 	ret->clock_behind_ns = store_clock_behind(s, s->io->ops->now_ns(s->io));
 	mutex_lock(&s->commit_lock);
 	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);

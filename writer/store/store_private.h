@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by commit.c and store*.c: store.c (open, close, keys), store/names.c (names),
- * store/attributes.c (attributes), store/content.c (values). */
+/* Shared by the files of writer/store/ alone: store.c (open, close, keys), commit.c (putting a
+ * commit together), names.c, attributes.c, content.c (values), staging.c, reserves.c (a full disk)
+ * and trouble.c (messages). */
 #ifndef FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 #define FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 
 #include "codec/commit.h"
 #include "codec/meta.h"
 #include "codec/path.h"
-#include "writer/compact/compact.h"
 #include "writer/index/keydir.h"
 #include "writer/index/node_meta.h"
 #include "writer/base/number_set.h"
+#include "writer/store/for_background.h"
+#include "writer/store/growth.h"
 #include "writer/store/read_gate.h"
 #include "writer/log/reserve.h"
-#include "writer/store/scrub.h"
 #include "writer/store.h"
 #include "writer/base/thread.h"
 
@@ -49,6 +50,7 @@ struct store {
 	int lock_fd; /* holds the flock */
 	bool read_only;
 	bool synchronous;
+	uint64_t segment_bytes_max;  /* of a segment, as configured */
 	store_clock_fn clock_behind; /* may be NULL */
 	void *clock_arg;
 	uint64_t told_behind_ns GUARDED; /* by commit_lock; see commit_begin() */
@@ -67,14 +69,15 @@ struct store {
 	void *trouble_arg;
 
 	struct read_gate gate; /* those inside may read from where the keydir has said */
-	struct compactor compactor;
-	struct scrubber scrubber;
+	struct growth growth;
+	struct background *background; /* see store_background() */
 
 	/* Outermost lock of the store: held while the tree is changed, the append included.  Log
 	 * order is tree order. */
 	struct mutex commit_lock;
-	struct commit commit GUARDED;	 /* by commit_lock */
-	struct reserve reserve GUARDED;	 /* by commit_lock; for names that are removed */
+	struct commit commit GUARDED;		/* by commit_lock */
+	struct reserve reserve GUARDED;		/* by commit_lock; for names that are removed */
+	struct reserve segment_reserve GUARDED; /* by commit_lock; for a segment written anew */
 	uint64_t reserves_until GUARDED; /* by commit_lock: the log's end when they have to grow */
 	struct store_staging *stagings GUARDED; /* by commit_lock; all that there are */
 	/* By commit_lock; ids under which something is staged in the log that nothing will ever
@@ -121,8 +124,12 @@ int commit_add_publish(struct store *s, const struct node *n, const struct meta_
 /* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
 /* Makes the reserves larger, when the log's end has come to 'reserves_until'.  The first call makes
- * the one for names.  (compact/space.c) */
-void compact_grow_reserves(struct store *s) REQUIRES(s->commit_lock);
+ * the one for names. */
+void store_grow_reserves(struct store *s) REQUIRES(s->commit_lock);
+/* For a commit that removes something and has failed with 'err'.  Where that means a full disk,
+ * hints are given up, or dead space is compacted, and this waits for it.  True: there is space, try
+ * again.  With no lock held. */
+bool store_makes_space_for(struct store *s, int err);
 
 /* In the log a file begins with its commit, and a replay gives its directory that time.  A time
  * that was set by hand since the file was made must not be lost by that: adds an attr record of the
@@ -153,17 +160,6 @@ void store_tell_unreadable(struct store *s, struct node *n);
 void store_tell_not_committed(struct store *s, struct node *n, int err);
 /* log_writer_config.rotate_failed; "arg" is the store. */
 void store_tell_not_rotated(void *arg, int err);
-
-/* Calls 'fn' with all that is staged; it must change nothing. */
-void store_each_staged(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);
-/* How many bytes are staged that may become the content of a file. */
-uint64_t store_all_staged_bytes(struct store *s);
-
-/* Calls 'fn' with all that is kept, as keydir_each_place() does. */
-void store_each_kept(struct store *s, content_piece_fn fn, void *arg) REQUIRES(s->commit_lock);
-
-/* Says whether nothing will ever publish what is staged under the id. */
-bool store_is_void_staging(struct store *s, uint64_t id);
 
 /* What store_commit() and store_publish() have in common: a commit of the content of one file. */
 struct content_commit {

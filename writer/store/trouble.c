@@ -28,6 +28,12 @@ int store_record_error(const struct value_place *place, int err)
 				err == -EBADMSG ? "the CRC does not match" : strerrordesc_np(-err));
 }
 
+void store_tell(struct store *s, const struct trouble *t)
+{
+	if (s->trouble != NULL)
+		s->trouble(s->trouble_arg, t);
+}
+
 static void tell_of_node(struct store *s, struct node *n, struct trouble *t)
 {
 	char *path = malloc(PATH_BYTES_MAX);
@@ -62,6 +68,5 @@ void store_tell_not_rotated(void *arg, int err)
 	const struct trouble t = { .kind = TROUBLE_ROTATE, .reason = strerrordesc_np(-err) };
 	struct store *s = arg;
 
-	if (s->trouble != NULL)
-		s->trouble(s->trouble_arg, &t);
+	store_tell(s, &t);
 }

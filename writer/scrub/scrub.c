@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "writer/store/scrub.h"
+#include "writer/scrub/scrub.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "codec/meta.h"
 #include "codec/record.h"
 #include "writer/log/hint_file.h"
-#include "writer/store/store_private.h"
+#include "writer/store/for_background.h"
 
 #define WINDOW_BYTES ((size_t)256 * 1024)
 /* How long it rests, as a multiple of the time that reading a window took, and at least. */
@@ -24,7 +24,7 @@
 #define SCRUB_REPLACED	 1  /* the segment has got another file */
 
 struct scan {
-	struct store *s;
+	struct scrubber *c;
 	struct segment seg;
 	uint8_t *window; /* owned; bytes of the segment from 'from' on */
 	uint64_t from;
@@ -42,30 +42,29 @@ struct scan {
 /* Rests between two windows.  False: it is to stop. */
 static bool rest(struct scan *sc, uint64_t took_ns)
 {
-	struct store *s = sc->s;
-	struct scrubber *c = &s->scrubber;
+	struct scrubber *c = sc->c;
 	struct log_writer_stats log;
 	uint64_t rest_ns, until;
 	bool busy;
 
-	log_writer_stats(s->log, &log);
+	log_writer_stats(c->log, &log);
 	busy = log.appends != sc->appends;
 	sc->appends = log.appends;
 	rest_ns = took_ns * (busy ? REST_BUSY_TIMES : REST_TIMES);
 	if (rest_ns < (busy ? REST_BUSY_NS_MIN : REST_NS_MIN))
 		rest_ns = busy ? REST_BUSY_NS_MIN : REST_NS_MIN;
 	until = monotonic_ns() + rest_ns;
-	mutex_lock(&s->scrubber.lock);
+	mutex_lock(&c->lock);
 	c->figures.done_bytes += sc->held;
 	while (!atomic_load(&c->stop) && monotonic_ns() < until)
-		cond_wait_until(&c->wake, &s->scrubber.lock, until);
-	mutex_unlock(&s->scrubber.lock);
+		cond_wait_until(&c->wake, &c->lock, until);
+	mutex_unlock(&c->lock);
 	return !atomic_load(&c->stop);
 }
 
-static bool get_segment(struct store *s, uint64_t number, struct segment *ret)
+static bool get_segment(struct scrubber *c, uint64_t number, struct segment *ret)
 {
-	for (size_t i = 0; log_writer_segment(s->log, i, ret); i++)
+	for (size_t i = 0; log_writer_segment(c->log, i, ret); i++)
 		if (ret->number >= number)
 			return true;
 	return false;
@@ -76,7 +75,7 @@ static bool is_replaced(const struct scan *sc)
 {
 	struct segment now;
 
-	return !get_segment(sc->s, sc->seg.number, &now) || now.number != sc->seg.number ||
+	return !get_segment(sc->c, sc->seg.number, &now) || now.number != sc->seg.number ||
 	       now.start != sc->seg.start;
 }
 
@@ -92,7 +91,7 @@ static int fill(struct scan *sc, uint64_t offset)
 		n = (size_t)(sc->seg.bytes - offset);
 	sc->from = offset;
 	sc->held = 0;
-	got = log_writer_read(sc->s->log, sc->window, n, sc->seg.start + offset);
+	got = log_writer_read(sc->c->log, sc->window, n, sc->seg.start + offset);
 	if (got <= 0 && is_replaced(sc))
 		return SCRUB_REPLACED;
 	if (got <= 0)
@@ -114,7 +113,7 @@ static struct hint_reader *open_hint(const struct scan *sc)
 	segment_name((struct segment_id){ sc->seg.number, sc->seg.generation }, name);
 	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
 		return NULL;
-	r = hint_reader_open_any(sc->s->io, sc->s->dir_fd, hint_name, sc->seg.number, &header);
+	r = hint_reader_open_any(sc->c->io, sc->c->dir_fd, hint_name, sc->seg.number, &header);
 	if (r == NULL || (header.segment_bytes == sc->seg.bytes && !is_replaced(sc)))
 		return r;
 	hint_reader_close(r);
@@ -156,14 +155,12 @@ static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
 {
 	struct next_live l = { .from = sc->seg.start + offset,
 			       .end = sc->seg.start + sc->seg.bytes };
-	struct store *s = sc->s;
+	struct scrubber *c = sc->c;
 	uint32_t cursor = 0;
 	bool more = true;
 
-	while (more && !atomic_load(&s->scrubber.stop)) {
-		mutex_lock(&s->commit_lock);
-		more = keydir_each_place(s->keydir, &cursor, NODES_AT_ONCE, false, take_next, &l);
-		mutex_unlock(&s->commit_lock);
+	while (more && !atomic_load(&c->stop)) {
+		more = store_each_place(c->s, &cursor, NODES_AT_ONCE, false, take_next, &l);
 	}
 	*ret_offset = l.place.record_offset - sc->seg.start;
 	*ret = l.place;
@@ -216,8 +213,7 @@ static void damage(struct scan *sc, uint64_t offset, const char *reason, uint64_
 
 	sc->result.damaged++;
 	find_out(sc, offset, &t, ret_next);
-	if (sc->s->trouble != NULL)
-		sc->s->trouble(sc->s->trouble_arg, &t);
+	store_tell(sc->c->s, &t);
 }
 
 /* Tells of a segment whose records are whole, each by itself, and are not the ones that MANIFEST
@@ -231,8 +227,7 @@ static void wrong_digest(struct scan *sc)
 					   "that MANIFEST lists" };
 
 	sc->result.damaged++;
-	if (sc->s->trouble != NULL)
-		sc->s->trouble(sc->s->trouble_arg, &t);
+	store_tell(sc->c->s, &t);
 }
 
 /* --- records --- */
@@ -266,7 +261,7 @@ static int check_large(struct scan *sc, uint64_t offset, const struct record_sca
 	return 0;
 }
 
-/* Checks the record at 'offset' and stores its size, or what is wrong with it. */
+/* Checks the record at 'offset' and stores its size, or the fault. */
 static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
 			const char **ret_problem)
 {
@@ -355,9 +350,9 @@ static int check_log(struct scan *sc)
 	uint64_t number = 0;
 	int err = 0;
 
-	log_writer_stats(sc->s->log, &log);
+	log_writer_stats(sc->c->log, &log);
 	sc->appends = log.appends;
-	while (err >= 0 && get_segment(sc->s, number, &sc->seg) && sc->seg.number <= log.segments) {
+	while (err >= 0 && get_segment(sc->c, number, &sc->seg) && sc->seg.number <= log.segments) {
 		before = sc->result;
 		err = check_segment(sc);
 		if (err == SCRUB_REPLACED)
@@ -370,28 +365,27 @@ static int check_log(struct scan *sc)
 
 /* --- the thread --- */
 
-static void run_locked(struct store *s) REQUIRES(s->scrubber.lock)
+static void run_locked(struct scrubber *c) REQUIRES(c->lock)
 {
-	struct scrubber *c = &s->scrubber;
-	struct scan sc = { .s = s };
+	struct scan sc = { .c = c };
 	struct log_writer_stats log;
 	int err;
 
 	c->requested = false;
 	c->figures.running = true;
 	c->figures.done_bytes = 0;
-	mutex_unlock(&s->scrubber.lock);
-	log_writer_stats(s->log, &log);
+	mutex_unlock(&c->lock);
+	log_writer_stats(c->log, &log);
 	sc.window = malloc(WINDOW_BYTES);
 	err = sc.window == NULL ? -ENOMEM : check_log(&sc);
 	free(sc.window);
-	mutex_lock(&s->scrubber.lock);
+	mutex_lock(&c->lock);
 	c->figures.running = false;
 	if (err == -ECANCELED)
 		return;
 	c->figures.runs++;
 	c->figures.err = err;
-	c->figures.ended_ns = io_clock_ns(s->io);
+	c->figures.ended_ns = io_clock_ns(c->io);
 	c->figures.bytes = sc.result.bytes;
 	c->figures.records = sc.result.records;
 	c->figures.damaged = sc.result.damaged;
@@ -400,80 +394,83 @@ static void run_locked(struct store *s) REQUIRES(s->scrubber.lock)
 
 static void *thread_main(void *arg)
 {
-	struct store *s = arg;
-	struct scrubber *c = &s->scrubber;
+	struct scrubber *c = arg;
 	uint64_t due_ns = monotonic_ns() + (uint64_t)c->interval_ns;
 
-	mutex_lock(&s->scrubber.lock);
+	mutex_lock(&c->lock);
 	while (!atomic_load(&c->stop)) {
 		if (c->requested || (c->interval_ns > 0 && monotonic_ns() >= due_ns)) {
-			run_locked(s);
+			run_locked(c);
 			due_ns = monotonic_ns() + (uint64_t)c->interval_ns;
 		} else if (c->interval_ns > 0) {
-			cond_wait_until(&c->wake, &s->scrubber.lock, due_ns);
+			cond_wait_until(&c->wake, &c->lock, due_ns);
 		} else {
-			cond_wait(&c->wake, &s->scrubber.lock);
+			cond_wait(&c->wake, &c->lock);
 		}
 	}
-	mutex_unlock(&s->scrubber.lock);
+	mutex_unlock(&c->lock);
 	return NULL;
 }
 
-static int start_locked(struct store *s) REQUIRES(s->scrubber.lock)
+static int start_locked(struct scrubber *c) REQUIRES(c->lock)
 {
-	struct scrubber *c = &s->scrubber;
 	int err = 0;
 
 	if (!c->has_thread)
-		err = -pthread_create(&c->thread, NULL, thread_main, s);
+		err = -pthread_create(&c->thread, NULL, thread_main, c);
 	c->has_thread = c->has_thread || err == 0;
 	return err;
 }
 
-int store_scrub(struct store *s)
+int scrub_request(struct scrubber *c)
 {
 	int err;
 
-	mutex_lock(&s->scrubber.lock);
-	err = start_locked(s);
+	mutex_lock(&c->lock);
+	err = start_locked(c);
 	if (err == 0)
-		s->scrubber.requested = true;
-	thread_check(pthread_cond_signal(&s->scrubber.wake));
-	mutex_unlock(&s->scrubber.lock);
+		c->requested = true;
+	thread_check(pthread_cond_signal(&c->wake));
+	mutex_unlock(&c->lock);
 	return err;
 }
 
 /* --- life --- */
 
-void scrub_init(struct scrubber *c, const struct store_config *config)
+void scrub_init(struct scrubber *c, struct store *s, const struct store_config *config)
 {
+	const struct store_parts parts = store_parts(s);
+
+	c->s = s;
+	c->io = parts.io;
+	c->dir_fd = parts.dir_fd;
+	c->log = parts.log;
 	c->interval_ns = config->scrub_interval_ns > 0 ? config->scrub_interval_ns : 0;
 	mutex_init(&c->lock);
 	cond_init(&c->wake);
 }
 
-int scrub_start(struct store *s)
+int scrub_start(struct scrubber *c)
 {
 	int err;
 
-	mutex_lock(&s->scrubber.lock);
-	err = start_locked(s);
-	mutex_unlock(&s->scrubber.lock);
+	mutex_lock(&c->lock);
+	err = start_locked(c);
+	mutex_unlock(&c->lock);
 	return err;
 }
 
-void scrub_stop(struct store *s)
+void scrub_stop(struct scrubber *c)
 {
-	struct scrubber *c = &s->scrubber;
 	bool has_thread;
 	pthread_t thread;
 
-	mutex_lock(&s->scrubber.lock);
+	mutex_lock(&c->lock);
 	atomic_store(&c->stop, true);
 	has_thread = c->has_thread;
 	thread = c->thread;
 	thread_check(pthread_cond_signal(&c->wake));
-	mutex_unlock(&s->scrubber.lock);
+	mutex_unlock(&c->lock);
 	if (has_thread)
 		thread_check(pthread_join(thread, NULL));
 }
@@ -484,9 +481,9 @@ void scrub_destroy(struct scrubber *c)
 	mutex_destroy(&c->lock);
 }
 
-void scrub_figures(struct store *s, struct store_scrub *ret)
+void scrub_figures(struct scrubber *c, struct store_scrub *ret)
 {
-	mutex_lock(&s->scrubber.lock);
-	*ret = s->scrubber.figures;
-	mutex_unlock(&s->scrubber.lock);
+	mutex_lock(&c->lock);
+	*ret = c->figures;
+	mutex_unlock(&c->lock);
 }

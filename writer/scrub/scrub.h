@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Scrub: reads the whole log in the background and checks the CRC of each record, also of the
+ * records that a mount took from a hint without reading them, so that rot is found while there is a
+ * backup.
+ *
+ * It reads by log position, as readers do, a piece at a time, and rests for several times as long
+ * as that took: it never holds a lock for long.  A segment that compaction replaces meanwhile is
+ * read again from its new file.  Threads: any. */
+#ifndef FREYJAFS_WRITER_SCRUB_SCRUB_H
+#define FREYJAFS_WRITER_SCRUB_SCRUB_H
+
+#include <stdatomic.h>
+
+#include "writer/base/thread.h"
+#include "writer/store.h"
+
+struct scrubber {
+	/* Constant after scrub_init(); the pointers are borrowed from the store. */
+	struct store *s;
+	struct io *io;
+	int dir_fd;
+	struct log_writer *log;
+	int64_t interval_ns; /* 0: when asked alone */
+
+	atomic_bool stop; /* in the middle of everything */
+
+	/* Innermost. */
+	struct mutex lock;
+	pthread_cond_t wake; /* with lock: 'requested' or 'stop' */
+	/* All below: by lock. */
+	bool has_thread GUARDED;
+	bool requested GUARDED;
+	pthread_t thread GUARDED;
+	struct store_scrub figures GUARDED;
+};
+
+/* 's' is open. */
+void scrub_init(struct scrubber *c, struct store *s, const struct store_config *config);
+/* Starts the thread.  -errno. */
+int scrub_start(struct scrubber *c) WARN_UNUSED;
+/* Stops it, at once. */
+void scrub_stop(struct scrubber *c);
+void scrub_destroy(struct scrubber *c);
+
+/* As store_scrub(). */
+int scrub_request(struct scrubber *c) WARN_UNUSED;
+void scrub_figures(struct scrubber *c, struct store_scrub *ret);
+
+#endif

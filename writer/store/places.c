@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* All positions of the log that a store reads from, or that a replay of its log needs. */
+#include <errno.h>
+
+#include "writer/store/store_private.h"
+
+bool store_each_place(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
+		      content_piece_fn fn, void *arg)
+{
+	bool more;
+
+	mutex_lock(&s->commit_lock);
+	more = keydir_each_place(s->keydir, cursor, nodes, changes, fn, arg);
+	if (!more && s->kept != NULL)
+		content_map_each(s->kept, fn, arg);
+	mutex_unlock(&s->commit_lock);
+	return more;
+}
+
+int store_reserve_kept(struct store *s, size_t count)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	if (s->kept == NULL)
+		s->kept = content_map_new(false);
+	err = s->kept == NULL ? -ENOMEM : content_map_reserve(s->kept, count);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+void store_keep(struct store *s, const struct value_place *place, uint64_t value_offset,
+		uint64_t bytes)
+{
+	struct content_piece piece = {
+		.bytes = bytes,
+		.place = *place,
+		.value_offset = value_offset,
+	};
+
+	mutex_lock(&s->commit_lock);
+	piece.offset = content_map_size(s->kept);
+	content_map_lay(s->kept, &piece);
+	mutex_unlock(&s->commit_lock);
+}
+
+void store_wait_for_readers(struct store *s)
+{
+	read_gate_wait(&s->gate);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* A full disk.  Two reserves of space let a store work on: "reserve" is for the tombstones of names
+ * that are removed; into the blocks of "reserve.segment" compaction writes the new file of a
+ * segment: no other file can take these blocks meanwhile.  "reserve.segment" is made again when the
+ * old file is gone, which had more.
+ *
+ * A segment is at most as large as the reserve may be, so that the reserve serves for each of them.
+ *
+ * Both reserves follow the log, so that a small store stays small.  The commit path has them grow
+ * before the log has outgrown them; a thread could come too late, as nothing can be allocated on a
+ * full disk.
+ *
+ * Hints are given up first: each can be made again. */
+#include <errno.h>
+
+#include "writer/log/full_disk.h"
+#include "writer/log/hint_file.h"
+#include "writer/store/store_private.h"
+
+/* The reserve: of this size on a disk that is large enough, and of that share of a smaller one; */
+#define RESERVE_SEGMENT_BYTES ((uint64_t)8 * 1024 * 1024)
+#define RESERVE_SHARE	      32
+/* where there are larger segments, of their size, but not of a larger share of the disk than this,
+ * nor a larger one of the free space. */
+#define RESERVE_SHARE_MAX  64
+#define RESERVE_FREE_SHARE 4
+#define NAMES_SHARE	   4 /* of the log: what the tombstones of all its names may need */
+
+/* --- their sizes --- */
+
+/* Returns 'bytes', or the share of the disk if that is less; of a disk that does not say how large
+ * it is, 'bytes'. */
+static uint64_t at_most_share(const struct io_space *disk, uint64_t bytes)
+{
+	uint64_t share = disk->blocks * disk->block_bytes / RESERVE_SHARE;
+
+	return disk->blocks == 0 || bytes < share ? bytes : share;
+}
+
+/* The smallest and the largest that the reserve should be on this disk. */
+struct limits {
+	uint64_t names_most; /* of the one for names */
+	uint64_t least, most;
+	uint64_t free_bytes; /* of the disk */
+};
+
+static struct limits limits_of(struct store *s)
+{
+	uint64_t segment_bytes = s->segment_bytes_max;
+	struct io_space disk = { .blocks = 0 };
+	struct limits l;
+
+	(void)!io_space(s->io, s->dir_fd, &disk);
+	l.names_most = at_most_share(&disk, RESERVE_BYTES);
+	l.least = l.most = at_most_share(&disk, RESERVE_SEGMENT_BYTES);
+	if (l.most < disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX)
+		l.most = disk.blocks * disk.block_bytes / RESERVE_SHARE_MAX;
+	if (l.most > segment_bytes)
+		l.most = segment_bytes;
+	if (l.least > segment_bytes)
+		l.least = segment_bytes;
+	l.free_bytes = disk.blocks_available * disk.block_bytes;
+	return l;
+}
+
+/* Where there are larger segments, from before or by hand, it helps to have more. */
+static uint64_t largest_segment(struct store *s)
+{
+	struct segment seg;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; log_writer_sealed(s->log, i, &seg); i++)
+		if (seg.bytes > bytes)
+			bytes = seg.bytes;
+	return bytes;
+}
+
+/* Returns the size that a reserve is to have, of 'most' at most.  It grows by more than is needed
+ * now, and is not made smaller for little. */
+static uint64_t size_of(const struct reserve *r, uint64_t needed, uint64_t most)
+{
+	uint64_t size = needed + RESERVE_STEP_BYTES - 1;
+
+	size -= size % RESERVE_STEP_BYTES;
+	if (size < RESERVE_BYTES_MIN)
+		size = RESERVE_BYTES_MIN;
+	if (size > r->goal_bytes && r->goal_bytes > 0)
+		size += size / 2;
+	else if (size > r->goal_bytes / 2 && r->goal_bytes > 0)
+		size = r->goal_bytes;
+	return size < most ? size : most;
+}
+
+/* Says how large the log may become until the reserve has to grow. */
+static uint64_t enough_for(const struct reserve *r, uint64_t share, uint64_t most)
+{
+	return r->goal_bytes + RESERVE_STEP_BYTES > most ? UINT64_MAX : r->goal_bytes * share;
+}
+
+/* The most that the reserve of compaction should have now. */
+static uint64_t segment_most(struct store *s, const struct limits *l, uint64_t segment_bytes)
+	REQUIRES(s->commit_lock)
+{
+	const struct reserve *r = &s->segment_reserve;
+	uint64_t most = largest_segment(s);
+
+	most = most > segment_bytes ? most : segment_bytes;
+	most = most < l->most ? most : l->most;
+	if (most > l->least && most > r->bytes + l->free_bytes / RESERVE_FREE_SHARE)
+		most = r->bytes + l->free_bytes / RESERVE_FREE_SHARE;
+	most = most > l->least ? most : l->least;
+	return most > r->goal_bytes ? most : r->goal_bytes;
+}
+
+static void keep_one(struct store *s, struct reserve *r, const char *name, uint64_t size)
+	REQUIRES(s->commit_lock)
+{
+	if (r->name == NULL)
+		reserve_open(r, s->io, s->dir_fd, name, size);
+	else
+		reserve_resize(r, size);
+}
+
+/* Makes both as large as they should be; the one of compaction with 'opens', or if it is there.
+ * Returns how large a segment of 'segment_bytes' may become. */
+static uint64_t keep_reserves(struct store *s, uint64_t segment_bytes, bool opens)
+	REQUIRES(s->commit_lock)
+{
+	struct reserve *names = &s->reserve, *segment = &s->segment_reserve;
+	struct limits l = limits_of(s);
+	struct log_writer_stats log;
+	uint64_t log_bytes, enough, most;
+
+	log_writer_stats(s->log, &log);
+	log_bytes = log.active_bytes + log.sealed_bytes;
+	keep_one(s, names, RESERVE_NAME, size_of(names, log_bytes / NAMES_SHARE, l.names_most));
+	enough = enough_for(names, NAMES_SHARE, l.names_most);
+	if (opens || segment->name != NULL) {
+		most = segment_most(s, &l, segment_bytes);
+		keep_one(s, segment, RESERVE_SEGMENT_NAME, size_of(segment, log_bytes, most));
+		if (enough_for(segment, 1, most) < enough)
+			enough = enough_for(segment, 1, most);
+	}
+	s->reserves_until = UINT64_MAX;
+	if (enough != UINT64_MAX)
+		s->reserves_until = log.end_offset + (enough > log_bytes ? enough - log_bytes : 0);
+	most = segment->bytes > l.least ? segment->bytes : l.least;
+	return segment_bytes < most ? segment_bytes : most;
+}
+
+void store_grow_reserves(struct store *s)
+{
+	(void)keep_reserves(s, 0, false);
+}
+
+uint64_t store_keep_reserves(struct store *s, uint64_t segment_bytes)
+{
+	uint64_t bytes;
+
+	mutex_lock(&s->commit_lock);
+	bytes = keep_reserves(s, segment_bytes, true);
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
+/* --- taking from them --- */
+
+uint64_t store_segment_reserve_bytes(struct store *s)
+{
+	uint64_t bytes;
+
+	mutex_lock(&s->commit_lock);
+	bytes = s->segment_reserve.bytes;
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
+uint64_t store_segment_reserve_goal(struct store *s)
+{
+	uint64_t bytes;
+
+	mutex_lock(&s->commit_lock);
+	bytes = s->segment_reserve.goal_bytes;
+	mutex_unlock(&s->commit_lock);
+	return bytes;
+}
+
+int store_probe_segment_reserve(struct store *s)
+{
+	int err;
+
+	mutex_lock(&s->commit_lock);
+	err = reserve_probe(&s->segment_reserve);
+	mutex_unlock(&s->commit_lock);
+	return err;
+}
+
+int store_take_segment_reserve(struct store *s, const char *name)
+{
+	int fd;
+
+	mutex_lock(&s->commit_lock);
+	fd = reserve_take(&s->segment_reserve, name);
+	mutex_unlock(&s->commit_lock);
+	return fd;
+}
+
+bool store_release_reserve(struct store *s)
+{
+	bool released;
+
+	mutex_lock(&s->commit_lock);
+	released = reserve_release(&s->reserve);
+	mutex_unlock(&s->commit_lock);
+	return released;
+}
+
+/* --- removals --- */
+
+bool store_makes_space_for(struct store *s, int err)
+{
+	if (!log_is_full(err))
+		return false;
+	if (hint_files_drop(s->io, s->dir_fd))
+		return true;
+	return growth_wait_for_space(&s->growth);
+}
