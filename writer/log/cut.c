@@ -17,11 +17,11 @@
 
 #include "writer/log/full_disk.h"
 #include "writer/log/names.h"
+#include "writer/log/quarantine.h"
 #include "writer/log/segment_replay.h"
 
 #define COPY_CHUNK_BYTES ((size_t)256 * 1024)
 #define PIECE_BYTES	 ((size_t)1024 * 1024)
-#define REPORT_BYTES_MAX 2048
 
 /* What is saved: the bytes of the segment from 'from' on. */
 struct saved {
@@ -55,130 +55,61 @@ static int find_last_nonzero(const struct log_tail *t, uint8_t *chunk, uint64_t 
 	return 0;
 }
 
-static int copy_range(const struct log_tail *t, uint64_t from, uint64_t to, int out_fd,
-		      uint8_t *chunk)
-{
-	uint64_t done = from;
-
-	while (done < to) {
-		size_t n = to - done < COPY_CHUNK_BYTES ? (size_t)(to - done) : COPY_CHUNK_BYTES;
-		ssize_t got = io_pread_all(t->io, t->fd, chunk, n, done);
-		int err;
-
-		if (got < 0)
-			return (int)got;
-		if ((size_t)got != n)
-			return -EIO; /* the file shrank */
-		err = io_pwrite_all(t->io, out_fd, chunk, n, done - from);
-		if (err < 0)
-			return err;
-		done += n;
-	}
-	return 0;
-}
-
-/* Makes a new file durable, or takes it away if 'err' says that it is not whole. */
-static int finish_file(const struct log_tail *t, int quarantine_fd, const char *name, int fd,
-		       int err)
-{
-	int close_err;
-
-	if (err == 0)
-		err = io_fsync(t->io, fd);
-	close_err = io_close(t->io, &fd);
-	if (err < 0)
-		(void)!io_unlink(t->io, quarantine_fd, name);
-	return err < 0 ? err : close_err;
-}
-
-static int save_bytes(const struct log_tail *t, int quarantine_fd, const char *name,
-		      const struct saved *saved, uint8_t *chunk)
-{
-	int fd = io_open(t->io, quarantine_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-	int err;
-
-	if (fd < 0)
-		return fd;
-	if (saved->bytes != NULL)
-		err = io_pwrite_all(t->io, fd, saved->bytes, (size_t)(saved->end - saved->from), 0);
-	else
-		err = copy_range(t, saved->from, saved->end, fd, chunk);
-	return finish_file(t, quarantine_fd, name, fd, err);
-}
-
 static int save_report(const struct log_tail *t, int quarantine_fd, const char *name,
-		       const char *bytes_name, const struct saved *saved, uint64_t now_ns)
+		       const struct saved *saved, uint64_t now_ns)
 {
-	char text[REPORT_BYTES_MAX];
-	int fd, len;
-
-	len = snprintf(text, sizeof(text),
-		       "file: %s\n"
-		       "offset: %" PRIu64 "\n"
-		       "length: %" PRIu64 "\n"
-		       "reason: %s\n"
-		       "durable_offset: %" PRIu64 "\n"
-		       "saved_as: %s\n"
-		       "saved_bytes: %" PRIu64 "\n"
-		       "trailing_zero_bytes: %" PRIu64 "\n"
-		       "cut_at_ns: %" PRIu64 "\n",
-		       t->name, saved->from, saved->to - saved->from,
-		       record_reason_text(t->stop.reason), t->durable_bytes, bytes_name,
-		       saved->end - saved->from, saved->to - saved->end, now_ns);
-	if (len < 0 || (size_t)len >= sizeof(text))
-		return -ENAMETOOLONG;
-	fd = io_open(t->io, quarantine_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-	if (fd < 0)
-		return fd;
-	return finish_file(t, quarantine_fd, name, fd,
-			   io_pwrite_all(t->io, fd, text, (size_t)len, 0));
+	return quarantine_report(t->io, quarantine_fd, name,
+				 "file: %s\n"
+				 "offset: %" PRIu64 "\n"
+				 "length: %" PRIu64 "\n"
+				 "reason: %s\n"
+				 "durable_offset: %" PRIu64 "\n"
+				 "saved_as: %s\n"
+				 "saved_bytes: %" PRIu64 "\n"
+				 "trailing_zero_bytes: %" PRIu64 "\n"
+				 "cut_at_ns: %" PRIu64 "\n",
+				 t->name, saved->from, saved->to - saved->from,
+				 record_reason_text(t->stop.reason), t->durable_bytes,
+				 saved->end > saved->from ? name : "-", saved->end - saved->from,
+				 saved->to - saved->end, now_ns);
 }
 
 /* Writes the bytes and the report into quarantine/ and makes them durable.  A report for which
  * there is no space is left out where 'saved->bytes' are: the name of the copy says the same. */
 static int save_in(const struct log_tail *t, int quarantine_fd, const struct saved *saved,
-		   uint8_t *chunk, char *ret_name, size_t ret_name_size)
+		   char *ret_name, size_t ret_name_size)
 {
+	const struct file_part part = { t->io, t->fd, saved->from, saved->end - saved->from,
+					saved->bytes };
 	uint64_t now_ns = io_clock_ns(t->io);
-	char name[NAME_MAX + 1], report[NAME_MAX + 1];
-	bool has_bytes = saved->end > saved->from;
-	int err = 0, len;
+	char name[NAME_MAX + 1];
+	int err = quarantine_name(t->name, "", saved->from, now_ns, name, sizeof(name));
 
-	len = snprintf(name, sizeof(name), "%s.%" PRIu64 ".%" PRIu64 ".bad", t->name, saved->from,
-		       now_ns);
-	if (len < 0 || (size_t)len >= sizeof(name))
-		return -ENAMETOOLONG;
-	(void)snprintf(report, sizeof(report), "%.*s.txt", len - 4, name); /* as long as 'name' */
-	if (has_bytes)
-		err = save_bytes(t, quarantine_fd, name, saved, chunk);
-	if (err == 0) {
-		err = save_report(t, quarantine_fd, report, has_bytes ? name : "-", saved, now_ns);
-		if (log_is_full(err) && saved->bytes != NULL)
-			err = 0;
-		else if (err < 0 && has_bytes)
-			(void)!io_unlink(t->io, quarantine_fd, name);
-	}
+	if (err == 0 && part.bytes > 0)
+		err = quarantine_save(t->io, quarantine_fd, name, &part);
+	if (err < 0)
+		return err;
+	err = save_report(t, quarantine_fd, name, saved, now_ns);
+	if (log_is_full(err) && saved->bytes != NULL)
+		err = 0;
+	else if (err < 0 && part.bytes > 0)
+		(void)!io_unlink(t->io, quarantine_fd, name);
 	if (err == 0)
 		err = io_fsync(t->io, quarantine_fd);
 	if (err == 0)
-		(void)snprintf(ret_name, ret_name_size, QUARANTINE_NAME "/%s",
-			       has_bytes ? name : report);
+		(void)snprintf(ret_name, ret_name_size, QUARANTINE_NAME "/%.*s%s",
+			       (int)strlen(name) - 4, name, part.bytes > 0 ? ".bad" : ".txt");
 	return err;
 }
 
-static int save(const struct log_tail *t, const struct saved *saved, uint8_t *chunk, char *ret_name,
+static int save(const struct log_tail *t, const struct saved *saved, char *ret_name,
 		size_t ret_name_size)
 {
-	int fd, err = io_mkdir(t->io, t->dir_fd, QUARANTINE_NAME, 0700);
+	int err, fd = quarantine_open(t->io, t->dir_fd);
 
-	if (err == 0 || err == -EEXIST)
-		err = io_fsync(t->io, t->dir_fd);
-	if (err < 0)
-		return err;
-	fd = io_open(t->io, t->dir_fd, QUARANTINE_NAME, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	err = save_in(t, fd, saved, chunk, ret_name, ret_name_size);
+	err = save_in(t, fd, saved, ret_name, ret_name_size);
 	(void)io_close(t->io, &fd); /* a directory: nothing to lose */
 	return err;
 }
@@ -218,14 +149,14 @@ static int cut_piece(const struct log_tail *t, const struct saved *saved, char *
 		     size_t ret_name_size)
 {
 	size_t n = (size_t)(saved->to - saved->from);
-	int err = save(t, saved, NULL, ret_name, ret_name_size);
+	int err = save(t, saved, ret_name, ret_name_size);
 	int cut_err = 0;
 
 	if (err == 0 || log_is_full(err))
 		cut_err = truncate_to(t, saved->from);
 	if (cut_err < 0 || !log_is_full(err))
 		return err < 0 ? err : cut_err;
-	err = save(t, saved, NULL, ret_name, ret_name_size);
+	err = save(t, saved, ret_name, ret_name_size);
 	if (log_is_full(err) && saved->from == t->kept_bytes) {
 		(void)snprintf(ret_name, ret_name_size, "nothing: the disk is full");
 		return 0;
@@ -279,14 +210,12 @@ static int save_and_cut(struct log_tail *t, char *ret_name, size_t ret_name_size
 	unsigned int given_up = 0;
 	int err = chunk == NULL ? -ENOMEM : find_last_nonzero(t, chunk, &saved.end);
 
-	if (err < 0) {
-		free(chunk);
-		return err;
-	}
-	err = save(t, &saved, chunk, ret_name, ret_name_size);
-	while (log_is_full(err) && log_give_up(t->io, t->dir_fd, &given_up))
-		err = save(t, &saved, chunk, ret_name, ret_name_size);
 	free(chunk);
+	if (err < 0)
+		return err;
+	do
+		err = save(t, &saved, ret_name, ret_name_size);
+	while (log_is_full(err) && log_give_up(t->io, t->dir_fd, &given_up));
 	return log_is_full(err) ? cut_in_pieces(t, saved.end, ret_name, ret_name_size) : err;
 }
 

@@ -13,9 +13,7 @@
 #include "codec/meta.h"
 #include "writer/base/array.h"
 #include "writer/log/names.h"
-
-#define CHUNK_BYTES	 ((size_t)1 << 20)
-#define REPORT_BYTES_MAX 2048
+#include "writer/log/quarantine.h"
 
 /* --- lists --- */
 
@@ -253,94 +251,41 @@ int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *re
 
 /* --- writing --- */
 
-/* A range of a file. */
-struct source {
-	struct io *io; /* to read it by */
-	int fd;
-	uint64_t from, bytes;
-};
-
-static int copy_range(const struct source *s, struct io *io, int to_fd, uint64_t to, uint8_t *chunk)
-{
-	for (uint64_t done = 0; done < s->bytes;) {
-		size_t n = s->bytes - done < CHUNK_BYTES ? (size_t)(s->bytes - done) : CHUNK_BYTES;
-		ssize_t got = io_pread_all(s->io, s->fd, chunk, n, s->from + done);
-		int err;
-
-		if (got < 0)
-			return (int)got;
-		if ((size_t)got != n)
-			return -EIO; /* the file shrank */
-		err = io_pwrite_all(io, to_fd, chunk, n, to + done);
-		if (err < 0)
-			return err;
-		done += n;
-	}
-	return 0;
-}
-
-/* Syncs and closes a file that was written. */
-static int finish(struct io *io, int fd, int err)
-{
-	int close_err;
-
-	if (err == 0)
-		err = io_fsync(io, fd);
-	close_err = io_close(io, &fd);
-	return err < 0 ? err : close_err;
-}
-
-/* Writes the report about 'bytes' of the file from the beginning of 'l' on. */
-static int save_report(const struct salvage_file *f, int quarantine_fd,
-		       const struct salvage_lost *l, uint64_t bytes, uint64_t now_ns)
-{
-	char text[REPORT_BYTES_MAX], name[SALVAGE_NAME_BYTES];
-	int fd, len;
-
-	len = snprintf(text, sizeof(text),
-		       "file: %s\n"
-		       "offset: %" PRIu64 "\n"
-		       "length: %" PRIu64 "\n"
-		       "reason: %s\n"
-		       "records_inside: %" PRIu64 "\n"
-		       "saved_as: %s\n"
-		       "salvaged_at_ns: %" PRIu64 "\n",
-		       f->name, l->offset, bytes, l->reason, l->inside, l->saved_as, now_ns);
-	if (len < 0 || (size_t)len >= sizeof(text))
-		return -ENAMETOOLONG;
-	(void)snprintf(name, sizeof(name), "%.*s.txt", (int)strlen(l->saved_as) - 4, l->saved_as);
-	fd = io_open(f->io, quarantine_fd, name, O_RDWR | O_CREAT | O_EXCL, 0600);
-	if (fd < 0)
-		return fd;
-	return finish(f->io, fd, io_pwrite_all(f->io, fd, text, (size_t)len, 0));
-}
-
 /* Saves 'count' lost ranges, one behind the other, as one. */
 static int save(const struct salvage_file *f, struct io *by, int quarantine_fd,
-		struct salvage_lost *l, size_t count, uint8_t *chunk)
+		struct salvage_lost *l, size_t count)
 {
+	const char *variant = by == f->io ? "" : ".unfit";
 	uint64_t now_ns = io_clock_ns(f->io);
-	struct source all = { by, f->fd, l->offset, 0 };
-	int out, err, len;
+	struct file_part all = { by, f->fd, l->offset, 0, NULL };
+	int err = quarantine_name(f->name, variant, l->offset, now_ns, l->saved_as,
+				  sizeof(l->saved_as));
 
-	for (size_t i = 0; i < count; i++)
+	if (err < 0)
+		return err;
+	for (size_t i = 0; i < count; i++) {
 		all.bytes += l[i].bytes;
-	len = snprintf(l->saved_as, sizeof(l->saved_as), "%s%s.%" PRIu64 ".%" PRIu64 ".bad",
-		       f->name, by == f->io ? "" : ".unfit", l->offset, now_ns);
-	if (len < 0 || (size_t)len >= sizeof(l->saved_as))
-		return -ENAMETOOLONG;
-	out = io_open(f->io, quarantine_fd, l->saved_as, O_RDWR | O_CREAT | O_EXCL, 0600);
-	if (out < 0)
-		return out;
-	err = finish(f->io, out, copy_range(&all, f->io, out, 0, chunk));
-	for (size_t i = 1; i < count; i++)
-		memcpy(l[i].saved_as, l->saved_as, sizeof(l->saved_as));
-	return err < 0 ? err : save_report(f, quarantine_fd, l, all.bytes, now_ns);
+		if (i > 0)
+			memcpy(l[i].saved_as, l->saved_as, sizeof(l->saved_as));
+	}
+	err = quarantine_save(f->io, quarantine_fd, l->saved_as, &all);
+	if (err < 0)
+		return err;
+	return quarantine_report(f->io, quarantine_fd, l->saved_as,
+				 "file: %s\n"
+				 "offset: %" PRIu64 "\n"
+				 "length: %" PRIu64 "\n"
+				 "reason: %s\n"
+				 "records_inside: %" PRIu64 "\n"
+				 "saved_as: %s\n"
+				 "salvaged_at_ns: %" PRIu64 "\n",
+				 f->name, l->offset, all.bytes, l->reason, l->inside, l->saved_as,
+				 now_ns);
 }
 
 /* Saves all ranges of 's' that have bytes. */
 static int save_all(const struct salvage_file *f, struct io *by, int quarantine_fd,
-		    struct salvage *s, uint8_t *chunk)
+		    struct salvage *s)
 {
 	int err = 0;
 
@@ -350,26 +295,21 @@ static int save_all(const struct salvage_file *f, struct io *by, int quarantine_
 		for (n = 1; i + n < s->count && s->lost[i + n].offset == end; n++)
 			end += s->lost[i + n].bytes;
 		if (end > s->lost[i].offset)
-			err = save(f, by, quarantine_fd, &s->lost[i], n, chunk);
+			err = save(f, by, quarantine_fd, &s->lost[i], n);
 	}
 	return err;
 }
 
 static int save_both(const struct salvage_file *f, struct io *view, struct salvage *s,
-		     struct salvage *edits, uint8_t *chunk)
+		     struct salvage *edits)
 {
-	int quarantine_fd, err = io_mkdir(f->io, f->dir_fd, QUARANTINE_NAME, 0700);
+	int err, quarantine_fd = quarantine_open(f->io, f->dir_fd);
 
-	if (err == 0 || err == -EEXIST)
-		err = io_fsync(f->io, f->dir_fd);
-	if (err < 0)
-		return err;
-	quarantine_fd = io_open(f->io, f->dir_fd, QUARANTINE_NAME, O_RDONLY | O_DIRECTORY, 0);
 	if (quarantine_fd < 0)
 		return quarantine_fd;
-	err = save_all(f, f->io, quarantine_fd, s, chunk);
+	err = save_all(f, f->io, quarantine_fd, s);
 	if (err == 0)
-		err = save_all(f, view, quarantine_fd, edits, chunk);
+		err = save_all(f, view, quarantine_fd, edits);
 	if (err == 0)
 		err = io_fsync(f->io, quarantine_fd);
 	(void)io_close(f->io, &quarantine_fd); /* a directory: nothing to lose */
@@ -378,16 +318,17 @@ static int save_both(const struct salvage_file *f, struct io *view, struct salva
 
 /* Copies the file that 'view' reads, of 'bytes', with the edits in it. */
 static int copy_edited(const struct salvage_file *f, struct io *view, uint64_t bytes,
-		       const struct salvage *edits, int to, uint8_t *chunk)
+		       const struct salvage *edits, int to)
 {
 	uint64_t at = 0, written = 0;
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i <= edits->count; i++) {
 		const struct salvage_lost *l = i < edits->count ? &edits->lost[i] : NULL;
-		struct source kept = { view, f->fd, at, (l != NULL ? l->offset : bytes) - at };
+		struct file_part kept = { view, f->fd, at, (l != NULL ? l->offset : bytes) - at,
+					  NULL };
 
-		err = copy_range(&kept, f->io, to, written, chunk);
+		err = file_part_copy(&kept, f->io, to, written);
 		written += kept.bytes;
 		if (err < 0 || l == NULL)
 			break;
@@ -399,17 +340,22 @@ static int copy_edited(const struct salvage_file *f, struct io *view, uint64_t b
 }
 
 static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes,
-		   const struct salvage *edits, uint8_t *chunk)
+		   const struct salvage *edits)
 {
 	const char *name = f->new_name != NULL ? f->new_name : f->name;
 	char temp[SALVAGE_NAME_BYTES];
-	int to, err;
+	int to, err, close_err;
 
 	(void)snprintf(temp, sizeof(temp), "%s" SALVAGE_TEMP_SUFFIX, name);
 	to = io_open(f->io, f->dir_fd, temp, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (to < 0)
 		return to;
-	err = finish(f->io, to, copy_edited(f, view, bytes, edits, to, chunk));
+	err = copy_edited(f, view, bytes, edits, to);
+	if (err == 0)
+		err = io_fsync(f->io, to);
+	close_err = io_close(f->io, &to);
+	if (err == 0)
+		err = close_err;
 	if (err == 0)
 		err = io_rename(f->io, f->dir_fd, temp, name);
 	if (err < 0)
@@ -420,18 +366,14 @@ static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes
 int salvage_write(const struct salvage_file *f, struct salvage *s, struct salvage *edits,
 		  uint64_t *ret_bytes)
 {
-	uint8_t *chunk = malloc(CHUNK_BYTES);
 	uint64_t bytes = salvage_new_bytes(s, f->bytes);
 	struct salvage_view view;
 	int err;
 
-	if (chunk == NULL)
-		return -ENOMEM;
 	salvage_view_init(&view, f, s);
-	err = save_both(f, &view.io, s, edits, chunk);
+	err = save_both(f, &view.io, s, edits);
 	if (err == 0)
-		err = replace(f, &view.io, bytes, edits, chunk);
-	free(chunk);
+		err = replace(f, &view.io, bytes, edits);
 	*ret_bytes = salvage_new_bytes(edits, bytes);
 	return err;
 }
