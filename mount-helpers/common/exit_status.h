@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What freyjactl exits with.  One table: the program, its --help and the man page say the same.
- * Where freyjafs has the same meaning it has the same number. */
+/* The exit statuses of freyjactl, in one table for the program, its --help and the man page.  A
+ * status that freyjafs has, too, has the same number there. */
 #ifndef FREYJAFS_MOUNT_HELPERS_COMMON_EXIT_STATUS_H
 #define FREYJAFS_MOUNT_HELPERS_COMMON_EXIT_STATUS_H
 

@@ -19,7 +19,7 @@ bool mounted_store(const char *path, char ret_datadir[PATH_MAX])
 		if (strcmp(m->mnt_type, MOUNT_TYPE) != 0 || strcmp(m->mnt_dir, resolved) != 0)
 			continue;
 		(void)snprintf(ret_datadir, PATH_MAX, "%s",
-			       m->mnt_fsname); /* the last one counts */
+			       m->mnt_fsname); /* the last mount there is the topmost */
 		found = true;
 	}
 	if (mounts != NULL)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* freyjactl: what its commands share.  Each command returns an exit status and has said on standard
- * error why it is not 0. */
+/* The parts that the commands of freyjactl share.  Each command returns an exit status; if it is
+ * not CTL_OK, the command has printed the reason to standard error.  Threads: one. */
 #ifndef FREYJAFS_MOUNT_HELPERS_FREYJACTL_CTL_H
 #define FREYJAFS_MOUNT_HELPERS_FREYJACTL_CTL_H
 
@@ -11,20 +11,23 @@
 #include "writer/base/diag.h"
 #include "writer/store.h"
 
-/* Prints "freyjactl: " and a line. */
+/* Prints "freyjactl: " and a line to standard error; 'fmt' has no newline. */
 void ctl_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* The exit status of an error of the store, and the line for it: 'diag' or, if that is empty,
- * 'what' and the error. */
+/* Prints the error 'err' (-errno) of the store: the text of 'diag', or, if that is empty or NULL,
+ * 'what' and the error.  Returns the exit status for it. */
 enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag);
 
-/* Opens the store in 'datadir': read only, also beside a mount; or to change it, with its lock. */
+/* Opens the store in 'datadir'.  With 'read_only' it may be mounted meanwhile; without, this
+ * process takes the store's lock.  The caller closes the store. */
 enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret);
 
-/* Ends output to standard output; CTL_SYSTEM if not all of it could be written. */
+/* Flushes standard output.  Returns 'status', or CTL_SYSTEM instead of CTL_OK if not everything
+ * could be written. */
 enum ctl_exit ctl_flush(enum ctl_exit status);
 
-/* The commands.  'args' are what stands behind DATADIR, as many as the table says. */
+/* The commands.  'args' are the arguments after DATADIR; their number is within the limits of the
+ * table of commands. */
 enum ctl_exit ctl_log(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_ls(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_get(const char *datadir, char *const args[], int count);

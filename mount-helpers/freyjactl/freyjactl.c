@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* freyjactl COMMAND DATADIR [ARGUMENT...]: a store without a mount. */
+/* The main program of freyjactl, which works on a store without a mount: freyjactl COMMAND DATADIR
+ * [ARGUMENT...]. */
 #include "mount-helpers/freyjactl/ctl.h"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 
 #include "mount-helpers/common/mounted.h"
 
-/* One command: its name, its arguments behind DATADIR as the help shows them, and how many. */
+/* A command: its name, its arguments after DATADIR as --help prints them, and the limits of their
+ * number. */
 struct command {
 	const char *name, *arguments;
 	int count_min, count_max;
@@ -86,7 +88,7 @@ enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret)
 {
 	const struct store_config config = {
 		.dir_path = datadir,
-		.fsync_interval_ns = 0, /* what is changed is durable when the program ends */
+		.fsync_interval_ns = 0, /* changes are durable when the program ends */
 		.read_only = read_only,
 		.uid = getuid(),
 		.gid = getgid(),
@@ -97,7 +99,7 @@ enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret)
 	int err;
 
 	if (!read_only && access(datadir, F_OK) < 0)
-		return ctl_failed(-errno, datadir, NULL); /* a store is made by mounting it */
+		return ctl_failed(-errno, datadir, NULL); /* only mounting makes a store */
 	err = store_open(&config, ret, &diag);
 	if (err < 0)
 		return ctl_failed(err, datadir, &diag);
@@ -114,7 +116,8 @@ enum ctl_exit ctl_flush(enum ctl_exit status)
 	return status == CTL_OK ? CTL_SYSTEM : status;
 }
 
-/* Refuses what is no DATADIR and looks like one: an option behind the command, or a mount. */
+/* Refuses arguments that look like a DATADIR but are none: an option after the command, or a mount.
+ */
 static enum ctl_exit check_datadir(const char *arg)
 {
 	char datadir[PATH_MAX];
@@ -135,7 +138,7 @@ static bool is_help(const char *arg)
 	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-/* args[]: COMMAND DATADIR [ARGUMENT...]; NULL behind the last one. */
+/* Runs a command. args[]: COMMAND DATADIR [ARGUMENT...], followed by NULL. */
 static enum ctl_exit run(char *const args[], int count)
 {
 	enum ctl_exit status;
@@ -171,7 +174,7 @@ int main(int argc, char *argv[])
 		{ NULL, 0, NULL, 0 },
 	};
 
-	/* '+': options stand before the command, so that a key may begin with '-'. */
+	/* '+': options end at the command, so that a key may begin with '-'. */
 	switch (getopt_long(argc, argv, "+hV", options, NULL)) {
 	case 'h':
 		print_help(stdout);
@@ -181,7 +184,7 @@ int main(int argc, char *argv[])
 		return ctl_flush(CTL_OK);
 	case -1:
 		break;
-	default: /* getopt_long() has said what is wrong */
+	default: /* getopt_long() has printed the reason */
 		return CTL_USAGE;
 	}
 	if (optind == argc) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* freyjactl ls, get, put, rm, stat: the store by keys, also those that no path can name. */
+/* freyjactl ls, get, put, rm, stat: access to a store by key, unnameable keys included. */
 #include "mount-helpers/freyjactl/ctl.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static enum ctl_exit not_found(const char *text)
 
 struct listing {
 	struct store *s;
-	const struct key *below; /* what a key has to begin with */
+	const struct key *below; /* prefix of the keys to list */
 	char path[PATH_BYTES_MAX + 2];
 	size_t path_bytes;
 	struct child *children;
@@ -100,7 +100,7 @@ static const char *mark_of(mode_t mode)
 	return S_ISLNK(mode) ? "l" : "s";
 }
 
-/* Prints what is in 'dir', whose path is in 'l', and takes the list of children apart. */
+/* Prints everything below 'dir', whose path is in 'l', and frees the list of its entries. */
 static int list_dir(struct listing *l, struct node *dir)
 {
 	struct child *list = NULL, *next;
@@ -183,7 +183,7 @@ enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
 		else if (err < 0)
 			status = ctl_failed(err, args[0], NULL);
 		else
-			(void)fwrite(value, 1, bytes, stdout); /* ctl_flush() tells */
+			(void)fwrite(value, 1, bytes, stdout); /* ctl_flush() reports an error */
 	}
 	free(value);
 	(void)!store_close(s); /* read only */
@@ -193,7 +193,7 @@ enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
 
 /* --- put and rm --- */
 
-/* Reads all there is into a new buffer. */
+/* Reads up to the end of file into a new buffer. */
 static int read_all(int fd, uint8_t **ret, size_t *ret_bytes)
 {
 	uint8_t *buf = NULL;
@@ -228,7 +228,7 @@ static enum ctl_exit read_value(const char *file, uint8_t **ret, size_t *ret_byt
 	int err = fd < 0 ? -errno : read_all(fd, ret, ret_bytes);
 
 	if (file != NULL && fd >= 0)
-		(void)close(fd); /* only read from */
+		(void)close(fd); /* opened only for reading */
 	if (err < 0) {
 		ctl_say("%s: %s", name, strerror(-err));
 		return CTL_SYSTEM;
@@ -239,7 +239,7 @@ static enum ctl_exit read_value(const char *file, uint8_t **ret, size_t *ret_byt
 	return CTL_USAGE;
 }
 
-/* Closes a store that was changed. */
+/* Closes a store after a change. */
 static enum ctl_exit close_changed(struct store *s, const char *datadir, enum ctl_exit status)
 {
 	int err = store_close(s);
@@ -330,7 +330,7 @@ static void print_attr(const struct store_attr *attr)
 	print_time("ctime", attr->ctime);
 }
 
-/* Follows a path.  -ENOENT. */
+/* Follows a path from the root.  Returns 0 or -errno; -ENOENT: no such path. */
 static int find_path(struct store *s, const struct key *key, struct store_attr *ret)
 {
 	struct node *n = store_root(s), *next = n;

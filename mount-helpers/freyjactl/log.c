@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* freyjactl log: what is in the log, and the versions of a path. */
+/* freyjactl log: prints the records of the log, or the versions of a path. */
 #include "mount-helpers/freyjactl/ctl.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static const char *kind_text(const struct commit_record *r)
 	return r->value_bytes > 0 ? "put" : "delete";
 }
 
-/* Prints what a meta record says beyond its path. */
+/* Prints the fields of a meta record beyond its path. */
 static void print_rest(const struct commit_record *r)
 {
 	char text[TIMESTAMP_BYTES];
@@ -106,7 +106,7 @@ static int print_commit(void *arg, const struct log_entry *entries, size_t entry
 			print_rest(&r);
 		printf("%s\n", i + 1 < entry_count ? "\t+" : "");
 	}
-	return ferror(stdout) ? -EPIPE : 0; /* nobody reads on */
+	return ferror(stdout) ? -EPIPE : 0; /* standard output is closed */
 }
 
 static enum ctl_exit log_all(const char *datadir)
@@ -114,7 +114,7 @@ static enum ctl_exit log_all(const char *datadir)
 	struct log_writer_config config = {
 		.fsync_interval_ns = LOG_WRITER_NEVER,
 		.segment_size_bytes = LOG_WRITER_SEGMENT_MAX,
-		.accept_missing_segments = true, /* to be seen as well */
+		.accept_missing_segments = true, /* the rest of the log is printed without them */
 		.read_only = true,
 	};
 	enum ctl_exit status = CTL_OK;
@@ -147,7 +147,7 @@ static int print_version(void *arg, const struct history_entry *e)
 	const char *kind = S_ISLNK(e->version.mode) ? "symlink" : "version";
 
 	if (e->name != NULL)
-		return 0; /* in a directory that had the path */
+		return 0; /* this entry is in a directory that had the path */
 	print_front(e->version.timestamp_ns, e->version.available ? kind : "dropped",
 		    e->version.size_bytes, e->version.segment, e->version.file_offset);
 	key_text_print(stdout, v->path, v->path_bytes);

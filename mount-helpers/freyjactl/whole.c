@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* freyjactl verify and compact: commands about the whole log. */
+/* freyjactl verify and compact: the commands for the whole log. */
 #include "mount-helpers/freyjactl/ctl.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 struct totals {
 	uint64_t records, commits, bytes;
-	struct keydir *keydir; /* what the log says */
+	struct keydir *keydir; /* the tree that the log describes */
 };
 
 static int count(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
@@ -44,7 +44,7 @@ static int print_lost(void *arg, const struct lost_name *lost)
 	return 0;
 }
 
-/* Says which names cannot be read whole. */
+/* Prints the names that cannot be read whole. */
 static enum ctl_exit report_lost(struct keydir *k)
 {
 	uint64_t count = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fsck.freyjafs [OPTION...] DATADIR: checks a store, and salvages a damaged one. */
+/* The main program of fsck.freyjafs, which checks a store and salvages a damaged one: fsck.freyjafs
+ * [OPTION...] DATADIR. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -29,7 +30,7 @@
 #define HOLDER_BYTES_MAX 4096
 #define LOOKS_MAX	 8
 
-/* X(name, number, meaning): as fsck(8) has them */
+/* X(name, number, meaning): the numbers of fsck(8) */
 #define FSCK_EXITS(X)                                                                   \
 	X(FSCK_OK, 0, "nothing is wrong")                                               \
 	X(FSCK_CORRECTED, 1, "damage was found and salvaged")                           \
@@ -57,16 +58,17 @@ struct fsck {
 	size_t count, room;
 	struct synced mark;
 	bool has_mark;
-	uint64_t base_number;	  /* the log begins there; 0: with the first segment */
+	uint64_t base_number;	  /* the base that the log begins with; 0: it begins with the first
+				     segment */
 	struct manifest manifest; /* owned */
 	bool has_manifest, rebuild_manifest;
-	bool wrong_mark;	   /* the durable mark has a number that no log can have */
-	bool stands;		   /* nothing may be changed: files are not where they belong */
-	uint64_t found, corrected; /* damages */
-	struct fsck_names names;   /* that cannot be read whole */
+	bool wrong_mark; /* the durable mark has a number that no log can have */
+	bool stands;	 /* nothing may be changed, because files are not where they belong */
+	uint64_t found, corrected; /* number of damages */
+	struct fsck_names names;   /* names that cannot be read whole */
 	uint64_t restored;	   /* names that have an older version now */
-	FILE *notes;		   /* what is no damage and stays; printed once, at the end */
-	char *notes_text;	   /* owned */
+	FILE *notes;	  /* findings that are no damage and stay; printed once, at the end */
+	char *notes_text; /* owned */
 	size_t notes_bytes;
 };
 
@@ -79,13 +81,14 @@ static void complain(const char *fmt, ...)
 
 	fprintf(stderr, "fsck.freyjafs: ");
 	va_start(args, fmt);
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): not where it is called twice */
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a false positive */
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fprintf(stderr, "\n");
 }
 
-/* Prints what is no damage.  Salvage looks at all files again and again, and finds it each time. */
+/* Notes a finding that is no damage.  Salvage checks all files repeatedly, and finds it each time,
+ * so notes are kept and printed at the end. */
 static void note(struct fsck *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void note(struct fsck *f, const char *fmt, ...)
 {
@@ -99,7 +102,7 @@ static void note(struct fsck *f, const char *fmt, ...)
 	va_end(args);
 }
 
-/* Ends the notes of one look at the files, and prints them if it is the last one. */
+/* Ends the notes of one check of the files, and prints them if it is the last one. */
 static void end_notes(struct fsck *f, bool print)
 {
 	if (f->notes == NULL)
@@ -118,7 +121,7 @@ static int failed(const struct fsck *f, const char *what, int err)
 	return err;
 }
 
-/* The same for a file that cannot be read. */
+/* As failed(), for a file that cannot be read. */
 static int failed_read(const struct fsck *f, const char *name, int err)
 {
 	if (err == -EIO)
@@ -168,7 +171,7 @@ static int add_file(struct fsck *f, const struct fsck_file *file)
 	return 0;
 }
 
-/* Stores what MANIFEST says of a sealed segment. */
+/* Stores the facts that MANIFEST has about a sealed segment. */
 static void look_up(const struct fsck *f, struct fsck_file *file)
 {
 	const struct manifest_segment *m = manifest_find(&f->manifest, file->number);
@@ -180,7 +183,7 @@ static void look_up(const struct fsck *f, struct fsck_file *file)
 	file->facts = m->facts;
 	file->base |= m->is_base;
 	file->generation = m->id.generation;
-	if (file->full_bytes > 0) /* it has not got its name yet; the next mount gives it */
+	if (file->full_bytes > 0) /* MANIFEST lists it already; the next mount gives it its name */
 		file->full_bytes = 0;
 }
 
@@ -216,7 +219,8 @@ static int compare_files(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* How much of a file is known to be durable.  Full ones are sealed in their order. */
+/* Sets how much of a file is known to be durable.  Rotated segments are sealed in their order, so
+ * one before a sealed segment is durable as a whole. */
 static void set_durable(const struct fsck *f, struct fsck_file *file)
 {
 	if (!file->active && file->full_bytes == 0)
@@ -249,11 +253,11 @@ static int add_missing_file(struct fsck *f, struct fsck_file *file, const char *
 	return add_file(f, file);
 }
 
-/* Files in the directory that could be a segment that is missing. */
+/* A search for a file in the directory that can replace a missing segment. */
 struct spare {
 	const struct fsck *f;
 	const struct fsck_file *missing;
-	uint64_t generation; /* the newest of them; 0: there is none */
+	uint64_t generation; /* the newest one found; 0: none */
 };
 
 static bool is_obsolete(const struct manifest *m, struct segment_id id)
@@ -265,7 +269,7 @@ static bool is_obsolete(const struct manifest *m, struct segment_id id)
 	return false;
 }
 
-/* In the place of a listed file only the one that it has replaced counts. */
+/* Notes the newest candidate.  For a listed file only the file that it has replaced is one. */
 static int find_spare(void *arg, const char *name)
 {
 	struct spare *s = arg;
@@ -278,8 +282,9 @@ static int find_spare(void *arg, const char *name)
 	return 0;
 }
 
-/* Opens a file in the place of one that is missing, if it is whole, later than 'after_ns' and
- * earlier than 'before_ns'.  Returns 1, 0 or -errno. */
+/* Opens a candidate for a missing file.  Accepts it if it is undamaged, its records are later than
+ * 'after_ns' and earlier than 'before_ns', and it is a base exactly if the missing one is.  Returns
+ * 1, 0 (not accepted) or -errno. */
 static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns, uint64_t before_ns,
 		      struct manifest_facts *ret)
 {
@@ -296,7 +301,8 @@ static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns,
 	base = got > 0 ? segment_is_base(f->io, file->fd, st.size_bytes, &as_of_ns) : 0;
 	if (base < 0)
 		got = base;
-	/* What a base has replaced are all segments up to it: one of them is not enough. */
+	/* A base has replaced all segments up to it, so a single one of them cannot stand in for
+	 * it. */
 	if (got > 0 && (file->base != (base > 0) ||
 			(ret->records > 0 && (ret->first_timestamp_ns <= after_ns ||
 					      ret->last_timestamp_ns >= before_ns))))
@@ -307,8 +313,7 @@ static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns,
 	return got;
 }
 
-/* Adds a file that is there in the place of one that is missing.  Returns 1, 0 (there is none) or
- * -errno. */
+/* Adds a file that can replace a missing one.  Returns 1, 0 (there is none) or -errno. */
 static int add_spare(struct fsck *f, const struct fsck_file *missing, uint64_t *after_ns,
 		     uint64_t before_ns)
 {
@@ -352,7 +357,7 @@ static int add_missing_segment(struct fsck *f, uint64_t number, uint64_t *after_
 	got = add_spare(f, &file, after_ns, before_ns);
 	if (got != 0)
 		return got < 0 ? got : 0;
-	while (!file.listed && has_name(f, file.name)) /* that file is another one */
+	while (!file.listed && has_name(f, file.name)) /* that name is in use by another file */
 		segment_name((struct segment_id){ number, ++file.generation }, file.name);
 	if (file.listed)
 		*after_ns = file.facts.last_timestamp_ns;
@@ -361,7 +366,7 @@ static int add_missing_segment(struct fsck *f, uint64_t number, uint64_t *after_
 				"missing_segments=accept, or go on without it by -y");
 }
 
-/* Reads the time of the first record of a file; UINT64_MAX: it has none, or cannot be read. */
+/* Reads the time of the first record of a file; UINT64_MAX: it has no record, or cannot be read. */
 static uint64_t read_first_time(const struct fsck *f, int fd)
 {
 	uint8_t header[RECORD_HEADER_BYTES];
@@ -381,15 +386,15 @@ static uint64_t first_time(const struct fsck *f, const struct fsck_file *file)
 	return read_first_time(f, file->fd);
 }
 
-/* Returns whether a log that goes on with segment 'next' can have 'number', however many are
- * missing. */
+/* Returns whether a log that continues with segment 'next' can have segment 'number': it is not
+ * more than the largest possible number of missing segments ahead. */
 static bool is_in_reach(uint64_t next, uint64_t number)
 {
 	return number <= next || number - next <= SEGMENTS_MISSING_MAX;
 }
 
-/* Returns the number of the first segment from 'next' on that MANIFEST lists; 'end' if it lists
- * none before that. */
+/* Returns the number of the first segment at or after 'next' that MANIFEST lists, or 'end' if it
+ * lists none before that. */
 static uint64_t next_listed(const struct fsck *f, uint64_t next, uint64_t end)
 {
 	for (size_t i = 0; i < f->manifest.count; i++)
@@ -400,8 +405,9 @@ static uint64_t next_listed(const struct fsck *f, uint64_t next, uint64_t end)
 	return end;
 }
 
-/* Adds the segments from 'next' on that are missing in front of 'file'.  Where nothing but a number
- * says that there were so many, that number is wrong, and none of them is added. */
+/* Adds the segments at or after 'next' that are missing before 'file'.  If their number is too
+ * large, and only the number of a file implies it, that number is wrong, and none of them is added.
+ */
 static int add_missing_before(struct fsck *f, uint64_t next, size_t file, uint64_t *after_ns)
 {
 	uint64_t before_ns = first_time(f, &f->files[file]), end = f->files[file].number;
@@ -425,11 +431,12 @@ static int add_missing_before(struct fsck *f, uint64_t next, size_t file, uint64
 	return err;
 }
 
-/* Adds those whose numbers are missing.  Salvage puts in their place what their hints say. */
+/* Adds the segments whose numbers are missing.  Salvage replaces them by stand-ins for the records
+ * in their hints. */
 static int add_missing(struct fsck *f)
 {
 	uint64_t next = f->base_number != 0 ? f->base_number : SEGMENT_FIRST_NUMBER;
-	size_t count = f->count; /* in the order of the log; those that are added come behind */
+	size_t count = f->count; /* in the order of the log; added files come after these */
 	uint64_t after_ns = 0;
 	int err = 0;
 
@@ -442,8 +449,9 @@ static int add_missing(struct fsck *f)
 	return err;
 }
 
-/* The active segment may be missing after a crash, if nothing is known to have been in it and it
- * would have 'next_number': else those between are missing, too. */
+/* Adds the active segment as missing.  After a crash it may be absent without a loss: if nothing
+ * shows that it had durable records, and its number would be 'next_number'.  With a higher number,
+ * the segments before it are missing, too. */
 static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t next_number)
 {
 	char hint[SEGMENT_NAME_BYTES];
@@ -458,7 +466,7 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t
 	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
 }
 
-/* Returns whether a file begins with a segment record, and stores that. */
+/* Returns whether a file begins with a segment record, and stores the record. */
 static bool read_number(struct fsck *f, int fd, struct meta_segment *ret)
 {
 	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES];
@@ -471,8 +479,9 @@ static bool read_number(struct fsck *f, int fd, struct meta_segment *ret)
 	       meta_segment_decode(res.rec.value, res.rec.value_bytes, ret) == META_OK;
 }
 
-/* Returns the number of the active segment: the one after the last of the others, unless MANIFEST
- * is gone and the file itself or the durable mark knows of later ones, which are missing then. */
+/* Returns the number of the active segment: the one after the last sealed or rotated segment.  The
+ * durable mark may show a later number, and without MANIFEST so may the file itself; then the
+ * segments between are missing. */
 static uint64_t active_number(struct fsck *f, int fd, uint64_t next_number)
 {
 	uint64_t number = next_number;
@@ -486,7 +495,7 @@ static uint64_t active_number(struct fsck *f, int fd, uint64_t next_number)
 	return number;
 }
 
-/* Takes what was opened into the list of files, in the order of the log. */
+/* Takes the opened files into the list of files, in the order of the log. */
 static int take_files(struct fsck *f, struct log_snapshot *files)
 {
 	struct fsck_file active = { .name = ACTIVE_NAME, .active = true };
@@ -520,9 +529,8 @@ static void report_manifest(struct fsck *f, const char *what)
 	f->found++;
 }
 
-/* Returns whether a segment record is of another store than MANIFEST, or than the first that has
- * one.
- */
+/* Returns whether a segment record belongs to another store than MANIFEST, or, without MANIFEST,
+ * than the first segment record. */
 static bool is_foreign(const struct fsck *f, const struct meta_segment *first,
 		       const struct meta_segment *segment)
 {
@@ -531,8 +539,8 @@ static bool is_foreign(const struct fsck *f, const struct meta_segment *first,
 	return memcmp(id, segment->store_id, sizeof(segment->store_id)) != 0;
 }
 
-/* Says which files do not stand where they say that they belong.  A name with a generation and a
- * segment record say that there was a MANIFEST, too. */
+/* Reports files whose segment record does not match their position.  A name with a generation, or a
+ * segment record, proves that a MANIFEST has existed. */
 static void check_numbers(struct fsck *f)
 {
 	struct meta_segment segment, first = { .number = 0 };
@@ -566,7 +574,7 @@ static void check_numbers(struct fsck *f)
 	}
 }
 
-/* Returns whether MANIFEST says what a file with this name is, or will be. */
+/* Returns whether MANIFEST knows a file with this name, as listed, obsolete, or still to come. */
 static bool is_known(const struct manifest *m, struct segment_id id)
 {
 	const struct manifest_segment *listed = manifest_find(m, id.number);
@@ -575,8 +583,9 @@ static bool is_known(const struct manifest *m, struct segment_id id)
 	       (listed != NULL && listed->id.generation == id.generation) || is_obsolete(m, id);
 }
 
-/* The same for MANIFEST as it is now: a mount that writes goes on meanwhile.  A file gets its name
- * after MANIFEST lists it, and loses it before MANIFEST forgets it. */
+/* The same for the present MANIFEST, because a mount that writes may have changed it meanwhile.  A
+ * file gets its name after MANIFEST lists it, and is removed before MANIFEST forgets it.  Returns
+ * 1, 0 or -errno. */
 static int is_known_now(struct fsck *f, const char *name, struct segment_id id)
 {
 	struct diag diag = { "" };
@@ -590,7 +599,7 @@ static int is_known_now(struct fsck *f, const char *name, struct segment_id id)
 	return known == 0 ? !has_name(f, name) : known;
 }
 
-/* Says which files have the name of a segment and are no part of the log. */
+/* Reports files that have the name of a segment but are no part of the log. */
 static int report_stranger(void *arg, const char *name)
 {
 	struct fsck *f = arg;
@@ -598,7 +607,7 @@ static int report_stranger(void *arg, const char *name)
 	int known;
 
 	if (!f->has_manifest || !segment_name_parse(name, &id) || is_known(&f->manifest, id))
-		return 0; /* an obsolete one the next mount removes */
+		return 0; /* the next mount removes an obsolete one */
 	for (size_t i = 0; i < f->count; i++)
 		if (f->files[i].spare && strcmp(f->files[i].name, name) == 0)
 			return 0; /* it was reported */
@@ -611,7 +620,7 @@ static int report_stranger(void *arg, const char *name)
 	return 0;
 }
 
-/* Does not believe a durable mark with a number that no log of these files can have. */
+/* Ignores a durable mark with a number that no log of these files can have. */
 static void check_mark(struct fsck *f, uint64_t next_number)
 {
 	if (f->has_manifest && f->manifest.active_number > next_number)
@@ -628,7 +637,8 @@ static void check_mark(struct fsck *f, uint64_t next_number)
 	f->found++;
 }
 
-/* Says what is wrong with MANIFEST.  What it knows of the durable end of the log counts. */
+/* Reports a damaged or missing MANIFEST.  If it has a later durable position than the mark, that
+ * position is used. */
 static void check_manifest(struct fsck *f, bool damaged)
 {
 	const struct manifest *m = &f->manifest;
@@ -645,7 +655,7 @@ static void check_manifest(struct fsck *f, bool damaged)
 	report_manifest(f, damaged ? "is damaged" : "is missing");
 }
 
-/* --- files with each other's names --- */
+/* --- files under the names of other files --- */
 
 static bool are_facts(const struct fsck_file *file, uint64_t bytes,
 		      const struct manifest_facts *facts)
@@ -656,22 +666,22 @@ static bool are_facts(const struct fsck_file *file, uint64_t bytes,
 	       (!file->facts.has_digest || facts->digest == file->facts.digest);
 }
 
-/* What a file has that is listed under another name. */
+/* The content of a file that MANIFEST lists under another name. */
 struct content {
 	int fd; /* owned; -1: it is where it belongs, or unknown */
 	uint64_t bytes;
 	size_t belongs_to;
-	bool is_copy; /* the other one has it, too */
+	bool is_copy; /* the file under the other name has it, too */
 };
 
-/* Returns whether a file has what is listed, as far as its size and its first record tell. */
+/* Returns whether a file has its listed content, judged by its size and its first record. */
 static bool looks_listed(const struct fsck *f, const struct fsck_file *file)
 {
 	return file->bytes == file->listed_bytes &&
 	       (file->bytes == 0 || read_first_time(f, file->fd) == file->facts.first_timestamp_ns);
 }
 
-/* Finds where the content of file 'index' belongs, if it is listed. */
+/* Finds the file that the content of file 'index' belongs to, if MANIFEST lists it. */
 static int find_place(struct fsck *f, size_t index, struct content *ret)
 {
 	struct fsck_file *file = &f->files[index], *to;
@@ -711,7 +721,8 @@ static int find_moved(struct fsck *f, struct content *contents)
 	return err;
 }
 
-/* Takes each listed content for the file that it is listed as, whatever its name is. */
+/* Assigns each listed content to the file that MANIFEST lists it as, whatever its present name is.
+ */
 static int put_in_order(struct fsck *f)
 {
 	struct content *contents = calloc(f->count + 1, sizeof(contents[0]));
@@ -749,7 +760,7 @@ static int put_in_order(struct fsck *f)
 	return err;
 }
 
-/* The files as they were at one moment: there may be a mount. */
+/* Opens the files as they were at one moment: the store may be mounted. */
 static int open_files(struct fsck *f)
 {
 	struct segments segments;
@@ -796,9 +807,9 @@ static int open_files(struct fsck *f)
 
 /* --- damage --- */
 
-/* Says from where on what is lost was never promised; UINT64_MAX: all of it was.  A damage may
- * reach over the mark.  In the active segment all of that is taken out: nothing follows.  A full
- * one stays one that is not complete. */
+/* Returns the offset from which on the lost part was never promised to be durable; UINT64_MAX: all
+ * of it was.  A damage may reach over the durable mark.  In the active segment all of it is then
+ * removed, because nothing follows.  A rotated segment stays incomplete there. */
 static uint64_t torn_from(const struct fsck_file *file, const struct salvage_lost *l)
 {
 	if (l->offset >= file->durable_bytes)
@@ -808,8 +819,8 @@ static uint64_t torn_from(const struct fsck_file *file, const struct salvage_los
 	return UINT64_MAX;
 }
 
-/* What stands behind the durable mark was never promised: the next mount cuts it, in the order of
- * the log, so nothing behind it is damage. */
+/* Separates the torn tail from damage.  Bytes behind the durable mark were never promised: the next
+ * mount cuts them, in the order of the log, so nothing behind them is damage. */
 static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage *s = &file->lost;
@@ -825,7 +836,7 @@ static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 		     " bytes: the end of an append that did not finish (%s); the next mount cuts "
 		     "it, and saves it before\n",
 		     file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
-		l->bytes = file->torn_at - l->offset; /* damage, if anything */
+		l->bytes = file->torn_at - l->offset; /* the damaged part, if any */
 		salvage_keep(s, l->bytes > 0 ? i + 1 : i);
 		file->torn = true;
 	}
@@ -934,7 +945,7 @@ static bool is_too_short(const struct fsck_file *file)
 	return (file->active || file->full_bytes > 0) && file->bytes < file->durable_bytes;
 }
 
-/* Compares a sealed segment with what MANIFEST lists. */
+/* Compares a sealed segment with its entry in MANIFEST. */
 static int check_listed(struct fsck *f, struct fsck_file *file)
 {
 	struct manifest_facts facts;
@@ -944,7 +955,7 @@ static int check_listed(struct fsck *f, struct fsck_file *file)
 		return 0;
 	whole = segment_facts(f->io, file->fd, file->bytes, &facts);
 	if (whole <= 0)
-		return whole; /* what is not whole was reported */
+		return whole; /* damage was reported already */
 	file->is_other = !are_facts(file, file->bytes, &facts);
 	if (file->is_other)
 		printf("%s: is another file than the one that MANIFEST lists under its name: "
@@ -955,8 +966,8 @@ static int check_listed(struct fsck *f, struct fsck_file *file)
 	return 0;
 }
 
-/* Says which files do not begin with a segment record, and should.  What is damaged there is
- * reported as that. */
+/* Reports files that should begin with a segment record, but do not.  Damage at their beginning is
+ * reported as damage. */
 static void check_numbered(const struct fsck *f, struct fsck_file *file)
 {
 	if (!f->has_manifest || file->missing || file->numbered || file->misplaced ||
@@ -970,8 +981,9 @@ static void check_numbered(const struct fsck *f, struct fsck_file *file)
 	       file->name);
 }
 
-/* Returns whether a power cut has left something of a full segment out.  The log ends there: what
- * later files have is no part of it, and the next mount saves it and goes on there. */
+/* Returns whether the log ends in this file, because a power cut has removed a part of a rotated
+ * segment.  Later files are then no part of the log; the next mount saves them, and continues at
+ * the end of this file. */
 static bool ends_here(struct fsck *f, size_t index)
 {
 	struct fsck_file *file = &f->files[index];
@@ -994,7 +1006,7 @@ static bool ends_here(struct fsck *f, size_t index)
 	return true;
 }
 
-/* How many damages of a file are counted. */
+/* Returns the number of damages of a file. */
 static uint64_t damages_of(const struct fsck_file *file)
 {
 	uint64_t count = file->missing || is_too_short(file) || file->is_other || file->misplaced ||
@@ -1007,7 +1019,8 @@ static uint64_t damages_of(const struct fsck_file *file)
 	return count;
 }
 
-/* Notes that records are lost behind the end of a file, unless its hint says which. */
+/* Adds a lost part behind the end of a file that is too short or missing, unless its hint names the
+ * lost records. */
 static int note_lost_end(struct fsck *f, struct fsck_file *file)
 {
 	if (is_too_short(file)) {
@@ -1051,7 +1064,7 @@ static int scan_files(struct fsck *f)
 
 /* --- a base without its first record --- */
 
-/* Finds the latest time of the records of a file as it will be. */
+/* Finds the latest time among the records of a file without its lost parts. */
 static int latest_timestamp(struct fsck *f, const struct fsck_file *file, uint64_t *ret)
 {
 	struct salvage_file sf = fsck_salvage_file(file, f->io, f->dir_fd, false);
@@ -1073,8 +1086,8 @@ static int latest_timestamp(struct fsck *f, const struct fsck_file *file, uint64
 	return got;
 }
 
-/* The log begins with a base: without the record that says so, older files would be missing.  It
- * has nothing that the others do not tell, but for a figure. */
+/* Replaces a lost first record of a base.  Without it, the older segments would count as missing.
+ * Its 'as_of' is the latest time in the base; only its 'other_bytes', a figure, is lost. */
 static int mend_base(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage_lost *l = file->lost.count > 0 ? &file->lost.lost[0] : NULL;
@@ -1098,7 +1111,7 @@ static int mend_base(struct fsck *f, struct fsck_file *file)
 	return err < 0 ? failed(f, file->name, err) : 0;
 }
 
-/* --- what does not fit, and what cannot be read --- */
+/* --- commits that do not fit, and names that cannot be read --- */
 
 static void print_edits(const struct fsck_file *file)
 {
@@ -1156,8 +1169,9 @@ static int check_fit(struct fsck *f)
 
 /* --- salvage --- */
 
-/* The mark of a file that was cut: what is left was durable.  Until it is there the old one holds,
- * which is too high: a mount refuses the log then, and fsck finds it too short. */
+/* Writes the durable mark of a file that was cut: its rest was durable.  Until then the old mark
+ * holds, whose offset is too high: a mount refuses the log, and fsck reports the file as too short.
+ */
 static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t durable_bytes)
 {
 	struct synced ignored;
@@ -1176,16 +1190,16 @@ static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t dur
 	return err < 0 ? failed(f, ACTIVE_MARK_NAME, err) : 0;
 }
 
-/* A full segment that is complete, or was durable as a whole, gets another size, and so another
- * name: what is left of it is sealed.  One that the log ends in keeps its name: it stays
- * incomplete. */
+/* Seals a rotated segment that is complete, or was durable as a whole: salvage has changed its
+ * size, and so its name would be wrong.  A rotated segment that the log ends in keeps its name, and
+ * stays incomplete. */
 static int seal_full(struct fsck *f, struct fsck_file *file)
 {
 	char sealed[SEGMENT_NAME_BYTES];
 	int err = 0;
 
 	segment_name((struct segment_id){ file->number, file->generation }, sealed);
-	/* Where one is sealed, those before it are durable. */
+	/* A sealed segment implies that all segments before it are durable. */
 	for (const struct fsck_file *before = f->files; err == 0 && before < file; before++)
 		if (before->full_bytes > 0)
 			err = io_fdatasync(f->io, before->fd);
@@ -1216,7 +1230,7 @@ static void print_saved(const struct fsck_file *file)
 			       file->edits.lost[i].saved_as);
 }
 
-/* How much of the new file is durable: all of it that takes the place of what was durable. */
+/* Returns how much of the new file is durable: all parts that replace durable parts. */
 static uint64_t new_durable(const struct fsck_file *file, uint64_t new_bytes)
 {
 	uint64_t durable = file->durable_bytes;
@@ -1226,7 +1240,7 @@ static uint64_t new_durable(const struct fsck_file *file, uint64_t new_bytes)
 	return salvage_new_offset(&file->edits, salvage_new_offset(&file->lost, durable));
 }
 
-/* Finds a name that a sealed segment never had. */
+/* Finds a name that no sealed segment has had. */
 static void take_new_name(const struct fsck *f, struct fsck_file *file)
 {
 	memcpy(file->old_name, file->name, sizeof(file->old_name));
@@ -1236,9 +1250,9 @@ static void take_new_name(const struct fsck *f, struct fsck_file *file)
 	} while (has_name(f, file->name));
 }
 
-/* Writes the new file.  A sealed segment that MANIFEST lists gets another name: the new file is
- * part of the log once MANIFEST lists it, with all others that salvage writes.  Any other takes the
- * place of the old one. */
+/* Writes the new file.  For a sealed segment in MANIFEST it gets another name, and becomes part of
+ * the log when MANIFEST lists it, together with all others that salvage writes.  For other segments
+ * it replaces the old file. */
 static int salvage_one(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage_file sf = fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
@@ -1248,7 +1262,7 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 
 	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing &&
 	    !file->moved) {
-		f->corrected += damages_of(file); /* MANIFEST is what was wrong */
+		f->corrected += damages_of(file); /* only MANIFEST was wrong */
 		return 0;
 	}
 	if (renamed) {
@@ -1258,7 +1272,8 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 	}
 	if (renamed || file->lost.count > 0 || file->edits.count > 0 || file->missing)
 		err = salvage_write(&sf, &file->lost, &file->edits, &bytes);
-	/* Not before: it says what was lost.  Of another size, it is not used by a mount. */
+	/* Not earlier: the hint names the lost records.  A mount ignores it when the size of its
+	 * segment has changed. */
 	if (err == 0 && !renamed && io_unlink(f->io, f->dir_fd, file->hint_name) == 0)
 		err = io_fsync(f->io, f->dir_fd);
 	if (err < 0)
@@ -1270,7 +1285,7 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 	return file->active || file->ends ? write_mark(f, file, new_durable(file, bytes)) : 0;
 }
 
-/* Removes what salvage has replaced and no MANIFEST lists any more. */
+/* Removes the files that salvage has replaced; the new MANIFEST does not list them. */
 static void remove_replaced(struct fsck *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
@@ -1278,14 +1293,14 @@ static void remove_replaced(struct fsck *f)
 
 		if (file->old_name[0] == '\0')
 			continue;
-		(void)!io_unlink(f->io, f->dir_fd, file->old_name); /* it would only lie about */
+		(void)!io_unlink(f->io, f->dir_fd, file->old_name); /* only takes space */
 		(void)!io_unlink(f->io, f->dir_fd, file->hint_name);
 	}
 }
 
 /* --- MANIFEST --- */
 
-/* Adds a sealed segment as it is now. */
+/* Adds a sealed segment in its present form. */
 static int list_file(struct fsck *f, struct manifest *m, const struct fsck_file *file)
 {
 	struct manifest_segment seg = { .id = { file->number, file->generation },
@@ -1303,7 +1318,7 @@ static int list_file(struct fsck *f, struct manifest *m, const struct fsck_file 
 	err = io_stat(f->io, fd, &st);
 	seg.bytes = st.size_bytes;
 	if (file->full_bytes > 0 && !file->sealed && seg.bytes > file->full_bytes)
-		seg.bytes = file->full_bytes; /* zeros stand behind it */
+		seg.bytes = file->full_bytes; /* zeros follow */
 	if (err == 0)
 		err = segment_facts(f->io, fd, seg.bytes, &seg.facts);
 	(void)io_close(f->io, &fd); /* read only */
@@ -1313,8 +1328,8 @@ static int list_file(struct fsck *f, struct manifest *m, const struct fsck_file 
 	return manifest_add(m, &seg) ? 0 : -ENOMEM;
 }
 
-/* Finds the store's id, which is a new one if nothing says it, and from which number on files have
- * their numbers: salvage may have taken one out. */
+/* Finds the store's id (a random one if no file has it), and the number from which on all files
+ * have a segment record: salvage may have removed one. */
 static int take_identity(struct fsck *f, struct manifest *m)
 {
 	struct meta_segment segment;
@@ -1342,8 +1357,8 @@ static int take_identity(struct fsck *f, struct manifest *m)
 		       : -EIO;
 }
 
-/* Returns how many files are to be listed: all up to the last sealed one.  Full ones before it are
- * durable, and get their names from the next mount. */
+/* Returns how many files to list in MANIFEST: all up to the last sealed one.  Rotated segments
+ * before it are durable, and get their names at the next mount. */
 static size_t count_listed(const struct fsck *f)
 {
 	size_t count = f->count;
@@ -1354,7 +1369,7 @@ static size_t count_listed(const struct fsck *f)
 	return count;
 }
 
-/* Returns whether an obsolete file stays, because what has replaced it is missing. */
+/* Returns whether an obsolete file stays, because the file that has replaced it is missing. */
 static bool stays(const struct fsck *f, struct segment_id id)
 {
 	for (size_t i = 0; i < f->count; i++) {
@@ -1369,7 +1384,7 @@ static bool stays(const struct fsck *f, struct segment_id id)
 	return false;
 }
 
-/* Writes MANIFEST for the segments as they are now. */
+/* Writes MANIFEST for the segments in their present form. */
 static int write_manifest(struct fsck *f)
 {
 	struct manifest m = { .numbered_from = f->manifest.numbered_from,
@@ -1378,7 +1393,7 @@ static int write_manifest(struct fsck *f)
 	int err = 0;
 
 	if (!f->has_manifest && !f->rebuild_manifest)
-		return 0; /* a store of a version that had none */
+		return 0; /* a store of a version without MANIFEST */
 	memcpy(m.store_id, f->manifest.store_id, sizeof(m.store_id));
 	for (size_t i = 0; err == 0 && i < count_listed(f); i++)
 		err = list_file(f, &m, &f->files[i]);
@@ -1403,7 +1418,7 @@ static int write_manifest(struct fsck *f)
 	return err < 0 ? failed(f, MANIFEST_NAME, err) : 0;
 }
 
-/* Removes a durable mark that is not believed: the next sync writes another one. */
+/* Removes a durable mark that is ignored: the next sync writes a new one. */
 static int remove_mark(struct fsck *f)
 {
 	int err = f->wrong_mark ? io_unlink(f->io, f->dir_fd, ACTIVE_MARK_NAME) : 0;
@@ -1414,8 +1429,8 @@ static int remove_mark(struct fsck *f)
 	return err < 0 ? failed(f, ACTIVE_MARK_NAME, err) : 0;
 }
 
-/* The last file first: if this is killed, what is lost in an earlier one can still be told, and
- * with it what does not fit behind. */
+/* Salvages the last file first.  If this process is killed, the losses in earlier files can still
+ * be recognised, and so can the later commits that do not fit because of them. */
 static int salvage_all(struct fsck *f)
 {
 	int err = remove_mark(f);
@@ -1425,7 +1440,7 @@ static int salvage_all(struct fsck *f)
 	return err == 0 && f->found > 0 ? write_manifest(f) : err;
 }
 
-/* Gives the names that cannot be read whole their newest whole versions. */
+/* Restores the newest whole versions of the names that cannot be read whole. */
 static int restore_old(struct fsck *f)
 {
 	struct diag diag = { "" };
@@ -1438,9 +1453,9 @@ static int restore_old(struct fsck *f)
 	return err;
 }
 
-/* --- all of it --- */
+/* --- the whole check --- */
 
-/* Says who has the store, from what the holder wrote into the lock file. */
+/* Reports the holder of the store, from the text in the lock file. */
 static void say_who_holds(const struct fsck *f)
 {
 	char who[HOLDER_BYTES_MAX];
@@ -1474,7 +1489,7 @@ static bool is_misplaced(const struct fsck *f)
 	return misplaced;
 }
 
-/* Forgets the files, but not what was found in them. */
+/* Frees the files and their losses.  The counts of damages stay. */
 static void forget_files(struct fsck *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
@@ -1500,9 +1515,9 @@ static int look(struct fsck *f)
 	return err < 0 ? err : check_fit(f);
 }
 
-/* Salvages, and looks at what is there then, until nothing is found: the check goes on behind a
- * commit that does not fit, of which a part may have been applied, so what it says of the files
- * behind is not certain before that commit is out. */
+/* Checks the store, and with -y salvages it, until a check finds no further damage.  Behind a
+ * commit that does not fit, of which a part may have been applied, findings are uncertain until
+ * that commit is removed; so each salvage is followed by another check. */
 static int look_and_salvage(struct fsck *f)
 {
 	int err = 0;
@@ -1604,7 +1619,7 @@ static int take_option(struct options *o, int letter)
 	case 'f':
 		return 0;
 	default:
-		complain("see fsck.freyjafs --help"); /* getopt_long() has said why */
+		complain("see fsck.freyjafs --help"); /* getopt_long() has printed the reason */
 		return -EINVAL;
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by the parts of fsck.freyjafs.  Threads: one. */
+/* Types and functions that the parts of fsck.freyjafs share.  Threads: one.  Functions return 0 or
+ * -errno unless they say otherwise. */
 #ifndef FREYJAFS_MOUNT_HELPERS_FSCK_FSCK_H
 #define FREYJAFS_MOUNT_HELPERS_FSCK_FSCK_H
 
@@ -15,36 +16,37 @@
 struct fsck_file {
 	char name[SEGMENT_NAME_BYTES];
 	char hint_name[SEGMENT_NAME_BYTES];
-	uint64_t number; /* of the active one: that it will have */
+	uint64_t number; /* of the active segment: the number that it will get */
 	bool active, base, missing;
-	bool misplaced;			   /* its segment record has another number */
-	bool numbered;			   /* it begins with a segment record */
-	bool unnumbered;		   /* it does not, and should */
-	bool moved;			   /* its content was found under the name of another */
-	bool spare;			   /* MANIFEST does not list it, and it fits */
-	char old_name[SEGMENT_NAME_BYTES]; /* that salvage has replaced; "": it has not */
-	bool sealed;			   /* a full one that was sealed by salvage */
-	uint64_t full_bytes;		   /* what the name of a full one says; 0: it is none */
-	uint64_t generation;		   /* of a sealed one */
-	bool listed;			   /* MANIFEST has these: */
+	bool misplaced;	 /* it is not at its position: its number or its store id is wrong */
+	bool numbered;	 /* begins with a segment record */
+	bool unnumbered; /* should begin with a segment record, but does not */
+	bool moved;	 /* its content was found under the name of another file */
+	bool spare;	 /* MANIFEST does not list it, but it fits */
+	char old_name[SEGMENT_NAME_BYTES]; /* the file that salvage has replaced; "": none */
+	bool sealed;			   /* a rotated segment that salvage has sealed */
+	uint64_t full_bytes; /* size in the name of a rotated segment; 0: not a rotated segment */
+	uint64_t generation; /* of a sealed segment */
+	bool listed;	     /* MANIFEST lists it, with the values below */
 	uint64_t listed_bytes;
 	struct manifest_facts facts;
-	bool is_other; /* it is whole, and not the file that MANIFEST lists */
+	bool is_other; /* undamaged, but not the file that MANIFEST lists */
 	int fd;	       /* owned */
 	uint64_t bytes;
-	uint64_t durable_bytes; /* all of a sealed one */
-	bool ends;		/* a full one that is not complete: the log ends in it */
-	bool torn;		/* at 'torn_at', behind what is durable */
+	uint64_t durable_bytes; /* a sealed segment is durable as a whole */
+	bool ends;		/* an incomplete rotated segment: the log ends in it */
+	bool torn;		/* torn at 'torn_at', behind its durable part */
 	uint64_t torn_at;
-	struct salvage lost;  /* of the file as it is */
-	struct salvage edits; /* of the file without what is lost: commits that do not fit */
+	struct salvage lost;  /* lost parts of the present file */
+	struct salvage edits; /* changes to the file without its lost parts, where commits do not
+				 fit any more */
 };
 
 /* A name whose content cannot be read whole. */
 struct fsck_name {
 	char *path; /* owned */
 	size_t path_bytes;
-	bool has_path;	     /* else no path can name it */
+	bool has_path;	     /* false: an unnameable key */
 	uint64_t version_ns; /* time of the version */
 	uint64_t size_bytes, lost_bytes, first_lost;
 	bool has_older; /* an older version is whole */
@@ -57,11 +59,12 @@ struct fsck_names {
 };
 void fsck_names_free(struct fsck_names *n);
 
-/* How a file is to be salvaged. */
+/* Returns the description of a file for the functions of writer/log/salvage.h; it borrows from
+ * 'file'. */
 struct salvage_file fsck_salvage_file(const struct fsck_file *file, struct io *io, int dir_fd,
 				      bool take_inside);
 
-/* Says what was lost: "a put of 'key'". */
+/* Prints which record was lost: "12 bytes, the content of 'key'", for example. */
 void fsck_print_record(const struct salvage_record *was);
 
 #endif

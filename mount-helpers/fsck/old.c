@@ -17,7 +17,7 @@
 
 #define PIECE_BYTES ((size_t)256 * 1024)
 
-/* The version that is looked for, and its time in the history. */
+/* The version to find, and its time in the history. */
 struct wanted {
 	const struct fsck_name *name;
 	uint64_t timestamp_ns; /* 0: not found */
@@ -34,7 +34,7 @@ static int look_at(void *arg, const struct history_entry *e)
 	return 0;
 }
 
-/* Finds the node with a path, pinned. */
+/* Finds the node with a path, and pins it. */
 static int find(struct store *s, const struct fsck_name *name, struct node **ret)
 {
 	struct node *n = store_root(s), *next = NULL;
@@ -53,8 +53,8 @@ static int find(struct store *s, const struct fsck_name *name, struct node **ret
 	return err;
 }
 
-/* Reads the next piece at 'at', or finds the hole there: a version may be larger than any disk.
- * Returns 1, 0 (there is nothing) or -errno. */
+/* Reads the piece at 'at', or finds the hole there; not the whole version, which may be larger than
+ * any disk.  Returns 1, 0 (the end of the version) or -errno. */
 static int read_piece(struct history_version *v, uint64_t at, void *buf, struct store_range *ret)
 {
 	struct history_attr attr;
@@ -116,7 +116,8 @@ static int put_version(struct store *s, const struct fsck_name *name, struct his
 	return err;
 }
 
-/* Returns 1 if it was restored, 0 if the history does not have it, or -errno. */
+/* Restores one name.  Returns 1 if it was restored, 0 if the history does not have the version or
+ * cannot read all of it, or -errno. */
 static int restore(struct store *s, struct history *h, const struct fsck_name *name)
 {
 	struct wanted w = { .name = name };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A gap is a place where unknown records were lost.  Behind it a file is only known to be what the
- * log says if its whole content was given behind it, too ("fresh"); and so is a staging only if it
- * began behind it, or has all bytes of the file.  A change of a part of something else is laid over
- * a content that cannot be read: so all bytes that are shown were the file's, at this place, at
+/* The check that the undamaged commits fit together.  A gap is a position where unknown records
+ * were lost.  Behind a gap, a file is certain to be as the log describes it only if its whole
+ * content was written behind the gap, too (it is "fresh").  A staging is certain only if it began
+ * behind the gap, or has all bytes of the file.  A partial change of any other file is laid over a
+ * content that cannot be read.  So all bytes that are shown were in the file, at this offset, at
  * this time. */
 #include "mount-helpers/fsck/replay.h"
 
@@ -23,7 +24,7 @@
 
 #define LOST_REST "the rest of its group is lost"
 
-/* A file whose whole content was given behind the last gap. */
+/* A file whose whole content was written behind the last gap. */
 struct fresh {
 	UT_hash_handle hh;
 	const struct node *node;
@@ -42,21 +43,21 @@ struct staged {
 	UT_hash_handle hh;
 	uint64_t id;
 	size_t gaps_passed; /* when it began */
-	uint64_t bytes;	    /* of its extents together */
-	bool unsure;	    /* one of them is only claimed */
+	uint64_t bytes;	    /* sum over its extents */
+	bool unsure;	    /* one of its extents is only claimed, not proven */
 };
 
 struct checking {
 	struct keydir *k;
-	struct fsck_file *file; /* the one being read */
-	size_t next_lost;	/* in it: not passed yet */
+	struct fsck_file *file; /* the file that is being read */
+	size_t next_lost;	/* the first lost part of it that has not been passed yet */
 	size_t gaps_passed;	/* in all files */
-	bool behind_gap;	/* no record has come since the last one */
-	uint64_t gap_next_ns;	/* time of the first record behind the last one */
+	bool behind_gap;	/* no record has followed the last gap yet */
+	uint64_t gap_next_ns;	/* time of the first record behind the last gap */
 	struct fresh *fresh;	/* uthash */
 	struct older *older;	/* uthash */
 	struct staged *staged;	/* uthash */
-	/* Owned; room for the records of one commit. */
+	/* Owned; arrays for the records of one commit. */
 	struct before *before;
 	struct log_entry *entries;
 	size_t before_room, entry_room;
@@ -159,7 +160,7 @@ static void forget_staged(struct checking *c, uint64_t id)
 	free(s);
 }
 
-/* Says whether what is staged has every byte up to 'size_bytes'. */
+/* Returns whether the staged pieces cover every byte up to 'size_bytes'. */
 static bool covers(const struct checking *c, uint64_t id, uint64_t size_bytes)
 {
 	const struct content_map *staged = keydir_staged(c->k, id, false);
@@ -172,8 +173,8 @@ static bool covers(const struct checking *c, uint64_t id, uint64_t size_bytes)
 	return at >= size_bytes;
 }
 
-/* Says whether the publish proves the only extent of its staging, which is claimed: it makes the
- * file longer, and the extent ends where the file does. */
+/* Returns whether the publish proves the single, only claimed extent of its staging: the publish
+ * makes the file longer, and the extent ends at the new end of the file. */
 static bool is_append(const struct checking *c, const struct commit_record *p, uint64_t bytes)
 {
 	const struct content_map *staged = keydir_staged(c->k, p->publish.staging_id, false);
@@ -185,9 +186,10 @@ static bool is_append(const struct checking *c, const struct commit_record *p, u
 	       piece.offset + bytes == p->publish.size_bytes && size_of(n) < p->publish.size_bytes;
 }
 
-/* Says whether all that was staged for a publish is there.  The id is the time of the first extent,
- * so one that is later than the first record behind the last gap began behind it.  Of another one
- * an extent may be lost; but if those behind the gap have all bytes, none of it shows. */
+/* Returns whether everything that was staged for a publish is present.  The id of a staging is the
+ * time of its first extent; so a staging whose id is later than the first record behind the last
+ * gap began behind the gap.  Any other staging may have lost an extent; but if its extents behind
+ * the gap have all bytes, a lost one would not be visible. */
 static bool is_complete(const struct checking *c, const struct commit_record *parsed)
 {
 	const struct meta_publish *p = &parsed->publish;
@@ -213,7 +215,8 @@ static struct salvage_lost *add_edit(struct checking *c, uint64_t offset, uint64
 	return salvage_add(&c->file->edits, offset, bytes, reason);
 }
 
-/* A publish that says that the content of 'path' cannot be read.  'buf' has room for its key. */
+/* Returns a publish that marks the content of 'path' as unreadable.  'buf' must have space for its
+ * key and value. */
 static struct record dropped_record(const char *path, size_t path_bytes, uint64_t size_bytes,
 				    uint8_t flags, uint64_t timestamp_ns, uint8_t *buf)
 {
@@ -240,7 +243,7 @@ static int apply(struct checking *c, const struct record *rec, struct diag *diag
 	return replay_commit(c->k, "the log", &entry, 1, diag);
 }
 
-/* Puts a commit of its own before 'offset': the content of 'path' cannot be read. */
+/* Inserts a commit before 'offset' that marks the content of 'path' as unreadable. */
 static int insert_dropped(struct checking *c, struct salvage_lost *edit, const char *path,
 			  size_t path_bytes, uint64_t size_bytes, uint64_t timestamp_ns,
 			  struct diag *diag)
@@ -261,7 +264,7 @@ static int insert_dropped(struct checking *c, struct salvage_lost *edit, const c
 	return err;
 }
 
-/* --- what a lost record claims to be --- */
+/* --- claims of lost records --- */
 
 static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
 			       const struct commit_record *p, struct diag *diag)
@@ -275,7 +278,7 @@ static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
 	int err;
 
 	if (!known && p->staging_id != l->was.rec.timestamp_ns)
-		return 1; /* the id is what is damaged */
+		return 1; /* the id itself is damaged */
 	if (p->extent.flags != 0)
 		return known ? add_staged(c, p->staging_id, 0, true) : 1;
 	edit = add_edit(c, l->new_offset, 0, "");
@@ -311,8 +314,8 @@ static int take_claimed_publish(struct checking *c, const struct salvage_lost *l
 	return err < 0 ? err : add_fresh(c, file_at(c, p->path, p->path_bytes));
 }
 
-/* Takes a lost record for what it claims to be, where that is likely enough.  Returns 1 where it is
- * not: anything may have been lost. */
+/* Applies a lost record as far as its damaged bytes claim something likely.  Returns 1 if no claim
+ * is likely: any record may have been lost. */
 static int take_claim(struct checking *c, const struct salvage_lost *l, struct diag *diag)
 {
 	struct commit_record p;
@@ -328,7 +331,7 @@ static int take_claim(struct checking *c, const struct salvage_lost *l, struct d
 	return p.kind == 0 && path_ok(p.path, p.path_bytes) ? 0 : 1;
 }
 
-/* Passes what was lost before 'offset' of the new file. */
+/* Passes the parts that were lost before 'offset' of the new file. */
 static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
 {
 	const struct salvage *lost = &c->file->lost;
@@ -356,7 +359,7 @@ static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
 
 /* --- commits --- */
 
-/* Says whether a record gives a file its whole content. */
+/* Returns whether a record gives a file its whole content. */
 static bool gives_content(const struct commit_record *p)
 {
 	if (p->kind == META_PUBLISH)
@@ -367,11 +370,11 @@ static bool gives_content(const struct commit_record *p)
 	return p->kind == 0 && p->value_bytes > 0;
 }
 
-/* What a record is about, and what that was before the commit. */
+/* The file that a record changes, in its state before the commit. */
 struct before {
 	bool gives_content;
-	/* The file that it gives a content to, or (a move) another name; 0 bytes: it does neither.
-	 */
+	/* The path of the file that gets a content or (by a move) another name; 0 bytes: the record
+	 * does neither. */
 	const char *path;
 	size_t path_bytes;
 	const struct node *node; /* NULL: there was none */
@@ -399,7 +402,7 @@ static struct before look_before(const struct checking *c, const struct commit_r
 	return b;
 }
 
-/* Takes note of a record that was applied. */
+/* Updates the state after a record was applied. */
 static int note(struct checking *c, const struct commit_record *p, const struct before *b)
 {
 	if (p->kind == META_EXTENT)
@@ -409,7 +412,7 @@ static int note(struct checking *c, const struct commit_record *p, const struct 
 	return b->gives_content ? add_fresh(c, file_at(c, p->path, p->path_bytes)) : 0;
 }
 
-/* Remembers the last whole version of a file that is whole no longer. */
+/* Remembers the last whole version of a file that has ceased to be whole. */
 static int note_older(struct checking *c, const struct before *b)
 {
 	const struct node *n = file_at(c, b->path, b->path_bytes);
@@ -441,7 +444,7 @@ static int note_older(struct checking *c, const struct before *b)
 	return 0;
 }
 
-/* The content of a publish cannot be told: it becomes one that cannot be read. */
+/* Replaces a publish whose content is uncertain by one that marks the content as unreadable. */
 static int replace_publish(struct checking *c, struct log_entry *e, struct commit_record *p)
 {
 	uint8_t more = p->publish.flags & META_FLAG_MORE;
@@ -473,7 +476,8 @@ static int replace_publish(struct checking *c, struct log_entry *e, struct commi
 	return 0;
 }
 
-/* Makes a publish show nothing that never was.  Changes the entry, or what is before it. */
+/* Ensures that a publish shows no content that never existed.  Changes the entry, or inserts a
+ * commit before it.  Returns 1 if the publish must be left out. */
 static int mend_publish(struct checking *c, const struct log_entry *first, struct log_entry *e,
 			struct commit_record *p, struct diag *diag)
 {
@@ -486,7 +490,7 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 		return 0;
 	if (publish->staging_id != 0 && !is_complete(c, p)) {
 		if (c->gaps_passed == 0 && find_staged(c, publish->staging_id) == NULL)
-			return 0; /* no damage: the replay says what is wrong */
+			return 0; /* no damage: the replay reports the error */
 		return (publish->flags & META_FLAG_UNNAMED) ? 1 : replace_publish(c, e, p);
 	}
 	if (!keep || is_fresh(c, n))
@@ -499,7 +503,7 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 		p->path, p->path_bytes, size, first->rec.timestamp_ns, diag);
 }
 
-/* Takes the reason out of the message that a mount would print. */
+/* Returns the reason in the message that a mount would print. */
 static const char *reason_in(struct diag *diag)
 {
 	char *end = strstr(diag->text, "; nothing was changed"), *begin;
@@ -511,7 +515,7 @@ static const char *reason_in(struct diag *diag)
 	return begin != NULL ? begin + 2 : diag->text;
 }
 
-/* Takes a commit out. */
+/* Leaves a commit out. */
 static int leave_out(struct checking *c, const struct log_entry *entries, size_t count,
 		     const char *reason)
 {
@@ -522,7 +526,7 @@ static int leave_out(struct checking *c, const struct log_entry *entries, size_t
 				      .value_held_bytes = last->value_held_bytes };
 	struct salvage_lost *l;
 
-	/* Copied first: the entry may be one of those that go. */
+	/* Copied first: the entry may be one of the edits that are dropped next. */
 	was.owned = malloc((size_t)last->rec.key_bytes + last->value_held_bytes + 1);
 	if (was.owned == NULL)
 		return -ENOMEM;
@@ -530,7 +534,7 @@ static int leave_out(struct checking *c, const struct log_entry *entries, size_t
 	memcpy(was.owned + last->rec.key_bytes, last->rec.value, last->value_held_bytes);
 	was.rec.key = was.owned;
 	was.rec.value = was.owned + last->rec.key_bytes;
-	/* What was to be put there, too, is not. */
+	/* Edits inside the commit are dropped with it. */
 	while (edits->count > 0 && edits->lost[edits->count - 1].offset >= from &&
 	       edits->lost[edits->count - 1].bytes > 0)
 		salvage_keep(edits, edits->count - 1);
@@ -576,8 +580,8 @@ static int check_commit(struct checking *c, struct decoded_commit *d, struct dia
 	return err;
 }
 
-/* Returns how many records of a group stand before the first that is lost between them; all of them
- * if none is.  One in whose place another one is put is not lost. */
+/* Returns how many records of a group precede the first record of it that is lost; all if none is.
+ * A record with a replacement is not lost. */
 static size_t count_before_gap(const struct checking *c, const struct log_entry *entries,
 			       size_t count)
 {
@@ -599,7 +603,8 @@ static size_t count_before_gap(const struct checking *c, const struct log_entry 
 
 static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag);
 
-/* Checks a decoded commit, unless some of it is lost: then the front of it is left out. */
+/* Checks a decoded commit.  If some of its records are lost, leaves the records before the gap out,
+ * and checks the rest. */
 static int check_decoded(struct checking *c, struct decoded_commit *d, struct diag *diag)
 {
 	const struct log_entry *entries = d->entries;
@@ -703,7 +708,7 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 		.name = file->name,
 		.path = file->name,
 		.number = file->number,
-		.any_number = true, /* fsck.c has looked */
+		.any_number = true, /* fsck.c has checked it */
 		.start = start,
 		.file_bytes =
 			salvage_new_bytes(&file->lost, file->torn ? file->torn_at : file->bytes),
