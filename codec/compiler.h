@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the compiler is asked to check for us, in every layer. */
+/* Attributes that make the compiler check callers, and the size of an array, for every layer. */
 #ifndef FREYJAFS_CODEC_COMPILER_H
 #define FREYJAFS_CODEC_COMPILER_H
 

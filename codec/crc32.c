@@ -12,7 +12,8 @@ uint32_t crc32_extend(uint32_t crc, const void *buf, size_t n)
 #ifdef HAVE_ISAL
 	return crc32_gzip_refl(crc, buf, n);
 #else
-	/* zlib takes NULL for the start of a new CRC; an empty value may have no address. */
+	/* zlib interprets NULL as the start of a new CRC, and an empty value may have no address.
+	 */
 	return n == 0 ? crc : (uint32_t)crc32_z(crc, buf, n);
 #endif
 }

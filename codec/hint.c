@@ -10,7 +10,8 @@
 enum {
 	HINT_MAGIC = 0,
 	HINT_VERSION = 8,
-	HINT_CRC = 12, /* of the entries, then of the bytes before it, then of those behind it */
+	HINT_CRC = 12, /* of the entries, then of the header's bytes before the CRC, then of those
+			  behind it */
 	HINT_SEGMENT = 16,
 	HINT_SEGMENT_BYTES = 24,
 	HINT_RECORDS = 32,
@@ -107,8 +108,8 @@ size_t hint_entry_decode(const uint8_t *buf, size_t buf_bytes, struct record *re
 	return hint_entry_bytes(key_bytes, held);
 }
 
-/* Walks the entries: they have to be whole, and to be those of the segment that the header speaks
- * of.  Finds the first and the latest timestamp. */
+/* Returns whether the entries are complete and match the header's segment.  Stores the first and
+ * the latest timestamp. */
 static bool entries_ok(const uint8_t *p, struct hint_header *h)
 {
 	uint64_t offset = 0, last = 0, records = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Little-endian integers at any alignment.  The compiler turns each into one load or store. */
+/* Loads and stores of little-endian integers at any alignment.  The compiler turns each function
+ * into one load or store.  Threads: any. */
 #ifndef FREYJAFS_CODEC_LE_H
 #define FREYJAFS_CODEC_LE_H
 

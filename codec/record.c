@@ -18,7 +18,7 @@ _Static_assert(RECORD_CRC_COVERS_FROM == RECORD_CRC_OFFSET + 4, "the CRC covers 
 _Static_assert(RECORD_KEY_BYTES_MAX == 0xffffffff && RECORD_VALUE_BYTES_MAX == 0xffffffff,
 	       "sizes are u32");
 
-/* Fills in everything but the CRC. */
+/* Encodes all fields but the CRC. */
 static void encode_fields(const struct record *rec, uint8_t *out)
 {
 	le32_store(out + RECORD_KEY_SIZE_OFFSET, rec->key_bytes);
@@ -52,8 +52,8 @@ void record_encode(const struct record *rec, uint8_t *out)
 	if (rec->value_bytes > rec->head_bytes)
 		memcpy(body + rec->key_bytes + rec->head_bytes, rec->value,
 		       rec->value_bytes - rec->head_bytes);
-	/* Over the copy, in one piece: it is in the cache, and one long CRC is faster than three
-	 * short ones. */
+	/* Computed over the copy, in one call: the copy is in the cache, and one long CRC is faster
+	 * than three short ones. */
 	le32_store(out + RECORD_CRC_OFFSET,
 		   crc32_extend(0, out + RECORD_CRC_COVERS_FROM, bytes - RECORD_CRC_COVERS_FROM));
 }

@@ -34,7 +34,7 @@ void segment_temp_name(struct segment_id id, char ret[SEGMENT_TEMP_NAME_BYTES])
 	(void)snprintf(ret, SEGMENT_TEMP_NAME_BYTES, "%s" SEGMENT_TEMP_SUFFIX, name);
 }
 
-/* Reads the number at '*p' and moves '*p' behind it.  Returns 0 if there is none. */
+/* Parses the number at '*p' and moves '*p' behind it.  Returns 0 if there is none. */
 static uint64_t take_number(const char **p)
 {
 	size_t digits = strspn(*p, "0123456789");
@@ -44,10 +44,10 @@ static uint64_t take_number(const char **p)
 		return 0;
 	number = strtoull(*p, NULL, 10);
 	*p += digits;
-	return number < UINT64_MAX / 2 ? number : 0; /* as MANIFEST says */
+	return number < UINT64_MAX / 2 ? number : 0; /* the limit of MANIFEST */
 }
 
-/* The forms of a name are told apart by writing the name again: leading zeros and the like are
+/* Compares the name with the one that its parts would give: leading zeros, for example, make it
  * another name. */
 bool segment_name_parse(const char *name, struct segment_id *ret)
 {

@@ -17,8 +17,8 @@ enum {
 #define SYNCED_MAGIC_BYTES 8
 static const char magic[SYNCED_MAGIC_BYTES + 1] = "freyjsyn";
 enum {
-	VERSION_NAMES = 1,    /* the names of the files say what the log is */
-	VERSION_MANIFEST = 2, /* a MANIFEST does */
+	VERSION_NAMES = 1,    /* the names of the files define the log */
+	VERSION_MANIFEST = 2, /* a MANIFEST defines it */
 };
 
 _Static_assert(SYNCED_OFFSET + 8 == SYNCED_BYTES, "the offset is the last field");

@@ -33,7 +33,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Reads exactly 'count' digits and moves 'text' behind them. */
+/* Parses exactly 'count' digits and moves '*text' behind them. */
 static bool take_digits(const char **text, unsigned int count, uint64_t *ret)
 {
 	uint64_t value = 0;
@@ -56,7 +56,7 @@ static bool take_char(const char **text, char c)
 	return true;
 }
 
-/* Reads ".123", if there is a point: one to nine digits. */
+/* Parses an optional fraction such as ".123", of one to nine digits. */
 static bool take_fraction(const char **text, uint64_t *ret_ns)
 {
 	uint64_t ns = 0, scale = NS_PER_SEC;
@@ -85,7 +85,7 @@ static bool join(uint64_t seconds, uint64_t fraction_ns, uint64_t *ret_ns)
 	return true;
 }
 
-/* Reads 'count' digits into a field of struct tm, and the character behind them. */
+/* Parses 'count' digits into a field of struct tm, and the character behind them. */
 static bool take_field(const char **text, unsigned int count, char behind, int *ret)
 {
 	uint64_t value;
@@ -118,7 +118,7 @@ bool timestamp_parse(const char *text, uint64_t *ret_ns)
 	return join((uint64_t)seconds, fraction, ret_ns);
 }
 
-/* Reads one digit or more. */
+/* Parses one or more digits. */
 static bool take_number(const char **text, uint64_t *ret)
 {
 	uint64_t value = 0;
@@ -133,7 +133,7 @@ static bool take_number(const char **text, uint64_t *ret)
 	return true;
 }
 
-/* Reads "1h" of "-1h". */
+/* Parses the "1h" of "-1h". */
 static bool parse_before(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
 	static const char units[] = "smhd";
@@ -151,7 +151,7 @@ static bool parse_before(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	return true;
 }
 
-/* Reads a day, or a time with an offset like "+01:00" in the place of the Z. */
+/* Parses a day, or a time with an offset such as "+01:00" instead of the Z. */
 static bool parse_local(const char *text, uint64_t *ret_ns)
 {
 	size_t bytes = strlen(text);

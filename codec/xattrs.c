@@ -57,7 +57,7 @@ static bool is_named(const struct xattr *x, const char *name, size_t name_bytes)
 	return x->name_bytes == name_bytes && memcmp(x->name, name, name_bytes) == 0;
 }
 
-/* Up to this many a list is searched for each name: quicker than to sort it. */
+/* Up to this number of entries, searching the list for each name is faster than sorting it. */
 #define SEARCHED_MAX 32
 
 static int compare_names(const void *a, const void *b)
@@ -82,8 +82,8 @@ static bool are_distinct_by_search(const uint8_t *list, size_t list_bytes)
 	return true;
 }
 
-/* Returns whether each of the 'count' names is there once.  A long list is sorted: a stranger's log
- * could have a hundred thousand names in each record. */
+/* Returns whether the 'count' names are distinct.  A long list is sorted, because each record of a
+ * log from an untrusted source could have a hundred thousand names. */
 static bool are_distinct(const uint8_t *list, size_t list_bytes, size_t count)
 {
 	const uint8_t **entries = NULL;
