@@ -26,21 +26,21 @@ static const struct command commands[] = {
 	  "      versions of the files that had this path, under other names, too",
 	  ctl_log },
 	{ "ls", "[KEY]", 0, 1,
-	  "print all keys, or those at and below KEY; a '!' is before those that no\n"
+	  "print all keys, or KEY and the keys below it; '!' marks a key that no\n"
 	  "      path can name",
 	  ctl_ls },
 	{ "get", "KEY", 1, 1, "write the value to standard output", ctl_get },
 	{ "put", "KEY [FILE]", 1, 2, "put a value: all of FILE, or of standard input", ctl_put },
 	{ "rm", "KEY", 1, 1, "delete a key", ctl_rm },
-	{ "stat", "KEY", 1, 1, "print what is known of a key", ctl_stat },
+	{ "stat", "KEY", 1, 1, "print the attributes of a key", ctl_stat },
 	{ "verify", "", 0, 0, "read every record and check every CRC", ctl_verify },
-	{ "compact", "", 0, 0, "give the space of old values back", ctl_compact },
+	{ "compact", "", 0, 0, "free the space of old values", ctl_compact },
 };
 
 static void print_help(FILE *f)
 {
 	fprintf(f, "usage: freyjactl COMMAND DATADIR [ARGUMENT...]\n"
-		   "Looks into the store in DATADIR, and changes it, without a mount.\n\n");
+		   "Reads or changes the store in DATADIR without a mount.\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(f, "  %s DATADIR %s\n      %s\n", commands[i].name, commands[i].arguments,
 			commands[i].help);

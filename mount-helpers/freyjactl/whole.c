@@ -39,7 +39,7 @@ static int print_lost(void *arg, const struct lost_name *lost)
 
 	(*count)++;
 	key_text_print(stdout, lost->path, lost->path_bytes);
-	printf(": %" PRIu64 " of %" PRIu64 " bytes are not in the log any more\n", lost->lost_bytes,
+	printf(": %" PRIu64 " of %" PRIu64 " bytes are no longer in the log\n", lost->lost_bytes,
 	       lost->size_bytes);
 	return 0;
 }
@@ -92,9 +92,8 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 	       " bytes: every CRC is right\n",
 	       found.segments, t.commits, t.records, t.bytes);
 	if (found.stop.scan != RECORD_END)
-		printf("%" PRIu64
-		       " bytes at the end are no whole record (%s): a write that goes on, "
-		       "or what a crash has left; the next mount cuts them\n",
+		printf("%" PRIu64 " bytes at the end are not a whole record (%s): a write in "
+		       "progress, or a torn tail after a crash; the next mount cuts them\n",
 		       found.file_bytes - found.kept_bytes, record_reason_text(found.stop.reason));
 	return ctl_flush(status);
 }
@@ -128,7 +127,7 @@ enum ctl_exit ctl_compact(const char *datadir, char *const args[], int arg_count
 	if (stats.compaction.folds > 0)
 		printf("the oldest segments were folded into one\n");
 	if (stats.compaction.unreadable_segments > 0)
-		ctl_say("%" PRIu64 " segments are damaged and were left as they are: see "
+		ctl_say("%" PRIu64 " segments are damaged and were left unchanged: see "
 			"fsck.freyjafs",
 			stats.compaction.unreadable_segments);
 	err = store_close(s);

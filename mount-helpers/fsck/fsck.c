@@ -125,8 +125,8 @@ static int failed(const struct fsck *f, const char *what, int err)
 static int failed_read(const struct fsck *f, const char *name, int err)
 {
 	if (err == -EIO)
-		complain("%s: the disk cannot read all of it, which says nothing about what was "
-			 "written; copy it with ddrescue(1), which leaves zeros where it cannot "
+		complain("%s: the disk cannot read all of it, so what was written is unknown; "
+			 "copy it with ddrescue(1), which leaves zeros where it cannot "
 			 "read, and check the copy",
 			 name);
 	return failed(f, name, err);
@@ -136,19 +136,17 @@ static void print_help(FILE *out)
 {
 	fprintf(out,
 		"usage: fsck.freyjafs [-n | -y] [--prefer old|none] [--take-inside] DATADIR\n"
-		"Reads all of the store in DATADIR and says what is damaged.\n\n"
+		"Reads the whole store in DATADIR and reports damage.\n\n"
 		"  -n             check only, change nothing (the default); also beside a mount\n"
-		"  -y, --salvage  take out what is damaged, so that the store can be mounted; "
-		"what\n"
-		"                 is taken out is in DATADIR/" QUARANTINE_NAME
-		"/ first, with a report\n"
+		"  -y, --salvage  remove damaged bytes, so that the store can be mounted; they\n"
+		"                 are saved in DATADIR/" QUARANTINE_NAME "/ first, with a report\n"
 		"  --take-inside  with -y: keep records also where they may be part of a damaged\n"
 		"                 value (see the manual)\n"
 		"  --prefer old   with -y: a file that cannot be read whole becomes its newest "
 		"whole\n"
 		"                 version, if there is one (the default)\n"
-		"  --prefer none  with -y: it stays what is left of it; what is lost is EIO\n"
-		"  -a, -p, -f     as fsck(8) calls it: -a and -p mean -n, -f nothing\n"
+		"  --prefer none  with -y: it keeps its readable bytes; reading the others is EIO\n"
+		"  -a, -p, -f     for fsck(8): -a and -p mean -n, -f has no effect\n"
 		"  -h, --help     print this\n"
 		"  -V, --version  print the version\n\nExit status:\n");
 #define PRINT_EXIT(name, number, meaning) fprintf(out, "  %-2d %s\n", number, meaning);
@@ -245,8 +243,7 @@ static bool has_name(const struct fsck *f, const char *name)
 
 static int add_missing_file(struct fsck *f, struct fsck_file *file, const char *how)
 {
-	printf("%s: is missing, and with it all that was written while it was the active segment; "
-	       "%s\n",
+	printf("%s: is missing, with all that was written while it was the active segment; %s\n",
 	       file->name, how);
 	file->missing = true;
 	file->fd = -1;
@@ -418,9 +415,10 @@ static int add_missing_before(struct fsck *f, uint64_t next, size_t file, uint64
 
 		if (!is_in_reach(next, listed)) {
 			printf("segments %" PRIu64 " to %" PRIu64
-			       ": are missing in front of %s, and no log lacks so many: its number "
-			       "is wrong, or " MANIFEST_NAME " is; move that file away, or restore "
-			       "both from one copy\n",
+			       ": are missing in front of %s, more than a log can lack: its number "
+			       "or " MANIFEST_NAME
+			       " is wrong; move that file away, or restore both "
+			       "from one copy\n",
 			       next, listed - 1, f->files[file].name);
 			f->files[file].misplaced = true;
 			next = listed;
@@ -522,8 +520,8 @@ static int take_files(struct fsck *f, struct log_snapshot *files)
 
 static void report_manifest(struct fsck *f, const char *what)
 {
-	printf(MANIFEST_NAME ": %s; what it said of the segments cannot be verified; restore it "
-			     "from a copy, or -y makes it anew from what is there\n",
+	printf(MANIFEST_NAME ": %s; the segments cannot be compared with it; restore it from a "
+			     "copy, or -y makes it anew from the segments\n",
 	       what);
 	f->rebuild_manifest = true;
 	f->found++;
@@ -566,9 +564,9 @@ static void check_numbers(struct fsck *f)
 		if (segment.number == file->number)
 			continue;
 		printf("%s: says that it is segment %" PRIu64
-		       " of the log, and stands where segment %" PRIu64
-		       " should be: files are missing, or are of different moments; restore all "
-		       "files from one copy\n",
+		       " of the log, but is in the place of segment %" PRIu64
+		       ": files are missing, or come from different moments; restore all files "
+		       "from one copy\n",
 		       file->name, segment.number, file->number);
 		file->misplaced = true;
 	}
@@ -628,8 +626,8 @@ static void check_mark(struct fsck *f, uint64_t next_number)
 	if (!f->has_mark || is_in_reach(next_number, f->mark.segment))
 		return;
 	printf(ACTIVE_MARK_NAME
-	       ": says that segment %" PRIu64 " was durable, and the log goes on with "
-	       "segment %" PRIu64 ": no log lacks so many, so it is not believed, and -y "
+	       ": says that segment %" PRIu64 " was durable, but the log goes on with "
+	       "segment %" PRIu64 ": no log can lack so many, so it is ignored, and -y "
 	       "removes it\n",
 	       f->mark.segment, next_number);
 	f->has_mark = false;
@@ -734,7 +732,8 @@ static int put_in_order(struct fsck *f)
 		printf(contents[i].is_copy
 			       ? "%s: is a copy of %s; what was in it is missing; put it back from "
 				 "a copy, or go on without it by -y\n"
-			       : "%s: is what MANIFEST lists as %s; -y puts it there\n",
+			       : "%s: has the content that MANIFEST lists as %s; -y puts it "
+				 "there\n",
 		       f->files[i].name, f->files[contents[i].belongs_to].name);
 		f->files[i].fd = -1; /* until its own is found */
 		f->files[i].bytes = 0;
@@ -833,8 +832,8 @@ static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 			continue;
 		note(f,
 		     "%s: offset %" PRIu64 ", %" PRIu64
-		     " bytes: the end of an append that did not finish (%s); the next mount cuts "
-		     "it, and saves it before\n",
+		     " bytes: the end of an append that did not finish (%s); the next mount saves "
+		     "it and cuts it off\n",
 		     file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
 		l->bytes = file->torn_at - l->offset; /* the damaged part, if any */
 		salvage_keep(s, l->bytes > 0 ? i + 1 : i);
@@ -958,9 +957,9 @@ static int check_listed(struct fsck *f, struct fsck_file *file)
 		return whole; /* damage was reported already */
 	file->is_other = !are_facts(file, file->bytes, &facts);
 	if (file->is_other)
-		printf("%s: is another file than the one that MANIFEST lists under its name: "
-		       "%" PRIu64 " bytes and %" PRIu64 " records, and %" PRIu64 " and %" PRIu64
-		       " by MANIFEST; restore all files from one copy, or -y takes what is there\n",
+		printf("%s: is not the file that MANIFEST lists under its name: it has %" PRIu64
+		       " bytes and %" PRIu64 " records, the listed one %" PRIu64 " and %" PRIu64
+		       "; restore all files from one copy, or -y uses this one\n",
 		       file->name, file->bytes, facts.records, file->listed_bytes,
 		       file->facts.records);
 	return 0;
@@ -977,7 +976,7 @@ static void check_numbered(const struct fsck *f, struct fsck_file *file)
 		return;
 	file->unnumbered = true;
 	printf("%s: does not begin with a segment record of this store; restore all files from one "
-	       "copy, or -y takes what is there\n",
+	       "copy, or -y uses this one\n",
 	       file->name);
 }
 
@@ -1122,11 +1121,11 @@ static void print_edits(const struct fsck_file *file)
 			continue; /* it was printed as lost */
 		printf("%s: offset %" PRIu64 ": ", file->name, l->offset);
 		if (l->was.owned != NULL) {
-			printf("a whole record that does not fit: %s: ", l->reason);
+			printf("an undamaged record that does not fit: %s: ", l->reason);
 			fsck_print_record(&l->was);
 			printf("\n");
 		} else {
-			printf("a content that cannot be told for certain: %s\n", l->reason);
+			printf("an uncertain content: %s\n", l->reason);
 		}
 	}
 }
@@ -1464,7 +1463,7 @@ static void say_who_holds(const struct fsck *f)
 	who[n > 0 ? n : 0] = '\0';
 	who[strcspn(who, "\n")] = '\0';
 	complain("%s: in use; unmount it first: %s", f->options.datadir,
-		 who[0] != '\0' ? who : "a process that did not leave its name has it");
+		 who[0] != '\0' ? who : "the holder is unknown");
 }
 
 static int take_lock(struct fsck *f)
@@ -1585,7 +1584,7 @@ static enum fsck_exit summary(const struct fsck *f)
 		       "not\n",
 		       f->options.datadir);
 	else if (!f->options.salvage)
-		printf("%s: nothing was changed; -y salvages what is left\n", f->options.datadir);
+		printf("%s: nothing was changed; -y salvages the store\n", f->options.datadir);
 	else if (f->corrected == f->found && (f->corrected > 0 || unreadable == 0))
 		return FSCK_CORRECTED;
 	return FSCK_UNCORRECTED;

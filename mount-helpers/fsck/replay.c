@@ -453,7 +453,7 @@ static int replace_publish(struct checking *c, struct log_entry *e, struct commi
 	uint8_t *buf;
 	int err;
 
-	edit = add_edit(c, e->file_offset, e->bytes, "some of what it is made of may be lost");
+	edit = add_edit(c, e->file_offset, e->bytes, "some of its pieces may be lost");
 	buf = malloc(META_KEY_PREFIX_BYTES + p->path_bytes + META_PUBLISH_BYTES);
 	if (edit == NULL || buf == NULL) {
 		free(buf);
@@ -499,7 +499,7 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 		return replace_publish(c, e, p);
 	size = size_of(n) > publish->size_bytes ? size_of(n) : publish->size_bytes;
 	return insert_dropped(
-		c, add_edit(c, first->file_offset, 0, "what it changes a part of may be lost"),
+		c, add_edit(c, first->file_offset, 0, "the content that it changes may be lost"),
 		p->path, p->path_bytes, size, first->rec.timestamp_ns, diag);
 }
 
@@ -567,7 +567,7 @@ static int check_commit(struct checking *c, struct decoded_commit *d, struct dia
 			err = mend_publish(c, &c->entries[0], &c->entries[i], &d->records[i], diag);
 	}
 	if (err > 0)
-		return leave_out(c, c->entries, d->count, "some of what it is made of may be lost");
+		return leave_out(c, c->entries, d->count, "some of its pieces may be lost");
 	if (err == 0)
 		err = replay_decoded(c->k, "the log", d, diag);
 	if (err == -EBADMSG)
