@@ -242,12 +242,45 @@ static void test_iterator_follows(void **state)
 	assert_int_equal(freyja_iter_open(f->log, stats_of(f).end_position + 1, &iter), -ERANGE);
 }
 
+/* Records that end anywhere in the pieces that an iterator reads, and larger ones. */
+static void test_iterator_reads_ahead(void **state)
+{
+	static char value[100 * 1000];
+	struct fixture *f = *state;
+	const struct freyja_record *record;
+	static uint64_t positions[2000];
+	struct freyja_iter *iter;
+	const void *got;
+	size_t bytes;
+
+	for (size_t i = 0; i < sizeof(value); i++)
+		value[i] = (char)(i % 251);
+	f->config.segment_size_bytes = 300 * 1000;
+	open_log(f);
+	for (size_t i = 0; i < ARRAY_SIZE(positions); i++)
+		assert_int_equal(freyja_put(f->log, "key", 3, value,
+					    i % 500 == 7 ? sizeof(value) : i % 701, &positions[i]),
+				 0);
+	assert_int_equal(freyja_iter_open(f->log, 0, &iter), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(positions); i++) {
+		do
+			assert_int_equal(freyja_iter_next(iter, &record), 1);
+		while (freyja_record_kind(record) == FREYJA_META);
+		assert_int_equal(freyja_record_position(record), positions[i]);
+		got = freyja_record_value(record, &bytes);
+		assert_int_equal(bytes, i % 500 == 7 ? sizeof(value) : i % 701);
+		assert_memory_equal(got, value, bytes);
+	}
+	assert_int_equal(freyja_iter_next(iter, &record), 0);
+	freyja_iter_close(iter);
+}
+
 static const struct large_case {
 	const char *name;
 	size_t bytes;
 } large_cases[] = {
-	{ "value of 4,075 bytes: the record has 4,096", 4075 },
-	{ "value of 4,076 bytes: the record has 4,097", 4076 },
+	{ "value of 491 bytes: the record has 512", 491 },
+	{ "value of 492 bytes: the record has 513", 492 },
 	{ "value of 300 KiB", 300 * 1024 },
 	{ "value of 3 MiB", 3 * 1024 * 1024 },
 };
@@ -875,6 +908,7 @@ int main(void)
 	add_row("put and get", test_put_and_get, NULL);
 	add_row("a record outlives the log", test_record_outlives_the_log, NULL);
 	add_row("an iterator follows the log", test_iterator_follows, NULL);
+	add_row("an iterator reads ahead", test_iterator_reads_ahead, NULL);
 	add_row("damage stops an iterator", test_damage_stops_an_iterator, NULL);
 	add_row("segments", test_segments, NULL);
 	add_row("group", test_group, NULL);

@@ -15,8 +15,9 @@
 #include "writer/log/record_at.h"
 #include "writer/log_writer.h"
 
-#define GROUP_KEY_BYTES (sizeof(FREYJA_GROUP_KEY) - 1)
-#define INTERVAL_NS	INT64_C(1000000000) /* the default */
+#define GROUP_KEY_BYTES	 (sizeof(FREYJA_GROUP_KEY) - 1)
+#define INTERVAL_NS	 INT64_C(1000000000) /* the default */
+#define ITER_AHEAD_BYTES (64 * 1024)
 
 struct freyja_log {
 	struct log_writer *writer;
@@ -345,6 +346,7 @@ int freyja_iter_open(struct freyja_log *log, uint64_t position, struct freyja_it
 		return -ENOMEM;
 	iter->writer = log->writer;
 	iter->position = position;
+	iter->current.held.ahead_bytes = ITER_AHEAD_BYTES;
 	*ret = iter;
 	return 0;
 }
@@ -357,7 +359,7 @@ static void take_member(struct freyja_iter *iter, uint64_t group_position)
 	struct record_scan_result res;
 
 	/* Whole: is_group() has seen it. */
-	(void)record_scan(current->held.data + iter->member_at, left, left, &res);
+	(void)record_scan(current->held.start + iter->member_at, left, left, &res);
 	current->rec = res.rec;
 	current->position = group_position + iter->member_at;
 	iter->member_at += (size_t)res.bytes;

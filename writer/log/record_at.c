@@ -8,8 +8,8 @@
 #include "codec/crc32.h"
 #include "writer/log_writer.h"
 
-#define CHUNK_BYTES	 ((size_t)256 * 1024)
-#define FIRST_READ_BYTES 4096 /* holds most records whole */
+#define CHUNK_BYTES    ((size_t)256 * 1024)
+#define READ_BYTES_MIN 512 /* holds many records whole */
 
 static int read_exactly(struct log_writer *w, void *buf, size_t n, uint64_t position)
 {
@@ -129,33 +129,58 @@ static int check_large(struct log_writer *w, uint64_t position,
 	return found->bytes > CHUNK_BYTES ? record_at_check(w, &place, 0, NULL, 0) : 0;
 }
 
+/* Reads 'bytes' at 'position' into memory, in the place of the bytes that are there. */
+static int fill(struct log_writer *w, struct log_record *r, uint64_t position, uint64_t bytes)
+{
+	int err = reserve(r, bytes);
+
+	r->held_bytes = 0;
+	if (err == 0)
+		err = read_exactly(w, r->data, (size_t)bytes, position);
+	if (err < 0)
+		return err;
+	r->held_from = position;
+	r->held_bytes = (size_t)bytes;
+	return 0;
+}
+
+/* Classifies 'position' by the bytes in memory. */
+static enum record_scan scan_held(struct log_record *r, uint64_t position, uint64_t room,
+				  struct record_scan_result *ret)
+{
+	static const uint8_t nothing[1];
+	uint64_t at = position - r->held_from;
+
+	r->start = nothing;
+	if (position < r->held_from || at >= r->held_bytes)
+		return record_scan(nothing, 0, room, ret);
+	r->start = r->data + at;
+	return record_scan(r->start, r->held_bytes - (size_t)at, room, ret);
+}
+
 int record_at_load(struct log_writer *w, uint64_t position, struct log_record *r)
 {
-	uint64_t room = log_writer_room(w, position);
-	size_t n = room < FIRST_READ_BYTES ? (size_t)room : FIRST_READ_BYTES;
-	uint8_t first[FIRST_READ_BYTES];
+	uint64_t ahead = r->ahead_bytes > READ_BYTES_MIN ? r->ahead_bytes : READ_BYTES_MIN;
+	uint64_t room = log_writer_room(w, position), bytes;
 	struct record_scan_result res;
 	enum record_scan scan;
-	int err;
+	int err = 0;
 
 	if (room == 0)
 		return -ERANGE;
-	err = read_exactly(w, first, n, position);
+	/* Records never change, so bytes in memory are as good as those in the file. */
+	scan = scan_held(r, position, room, &res);
+	while (err == 0 && scan == RECORD_NEED_MORE) {
+		err = check_large(w, position, &res);
+		bytes = res.bytes > ahead ? res.bytes : ahead;
+		if (err == 0)
+			err = fill(w, r, position, bytes < room ? bytes : room);
+		if (err == 0)
+			scan = scan_held(r, position, room, &res);
+	}
 	if (err < 0)
 		return err;
-	scan = record_scan(first, n, room, &res);
-	if (scan != RECORD_WHOLE && scan != RECORD_NEED_MORE)
-		return -EBADMSG;
-	err = check_large(w, position, &res);
-	if (err == 0)
-		err = reserve(r, res.bytes);
-	if (err == 0 && scan == RECORD_NEED_MORE)
-		err = read_exactly(w, r->data, (size_t)res.bytes, position);
-	if (err < 0)
-		return err;
-	if (scan == RECORD_WHOLE)
-		memcpy(r->data, first, (size_t)res.bytes);
-	if (record_scan(r->data, (size_t)res.bytes, res.bytes, &res) != RECORD_WHOLE)
+	if (scan != RECORD_WHOLE)
 		return -EBADMSG;
 	r->rec = res.rec;
 	r->bytes = (size_t)res.bytes;

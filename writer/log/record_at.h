@@ -37,16 +37,22 @@ int record_at_check(struct log_writer *w, const struct value_place *place, uint6
 int record_at_read(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
 		   size_t n) WARN_UNUSED;
 
-/* A record in memory.  All zeros before the first use; free(data) after the last. */
+/* A record in memory.  All zeros before the first use, but 'ahead_bytes' may be set; free(data)
+ * after the last. */
 struct log_record {
-	struct record rec; /* points into 'data' */
-	uint8_t *data;	   /* the record as it is in the log */
-	size_t bytes;	   /* of the record */
-	size_t room;	   /* of 'data' */
+	struct record rec;    /* points into 'data' */
+	const uint8_t *start; /* the record as it is in the log, in 'data' */
+	size_t bytes;	      /* of the record */
+	size_t ahead_bytes;   /* so many bytes at least are read at a time, if there are as many */
+	uint64_t held_from;   /* position of the first byte in 'data' */
+	size_t held_bytes;    /* in 'data' */
+	uint8_t *data;
+	size_t room; /* of 'data' */
 };
 
-/* Reads the whole record at a log position, of unknown size, into '*r' and compares its CRC.
- * -ERANGE: no segment has that position.  After an error 'rec' is void. */
+/* Reads the whole record at a log position, of unknown size, into '*r' and compares its CRC.  Bytes
+ * that the call before has left in memory are not read again. -ERANGE: no segment has that
+ * position.  After an error 'rec' is void. */
 int record_at_load(struct log_writer *w, uint64_t position, struct log_record *r) WARN_UNUSED;
 
 #endif
