@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Tests of the Python module over libfreyjalog.
 
-usage: test_python.py MODULE_DIR LIBRARY_DIR
+usage: test_python.py MODULE_DIR LIBRARY_DIR GOLDEN_DIR
 """
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import threading
 import unittest
 
 sys.dont_write_bytecode = True
-MODULE_DIR, LIBRARY_DIR = sys.argv[1:3]
+MODULE_DIR, LIBRARY_DIR, GOLDEN_DIR = sys.argv[1:4]
 ENVIRONMENT = dict(os.environ, LD_LIBRARY_PATH=LIBRARY_DIR, PYTHONPATH=MODULE_DIR, PYTHONDONTWRITEBYTECODE="1")
 if os.environ.get("LD_LIBRARY_PATH") != LIBRARY_DIR:    # the loader reads it once, at the start
     os.execve(sys.executable, [sys.executable, *sys.argv], ENVIRONMENT)
@@ -159,6 +160,14 @@ class LogTest(unittest.TestCase):
         with self.open() as log:
             self.assertIn("active.data", log.message)
             self.assertEqual([r.key for r in log], [b"a"])
+
+    def test_log_of_freyjadb(self):
+        with open(os.path.join(GOLDEN_DIR, "freyjadb.tsv"), encoding="ascii") as f:
+            wanted = [line.rstrip("\n").split("\t") for line in f][1:]
+        with freyjalog.open(os.path.join(GOLDEN_DIR, "freyjadb.data"), read_only=True) as log:
+            got = [[str(r.position), str(r.timestamp_ns), r.key.hex(), str(len(r.value)),
+                    hashlib.sha256(r.value).hexdigest()] for r in log]
+        self.assertEqual(got, [[row[0], *row[2:3], *row[4:]] for row in wanted])
 
     def test_version(self):
         self.assertRegex(freyjalog.version(), r"^\d+\.\d+\.\d+$")
