@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Which Debian 12 packages building, running and testing freyjafs need, and how to install those
-# that are missing.  Sourced by mount-helpers/quickstart and tests/run.
+# The Debian 12 packages for building, running and testing freyjafs, and functions to install the
+# missing ones.  Sourced by mount-helpers/quickstart and tests/run.
 
-# To build the daemon and to mount with it.
+# For building the daemon and mounting with it.
 # shellcheck disable=SC2034 # used by the scripts that source this file
 packages_build=(
 	gcc libc6-dev meson ninja-build pkg-config
@@ -12,7 +12,7 @@ packages_build=(
 	fuse3
 )
 
-# To test it: compilers and linters, then the tools that the mounted tests let loose on a mount.
+# For testing it: compilers and linters, then the tools that the mounted tests run on a mount.
 # shellcheck disable=SC2034
 packages_test=(
 	abigail-tools clang clang-format clang-tidy libclang-rt-14-dev libcmocka-dev man-db
@@ -21,7 +21,7 @@ packages_test=(
 	bonnie++ borgbackup dbench fio make nano openssl patch perl postmark stress-ng tmux unzip zip
 )
 
-# Prints those of the packages "$@" that are not installed, one a line.
+# Prints the packages among "$@" that are not installed, one per line.
 packages_missing()
 {
 	local package
@@ -34,14 +34,13 @@ packages_missing()
 	done
 }
 
-# Installs those of the packages "$@" that are missing.  Returns 1, having said what to do, when
-# it cannot.
+# Installs the packages among "$@" that are missing.  If it cannot, prints what to do and returns 1.
 packages_install()
 {
 	local missing=() as_root=()
 
 	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-		echo "This is not Debian: make sure that what it calls so is installed:" >&2
+		echo "This is not Debian: install the equivalents of these packages:" >&2
 		echo "  $*" >&2
 		return 0
 	fi

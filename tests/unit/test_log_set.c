@@ -339,8 +339,8 @@ static void test_swapped(void **state)
 	open_log(f, KEYS);
 }
 
-/* What is missing may be accepted, and stays listed: whoever does not accept it hears of it again.
- */
+/* A missing segment can be accepted, and stays listed: an open that does not accept it reports it
+ * again. */
 static void test_accepted(void **state)
 {
 	const struct log_writer_config accepting = { .no_background = true,
@@ -569,7 +569,7 @@ static void test_strangers_behind_the_end(void **state)
 	open_log(f, KEYS);
 }
 
-/* What can be made again, or was never complete, goes. */
+/* Files that can be made again, or were never complete, are removed. */
 static void test_leftovers(void **state)
 {
 	static const char *const names[] = { "000002.2.data.new", "000009.data.new", "000009.hint",
@@ -614,8 +614,8 @@ static void test_listed_not_named(void **state)
 	assert_refused(f, -EBADMSG, "has 1051 bytes, and 1052 by MANIFEST");
 }
 
-/* Nobody knows whether a power cut leaves the old MANIFEST or the new one: no file gets a name that
- * the old one does not list, and nothing is promised any more. */
+/* A power cut may leave the old MANIFEST or the new one: no file gets a name that the old one does
+ * not list, and the log promises nothing more. */
 static void test_list_not_durable(void **state)
 {
 	static const struct fault_plan second = { .at = 2, /* behind that of MANIFEST.new */
@@ -740,7 +740,7 @@ static void test_replaced_not_named(void **state)
 	assert_refused(f, -EBADMSG, "000002.2.data: is missing");
 }
 
-/* Nobody knows which MANIFEST a power cut would leave: the old file stays with the new one. */
+/* A power cut may leave either MANIFEST: the old file stays with the new one. */
 static void test_replaced_not_durable(void **state)
 {
 	static const struct fault_plan third = { .at = 3, /* behind the names and MANIFEST.new */
@@ -1100,8 +1100,8 @@ static void test_readers_beside(void **state)
 	assert_int_equal(atomic_load(&b.wrong), 0);
 }
 
-/* A full disk may leave a part of a record in the file, and what is before it is synced: how far
- * the log is durable is the end of a record. */
+/* A full disk may leave a part of a record in the file, and the bytes before it are synced: the
+ * durable position is the end of a record. */
 static void test_durable_is_a_record_end(void **state)
 {
 	struct log_fixture *f = *state;
@@ -1176,7 +1176,7 @@ static void test_as_large_as_a_number(void **state)
 	assert_int_equal(fixture_stats(f).segments, 2);
 }
 
-/* What a hint says of a segment that is missing stays, for who repairs the store. */
+/* The hint of a missing segment stays, for the repair of the store. */
 static void test_hint_of_a_missing_one(void **state)
 {
 	const struct log_writer_config accept = { .accept_missing_segments = true,
@@ -1311,7 +1311,7 @@ int main(void)
 		{ "replaced, not durable", test_replaced_not_durable },
 		{ "replaced, under a temporary name", test_replaced_under_a_temporary_name },
 		{ "adoption", test_adoption },
-		{ "adoption of full ones", test_adoption_of_full_ones },
+		{ "adoption of rotated ones", test_adoption_of_full_ones },
 		{ "adoption of a base", test_adoption_of_a_base },
 		{ "not adopted", test_not_adopted },
 		{ "a misnamed base", test_misnamed_base },

@@ -15,7 +15,7 @@
 static const struct parse_case {
 	const char *text;
 	uint64_t want_ns; /* WRONG: refused */
-	bool human;	  /* only from a person; so are those that begin with one of "@-n" */
+	bool human;	  /* only timestamp_parse_human(); implied by a first character of "@-n" */
 } cases[] = {
 	{ "1970-01-01T00:00:00Z", 0 },
 	{ "1970-01-01T00:00:00.000000001Z", 1 },
@@ -131,7 +131,7 @@ static void test_format(void **state)
 		assert_true(timestamp_parse(text, &back));
 		assert_true(back == seconds * SEC + fraction);
 	}
-	/* What a log can say goes further. */
+	/* A log can have later times. */
 	assert_string_equal(timestamp_format(UINT64_MAX, text), "2554-07-21T23:34:33.709551615Z");
 }
 
