@@ -176,22 +176,6 @@ int store_rename(struct store *s, struct node *old_dir, const char *old_name, si
 		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
 		 unsigned int flags, uint64_t *ret_end) WARN_UNUSED;
 
-/* What store_commit() and store_setattr() set. */
-enum {
-	STORE_SET_MODE = 1 << 0, /* permission bits */
-	STORE_SET_UID = 1 << 1,
-	STORE_SET_GID = 1 << 2,
-	STORE_SET_MTIME = 1 << 3,
-	STORE_SET_ATIME = 1 << 4,
-	STORE_SET_CTIME = 1 << 5,
-};
-struct store_set {
-	unsigned int which; /* STORE_SET_... */
-	mode_t mode;
-	uint32_t uid, gid;
-	struct timespec mtime, atime, ctime;
-};
-
 /* Sets attributes.  A committed node: one attr record, now.  Another: in memory; store_commit()
  * writes owner and mode, and takes times from its own 'set'.  Without STORE_SET_CTIME the ctime
  * becomes now. */

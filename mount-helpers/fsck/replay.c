@@ -16,7 +16,9 @@
 #include "codec/path.h"
 #include "mount-helpers/common/key_text.h"
 #include "writer/base/array.h"
+#include "writer/index/entries.h"
 #include "writer/index/keydir.h"
+#include "writer/index/staged.h"
 #include "writer/log/segment_replay.h"
 #include "writer/index/lost.h"
 #include "writer/index/replay.h"
@@ -76,7 +78,7 @@ static uint64_t size_of(const struct node *n)
 {
 	const struct content_map *content = node_content(n);
 
-	return content != NULL ? content_map_size(content) : n->value_bytes;
+	return content != NULL ? content_map_size(content) : node_value(n).value_bytes;
 }
 
 /* --- fresh files --- */
@@ -396,7 +398,7 @@ static struct before look_before(const struct checking *c, const struct commit_r
 	b.node = file_at(c, b.path, b.path_bytes);
 	if (b.node != NULL) {
 		b.whole = !lost_in_node(b.node);
-		b.version_ns = b.node->mtime_ns;
+		b.version_ns = node_times(b.node).mtime_ns;
 		b.size_bytes = size_of(b.node);
 	}
 	return b;

@@ -16,7 +16,10 @@
 #include "tests/sim/rng.h"
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
-#include "writer/index/keydir_private.h"
+#include "writer/index/entries.h"
+#include "writer/index/inode_numbers.h"
+#include "writer/index/node_content.h"
+#include "writer/index/paths.h"
 
 #define NAME_SIZE (PATH_NAME_BYTES_MAX + 1)
 #define NOW	  1000
@@ -155,10 +158,11 @@ static void test_limits(void **state)
 				    .ctime_ns = INT64_MIN,
 				    .atime_ns = INT64_MIN + 1 };
 	struct keydir *k = keydir_new();
+	const struct store_owner owner = { S_IFDIR | 07777, UINT32_MAX, UINT32_MAX };
 	struct content_piece piece;
+	struct content_pieces list = { .pieces = &piece, .room = 1 };
 	struct store_attr attr;
 	char name[NAME_SIZE];
-	uint64_t size;
 	struct node *n;
 
 	memset(name, 'n', PATH_NAME_BYTES_MAX);
@@ -169,13 +173,12 @@ static void test_limits(void **state)
 	keydir_write_lock(k);
 	keydir_set_value(k, n, &place, NOW);
 	keydir_set_times(n, &times);
-	keydir_set_mode(n, S_IFDIR | 07777); /* the type stays */
-	n->uid = n->gid = UINT32_MAX;
+	keydir_set_owner(n, &owner); /* the type stays */
 	keydir_write_unlock(k);
 	assert_int_equal(node_value(n).record_offset, place.record_offset);
 	assert_int_equal(node_value(n).key_bytes, place.key_bytes);
-	assert_int_equal(keydir_pieces(k, n, 0, UINT64_MAX, &piece, 1, &size), 1);
-	assert_int_equal(size, UINT32_MAX);
+	assert_int_equal(keydir_pieces(k, n, 0, UINT64_MAX, &list), 1);
+	assert_int_equal(list.size_bytes, UINT32_MAX);
 	assert_int_equal(piece.place.record_offset, place.record_offset);
 	keydir_getattr(k, n, &attr);
 	assert_int_equal(attr.mode, S_IFREG | 07777);
@@ -204,9 +207,7 @@ static void test_all_different(void **state)
 		(void)snprintf(name, sizeof(name), "%u", i);
 		n = add(k, keydir_root(k), name, S_IFREG);
 		assert_int_equal(keydir_prepare(k, n), 0);
-		n->uid = i;
-		n->gid = ~i;
-		keydir_set_mode(n, i & 07777);
+		keydir_set_owner(n, &(struct store_owner){ i & 07777, i, ~i });
 		keydir_set_times(n, &times);
 	}
 	for (uint32_t i = 0; i < COUNT; i++) {
@@ -237,11 +238,17 @@ static void test_pins(void **state)
 {
 	struct keydir *k = keydir_new();
 	struct node *n = add(k, keydir_root(k), "n", S_IFREG);
+	struct node *below = add(k, keydir_root(k), "below", S_IFREG);
 
-	atomic_store(&n->pins, UINT32_MAX - 2);
-	node_pin(n);
-	keydir_unpin(k, n, 1);
-	assert_int_equal(atomic_load(&n->pins), UINT32_MAX - 2);
+	/* Counting down from 0 leaves a node as if it were pinned 2^32 - 3 times. */
+	keydir_unpin(k, below, 3);
+	node_pin(below);
+	keydir_unpin(k, below, 1);
+	take_away(k, keydir_root(k), "below");
+	assert_int_equal(count_nodes(k), 3);
+	keydir_unpin(k, below, UINT32_MAX - 2);
+	assert_int_equal(count_nodes(k), 2);
+	keydir_unpin(k, n, 3);
 	for (int i = 0; i < 4; i++)
 		node_pin(n);
 	take_away(k, keydir_root(k), "n");
@@ -362,7 +369,7 @@ static void test_cookie_wrap(void **state)
 
 	if (w->ancient)
 		(void)add(k, root, "old", S_IFREG);
-	root->dir->cookie_next = UINT32_MAX - 50;
+	keydir_skip_cookies(root, UINT32_MAX - 66);
 	for (unsigned int i = 0; i < 40; i++)
 		(void)add(k, root, unit_path("%u", i), S_IFREG);
 	list(k, 0, &before);
@@ -488,8 +495,8 @@ static void test_each_node(void **state)
 		if (i % 4 < 2)
 			take_away(k, root, unit_path("%u", i));
 	while ((n = keydir_each_node(k, &cursor)) != NULL) {
-		named += n->name != 0;
-		nameless += n->name == 0;
+		named += node_name(n) != NULL;
+		nameless += node_name(n) == NULL;
 	}
 	assert_int_equal(named, 10000);
 	assert_int_equal(nameless, 5000 + 1); /* and the root */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codec/meta.h"
+#include "writer/index/entries.h"
 #include "writer/index/keydir.h"
 #include "writer/index/replay.h"
 

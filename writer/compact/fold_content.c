@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "writer/compact/rewrite.h"
+#include "writer/index/staged.h"
+#include "writer/index/unnameable.h"
 
 #define KEY_BYTES_MAX ((size_t)META_KEY_PREFIX_BYTES + PATH_BYTES_MAX)
 
@@ -305,7 +307,8 @@ int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
 /* --- keys that no path can name --- */
 
 /* A content in pieces. */
-static int add_unnamed_content(struct fold_writer *w, const struct unnamed *u, uint64_t time_ns)
+static int add_unnameable_content(struct fold_writer *w, const struct unnameable *u,
+				  uint64_t time_ns)
 {
 	const struct content_piece zeros = { .bytes = content_map_size(u->content), .hole = true };
 	uint64_t id = new_id(w);
@@ -318,7 +321,8 @@ static int add_unnamed_content(struct fold_writer *w, const struct unnamed *u, u
 }
 
 /* The same of one value that nobody reads. */
-static int add_unnamed_dropped(struct fold_writer *w, const struct unnamed *u, uint64_t time_ns)
+static int add_unnameable_dropped(struct fold_writer *w, const struct unnameable *u,
+				  uint64_t time_ns)
 {
 	const struct content_piece all = { .bytes = u->place.value_bytes, .dropped = true };
 	uint64_t id = new_id(w);
@@ -329,7 +333,7 @@ static int add_unnamed_dropped(struct fold_writer *w, const struct unnamed *u, u
 				     time_ns);
 }
 
-static void add_unnamed(void *arg, const struct unnamed *u)
+static void add_unnameable(void *arg, const struct unnameable *u)
 {
 	struct fold_writer *w = arg;
 	uint64_t time_ns = u->timestamp_ns < w->b->as_of_ns ? u->timestamp_ns : w->b->as_of_ns;
@@ -337,11 +341,11 @@ static void add_unnamed(void *arg, const struct unnamed *u)
 	if (w->err < 0)
 		return;
 	if (u->content != NULL) {
-		w->err = add_unnamed_content(w, u, time_ns);
+		w->err = add_unnameable_content(w, u, time_ns);
 	} else if (!path_ok((const char *)u->key, u->key_bytes)) {
 		w->err = fold_add_put(w, u->key, u->key_bytes, &u->place, &time_ns);
 	} else if (!is_read(w, &u->place)) {
-		w->err = add_unnamed_dropped(w, u, time_ns);
+		w->err = add_unnameable_dropped(w, u, time_ns);
 	} else {
 		w->err = add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED | META_FLAG_MORE, 0,
 				     0, time_ns);
@@ -352,7 +356,7 @@ static void add_unnamed(void *arg, const struct unnamed *u)
 
 int fold_add_unnamed(struct fold_writer *w)
 {
-	keydir_unnamed_each(w->b->tree, add_unnamed, w);
+	keydir_unnameable_each(w->b->tree, add_unnameable, w);
 	return w->err;
 }
 
@@ -396,7 +400,7 @@ int fold_add_orphans(struct fold_writer *w)
 	rec.key = key;
 	rec.key_bytes = 1;
 	while (rec.key_bytes < sizeof(key) &&
-	       keydir_unnamed_find(w->b->tree, key, rec.key_bytes) != NULL)
+	       keydir_unnameable_find(w->b->tree, key, rec.key_bytes) != NULL)
 		rec.key_bytes++;
 	live_sort_moved(&w->b->moved);
 	for (size_t i = 0; err == 0 && i < live->count; i++) {

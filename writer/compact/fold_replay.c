@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "codec/path.h"
+#include "writer/index/entries.h"
 #include "writer/index/replay.h"
 #include "writer/base/uthash_config.h"
 
@@ -61,7 +62,7 @@ int64_t fold_replay_time(const struct fold_replay *r, const struct node *n)
 {
 	const struct fold_stamp *s = find_stamp(r, n);
 
-	return s != NULL ? s->time_ns : n->mtime_ns;
+	return s != NULL ? s->time_ns : node_times(n).mtime_ns;
 }
 
 /* Returns the node of a record that makes a content, or that is about the attributes of anything
@@ -88,10 +89,10 @@ static bool makes_content(const struct commit_record *rec)
 static int note_before(struct fold_replay *r, const struct node *n, const struct commit_record *rec)
 {
 	if (n == NULL || makes_content(rec) || (rec->attr.fields & META_FIELD_MTIME) == 0 ||
-	    node_is_dir(n) || (node_content(n) == NULL && n->value_bytes > 0) ||
+	    node_is_dir(n) || (node_content(n) == NULL && node_value(n).value_bytes > 0) ||
 	    find_stamp(r, n) != NULL)
 		return 0;
-	return note(r, n, n->mtime_ns);
+	return note(r, n, node_times(n).mtime_ns);
 }
 
 /* After it: there is a new content, or a new node. */
@@ -102,7 +103,7 @@ static int note_after(struct fold_replay *r, bool was_there, const struct commit
 
 	if (n == NULL || node_is_dir(n) || (!makes_content(rec) && was_there))
 		return 0;
-	if (n->mtime_ns != now_ns)
+	if (node_times(n).mtime_ns != now_ns)
 		return note(r, n, now_ns);
 	forget(r, n);
 	return 0;

@@ -9,7 +9,10 @@
 
 #include "codec/path.h"
 #include "writer/base/times.h"
+#include "writer/index/entries.h"
+#include "writer/index/inode_numbers.h"
 #include "writer/index/node_meta.h"
+#include "writer/index/paths.h"
 
 /* What a replay would know of a node by now. */
 struct known {
@@ -46,9 +49,9 @@ static int add_attr_record(struct fold_writer *w, const char *path, size_t path_
 
 static bool has_xattrs(const struct node *n)
 {
-	const struct node_extra *extra = node_extra(n);
+	size_t bytes;
 
-	return extra != NULL && extra->xattrs != NULL;
+	return node_xattrs(n, &bytes) != NULL;
 }
 
 /* All that 'n' has and a replay does not know yet, said at 'timestamp_ns'. */
@@ -96,13 +99,13 @@ static bool needs_attr(const struct fold_writer *w, const struct node *n, const 
 /* Of the private tree nobody else has pins: one says that the directory has been added. */
 static bool is_added(const struct node *n)
 {
-	return atomic_load_explicit(&n->pins, memory_order_relaxed) > 0;
+	return node_is_pinned(n);
 }
 
 /* One that exists through its keys, with a number of its own path, is made by what is in it. */
 static bool makes_itself(const struct fold_writer *w, const struct node *n)
 {
-	return !n->explicit && !keydir_ino_is_special(w->b->tree, n);
+	return !node_is_explicit(n) && !keydir_ino_is_special(w->b->tree, n);
 }
 
 static int add_directory(struct fold_writer *w, struct node *n)
@@ -117,7 +120,7 @@ static int add_directory(struct fold_writer *w, struct node *n)
 	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
 	if (path_bytes < 0)
 		return (int)path_bytes;
-	attr.flags = n->explicit ? 0 : META_FLAG_IMPLICIT;
+	attr.flags = node_is_explicit(n) ? 0 : META_FLAG_IMPLICIT;
 	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, w->b->as_of_ns);
 }
 
@@ -159,7 +162,7 @@ static int add_directory_times(struct fold_writer *w, struct node *n)
 		known.has_attr = false;		  /* it is there without a record */
 	known.mtime_ns = ~node_times(n).mtime_ns; /* whatever it is by now: not that */
 	attr = attr_of(w, n, &known, w->b->as_of_ns);
-	attr.flags = n->explicit ? 0 : META_FLAG_IMPLICIT;
+	attr.flags = node_is_explicit(n) ? 0 : META_FLAG_IMPLICIT;
 	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
 	if (path_bytes < 0)
 		return (int)path_bytes;
@@ -222,7 +225,8 @@ static int add_content(struct fold_writer *w, const struct node *n, size_t path_
 static int add_link(struct fold_writer *w, const struct node *n, size_t path_bytes,
 		    const struct dentry *d, struct known *known)
 {
-	const struct meta_move link = { .ino = keydir_ino_is_given(n) ? node_rare(n)->ino : 0 };
+	const struct meta_move link = { .ino = keydir_ino_is_given(n) ? keydir_ino(w->b->tree, n)
+								      : 0 };
 	uint64_t timestamp_ns = time_within(w, node_times(n).ctime_ns);
 	uint8_t *value = malloc(META_MOVE_FIXED_BYTES + PATH_BYTES_MAX);
 	size_t fixed;
@@ -232,8 +236,7 @@ static int add_link(struct fold_writer *w, const struct node *n, size_t path_byt
 	if (value == NULL)
 		return -ENOMEM;
 	fixed = meta_move_encode_fixed(&link, value);
-	bytes = keydir_path(w->b->tree, dentry_dir(d), d->name, d->name_bytes,
-			    (char *)value + fixed);
+	bytes = keydir_entry_path(w->b->tree, d, (char *)value + fixed);
 	err = bytes < 0 ? (int)bytes
 			: fold_add_meta(w, META_LINK, w->path, path_bytes, value,
 					fixed + (size_t)bytes, timestamp_ns);
@@ -245,20 +248,18 @@ static int add_link(struct fold_writer *w, const struct node *n, size_t path_byt
 
 static int add_node(struct fold_writer *w, const struct node *n)
 {
-	const struct dentry *d = node_name(n);
 	struct known known = { .has_attr = false };
 	struct meta_attr attr;
 	uint64_t timestamp_ns;
 	ssize_t path_bytes;
 	int err;
 
-	path_bytes = keydir_path(w->b->tree, dentry_dir(d), d->name, d->name_bytes, w->path);
+	path_bytes = keydir_entry_path(w->b->tree, node_name(n), w->path);
 	if (path_bytes < 0)
 		return (int)path_bytes;
 	err = add_content(w, n, (size_t)path_bytes, &known);
 	for (uint32_t i = 1; err == 0 && i < node_name_count(n); i++)
-		err = add_link(w, n, (size_t)path_bytes,
-			       slab_beside(n, node_extra(n)->more_names.refs[i - 1]), &known);
+		err = add_link(w, n, (size_t)path_bytes, node_nth_name(n, i), &known);
 	if (err < 0 || !needs_attr(w, n, &known))
 		return err;
 	timestamp_ns = time_within(w, node_times(n).ctime_ns);

@@ -1,34 +1,279 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a directory, for keydir.c and its test. */
+/* The structures of the keydir.  Only files in writer/index/ include this header.
+ *
+ * Entries are found by (directory, name) in one hash table for the whole store, and listed through
+ * the slots of each directory (directory.h).
+ *
+ * Nodes, entries and other objects of fixed size are in a slab, and refer to each other by its
+ * references: half of the bytes that pointers take. */
 #ifndef FREYJAFS_WRITER_INDEX_KEYDIR_PRIVATE_H
 #define FREYJAFS_WRITER_INDEX_KEYDIR_PRIVATE_H
 
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "writer/base/number_set.h"
+#include "writer/base/thread.h"
+#include "writer/index/directory.h"
+#include "writer/index/entries.h"
+#include "writer/index/hash_table.h"
 #include "writer/index/keydir.h"
+#include "writer/index/node.h"
+#include "writer/index/slab.h"
 
-struct slot {
-	uint32_t cookie;
-	slab_ref_t entry; /* 0: a hole */
+#define FILE_MODE_DEFAULT   0666
+#define DIR_MODE_DEFAULT    0777
+#define FOUND_DIR_BYTES_MAX 256
+
+/* Kinds of objects in the slab. */
+enum {
+	KIND_OTHER,
+	KIND_NODE = SLAB_KIND_DATED, /* the mount hands out addresses of nodes */
 };
 
-struct dir {
-	/* The number of the directory, which the numbers of its entries are made of; 0: not asked
-	 * for yet.  Any thread may ask, and finds the same. */
-	_Atomic uint64_t ino;
-	/* Cookies of slots and entries are what is to be added to this. */
-	uint64_t cookie_base;
-	/* Sorted by cookie.  Of a single entry, which very many directories have, it is here. */
+/* The names of a node except the first: only of a file with hard links. */
+struct node_names {
+	slab_ref_t *refs; /* owned; of entries, oldest first */
+	uint32_t count, room;
+};
+
+/* Attributes that only a few nodes need. */
+struct node_extra {
+	uint32_t rdev_major, rdev_minor; /* devices */
+	char *target;			 /* symlinks; owned */
+	size_t target_bytes;
+	uint8_t *xattrs; /* see codec/xattrs.h; owned; NULL: none */
+	size_t xattrs_bytes;
+	struct content_map
+		*content; /* of a file that is more than one record; owned; by the lock */
+	struct node_names more_names;
+};
+
+/* Fields that a file does not need if it was written under its own name, with no attributes of its
+ * own. */
+struct node_rare {
+	uint64_t ino; /* given: no other node gets it; 0: the hash of the path */
+	int64_t ctime_ns, atime_ns;
+	struct node_extra *extra; /* owned; NULL: nothing of that */
+};
+
+/* There are millions of them.  Fields that can be left out are in 'rare', which keydir_prepare()
+ * makes before a change that needs it. */
+struct node {
+	uint16_t mode;	    /* 0: not in use */
+	uint16_t key_bytes; /* of the value's record */
+	slab_ref_t name;    /* the first entry; 0: the root, or none */
+	_Atomic uint32_t pins;
+	slab_ref_t rare; /* 0: ctime is mtime, atime follows it, and nothing else */
+	uint32_t uid, gid;
 	union {
-		struct slot *slots; /* owned */
-		struct slot one;    /* with 'room' 1 */
+		uint64_t record_offset; /* of the value, unless 'extra' has a content */
+		struct dir *dir;	/* directories; owned */
 	};
-	uint32_t used, room;   /* 'used' counts the holes, too */
-	uint32_t count;	       /* entries */
-	uint32_t subdir_count; /* entries that are directories */
-	uint32_t cookie_next;
-	/* No path below this directory, from its first component on, has more bytes and levels than
-	 * this.  An upper bound (keydir_fits()); at most UINT16_MAX, which means more.  Of the one
-	 * thread that changes the keydir. */
-	uint16_t below_bytes, below_levels;
+	uint32_t value_bytes;
+	bool committed; /* the log has it */
+	bool explicit;	/* directories: the log has an attr record of it */
+	bool mtime_set; /* directories: the mtime was set by hand, and no entry has changed since */
+	bool verified;	/* the CRC of the value has been checked since open */
+	int64_t mtime_ns;
 };
+
+/* The directory that was found last by a path. */
+struct found_dir {
+	struct node *node; /* NULL: none */
+	size_t bytes;
+	char path[FOUND_DIR_BYTES_MAX];
+};
+
+struct keydir {
+	struct keydir_defaults defaults; /* constant */
+	struct node *root;		 /* constant */
+	bool alone;			 /* the lock is not taken; see keydir_set_alone() */
+
+	struct rwlock lock; /* innermost */
+
+	/* All below: by lock. */
+	struct slab slab;
+	struct hash_table table;
+	/* The inode numbers of nodes that have another one than that of their path, or once had. */
+	struct number_set given;
+	void *unnameable; /* see unnameable.c */
+	void *staged;	  /* see staged.c */
+	struct keydir_stats stats;
+
+	/* Of the one thread that changes the keydir: */
+	struct found_dir last_dir;
+	bool begun; /* a record has been replayed */
+};
+
+static inline struct node_rare *node_rare(const struct node *n)
+{
+	return slab_beside(n, n->rare);
+}
+
+static inline struct node_extra *node_extra(const struct node *n)
+{
+	const struct node_rare *r = node_rare(n);
+
+	return r == NULL ? NULL : r->extra;
+}
+
+static inline void keydir_read_lock(struct keydir *k)
+{
+	if (!k->alone)
+		rwlock_read_lock(&k->lock);
+}
+
+static inline void keydir_read_unlock(struct keydir *k)
+{
+	if (!k->alone)
+		rwlock_unlock(&k->lock);
+}
+
+static inline uint32_t keydir_hash_name(const struct node *dir, const char *name, size_t name_bytes)
+{
+	return (uint32_t)XXH3_64bits_withSeed(name, name_bytes, (uintptr_t)dir);
+}
+
+/* --- accessors of node.h and entries.h ---
+ *
+ * Each of them is a function for all other files, and inlined in the files of writer/index/: a
+ * replay executes a tenth fewer instructions by that.  accessors.c has the functions. */
+
+static inline struct node *dentry_dir_inline(const struct dentry *d)
+{
+	return slab_beside(d, d->dir);
+}
+
+static inline struct node *dentry_node_inline(const struct dentry *d)
+{
+	return slab_beside(d, d->node);
+}
+
+static inline bool node_is_dir_inline(const struct node *n)
+{
+	return S_ISDIR(n->mode);
+}
+
+static inline bool node_is_file_inline(const struct node *n)
+{
+	return S_ISREG(n->mode);
+}
+
+static inline uint32_t node_name_count_inline(const struct node *n)
+{
+	const struct node_extra *e = node_extra(n);
+
+	return (n->name != 0 ? 1u : 0u) + (e == NULL ? 0 : e->more_names.count);
+}
+
+static inline struct dentry *node_name_inline(const struct node *n)
+{
+	return slab_beside(n, n->name);
+}
+
+static inline struct node *node_parent_inline(const struct node *n)
+{
+	return dentry_dir_inline(node_name_inline(n));
+}
+
+static inline bool keydir_is_gone_inline(const struct keydir *k, const struct node *n)
+{
+	return n->name == 0 && n != k->root;
+}
+
+static inline struct node_times node_times_inline(const struct node *n)
+{
+	const struct node_rare *r = node_rare(n);
+
+	return (struct node_times){
+		.mtime_ns = n->mtime_ns,
+		.ctime_ns = r == NULL ? n->mtime_ns : r->ctime_ns,
+		.atime_ns = r == NULL ? NODE_ATIME_FOLLOWS_MTIME : r->atime_ns,
+	};
+}
+
+static inline struct value_place node_value_inline(const struct node *n)
+{
+	return (struct value_place){
+		.record_offset = n->value_bytes == 0 ? 0 : n->record_offset,
+		.key_bytes = n->key_bytes,
+		.value_bytes = n->value_bytes,
+	};
+}
+
+static inline struct content_map *node_content_inline(const struct node *n)
+{
+	const struct node_extra *e = node_extra(n);
+
+	return e == NULL ? NULL : e->content;
+}
+
+static inline bool node_is_pinned_inline(const struct node *n)
+{
+	return atomic_load(&n->pins) > 0;
+}
+
+#ifndef ACCESSORS_AS_FUNCTIONS
+#define dentry_dir(a)	     dentry_dir_inline(a)
+#define dentry_node(a)	     dentry_node_inline(a)
+#define node_is_dir(a)	     node_is_dir_inline(a)
+#define node_is_file(a)	     node_is_file_inline(a)
+#define node_name_count(a)   node_name_count_inline(a)
+#define node_name(a)	     node_name_inline(a)
+#define node_parent(a)	     node_parent_inline(a)
+#define keydir_is_gone(a, b) keydir_is_gone_inline(a, b)
+#define node_times(a)	     node_times_inline(a)
+#define node_value(a)	     node_value_inline(a)
+#define node_content(a)	     node_content_inline(a)
+#define node_is_pinned(a)    node_is_pinned_inline(a)
+#endif
+
+/* --- node.c; with the write lock --- */
+
+struct node *node_new(struct keydir *k, mode_t type); /* NULL: no memory */
+/* Frees the memory of a node that is not in the slab. */
+void node_empty(struct node *n);
+/* Makes 'rare', unless it is there.  NULL: no memory. */
+struct node_rare *node_rare_get(struct keydir *k, struct node *n);
+/* Frees a node that has neither name nor pin. */
+void node_release_if_unused(struct keydir *k, struct node *n);
+
+/* Makes 'extra', unless it is there, for writing.  NULL: no memory.  Takes the lock itself. */
+struct node_extra *node_extra_get(struct keydir *k, struct node *n);
+
+/* --- node_content.c --- */
+
+/* The bytes of records of the log that a content keeps alive; see content_map_live_bytes(). */
+uint64_t content_live_bytes(const struct value_place *place, const struct content_map *content);
+uint64_t node_live_bytes(const struct node *n);
+uint64_t node_size_bytes(const struct node *n);
+/* The one record of a file as a piece. */
+struct content_piece node_whole_piece(const struct node *n);
+/* The content is 'place', or 'content' unless that is NULL, which 'n' owns from here on and for
+ * which it has an 'extra'.  With the write lock. */
+void node_replace_content(struct keydir *k, struct node *n, const struct value_place *place,
+			  struct content_map *content, int64_t now_ns);
+
+/* --- inode_numbers.c --- */
+
+/* A number of 32 bits that no other node has now: the position of the node in memory. */
+uint64_t node_ino32(const struct node *n);
+/* 'n' is about to leave the path that its number comes from: gives it that number. */
+void node_keep_ino(struct keydir *k, struct node *n);
+/* Others may get the number that 'n' was given. */
+void node_forget_ino(struct keydir *k, struct node *n);
+
+/* --- paths.c --- */
+
+/* The entry 'd' has been linked: raises the bounds that keydir_fits() goes by. */
+void dentry_raise_bounds(const struct dentry *d);
+
+/* --- unnameable.c, places.c --- */
+
+void unnameable_destroy(struct keydir *k);
+/* Calls 'fn' for each value of an unnameable key, which it may move. */
+void unnameable_each_place(struct keydir *k, bool changes, content_piece_fn fn, void *arg);
 
 #endif

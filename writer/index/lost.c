@@ -2,11 +2,15 @@
 #include "writer/index/lost.h"
 
 #include "codec/path.h"
+#include "writer/index/entries.h"
+#include "writer/index/node.h"
+#include "writer/index/paths.h"
+#include "writer/index/unnameable.h"
 
 struct walk {
 	lost_name_fn fn;
 	void *arg;
-	int err; /* of keys that no path can name */
+	int err; /* of unnameable keys */
 };
 
 bool lost_in_node(const struct node *n)
@@ -32,9 +36,9 @@ static void describe(const struct content_map *c, struct lost_name *ret)
 static int tell(const struct keydir *k, const struct node *n, const struct dentry *d,
 		const struct walk *w)
 {
-	struct lost_name name = { .node = n, .version_ns = n->mtime_ns };
+	struct lost_name name = { .node = n, .version_ns = node_times(n).mtime_ns };
 	char path[PATH_BYTES_MAX];
-	ssize_t bytes = keydir_path(k, dentry_dir(d), d->name, d->name_bytes, path);
+	ssize_t bytes = keydir_entry_path(k, d, path);
 
 	if (bytes < 0)
 		return (int)bytes;
@@ -44,7 +48,7 @@ static int tell(const struct keydir *k, const struct node *n, const struct dentr
 	return w->fn(w->arg, &name);
 }
 
-static void tell_unnamed(void *arg, const struct unnamed *u)
+static void tell_unnameable(void *arg, const struct unnameable *u)
 {
 	struct lost_name name = { .path = (const char *)u->key,
 				  .path_bytes = u->key_bytes,
@@ -65,17 +69,13 @@ int lost_each(struct keydir *k, lost_name_fn fn, void *arg)
 	int err = 0;
 
 	while (err == 0 && (n = keydir_each_node(k, &cursor)) != NULL) {
-		const struct node_names *more = NULL;
-
-		if (!lost_in_node(n) || node_name(n) == NULL)
+		if (!lost_in_node(n))
 			continue;
-		err = tell(k, n, node_name(n), &w);
-		more = &node_extra(n)->more_names;
-		for (uint32_t i = 0; err == 0 && i < more->count; i++)
-			err = tell(k, n, slab_beside(n, more->refs[i]), &w);
+		for (uint32_t i = 0; err == 0 && i < node_name_count(n); i++)
+			err = tell(k, n, node_nth_name(n, i), &w);
 	}
 	if (err == 0)
-		keydir_unnamed_each(k, tell_unnamed, &w);
+		keydir_unnameable_each(k, tell_unnameable, &w);
 	return err != 0 ? err : w.err;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "writer/index/node_meta.h"
 
+#include "writer/index/keydir_private.h"
+
 struct meta_attr node_meta_attr(const struct node *n)
 {
 	const struct node_extra *extra = node_extra(n);

@@ -16,6 +16,35 @@ struct node; /* see writer/index/keydir.h */
  * numbers that a double can hold, and must tell two files apart. */
 #define STORE_INO_MAX ((UINT64_C(1) << 53) - 1)
 
+/* A name in a directory.  The name is not NUL-terminated. */
+struct store_name {
+	struct node *dir;
+	const char *name;
+	size_t name_bytes;
+};
+
+/* Mode and owner of a node.  The type is in 'mode' where one is asked for. */
+struct store_owner {
+	mode_t mode;
+	uint32_t uid, gid;
+};
+
+/* A change of attributes: only the ones in 'which' change. */
+enum {
+	STORE_SET_MODE = 1 << 0, /* permission bits */
+	STORE_SET_UID = 1 << 1,
+	STORE_SET_GID = 1 << 2,
+	STORE_SET_MTIME = 1 << 3,
+	STORE_SET_ATIME = 1 << 4,
+	STORE_SET_CTIME = 1 << 5,
+};
+struct store_set {
+	unsigned int which; /* STORE_SET_... */
+	mode_t mode;
+	uint32_t uid, gid;
+	struct timespec mtime, atime, ctime;
+};
+
 /* Attributes of a node, as stat(2) shows them. */
 struct store_attr {
 	uint64_t ino;	     /* at most STORE_INO_MAX, with config.inode32 at most UINT32_MAX */

@@ -3,6 +3,11 @@
 
 #include <errno.h>
 
+#include "writer/index/entries.h"
+#include "writer/index/inode_numbers.h"
+#include "writer/index/paths.h"
+#include "writer/index/unnameable.h"
+
 static int refuse(struct rename *r, int err, const char *problem)
 {
 	r->problem = problem;
@@ -56,9 +61,9 @@ void rename_apply(struct keydir *k, const struct rename *r, const struct commit_
 
 	keydir_write_lock(k);
 	if (node_is_file(n))
-		keydir_unnamed_remove(k, move->new_path, move->new_path_bytes);
+		keydir_unnameable_remove(k, move->new_path, move->new_path_bytes);
 	if (other != NULL && node_is_file(other))
-		keydir_unnamed_remove(k, rec->path, rec->path_bytes);
+		keydir_unnameable_remove(k, rec->path, rec->path_bytes);
 	if (other != NULL)
 		keydir_exchange(k, r->from, r->to, now_ns);
 	else

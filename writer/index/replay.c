@@ -9,7 +9,15 @@
 #include "codec/path.h"
 #include "writer/base/array.h"
 #include "writer/base/times.h"
+#include "writer/index/entries.h"
+#include "writer/index/inode_numbers.h"
+#include "writer/index/keydir_private.h" /* accessors, inlined */
+#include "writer/index/node_attributes.h"
+#include "writer/index/node_content.h"
+#include "writer/index/paths.h"
 #include "writer/index/rename.h"
+#include "writer/index/staged.h"
+#include "writer/index/unnameable.h"
 
 struct replay {
 	struct keydir *k;
@@ -71,7 +79,7 @@ static int make(struct replay *r, struct node *dir, const char *name, size_t nam
 		return -ENOMEM;
 	}
 	(void)keydir_ino_for(r->k, n, dir, name, name_bytes);
-	n->committed = true;
+	keydir_set_committed(n);
 	keydir_touch(n, r->now_ns);
 	link_locked(r, d, n);
 	*ret = n;
@@ -84,25 +92,26 @@ static int displace(struct replay *r, struct node *file, const char *path, size_
 		    const char *name, size_t name_bytes, struct node **ret)
 {
 	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
-	struct value_place place = node_value(file);
-	struct content_map *content = NULL;
+	struct unnameable u = { .key = (const uint8_t *)path,
+				.key_bytes = path_bytes,
+				.place = node_value(file),
+				.timestamp_ns = (uint64_t)node_times(file).mtime_ns };
 	struct node *dir = dentry_dir(d);
 	int err = 0;
 
 	/* A copy: somebody may have the file open. */
 	if (node_content(file) != NULL) {
-		content = content_map_copy(node_content(file));
-		if (content == NULL)
+		u.content = content_map_copy(node_content(file));
+		if (u.content == NULL)
 			return -ENOMEM;
 	}
 	keydir_write_lock(r->k);
-	if (place.value_bytes > 0 || (content != NULL && content_map_size(content) > 0))
-		err = keydir_unnamed_put(r->k, path, path_bytes, &place, content,
-					 (uint64_t)file->mtime_ns);
+	if (u.place.value_bytes > 0 || (u.content != NULL && content_map_size(u.content) > 0))
+		err = keydir_unnameable_put(r->k, &u);
 	else
-		content_map_free(content);
+		content_map_free(u.content);
 	if (err < 0)
-		content_map_free(content);
+		content_map_free(u.content);
 	if (err == 0)
 		keydir_unlink(r->k, d, r->now_ns);
 	keydir_write_unlock(r->k);
@@ -156,10 +165,10 @@ static int walk(struct replay *r, const char *path, size_t path_bytes, struct pl
 	return 0;
 }
 
-static void remove_unnamed(struct replay *r, const void *key, size_t key_bytes)
+static void remove_unnameable(struct replay *r, const void *key, size_t key_bytes)
 {
 	keydir_write_lock(r->k);
-	keydir_unnamed_remove(r->k, key, key_bytes);
+	keydir_unnameable_remove(r->k, key, key_bytes);
 	keydir_write_unlock(r->k);
 }
 
@@ -193,14 +202,18 @@ static int file_for_value(struct replay *r, const struct commit_record *rec, str
 }
 
 /* Puts a value under a key that no path can name. */
-static int put_unnamed(struct replay *r, const struct commit_record *rec,
-		       const struct value_place *value, struct content_map *content)
+static int put_unnameable(struct replay *r, const struct commit_record *rec,
+			  const struct value_place *value, struct content_map *content)
 {
+	const struct unnameable u = { .key = (const uint8_t *)rec->path,
+				      .key_bytes = rec->path_bytes,
+				      .place = *value,
+				      .content = content,
+				      .timestamp_ns = r->entry->rec.timestamp_ns };
 	int err;
 
 	keydir_write_lock(r->k);
-	err = keydir_unnamed_put(r->k, rec->path, rec->path_bytes, value, content,
-				 r->entry->rec.timestamp_ns);
+	err = keydir_unnameable_put(r->k, &u);
 	keydir_write_unlock(r->k);
 	return err;
 }
@@ -214,25 +227,16 @@ static int apply_put(struct replay *r, const struct commit_record *rec)
 	if (err < 0)
 		return err;
 	if (n == NULL)
-		return put_unnamed(r, rec, &value, NULL);
+		return put_unnameable(r, rec, &value, NULL);
 	set_value_locked(r, n, &value, r->now_ns);
-	remove_unnamed(r, rec->path, rec->path_bytes);
+	remove_unnameable(r, rec->path, rec->path_bytes);
 	return 0;
-}
-
-/* The content of an unnameable key becomes that of 'n'. */
-static void give_content(struct replay *r, struct unnamed *u, struct node *n)
-{
-	keydir_write_lock(r->k);
-	keydir_set_content(r->k, n, keydir_unnamed_take_content(r->k, u),
-			   ns_of_timestamp(u->timestamp_ns));
-	keydir_write_unlock(r->k);
 }
 
 /* A path has become free: a key that it stood in the way of can be named again. */
 static int reveal(struct replay *r, const char *path, size_t path_bytes)
 {
-	struct unnamed *u = keydir_unnamed_find(r->k, path, path_bytes);
+	const struct unnameable *u = keydir_unnameable_find(r->k, path, path_bytes);
 	struct node *n = NULL;
 	struct place at;
 	int err;
@@ -244,17 +248,7 @@ static int reveal(struct replay *r, const char *path, size_t path_bytes)
 		return 0;
 	if (err == 0)
 		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
-	if (err < 0)
-		return err;
-	if (u->content == NULL) {
-		set_value_locked(r, n, &u->place, ns_of_timestamp(u->timestamp_ns));
-	} else if (node_extra_get(r->k, n) == NULL) {
-		return -ENOMEM;
-	} else {
-		give_content(r, u, n);
-	}
-	remove_unnamed(r, path, path_bytes);
-	return 0;
+	return err < 0 ? err : keydir_unnameable_become(r->k, u, n);
 }
 
 /* Keys that are too deep to be files (is_too_deep()), at a path or below it. */
@@ -262,12 +256,12 @@ struct deep_keys {
 	struct keydir *k;
 	const char *path;
 	size_t path_bytes;
-	struct unnamed **found; /* owned */
+	const struct unnameable **found; /* owned */
 	size_t count, room;
 	bool no_memory;
 };
 
-static void add_deep_key(void *arg, const struct unnamed *u)
+static void add_deep_key(void *arg, const struct unnameable *u)
 {
 	struct deep_keys *d = arg;
 	const char *key = (const char *)u->key;
@@ -280,7 +274,7 @@ static void add_deep_key(void *arg, const struct unnamed *u)
 		d->no_memory = true;
 		return;
 	}
-	d->found[d->count++] = keydir_unnamed_find(d->k, u->key, u->key_bytes);
+	d->found[d->count++] = keydir_unnameable_find(d->k, u->key, u->key_bytes);
 }
 
 /* Earlier versions made files of keys however deep they were.  A record of theirs about such a
@@ -290,7 +284,7 @@ static int reveal_below(struct replay *r, const char *path, size_t path_bytes)
 	struct deep_keys deep = { .k = r->k, .path = path, .path_bytes = path_bytes };
 	int err = 0;
 
-	keydir_unnamed_each(r->k, add_deep_key, &deep);
+	keydir_unnameable_each(r->k, add_deep_key, &deep);
 	if (deep.no_memory)
 		err = -ENOMEM;
 	for (size_t i = 0; err == 0 && i < deep.count; i++)
@@ -317,7 +311,7 @@ static int prune(struct replay *r, struct node *dir)
 	char path[PATH_BYTES_MAX];
 	int err = 0;
 
-	while (err == 0 && dir != keydir_root(r->k) && !dir->explicit &&
+	while (err == 0 && dir != keydir_root(r->k) && !node_is_explicit(dir) &&
 	       keydir_dir_count(dir) == 0) {
 		ssize_t path_bytes = keydir_path(r->k, dir, NULL, 0, path);
 		struct node *above = node_parent(dir);
@@ -335,7 +329,7 @@ static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 	struct dentry *d;
 	struct node *dir;
 
-	remove_unnamed(r, rec->path, rec->path_bytes);
+	remove_unnameable(r, rec->path, rec->path_bytes);
 	if (!path_ok(rec->path, rec->path_bytes))
 		return 0;
 	d = keydir_find_path(r->k, rec->path, rec->path_bytes);
@@ -346,7 +340,7 @@ static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 	return prune(r, dir);
 }
 
-/* Gives 'n', which has an 'extra', the xattrs of 'attr': the whole list, or one change. */
+/* Gives 'n' the xattrs of 'attr': the whole list, or one change. */
 static int set_xattrs(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
 	uint8_t *list = NULL;
@@ -355,60 +349,40 @@ static int set_xattrs(struct replay *r, struct node *n, const struct meta_attr *
 
 	if ((attr->fields & (META_FIELD_XATTRS | META_FIELD_XATTR)) == 0)
 		return 0;
-	if (attr->fields & META_FIELD_XATTR) {
-		err = keydir_change_xattrs(n, &attr->xattr, &list, &bytes);
-		if (err < 0)
-			return err;
-	} else if (bytes > 0) {
-		list = malloc(bytes);
-		if (list == NULL)
-			return -ENOMEM;
-		memcpy(list, attr->xattrs, bytes);
-	}
+	if (attr->fields & META_FIELD_XATTR)
+		err = keydir_change_xattrs(r->k, n, &attr->xattr, &list, &bytes);
+	else
+		err = keydir_copy_xattrs(r->k, n, attr->xattrs, bytes, &list);
+	if (err < 0)
+		return err;
 	if (bytes > XATTRS_BYTES_MAX) {
 		free(list);
 		return refuse(r, "more extended attributes than a file can have");
 	}
 	keydir_write_lock(r->k);
-	keydir_set_xattrs(r->k, n, list, bytes);
+	keydir_set_xattrs(n, list, bytes);
 	keydir_write_unlock(r->k);
 	return 0;
 }
 
-/* Gives 'n' copies of the target and the xattrs of 'attr'. */
-static int set_extra(struct replay *r, struct node *n, const struct meta_attr *attr)
+/* Gives 'n' the device number, the target and the xattrs of 'attr', as far as it has them. */
+static int set_rare(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
-	struct node_extra *extra;
-	char *target = NULL;
+	int err = 0;
 
-	if ((attr->fields &
-	     (META_FIELD_RDEV | META_FIELD_TARGET | META_FIELD_XATTRS | META_FIELD_XATTR)) == 0)
-		return 0;
-	extra = node_extra_get(r->k, n);
-	if (attr->fields & META_FIELD_TARGET)
-		target = malloc(attr->target_bytes);
-	if (extra == NULL || (target == NULL && (attr->fields & META_FIELD_TARGET))) {
-		free(target);
-		return -ENOMEM;
-	}
-	keydir_write_lock(r->k);
-	extra->rdev_major = attr->rdev_major;
-	extra->rdev_minor = attr->rdev_minor;
-	if (target != NULL) {
-		memcpy(target, attr->target, attr->target_bytes);
-		free(extra->target);
-		extra->target = target;
-		extra->target_bytes = attr->target_bytes;
-	}
-	keydir_write_unlock(r->k);
-	return set_xattrs(r, n, attr);
+	if (attr->fields & META_FIELD_RDEV)
+		err = keydir_set_device(r->k, n, attr->rdev_major, attr->rdev_minor);
+	if (err == 0 && (attr->fields & META_FIELD_TARGET) != 0)
+		err = keydir_set_target(r->k, n, attr->target, attr->target_bytes);
+	return err < 0 ? err : set_xattrs(r, n, attr);
 }
 
 /* Sets what an attr record says beyond type and content. */
 static int set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
+	const struct store_owner owner = { .mode = attr->mode, .uid = attr->uid, .gid = attr->gid };
 	struct node_times t = node_times(n);
-	int err = set_extra(r, n, attr);
+	int err = set_rare(r, n, attr);
 
 	t.ctime_ns = r->now_ns;
 	if (attr->fields & META_FIELD_MTIME)
@@ -423,14 +397,12 @@ static int set_attr(struct replay *r, struct node *n, const struct meta_attr *at
 	if (err < 0)
 		return err;
 	keydir_write_lock(r->k);
-	keydir_set_mode(n, attr->mode);
-	n->uid = attr->uid;
-	n->gid = attr->gid;
+	keydir_set_owner(n, &owner);
 	keydir_set_times(n, &t);
 	if (attr->fields & META_FIELD_INO)
 		keydir_set_ino(r->k, n, attr->ino);
 	if (node_is_dir(n) && (attr->flags & META_FLAG_IMPLICIT) == 0)
-		n->explicit = true;
+		keydir_set_explicit(n);
 	keydir_write_unlock(r->k);
 	return 0;
 }
@@ -590,21 +562,16 @@ static int apply_extent(struct replay *r, const struct commit_record *rec)
 	return 0;
 }
 
-static int publish_locked(struct replay *r, struct node *n, const struct content_map *staged,
-			  const struct meta_publish *publish)
+static int publish_staged(struct replay *r, struct node *n, const struct content_map *staged,
+			  bool keep, uint64_t size_bytes)
 {
-	struct content_map *fresh = NULL;
-	int err;
+	struct content_change change = { .staged = staged, .keep = keep, .size_bytes = size_bytes };
+	int err = keydir_prepare_publish(r->k, n, &change);
 
-	err = keydir_prepare_content(r->k, n, staged, (publish->flags & META_FLAG_KEEP) != 0,
-				     publish->size_bytes, &fresh);
 	if (err < 0)
 		return err;
 	keydir_write_lock(r->k);
-	if (fresh != NULL)
-		keydir_set_content(r->k, n, fresh, r->now_ns);
-	else
-		keydir_lay_content(r->k, n, staged, publish->size_bytes, r->now_ns);
+	keydir_publish(r->k, n, &change, r->now_ns);
 	keydir_write_unlock(r->k);
 	return 0;
 }
@@ -624,7 +591,7 @@ static struct content_map *dropped_content(uint64_t size_bytes)
 	return c;
 }
 
-/* As a put of a value that nobody has any more. */
+/* The same as a put of a value whose bytes are lost.  'content' is given away, unless it fails. */
 static int put_dropped(struct replay *r, const struct commit_record *rec,
 		       struct content_map *content)
 {
@@ -635,13 +602,12 @@ static int put_dropped(struct replay *r, const struct commit_record *rec,
 	if (err < 0)
 		return err;
 	if (n == NULL)
-		return put_unnamed(r, rec, &nowhere, content);
-	if (node_extra_get(r->k, n) == NULL)
-		return -ENOMEM;
-	keydir_write_lock(r->k);
-	keydir_set_content(r->k, n, content, r->now_ns);
-	keydir_write_unlock(r->k);
-	remove_unnamed(r, rec->path, rec->path_bytes);
+		return put_unnameable(r, rec, &nowhere, content);
+	err = publish_staged(r, n, content, false, content_map_size(content));
+	if (err < 0)
+		return err;
+	content_map_free(content);
+	remove_unnameable(r, rec->path, rec->path_bytes);
 	return 0;
 }
 
@@ -659,7 +625,7 @@ static int apply_dropped(struct replay *r, const struct commit_record *rec)
 }
 
 /* What was staged becomes the value of a key that no path can name. */
-static int apply_unnamed(struct replay *r, const struct commit_record *rec)
+static int apply_unnameable(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
 	const struct value_place nowhere = { 0 };
@@ -681,7 +647,7 @@ static int apply_unnamed(struct replay *r, const struct commit_record *rec)
 	}
 	content_map_lay_all(content, staged);
 	content_map_set_size(content, publish->size_bytes);
-	err = put_unnamed(r, rec, &nowhere, content);
+	err = put_unnameable(r, rec, &nowhere, content);
 	if (err < 0)
 		content_map_free(content);
 	else
@@ -702,7 +668,7 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	if (publish->flags & META_FLAG_DROPPED)
 		return apply_dropped(r, rec);
 	if (publish->flags & META_FLAG_UNNAMED)
-		return apply_unnamed(r, rec);
+		return apply_unnameable(r, rec);
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "a publish to what is no path");
 	if (publish->staging_id != 0)
@@ -723,11 +689,12 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	else
 		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
 	if (err == 0)
-		err = publish_locked(r, n, staged, publish);
+		err = publish_staged(r, n, staged, (publish->flags & META_FLAG_KEEP) != 0,
+				     publish->size_bytes);
 	if (err < 0)
 		return err;
 	keydir_drop_staged(r->k, publish->staging_id);
-	remove_unnamed(r, path, path_bytes);
+	remove_unnameable(r, path, path_bytes);
 	return 0;
 }
 

@@ -9,27 +9,7 @@
 
 #include "writer/base/times.h"
 #include "codec/xattrs.h"
-
-void store_apply_set(struct node *n, const struct store_set *set)
-{
-	struct node_times t = node_times(n);
-
-	if (set->which & STORE_SET_MODE)
-		keydir_set_mode(n, set->mode);
-	if (set->which & STORE_SET_UID)
-		n->uid = set->uid;
-	if (set->which & STORE_SET_GID)
-		n->gid = set->gid;
-	if (set->which & STORE_SET_MTIME) {
-		t.mtime_ns = ns_of_timespec(set->mtime);
-		n->mtime_set = true;
-	}
-	if (set->which & STORE_SET_ATIME)
-		t.atime_ns = ns_of_timespec(set->atime);
-	if (set->which & STORE_SET_CTIME)
-		t.ctime_ns = ns_of_timespec(set->ctime);
-	keydir_set_times(n, &t);
-}
+#include "writer/index/node_attributes.h"
 
 void store_set_to_attr(const struct store_set *set, struct meta_attr *attr)
 {
@@ -60,7 +40,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 	*ret_end = 0;
 	if (err < 0)
 		return err;
-	if (n->committed && !keydir_is_gone(s->keydir, n)) {
+	if (node_is_committed(n) && !keydir_is_gone(s->keydir, n)) {
 		store_set_to_attr(set, &attr);
 		commit_begin(s);
 		commit_say_ctime(s, &attr);
@@ -76,9 +56,8 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 	}
 	keydir_write_lock(s->keydir);
 	keydir_set_ctime(n, now_ns);
-	store_apply_set(n, set);
-	if (node_is_dir(n))
-		n->explicit = true;
+	keydir_set_attributes(n, set);
+	keydir_set_explicit(n);
 	keydir_write_unlock(s->keydir);
 	return 0;
 }
@@ -92,7 +71,7 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 
 	*ret_end = 0;
 	*ret_now_ns = s->io->ops->now_ns(s->io);
-	if (!n->committed || keydir_is_gone(s->keydir, n))
+	if (!node_is_committed(n) || keydir_is_gone(s->keydir, n))
 		return 0;
 	attr.fields |= META_FIELD_XATTR;
 	attr.xattr = *x;
@@ -109,52 +88,51 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 }
 
 /* Says whether xattr 'name' has this value already. */
-static bool xattr_is(const struct node_extra *extra, const struct xattr *x)
+static bool xattr_is(const struct node *n, const struct xattr *x)
 {
+	size_t bytes;
+	const uint8_t *list = node_xattrs(n, &bytes);
 	struct xattr old;
 
-	return xattrs_find(extra->xattrs, extra->xattrs_bytes, x->name, x->name_bytes, &old) &&
+	return xattrs_find(list, bytes, x->name, x->name_bytes, &old) &&
 	       old.value_bytes == x->value_bytes &&
 	       memcmp(old.value, x->value, x->value_bytes) == 0;
 }
 
 /* Says whether a list may be so long: it may not grow past the limit, but a list that is longer,
  * from before there was one, can be changed and made shorter. */
-static bool may_have(const struct node_extra *extra, size_t bytes)
+static bool may_have(const struct node *n, size_t bytes)
 {
-	return bytes <= XATTRS_SET_BYTES_MAX || bytes <= extra->xattrs_bytes;
+	size_t old_bytes;
+
+	(void)node_xattrs(n, &old_bytes);
+	return bytes <= XATTRS_SET_BYTES_MAX || bytes <= old_bytes;
 }
 
 /* Sets (or, with a value of NULL, removes) an xattr. */
 static int change_xattr(struct store *s, struct node *n, const struct xattr *x, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
-	struct node_extra *extra = node_extra_get(s->keydir, n);
 	uint8_t *list = NULL;
 	size_t bytes;
 	int64_t now_ns;
 	int err;
 
-	if (extra == NULL)
-		return -ENOMEM;
 	*ret_end = 0;
-	if (x->value != NULL && xattr_is(extra, x))
+	if (x->value != NULL && xattr_is(n, x))
 		return 0; /* no change, no new ctime: as ext4 has it */
-	if (!may_have(extra, xattrs_set_bytes(extra->xattrs, extra->xattrs_bytes, x)))
-		return -ENOSPC;
-	err = keydir_change_xattrs(n, x, &list, &bytes);
+	err = keydir_change_xattrs(s->keydir, n, x, &list, &bytes);
 	if (err < 0)
 		return err;
-	err = append_xattr(s, n, x, &now_ns, ret_end);
+	err = may_have(n, bytes) ? append_xattr(s, n, x, &now_ns, ret_end) : -ENOSPC;
 	if (err < 0) {
 		free(list);
 		return err;
 	}
 	keydir_write_lock(s->keydir);
-	keydir_set_xattrs(s->keydir, n, list, bytes);
+	keydir_set_xattrs(n, list, bytes);
 	keydir_set_ctime(n, now_ns);
-	if (node_is_dir(n))
-		n->explicit = true;
+	keydir_set_explicit(n);
 	keydir_write_unlock(s->keydir);
 	return 0;
 }

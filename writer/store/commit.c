@@ -6,6 +6,9 @@
 #include <stdlib.h>
 
 #include "writer/base/times.h"
+#include "writer/index/entries.h"
+#include "writer/index/node_content.h"
+#include "writer/index/paths.h"
 #include "writer/log/full_disk.h"
 
 /* Timestamps run ahead of the clock by some ns when several records are appended at one time. */
@@ -64,10 +67,10 @@ static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
 	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
 	if (err == 0)
 		err = commit_append(s, false);
-	if (err < 0 || !node_is_dir(n))
+	if (err < 0)
 		return err;
 	keydir_write_lock(s->keydir);
-	n->explicit = true;
+	keydir_set_explicit(n);
 	keydir_write_unlock(s->keydir);
 	return 0;
 }
@@ -81,7 +84,7 @@ void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
 	for (size_t i = 0; err == 0 && i < count; i++) {
 		struct node *n = nodes[i];
 
-		if (n != NULL && (n->committed || node_is_dir(n)) &&
+		if (n != NULL && (node_is_committed(n) || node_is_dir(n)) &&
 		    !keydir_is_gone(s->keydir, n) && (i == 0 || n != nodes[i - 1]))
 			err = keep_times(s, n);
 	}
@@ -165,10 +168,11 @@ int commit_add_move(struct store *s, const struct dentry *from, const struct nod
 		    const char *new_name, size_t new_name_bytes, struct commit_record *move)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
+	const struct store_name name = dentry_name(from);
 	struct record rec;
 	ssize_t path_bytes;
 	size_t fixed;
-	int err = next_part(s, dentry_dir(from), from->name, from->name_bytes, &rec);
+	int err = next_part(s, name.dir, name.name, name.name_bytes, &rec);
 
 	if (err < 0)
 		return err;
@@ -252,7 +256,7 @@ int store_commit_empty(struct store *s, struct node *n)
 
 bool commit_needs_parent_times(const struct node *n)
 {
-	return !n->committed && node_parent(n)->mtime_set;
+	return !node_is_committed(n) && node_mtime_is_set(node_parent(n));
 }
 
 int commit_add_parent_times(struct store *s, const struct node *n)

@@ -7,6 +7,9 @@
 
 #include "writer/base/times.h"
 #include "codec/record.h"
+#include "writer/index/inode_numbers.h"
+#include "writer/index/node_content.h"
+#include "writer/index/unnameable.h"
 
 #define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* how far an mtime that nobody has seen may be off */
 #define PIECES_AT_ONCE	   16
@@ -32,8 +35,8 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	int64_t clock_ns = s->commit.clock_ns;
 	/* A name that was given later than the last write shows in the directory's times, which
 	 * follow that of the record; the file's own are in the attr record that there is anyway. */
-	bool named_later = plan->attr_needed && !n->committed && n->name != 0 &&
-			   node_parent(n)->mtime_ns > written_ns;
+	bool named_later = plan->attr_needed && !node_is_committed(n) && node_name(n) != NULL &&
+			   node_times(node_parent(n)).mtime_ns > written_ns;
 
 	/* A time of the future, which somebody has set, is none for the log. */
 	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns && written_ns <= clock_ns &&
@@ -70,12 +73,12 @@ static void plan_value(struct store *s, struct node *n, bool empty, struct times
 	struct value_plan plan = { .attr = node_meta_attr(n) };
 
 	/* The log knows the attributes of what it has; a new file gets the defaults. */
-	if (!n->committed)
+	if (!node_is_committed(n))
 		node_meta_add_xattrs(n, &plan.attr);
-	if (!n->committed)
+	if (!node_is_committed(n))
 		plan_ino(s, n, &plan);
-	plan.attr_needed =
-		!n->committed && (plan.attr.fields != 0 || !keydir_is_default(s->keydir, n));
+	plan.attr_needed = !node_is_committed(n) &&
+			   (plan.attr.fields != 0 || !keydir_is_default(s->keydir, n));
 	if (set != NULL && set->which != 0) {
 		store_set_to_attr(set, &plan.attr);
 		plan.attr_needed = true;
@@ -117,18 +120,15 @@ static int append_content(struct store *s, const struct content_commit *cc,
 }
 
 /* Gives the node its content.  With the keydir's write lock. */
-static void set_content(struct store *s, const struct content_commit *cc, struct content_map *fresh)
-	REQUIRES(s->commit_lock)
+static void set_content(struct store *s, const struct content_commit *cc,
+			struct content_change *change) REQUIRES(s->commit_lock)
 {
 	const struct commit *c = &s->commit;
 	const struct record *last = &c->records[c->count - 1];
 	struct value_place place = { 0 };
 
-	if (cc->publish != NULL && fresh != NULL) {
-		keydir_set_content(s->keydir, cc->n, fresh, c->now_ns);
-	} else if (cc->publish != NULL) {
-		keydir_lay_content(s->keydir, cc->n, cc->staged, cc->publish->size_bytes,
-				   c->now_ns);
+	if (cc->publish != NULL) {
+		keydir_publish(s->keydir, cc->n, change, c->now_ns);
 	} else {
 		if (cc->value_bytes > 0)
 			place = (struct value_place){
@@ -142,7 +142,7 @@ static void set_content(struct store *s, const struct content_commit *cc, struct
 
 /* Brings the keydir to what the log now says. */
 static void apply_content(struct store *s, const struct content_commit *cc,
-			  const struct value_plan *plan, struct content_map *fresh)
+			  const struct value_plan *plan, struct content_change *change)
 	REQUIRES(s->commit_lock)
 {
 	const struct commit *c = &s->commit;
@@ -153,9 +153,9 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 
 	keydir_write_lock(s->keydir);
 	if (!is_empty(cc)) /* a record of that key, named or not */
-		keydir_unnamed_remove(s->keydir, (const uint8_t *)last->key + prefix,
-				      last->key_bytes - prefix);
-	set_content(s, cc, fresh);
+		keydir_unnameable_remove(s->keydir, (const uint8_t *)last->key + prefix,
+					 last->key_bytes - prefix);
+	set_content(s, cc, change);
 	t = node_times(n);
 	if (plan->attr.fields & META_FIELD_MTIME)
 		t.mtime_ns = ns_of_meta_time(plan->attr.mtime);
@@ -163,15 +163,24 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 		t.ctime_ns = ns_of_meta_time(plan->attr.ctime);
 	keydir_set_times(n, &t);
 	if (cc->set != NULL)
-		store_apply_set(n, cc->set);
+		keydir_set_attributes(n, cc->set);
 	keydir_write_unlock(s->keydir);
+}
+
+static int prepare_publish(struct store *s, const struct content_commit *cc,
+			   struct content_change *change) REQUIRES(s->commit_lock)
+{
+	change->keep = (cc->publish->flags & META_FLAG_KEEP) != 0;
+	change->size_bytes = cc->publish->size_bytes;
+	return keydir_prepare_publish(s->keydir, cc->n, change);
 }
 
 static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
-	bool made = !cc->n->committed; /* the directory has its name from here on, in the log */
-	struct content_map *fresh = NULL;
+	/* The directory has its name in the log from here on. */
+	bool made = !node_is_committed(cc->n);
+	struct content_change change = { .staged = cc->staged };
 	struct value_plan plan;
 	struct node *dir;
 	int err = 0;
@@ -184,7 +193,7 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 	if (keydir_is_gone(s->keydir, cc->n)) {
 		keydir_write_lock(s->keydir);
 		if (cc->set != NULL)
-			store_apply_set(cc->n, cc->set); /* fstat(2) still asks for it */
+			keydir_set_attributes(cc->n, cc->set); /* fstat(2) still asks for it */
 		keydir_write_unlock(s->keydir);
 		*ret_end = 0;
 		return 0;
@@ -195,16 +204,14 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may be another one */
 		err = keydir_prepare(s->keydir, cc->n);
 	if (err == 0 && cc->publish != NULL)
-		err = keydir_prepare_content(s->keydir, cc->n, cc->staged,
-					     (cc->publish->flags & META_FLAG_KEEP) != 0,
-					     cc->publish->size_bytes, &fresh);
+		err = prepare_publish(s, cc, &change);
 	if (err == 0)
 		err = append_content(s, cc, &plan);
 	if (err < 0) {
-		content_map_free(fresh);
+		keydir_drop_publish(&change);
 		return err;
 	}
-	apply_content(s, cc, &plan, fresh);
+	apply_content(s, cc, &plan, &change);
 	if (made)
 		commit_keep_times(s, &dir, 1);
 	*ret_end = s->commit.where.end_offset;
@@ -306,10 +313,11 @@ static int verify(struct store *s, struct node *n)
 {
 	struct reader reader = { s, n };
 	struct content_piece piece;
-	uint64_t offset = 0, size;
+	struct content_pieces list = { .pieces = &piece, .room = 1 };
+	uint64_t offset = 0;
 	int err = 0;
 
-	while (err == 0 && keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) > 0) {
+	while (err == 0 && keydir_pieces(s->keydir, n, offset, UINT64_MAX, &list) > 0) {
 		if (!piece.hole)
 			err = read_piece(s, &piece, 0, NULL, 0);
 		if (err == 0 && !piece.hole && !piece.verified)
@@ -323,20 +331,20 @@ static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf
 			  uint64_t offset)
 {
 	struct content_piece pieces[PIECES_AT_ONCE];
+	struct content_pieces list = { .pieces = pieces, .room = PIECES_AT_ONCE };
 	struct reader reader = { s, n };
-	uint64_t size = 0, end;
+	uint64_t end;
 	size_t done = 0;
 	int err = 0;
 
 	if (__builtin_add_overflow(offset, buf_bytes, &end))
 		end = UINT64_MAX;
 	while (err == 0 && offset < end) {
-		size_t found =
-			keydir_pieces(s->keydir, n, offset, end, pieces, PIECES_AT_ONCE, &size);
+		size_t found = keydir_pieces(s->keydir, n, offset, end, &list);
 		uint64_t stop;
 
-		if (end > size)
-			end = size;
+		if (end > list.size_bytes)
+			end = list.size_bytes;
 		if (offset >= end)
 			break;
 		stop = end;
@@ -377,9 +385,9 @@ bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t 
 		     uint64_t *ret_end)
 {
 	struct content_piece piece;
-	uint64_t size;
+	struct content_pieces list = { .pieces = &piece, .room = 1 };
 
-	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &piece, 1, &size) == 0)
+	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &list) == 0)
 		return false;
 	*ret_begin = piece.offset > offset ? piece.offset : offset;
 	*ret_end = piece.offset + piece.bytes;

@@ -9,8 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/index/entries.h"
+#include "writer/index/inode_numbers.h"
+#include "writer/index/node_attributes.h"
+#include "writer/index/node_content.h"
+#include "writer/index/paths.h"
 #include "writer/index/rename.h"
 #include "writer/index/replay.h"
+#include "writer/index/unnameable.h"
 
 /* As ext4 has it: to take one name of so many away takes a look at all of them, in a replay, too.
  */
@@ -58,7 +64,7 @@ static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->comm
 {
 	struct meta_attr attr = node_meta_attr(dir);
 
-	if (dir->explicit)
+	if (node_is_explicit(dir))
 		return 0;
 	attr.flags = META_FLAG_MORE;
 	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
@@ -82,9 +88,7 @@ static int prepare(struct store *s, struct node *dir, const char *name, size_t n
 		return -ENOMEM;
 	}
 	(void)keydir_ino_for(s->keydir, n, dir, name, name_bytes);
-	keydir_set_mode(n, mode);
-	n->uid = uid;
-	n->gid = gid;
+	keydir_set_owner(n, &(struct store_owner){ mode, uid, gid });
 	*ret_node = n;
 	*ret_dentry = d;
 	return 0;
@@ -95,7 +99,7 @@ static void link_prepared(struct store *s, struct dentry *d, struct node *n, int
 	REQUIRES(s->commit_lock)
 {
 	keydir_touch(n, now_ns);
-	atomic_store(&n->pins, 1);
+	node_pin(n);
 	keydir_write_lock(s->keydir);
 	keydir_link(s->keydir, d, n, now_ns);
 	keydir_write_unlock(s->keydir);
@@ -172,11 +176,9 @@ static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode,
 	n = keydir_node_new(s->keydir, S_IFREG);
 	if (n == NULL)
 		return -ENOMEM;
-	n->mode = S_IFREG | (mode & META_MODE_BITS);
-	n->uid = uid;
-	n->gid = gid;
+	keydir_set_owner(n, &(struct store_owner){ mode & META_MODE_BITS, uid, gid });
 	keydir_touch(n, s->io->ops->now_ns(s->io));
-	atomic_store(&n->pins, 1);
+	node_pin(n);
 	err = keydir_give_ino(s->keydir, n, dir);
 	if (err < 0) {
 		keydir_node_free(s->keydir, n);
@@ -203,7 +205,7 @@ static int give_name_locked(struct store *s, struct node *n, struct node *dir, c
 	struct dentry *d;
 	int err;
 
-	if (!node_is_file(n) || n->committed || !keydir_is_gone(s->keydir, n))
+	if (!node_is_file(n) || node_is_committed(n) || !keydir_is_gone(s->keydir, n))
 		return -EINVAL;
 	err = check_new_file(s, dir, name, name_bytes);
 	if (err < 0)
@@ -232,27 +234,16 @@ int store_give_name(struct store *s, struct node *n, struct node *dir, const cha
 static int set_special(struct store *s, struct node *n, const struct store_special *special)
 {
 	size_t target_bytes = special->target == NULL ? 0 : strlen(special->target);
-	struct node_extra *extra;
 
-	if (S_ISDIR(special->mode) || S_ISREG(special->mode))
-		return 0;
-	extra = node_extra_get(s->keydir, n);
-	if (extra == NULL)
-		return -ENOMEM;
-	extra->rdev_major = special->rdev_major;
-	extra->rdev_minor = special->rdev_minor;
+	if (S_ISCHR(special->mode) || S_ISBLK(special->mode))
+		return keydir_set_device(s->keydir, n, special->rdev_major, special->rdev_minor);
 	if (!S_ISLNK(special->mode))
 		return 0;
 	if (target_bytes == 0)
 		return -ENOENT;
 	if (target_bytes > META_TARGET_BYTES_MAX)
 		return -ENAMETOOLONG;
-	extra->target = malloc(target_bytes);
-	if (extra->target == NULL)
-		return -ENOMEM;
-	memcpy(extra->target, special->target, target_bytes);
-	extra->target_bytes = target_bytes;
-	return 0;
+	return keydir_set_target(s->keydir, n, special->target, target_bytes);
 }
 
 /* Makes a node that is in the log at once: anything but a file. */
@@ -291,7 +282,8 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 		keydir_node_free(s->keydir, n);
 		return err;
 	}
-	n->committed = n->explicit = true;
+	keydir_set_committed(n);
+	keydir_set_explicit(n);
 	link_prepared(s, d, n, s->commit.now_ns);
 	commit_keep_times(s, &dir, 1);
 	*ret = n;
@@ -361,7 +353,7 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 	if (node_name_count(n) >= LINKS_MAX)
 		return -EMLINK;
 	err = check_new(s, dir, name, name_bytes);
-	if (err == 0 && !n->committed)
+	if (err == 0 && !node_is_committed(n))
 		err = store_commit_empty(s, n);
 	if (err == 0)
 		err = keydir_prepare_name(s->keydir, n);
@@ -405,7 +397,8 @@ int store_link(struct store *s, struct node *n, struct node *dir, const char *na
 static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
-	struct node *dir = dentry_dir(d), *n = dentry_node(d);
+	const struct store_name name = dentry_name(d);
+	struct node *dir = name.dir, *n = dentry_node(d);
 	struct node *stays = node_name_count(n) > 1 ? n : NULL;
 	uint64_t end = 0;
 	int64_t now_ns;
@@ -413,11 +406,11 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 
 	if (err < 0)
 		return err;
-	if (n->committed) {
+	if (node_is_committed(n)) {
 		commit_begin(s);
 		err = keep_parent(s, dir);
 		if (err == 0)
-			err = commit_add_plain(s, dir, d->name, d->name_bytes, NULL, 0, 0);
+			err = commit_add_plain(s, dir, name.name, name.name_bytes, NULL, 0, 0);
 		if (err == 0)
 			err = commit_append(s, true);
 		if (err < 0)
@@ -431,8 +424,8 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	if (end > 0) {
 		const struct record *tombstone = &s->commit.records[s->commit.count - 1];
 
-		dir->explicit = true;
-		keydir_unnamed_remove(s->keydir, tombstone->key, tombstone->key_bytes);
+		keydir_set_explicit(dir);
+		keydir_unnameable_remove(s->keydir, tombstone->key, tombstone->key_bytes);
 	}
 	keydir_unlink(s->keydir, d, now_ns);
 	keydir_write_unlock(s->keydir);
@@ -475,7 +468,8 @@ static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_
 	char *path = (char *)s->commit.parts[0].value; /* as good a place as any */
 	ssize_t path_bytes = keydir_path(s->keydir, n, NULL, 0, path);
 
-	return path_bytes > 0 && keydir_unnamed_find(s->keydir, path, (size_t)path_bytes) != NULL;
+	return path_bytes > 0 &&
+	       keydir_unnameable_find(s->keydir, path, (size_t)path_bytes) != NULL;
 }
 
 static int rmdir_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
@@ -517,7 +511,7 @@ static int check_paths(struct store *s, const struct rename *r) REQUIRES(s->comm
 	if (node_is_dir(from))
 		err = keydir_fits(from, r->new_dir, r->new_name_bytes);
 	if (err == 0 && to != NULL && node_is_dir(to))
-		err = keydir_fits(to, dentry_dir(r->from), r->from->name_bytes);
+		err = keydir_fits(to, dentry_dir(r->from), dentry_name(r->from).name_bytes);
 	return err;
 }
 
@@ -531,8 +525,8 @@ static int add_rename(struct store *s, const struct rename *r, struct commit_rec
 	int err = 0;
 
 	commit_begin(s);
-	*ret = (struct commit_record){ .kind = n->committed ? META_MOVE : META_ATTR };
-	if (!n->committed) {
+	*ret = (struct commit_record){ .kind = node_is_committed(n) ? META_MOVE : META_ATTR };
+	if (!node_is_committed(n)) {
 		attr = node_meta_attr(n);
 		attr.content = META_CONTENT_NEW;
 		attr.fields |= META_FIELD_INO;
@@ -565,7 +559,7 @@ static void apply_rename(struct store *s, const struct rename *r, const struct c
 		if (r->exchange)
 			return;
 		keydir_write_lock(s->keydir);
-		old_dir->explicit = true; /* keep_parent() saw to it */
+		keydir_set_explicit(old_dir); /* keep_parent() saw to it */
 		keydir_write_unlock(s->keydir);
 		/* Without memory the key stays hidden until the next mount. */
 		(void)!replay_reveal(s->keydir, rec->path, rec->path_bytes, now_ns);
@@ -590,9 +584,9 @@ static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 	if (err == 0)
 		err = check_paths(s, r);
 	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
-	if (err == 0 && r->exchange && !from->committed)
+	if (err == 0 && r->exchange && !node_is_committed(from))
 		err = store_commit_empty(s, from);
-	if (err == 0 && r->exchange && to != NULL && !to->committed)
+	if (err == 0 && r->exchange && to != NULL && !node_is_committed(to))
 		err = store_commit_empty(s, to);
 	if (err == 0)
 		err = rename_prepare(s->keydir, r);
@@ -622,13 +616,13 @@ void store_move_too_long(struct store *s)
 	int err = 0;
 
 	while (err == 0 && (n = keydir_find_too_long(s->keydir)) != NULL) {
-		const struct dentry *d = node_name(n);
+		const struct store_name old = dentry_name(node_name(n));
 		char name[32];
 
 		do
 			(void)snprintf(name, sizeof(name), "moved-%" PRIu64, ++s->moved_names);
 		while (keydir_find(s->keydir, keydir_root(s->keydir), name, strlen(name)) != NULL);
-		err = store_rename(s, dentry_dir(d), d->name, d->name_bytes, keydir_root(s->keydir),
+		err = store_rename(s, old.dir, old.name, old.name_bytes, keydir_root(s->keydir),
 				   name, strlen(name), RENAME_NOREPLACE, &end);
 		s->moved_directories += err == 0;
 	}

@@ -2,6 +2,7 @@
 /* All positions of the log that a store reads from, or that a replay of its log needs. */
 #include <errno.h>
 
+#include "writer/index/places.h"
 #include "writer/store/store_private.h"
 
 bool store_each_place(struct store *s, uint32_t *cursor, size_t nodes, bool changes,

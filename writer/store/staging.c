@@ -298,7 +298,7 @@ int store_publish(struct store *s, struct node *n, struct store_staging **stagin
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
 	mutex_lock(&s->commit_lock);
-	if (keep && !n->committed && !keydir_is_gone(s->keydir, n))
+	if (keep && !node_is_committed(n) && !keydir_is_gone(s->keydir, n))
 		err = -EINVAL; /* the log has nothing that it could be laid over */
 	else
 		err = store_commit_content(s, &cc, ret_end);

@@ -10,8 +10,14 @@
 #include <unistd.h>
 
 #include "codec/record.h"
+#include "writer/index/entries.h"
 #include "writer/index/lost.h"
+#include "writer/index/node_attributes.h"
+#include "writer/index/node_content.h"
+#include "writer/index/paths.h"
 #include "writer/index/replay.h"
+#include "writer/index/staged.h"
+#include "writer/index/unnameable.h"
 #include "writer/log/names.h"
 
 #define HOLDER_BYTES_MAX 4096
@@ -237,7 +243,7 @@ int store_open_alone(const struct store_config *config, struct store **ret, stru
 		store_grow_reserves(s);
 		commit_begin(s); /* looks at the clock */
 	}
-	if (store_root(s)->mtime_ns == 0) /* an empty log; 1970 would surprise */
+	if (node_times(store_root(s)).mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), s->io->ops->now_ns(s->io));
 	mutex_unlock(&s->commit_lock);
 	if (!s->read_only)
@@ -426,7 +432,7 @@ struct key_value {
 static int find_key(struct store *s, const void *key, size_t key_bytes, struct key_value *ret)
 	REQUIRES(s->commit_lock)
 {
-	const struct unnamed *u = keydir_unnamed_find(s->keydir, key, key_bytes);
+	const struct unnameable *u = keydir_unnameable_find(s->keydir, key, key_bytes);
 	const struct dentry *d = NULL;
 	struct node *n;
 
@@ -623,7 +629,7 @@ struct unnamed_list {
 	int stopped;
 };
 
-static void list_one_unnamed(void *arg, const struct unnamed *u)
+static void list_one_unnamed(void *arg, const struct unnameable *u)
 {
 	struct unnamed_list *l = arg;
 	uint64_t bytes = u->content != NULL ? content_map_size(u->content) : u->place.value_bytes;
@@ -637,7 +643,7 @@ int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg)
 	struct unnamed_list l = { fn, arg, 0 };
 
 	mutex_lock(&s->commit_lock);
-	keydir_unnamed_each(s->keydir, list_one_unnamed, &l);
+	keydir_unnameable_each(s->keydir, list_one_unnamed, &l);
 	mutex_unlock(&s->commit_lock);
 	return l.stopped;
 }

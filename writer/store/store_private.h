@@ -8,7 +8,9 @@
 #include "codec/commit.h"
 #include "codec/meta.h"
 #include "codec/path.h"
+#include "writer/index/content_map.h"
 #include "writer/index/keydir.h"
+#include "writer/index/node.h"
 #include "writer/index/node_meta.h"
 #include "writer/base/number_set.h"
 #include "writer/store/for_background.h"
@@ -181,8 +183,7 @@ int store_commit_content(struct store *s, const struct content_commit *cc, uint6
  * them. */
 void store_move_too_long(struct store *s);
 
-/* Sets in 'n' (with the keydir's write lock), or in an attr record, what 'set' says. */
-void store_apply_set(struct node *n, const struct store_set *set);
+/* Sets in an attr record the attributes that 'set' has. */
 void store_set_to_attr(const struct store_set *set, struct meta_attr *attr);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "writer/index/paths.h"
 #include "writer/store/store_private.h"
 
 /* The last record of this thread that could not be read: a read goes through several layers, and

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* The slots of a directory: its entries in the order of a listing.  Only files in writer/index/
+ * include this header.
+ *
+ * Slots are sorted by cookie, and a cookie is given out once: removing an entry leaves a hole, so
+ * every other entry keeps its position in a listing, which is found again by binary search.  Holes
+ * are squeezed out when they are the larger part, or when there is no room for a new entry.
+ *
+ * Threads: by the keydir lock. */
+#ifndef FREYJAFS_WRITER_INDEX_DIRECTORY_H
+#define FREYJAFS_WRITER_INDEX_DIRECTORY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/compiler.h"
+#include "writer/index/slab.h"
+
+/* An entry: a name in a directory. */
+struct dentry {
+	slab_ref_t dir, node; /* 'node' 0: not linked */
+	uint32_t cookie;      /* relative to dir.cookie_base */
+	uint8_t name_bytes;
+	char name[]; /* not NUL-terminated */
+};
+
+struct slot {
+	uint32_t cookie;
+	slab_ref_t entry; /* 0: a hole */
+};
+
+struct dir {
+	/* The number of the directory, which the numbers of its entries are made of; 0: not asked
+	 * for yet.  Any thread may ask, and finds the same. */
+	_Atomic uint64_t ino;
+	/* Added to the cookies of slots and entries. */
+	uint64_t cookie_base;
+	/* Sorted by cookie.  The slot of a single entry, which very many directories have, is here.
+	 */
+	union {
+		struct slot *slots; /* owned */
+		struct slot one;    /* with 'room' 1 */
+	};
+	uint32_t used, room;   /* 'used' counts the holes, too */
+	uint32_t count;	       /* entries */
+	uint32_t subdir_count; /* entries that are directories */
+	uint32_t cookie_next;
+	/* No path below this directory, from its first component on, has more bytes and levels than
+	 * this.  An upper bound (keydir_fits()); at most UINT16_MAX, which means more.  Of the one
+	 * thread that changes the keydir. */
+	uint16_t below_bytes, below_levels;
+};
+
+/* 'dir' is an object of a slab, full of zeros. */
+void directory_init(struct dir *dir);
+void directory_empty(struct dir *dir); /* frees the slots */
+
+/* Makes room for one more entry.  -ENOMEM. */
+int directory_reserve(struct dir *dir) WARN_UNUSED;
+/* Adds an entry at the end, in room that has been reserved. */
+void directory_add(struct dir *dir, struct dentry *d);
+void directory_remove(struct dir *dir, const struct dentry *d);
+
+/* Returns the index of the first slot whose cookie is larger than 'cookie'. */
+uint32_t directory_after(struct dir *dir, uint64_t cookie);
+/* Returns the index of the slot behind that of 'd'. */
+uint32_t directory_after_entry(struct dir *dir, const struct dentry *d);
+/* Returns the entry at or behind slot '*i', and steps past it; NULL: there is none. */
+struct dentry *directory_next(struct dir *dir, uint32_t *i);
+/* The cookie of an entry, for listings. */
+uint64_t directory_cookie(const struct dir *dir, const struct dentry *d);
+/* No entry has a larger cookie now; each one that is added later has. */
+uint64_t directory_last_cookie(const struct dir *dir);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/index/entries.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "codec/path.h"
+#include "writer/index/keydir_private.h"
+
+_Static_assert(PATH_NAME_BYTES_MAX <= UINT8_MAX, "dentry.name_bytes");
+_Static_assert(sizeof(struct dentry) + PATH_NAME_BYTES_MAX <= SLAB_OBJECT_BYTES_MAX, "it fits");
+
+struct store_name dentry_name(const struct dentry *d)
+{
+	return (struct store_name){ dentry_dir(d), d->name, d->name_bytes };
+}
+
+/* --- preparing --- */
+
+struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
+				 size_t name_bytes)
+{
+	size_t bytes = offsetof(struct dentry, name) + name_bytes;
+	struct dentry *d;
+
+	keydir_write_lock(k);
+	d = slab_new(&k->slab, KIND_OTHER, bytes < sizeof(*d) ? sizeof(*d) : bytes);
+	if (d != NULL &&
+	    (hash_table_reserve(&k->table, keydir_hash_name(dir, name, name_bytes)) < 0 ||
+	     directory_reserve(dir->dir) < 0)) {
+		slab_free(d);
+		d = NULL;
+	}
+	keydir_write_unlock(k);
+	if (d == NULL)
+		return NULL;
+	d->dir = slab_ref(dir);
+	d->name_bytes = (uint8_t)name_bytes;
+	memcpy(d->name, name, name_bytes);
+	return d;
+}
+
+void keydir_dentry_free(struct keydir *k, struct dentry *d)
+{
+	keydir_write_lock(k);
+	slab_free(d);
+	keydir_write_unlock(k);
+}
+
+/* --- names of nodes --- */
+
+/* Counts a node that got its first name (+1) or lost its last (-1). */
+static void count_node(struct keydir *k, const struct node *n, int by)
+{
+	uint64_t *counter = node_is_dir(n) ? &k->stats.directories : &k->stats.files;
+
+	*counter += (uint64_t)by;
+	k->stats.live_bytes += (uint64_t)by * node_live_bytes(n);
+}
+
+/* Puts a new entry into its directory. */
+static void dentry_insert(struct keydir *k, struct dentry *d)
+{
+	struct node *dir = dentry_dir(d);
+
+	hash_table_add(&k->table, keydir_hash_name(dir, d->name, d->name_bytes), slab_ref(d));
+	directory_add(dir->dir, d);
+}
+
+static void dentry_remove(struct keydir *k, struct dentry *d)
+{
+	struct node *dir = dentry_dir(d);
+
+	hash_table_remove(&k->table, keydir_hash_name(dir, d->name, d->name_bytes), slab_ref(d));
+	directory_remove(dir->dir, d);
+	slab_free(d);
+}
+
+/* Puts 'd' behind the other names of 'n'. */
+static void name_add(struct keydir *k, struct dentry *d, struct node *n)
+{
+	d->node = slab_ref(n);
+	if (node_is_dir(n))
+		dentry_dir(d)->dir->subdir_count++;
+	if (n->name == 0) {
+		n->name = slab_ref(d);
+		count_node(k, n, 1);
+	} else {
+		struct node_names *more = &node_extra(n)->more_names;
+
+		more->refs[more->count++] = slab_ref(d);
+	}
+	dentry_raise_bounds(d);
+}
+
+/* Takes 'd' from the names of its node, which is left alone. */
+static void name_remove(struct keydir *k, struct dentry *d)
+{
+	struct node *n = dentry_node(d);
+	struct node_extra *extra = node_extra(n);
+	struct node_names *more = extra == NULL ? NULL : &extra->more_names;
+	uint32_t i = 0;
+
+	d->node = 0;
+	if (node_is_dir(n)) {
+		dentry_dir(d)->dir->subdir_count--;
+		k->last_dir.node = NULL; /* its path, or one below it, is another now */
+	}
+	if (more == NULL || more->count == 0) {
+		n->name = 0;
+		count_node(k, n, -1);
+		return;
+	}
+	if (n->name == slab_ref(d))
+		n->name = more->refs[0];
+	else
+		while (more->refs[i] != slab_ref(d))
+			i++;
+	more->count--;
+	memmove(&more->refs[i], &more->refs[i + 1], (more->count - i) * sizeof(more->refs[0]));
+}
+
+/* --- changing --- */
+
+void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
+{
+	if (n->name != 0) {
+		node_keep_ino(k, n); /* it may outlive the name that its number comes from */
+		keydir_set_ctime(n, now_ns);
+	}
+	dentry_insert(k, d);
+	name_add(k, d, n);
+	keydir_touch(dentry_dir(d), now_ns);
+}
+
+/* The node behind 'd' loses that name. */
+static void drop_name(struct keydir *k, struct dentry *d, int64_t now_ns)
+{
+	struct node *n = dentry_node(d);
+
+	if (node_is_pinned(n) || node_name_count(n) > 1) {
+		(void)node_rare_get(k, n); /* has been made, but where it does not matter much */
+		node_keep_ino(k, n);	   /* while it has a path */
+	}
+	name_remove(k, d);
+	keydir_set_ctime(n, now_ns);
+	node_release_if_unused(k, n);
+}
+
+void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns)
+{
+	keydir_touch(dentry_dir(d), now_ns);
+	drop_name(k, d, now_ns);
+	dentry_remove(k, d);
+}
+
+void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64_t now_ns)
+{
+	struct node *n = dentry_node(from);
+
+	keydir_touch(dentry_dir(from), now_ns);
+	keydir_touch(dentry_dir(to), now_ns);
+	node_keep_ino(k, n);
+	if (to->node != 0)
+		drop_name(k, to, now_ns);
+	else
+		dentry_insert(k, to);
+	name_remove(k, from);
+	name_add(k, to, n); /* in the room that its old name had */
+	keydir_set_ctime(n, now_ns);
+	dentry_remove(k, from);
+}
+
+void keydir_exchange(struct keydir *k, struct dentry *a, struct dentry *b, int64_t now_ns)
+{
+	struct node *at_a = dentry_node(a), *at_b = dentry_node(b);
+
+	keydir_touch(dentry_dir(a), now_ns);
+	keydir_touch(dentry_dir(b), now_ns);
+	node_keep_ino(k, at_a);
+	node_keep_ino(k, at_b);
+	name_remove(k, a);
+	name_remove(k, b);
+	name_add(k, a, at_b);
+	name_add(k, b, at_a);
+	keydir_set_ctime(at_a, now_ns);
+	keydir_set_ctime(at_b, now_ns);
+}

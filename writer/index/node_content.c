@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/index/node_content.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "codec/record.h"
+#include "writer/index/keydir_private.h"
+
+/* --- reading --- */
+
+static uint64_t place_bytes(const struct value_place *place)
+{
+	return place->value_bytes == 0 ? 0 : record_bytes(place->key_bytes, place->value_bytes);
+}
+
+uint64_t content_live_bytes(const struct value_place *place, const struct content_map *content)
+{
+	return content != NULL ? content_map_live_bytes(content) : place_bytes(place);
+}
+
+uint64_t node_live_bytes(const struct node *n)
+{
+	struct value_place value = node_value(n);
+
+	return content_live_bytes(&value, node_content(n));
+}
+
+uint64_t node_size_bytes(const struct node *n)
+{
+	const struct node_extra *extra = node_extra(n);
+
+	if (S_ISLNK(n->mode) && extra != NULL)
+		return extra->target_bytes;
+	if (extra != NULL && extra->content != NULL)
+		return content_map_size(extra->content);
+	return n->value_bytes;
+}
+
+struct content_piece node_whole_piece(const struct node *n)
+{
+	return (struct content_piece){
+		.bytes = n->value_bytes,
+		.place = node_value(n),
+		.verified = n->verified,
+	};
+}
+
+size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t end,
+		     struct content_pieces *ret)
+{
+	const struct content_map *c;
+	struct content_piece *piece = ret->pieces;
+
+	ret->count = 0;
+	keydir_read_lock(k);
+	c = node_content(n);
+	ret->size_bytes = node_size_bytes(n);
+	if (c == NULL && n->value_bytes > offset && offset < end && ret->room > 0)
+		ret->pieces[ret->count++] = node_whole_piece(n);
+	while (c != NULL && offset < end && ret->count < ret->room &&
+	       content_map_find(c, offset, piece) && piece->offset < end) {
+		offset = piece->offset + piece->bytes;
+		ret->count++;
+		piece++;
+	}
+	keydir_read_unlock(k);
+	return ret->count;
+}
+
+void keydir_set_verified(struct keydir *k, struct node *n, const struct content_piece *piece)
+{
+	keydir_write_lock(k);
+	if (node_content(n) != NULL)
+		content_map_set_verified(node_content(n), piece->offset, &piece->place);
+	else if (node_value(n).record_offset == piece->place.record_offset)
+		n->verified = true;
+	keydir_write_unlock(k);
+}
+
+/* --- changing --- */
+
+static void set_value(struct node *n, const struct value_place *place)
+{
+	n->record_offset = place->record_offset;
+	n->key_bytes = (uint16_t)place->key_bytes;
+	n->value_bytes = place->value_bytes;
+}
+
+/* A file comes into the log, at 'now_ns'.  A replay will make its entry then, and so its directory
+ * shows that time from here on, too; unless its time was set by hand, which is in the log as well.
+ */
+static void commit_entry(struct node *n, int64_t now_ns)
+{
+	if (!n->committed && n->name != 0 && !node_parent(n)->mtime_set &&
+	    node_parent(n)->mtime_ns < now_ns)
+		keydir_touch(node_parent(n), now_ns);
+	n->committed = true;
+}
+
+void node_replace_content(struct keydir *k, struct node *n, const struct value_place *place,
+			  struct content_map *content, int64_t now_ns)
+{
+	struct content_map *old = node_content(n);
+	struct value_place old_place = node_value(n);
+
+	if (n->name != 0)
+		k->stats.live_bytes +=
+			content_live_bytes(place, content) - content_live_bytes(&old_place, old);
+	set_value(n, place);
+	if (old != NULL || content != NULL)
+		node_extra(n)->content = content;
+	content_map_free(old);
+	n->verified = false;
+	commit_entry(n, now_ns);
+	keydir_touch(n, now_ns);
+}
+
+void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
+		      int64_t now_ns)
+{
+	node_replace_content(k, n, place, NULL, now_ns);
+}
+
+/* Lays 'over' (NULL: nothing) over the content that 'n' has; room for its pieces has been
+ * reserved. */
+static void lay_content(struct keydir *k, struct node *n, const struct content_map *over,
+			uint64_t size_bytes, int64_t now_ns)
+{
+	struct content_map *c = node_content(n);
+	uint64_t before = content_map_live_bytes(c);
+
+	if (over != NULL)
+		content_map_lay_all(c, over);
+	content_map_set_size(c, size_bytes);
+	if (n->name != 0)
+		k->stats.live_bytes += content_map_live_bytes(c) - before;
+	commit_entry(n, now_ns);
+	keydir_touch(n, now_ns);
+}
+
+int keydir_prepare_publish(struct keydir *k, struct node *n, struct content_change *change)
+{
+	const struct content_map *staged = change->staged;
+	size_t pieces = staged == NULL ? 0 : content_map_pieces(staged);
+	struct content_piece base;
+	struct content_map *c;
+
+	change->fresh = NULL;
+	if (node_extra_get(k, n) == NULL)
+		return -ENOMEM;
+	if (change->keep && node_content(n) != NULL)
+		return content_map_reserve(node_content(n), pieces);
+	keydir_read_lock(k); /* others tell of a CRC that they have checked */
+	base = node_whole_piece(n);
+	keydir_read_unlock(k);
+	c = content_map_new(false);
+	if (c == NULL)
+		return -ENOMEM;
+	if (content_map_reserve(c, pieces + 1) < 0) {
+		content_map_free(c);
+		return -ENOMEM;
+	}
+	if (change->keep && base.bytes > 0)
+		content_map_lay(c, &base);
+	if (staged != NULL)
+		content_map_lay_all(c, staged);
+	content_map_set_size(c, change->size_bytes);
+	change->fresh = c;
+	return 0;
+}
+
+void keydir_drop_publish(struct content_change *change)
+{
+	content_map_free(change->fresh);
+	change->fresh = NULL;
+}
+
+void keydir_publish(struct keydir *k, struct node *n, struct content_change *change, int64_t now_ns)
+{
+	const struct value_place none = { 0 };
+
+	if (change->fresh != NULL)
+		node_replace_content(k, n, &none, change->fresh, now_ns);
+	else
+		lay_content(k, n, change->staged, change->size_bytes, now_ns);
+	change->fresh = NULL;
+}

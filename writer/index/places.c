@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/index/places.h"
+
+#include "writer/index/keydir_private.h"
+
+static void node_places(struct keydir *k, struct node *n, bool changes, content_piece_fn fn,
+			void *arg)
+{
+	uint64_t before = changes ? node_live_bytes(n) : 0;
+	struct content_piece piece;
+
+	if (node_content(n) != NULL) {
+		content_map_each(node_content(n), fn, arg);
+	} else if (n->value_bytes > 0) {
+		piece = node_whole_piece(n);
+		if (fn(arg, &piece)) {
+			n->record_offset = piece.place.record_offset;
+			n->key_bytes = (uint16_t)piece.place.key_bytes; /* of a path */
+		}
+	}
+	if (changes && n->name != 0)
+		k->stats.live_bytes += node_live_bytes(n) - before;
+}
+
+bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+		       content_piece_fn fn, void *arg)
+{
+	struct node *n = NULL;
+
+	if (changes)
+		keydir_write_lock(k);
+	else
+		keydir_read_lock(k);
+	for (; nodes > 0 && (n = keydir_each_node(k, cursor)) != NULL; nodes--)
+		if (node_is_file(n))
+			node_places(k, n, changes, fn, arg);
+	if (n == NULL)
+		unnameable_each_place(k, changes, fn, arg);
+	if (changes)
+		keydir_write_unlock(k);
+	else
+		keydir_read_unlock(k);
+	return n != NULL;
+}
