@@ -25,7 +25,7 @@ struct troubles {
 	uint64_t window_ns GUARDED;  /* monotonic time of the window's begin; 0: no window yet */
 	uint64_t told GUARDED;	     /* messages in this window */
 	uint64_t untold GUARDED;     /* messages left out since the last one */
-	uint64_t refusal_ns GUARDED; /* time of the last told refusal; 0: none yet */
+	uint64_t refusal_ns GUARDED; /* time of the last refusal's message; 0: none */
 	struct {
 		enum trouble_kind kind;
 		uint64_t segment, file_offset;
@@ -34,6 +34,7 @@ struct troubles {
 
 /* Borrows 'mountpoint', which messages begin with. */
 void troubles_init(struct troubles *t, const char *mountpoint);
+/* Frees the resources of 't', which no thread may use any more. */
 void troubles_destroy(struct troubles *t);
 
 /* Counts 't->counts' up for the kind of trouble.  Formats the message into 'line' and returns true,

@@ -30,6 +30,7 @@ struct budget {
 
 /* Initialises an unused budget of 'max_bytes'.  'free_some' is called with 'arg'. */
 void budget_init(struct budget *b, uint64_t max_bytes, budget_free_fn free_some, void *arg);
+/* Frees the resources of a budget that no thread uses. */
 void budget_destroy(struct budget *b);
 
 /* Takes 'n' bytes and returns true, or returns false if fewer are left.  Never waits. */

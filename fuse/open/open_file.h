@@ -67,13 +67,15 @@ void open_files_init(struct open_files *f, const struct open_files_config *confi
  */
 int open_files_start(struct open_files *f) WARN_UNUSED;
 void open_files_stop(struct open_files *f);
-/* Commits the pending values that programs have not closed, as if they had closed them all.  Calls
- * 'lost' for each value that cannot be committed.  Requires that requests have ended: the table is
- * read without its lock. */
+/* Numbers of values. */
 struct open_files_end {
 	size_t committed, lost;
 };
+/* Reports that the value of 'n' is lost because of 'err' (-errno). */
 typedef void (*open_files_lost_fn)(void *arg, struct node *n, int err);
+/* Commits the values that programs have not closed, as if they had closed all files.  Calls 'lost'
+ * for each value that cannot be committed.  Requires that requests have ended: the table is read
+ * without its lock. */
 void open_files_commit_all(struct open_files *f, open_files_lost_fn lost, void *arg,
 			   struct open_files_end *ret);
 void open_files_destroy(struct open_files *f); /* frees the open files that are left */

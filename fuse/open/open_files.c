@@ -175,7 +175,7 @@ size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
 	return n;
 }
 
-/* --- the bound on what is pending --- */
+/* --- the bound on pending bytes --- */
 
 /* Holds the user's largest files, namely the files with at least half as many bytes as the largest
  * one, so that one search of the table serves many small files. */

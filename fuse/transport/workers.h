@@ -30,6 +30,7 @@ struct workers {
 	pthread_t threads[WORKERS_MAX] GUARDED; /* by lock */
 };
 
+/* Initialises an empty pool; the first job starts the first thread. */
 void workers_init(struct workers *w);
 /* Queues a call of 'fn' with 'arg' in another thread.  Returns false without memory or a thread;
  * then 'fn' is not called. */

@@ -57,6 +57,7 @@ struct fsck_names {
 	struct fsck_name *list; /* owned */
 	size_t count, room;
 };
+/* Frees the names; 'n' is empty and can be used again. */
 void fsck_names_free(struct fsck_names *n);
 
 /* Returns the description of a file for the functions of writer/log/salvage.h; it borrows from
