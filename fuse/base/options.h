@@ -50,40 +50,40 @@ enum option_wanted {
 #define OPTIONS_TABLE(X)                                                                           \
 	X(fsync_interval, OPTION_DURATION, INT64_C(1000000000), INT64_C(10000000),                 \
 	  LOG_WRITER_INTERVAL_MAX_NS,                                                              \
-	  "at most this much of acknowledged changes is lost on a power failure; 0: none, never: " \
-	  "left to the kernel")                                                                    \
+	  "a power failure loses at most this much time of acknowledged changes; 0: nothing, "     \
+	  "never: the kernel decides")                                                             \
 	X(buffer_size, OPTION_SIZE, 0, 0, LOG_WRITER_BUFFER_MAX,                                   \
 	  "acknowledged bytes that may wait in the daemon's memory, lost if it dies")              \
 	X(segment_size, OPTION_SIZE, INT64_C(1) << 30, INT64_C(65536), LOG_WRITER_SEGMENT_MAX,     \
-	  "the log goes on in a new file when active.data has grown to this")                      \
+	  "size of active.data at which the log continues in a new file")                          \
 	X(preallocate, OPTION_SIZE, 0, 0, LOG_WRITER_ROOM_MAX,                                     \
-	  "zeros kept ready behind the end of active.data, so that a sync commits no metadata")    \
+	  "zeros kept behind the end of active.data, so that a sync commits no metadata")          \
 	X(pending_max, OPTION_SIZE, INT64_C(64) << 20, INT64_C(4) << 20, INT64_C(1) << 40,         \
-	  "at most so many bytes that no close has committed yet are kept in memory")              \
+	  "limit of bytes in memory that programs have written and no close has committed")        \
 	X(compact_at, OPTION_PERCENT, 50, 10, 90,                                                  \
-	  "a sealed file of the log is compacted when so many percent of it can be gained")        \
+	  "compacts a sealed file of the log if this percentage of its bytes can be gained")       \
 	X(retain, OPTION_DURATION, 0, INT64_C(1000000000), OPTION_RETAIN_MAX_NS,                   \
-	  "files of the log with anything younger than this are not compacted; never: none are")   \
+	  "does not compact files of the log with records younger than this; never: no file")      \
 	X(scrub, OPTION_DURATION, OPTION_SCRUB_DEFAULT_NS, INT64_C(1000000000),                    \
 	  OPTION_RETAIN_MAX_NS,                                                                    \
-	  "all of the log is read and checked this long after the mount and after the last time")  \
+	  "reads and checks the whole log this long after the mount and after the last check")     \
 	X(missing_segments, OPTION_LOSS, 0, 0, 1,                                                  \
-	  "accept: mount also when files of the log are missing, without what was in them")        \
+	  "accept: mount even if files of the log are missing, without their contents")            \
 	X(foreign_datadir, OPTION_LOSS, 0, 0, 1,                                                   \
-	  "accept: mount also a DATADIR that belongs to another user, or that others may write")   \
+	  "accept: mount even a DATADIR that belongs to another user, or that others may write")   \
 	X(at, OPTION_TIME, 0, 1, INT64_MAX,                                                        \
 	  "mounts the store read-only as it was at this time, also while it is mounted elsewhere") \
 	X(io_uring, OPTION_WANTED, OPTION_AUTO, OPTION_AUTO, OPTION_OFF,                           \
-	  "requests come by io_uring, which is faster; auto: if the kernel offers it, on: or do "  \
-	  "not mount")                                                                             \
+	  "gets requests by io_uring, which is faster; auto: if the kernel offers it, on: the "    \
+	  "mount fails without it")                                                                \
 	X(uid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
-	  "owner of files and directories that have no other in the log")                          \
+	  "owner of files and directories that have none in the log")                              \
 	X(gid, OPTION_ID, OPTION_OWN_ID, 0, UINT32_MAX - 1,                                        \
-	  "group of files and directories that have no other in the log")                          \
+	  "group of files and directories that have none in the log")                              \
 	X(inode32, OPTION_FLAG, 0, 0, 1,                                                           \
-	  "inode numbers of 32 bits, for 32-bit programs; others after each mount")                \
+	  "inode numbers of 32 bits, for 32-bit programs; they change with each mount")            \
 	X(umask, OPTION_MODE, 022, 0, 0777,                                                        \
-	  "permissions taken from those that have none in the log")
+	  "permission bits cleared for files and directories that have no mode in the log")
 
 struct options {
 #define OPTIONS_FIELD(name, kind, def, min, max, help) int64_t name;
