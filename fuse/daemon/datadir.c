@@ -119,7 +119,7 @@ static const char *what_is_foreign(const struct stat *st)
 static int refuse_foreign(const char *path, const char *name, const char *what, struct diag *diag)
 {
 	return diag_set(diag, -EPERM,
-			"%s%s%s: %s: who can change it can change what is mounted; make it this "
+			"%s%s%s: %s: another user could change the mounted data; make it this "
 			"user's alone (chown, chmod go-w), or mount with -o foreign_datadir=accept",
 			path, name[0] != '\0' ? "/" : "", name, what);
 }
@@ -229,8 +229,8 @@ int datadir_open(struct store_config *config, const char *mountpoint, struct sto
 	if (err == 0 && others > 0 && diag->text[0] == '\0')
 		(void)diag_set(diag, 0,
 			       "%s: a new store was made beside %zu other files (%s); is that the "
-			       "right directory? A log is taken for one under the name "
-			       "active.data alone",
+			       "right directory? Only a file named active.data is "
+			       "recognised as a log",
 			       config->dir_path, others, other);
 	return err;
 }

@@ -162,7 +162,7 @@ static int close_store(struct daemon *d)
 	d->fs.store = NULL;
 	if (err == 0)
 		return EXIT_CODE_OK;
-	log_error("%s: the last sync failed: %s: what was changed since the one before may be lost",
+	log_error("%s: the last sync failed: %s: changes since the previous sync may be lost",
 		  d->datadir, strerror(-err));
 	return EXIT_CODE_NOT_DURABLE;
 }
@@ -210,8 +210,8 @@ static void on_ready(void *arg)
 		return;
 	err = daemonize_ready(&d->daemonize);
 	if (err == -EPIPE) {
-		log_notice("%s: unmounting: the command that mounts it was ended before it was "
-			   "told of the mount",
+		log_notice("%s: unmounting: the mounting command ended before the mount was "
+			   "ready",
 			   d->mountpoint);
 		signals_hang_up(&d->signals);
 	} else if (err < 0) {
@@ -330,8 +330,7 @@ static int mount_and_serve(struct daemon *d)
 	if (err < 0)
 		(void)diag_set(&diag, err, "out of memory");
 	else if (!daemonize_detach(&d->daemonize))
-		err = diag_set(&diag, -EPIPE,
-			       "%s: not mounted: the command that mounts it was ended",
+		err = diag_set(&diag, -EPIPE, "%s: not mounted: the mounting command has ended",
 			       d->mountpoint);
 	if (err == 0) {
 		signals_mounts(&d->signals);

@@ -45,7 +45,7 @@ static void print_options(FILE *f, const struct fs *fs)
 static void print_log(FILE *f, const struct log_writer_stats *log)
 {
 	if (log->poison != 0)
-		fprintf(f, "state: poisoned (a sync failed: %s; every write fails, reads go on)\n",
+		fprintf(f, "state: poisoned (a sync failed: %s; every write fails, reads work)\n",
 			strerror(-log->poison));
 	else
 		fprintf(f, "state: ok\n");
@@ -81,7 +81,7 @@ static void print_compaction(FILE *f, const struct store_stats *stats)
 			c->needed_bytes);
 		break;
 	case STORE_COMPACTION_FAILED:
-		fprintf(f, "compaction: failed (%s; it is tried again)\n", strerror(-c->err));
+		fprintf(f, "compaction: failed (%s; it will be retried)\n", strerror(-c->err));
 		break;
 	case STORE_COMPACTION_NOT_SAFE:
 		fprintf(f, "compaction: off (files of the log are missing)\n");
