@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The libfuse session of the mount.  Of the messages that libfuse and fusermount3 print
- * while it is made, the last one becomes the reason in 'diag'.  Threads: one at a time, and no
- * other thread may write to standard error during a call. */
+/* The libfuse session of the mount.  Of the messages that libfuse and fusermount3 print while it is
+ * made, the last one becomes the reason in 'diag'.  Threads: one at a time, and no other thread may
+ * write to standard error during a call. */
 #ifndef FREYJAFS_FUSE_DAEMON_SESSION_H
 #define FREYJAFS_FUSE_DAEMON_SESSION_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of open files, the bounds on their pending bytes, and the committer of appends. */
 #include <errno.h>
 
 #include "fuse/open/open_file_private.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The classic transport: requests from /dev/fuse, served by the thread pool of libfuse. */
 #include "fuse/transport/transport.h"
 
 #include <errno.h>
