@@ -124,9 +124,10 @@ int open_file_open(struct open_file *of, const struct open_file_how *how,
  * a handle. */
 bool open_file_has_stale_pages(struct open_file *of);
 /* Releases a handle; 'writable' as at its open.  Commits a dirty value if no handle is left, or
- * none that can write, unless a close has failed to commit it: that close has reported the loss to
- * a program.  If the value is not committed and no handle is left, it is dropped, and the file has
- * its committed value again; then 'ret_dropped' is true, also with an error returned, and the
+ * none that can write; a handle that can write also commits a value that an open has emptied or a
+ * mapping has written.  Does not commit if a close has failed to: that close has reported the loss
+ * to a program.  If the value is not committed and no handle is left, it is dropped, and the file
+ * has its committed value again; then 'ret_dropped' is true, also with an error returned, and the
  * caller tells the kernel. */
 int open_file_release(struct open_file *of, bool writable, bool *ret_dropped) WARN_UNUSED;
 
