@@ -1388,7 +1388,7 @@ static int write_manifest(struct fsck *f)
 {
 	struct manifest m = { .numbered_from = f->manifest.numbered_from,
 			      .active_number = SEGMENT_FIRST_NUMBER };
-	struct manifest_written written;
+	bool replaced = false;
 	int err = 0;
 
 	if (!f->has_manifest && !f->rebuild_manifest)
@@ -1407,7 +1407,7 @@ static int write_manifest(struct fsck *f)
 		if (!stays(f, f->manifest.obsolete[i]))
 			err = manifest_add_obsolete(&m, f->manifest.obsolete[i]) ? 0 : -ENOMEM;
 	if (err == 0)
-		err = manifest_file_write(f->io, f->dir_fd, &m, &written);
+		err = manifest_file_write(f->io, f->dir_fd, &m, &replaced);
 	manifest_free(&m);
 	if (err == 0)
 		remove_replaced(f);

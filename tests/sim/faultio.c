@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/sim/content.h"
 
@@ -31,6 +32,7 @@ struct faultio {
 	bool paused;
 	bool error_is_due; /* FAULT_PARTIAL: the short write is done */
 	uint64_t failures[IOCALL_COUNT];
+	uint64_t dir_sync_failures;
 	uint64_t calls[IOCALL_COUNT];
 	uint64_t call_count;
 	struct log_line log[LOG_ENTRIES];
@@ -248,9 +250,31 @@ static int fault_fdatasync(struct io *io, int fd)
 	PASS_OR_FAIL(io, IOCALL_FDATASYNC, fd, INNER(io, fdatasync, fd));
 }
 
+static bool is_dir(struct faultio *f, int fd)
+{
+	struct io_stat st = { 0 };
+
+	return f->inner->ops->stat(f->inner, fd, &st) == 0 && S_ISDIR(st.mode);
+}
+
 static int fault_fsync(struct io *io, int fd)
 {
-	PASS_OR_FAIL(io, IOCALL_FSYNC, fd, INNER(io, fsync, fd));
+	struct faultio *f = from_io(io);
+	uint64_t number;
+	int err;
+	enum verdict verdict = begin(f, IOCALL_FSYNC, &err, &number);
+	int result = verdict == FAIL ? err : INNER(io, fsync, fd);
+
+	if (verdict == FAIL && is_dir(f, fd)) {
+		lock(f);
+		f->dir_sync_failures++;
+		unlock(f);
+	}
+	return (int)note(f, (struct log_line){ .kind = IOCALL_FSYNC,
+					       .fd = fd,
+					       .number = number,
+					       .result = result,
+					       .hit = verdict != PASS });
 }
 
 static int fault_stat(struct io *io, int fd, struct io_stat *ret)
@@ -347,6 +371,7 @@ void faultio_set_plan(struct faultio *f, const struct fault_plan *plan)
 	f->seen = 0;
 	f->hits = 0;
 	memset(f->failures, 0, sizeof(f->failures));
+	f->dir_sync_failures = 0;
 	f->error_is_due = false;
 	unlock(f);
 }
@@ -374,6 +399,16 @@ uint64_t faultio_failures(struct faultio *f, enum iocall kind)
 
 	lock(f);
 	failures = f->failures[kind];
+	unlock(f);
+	return failures;
+}
+
+uint64_t faultio_dir_sync_failures(struct faultio *f)
+{
+	uint64_t failures;
+
+	lock(f);
+	failures = f->dir_sync_failures;
 	unlock(f);
 	return failures;
 }

@@ -42,6 +42,9 @@ uint64_t faultio_hits(struct faultio *f);
 /* How many calls of one kind the plan made fail (not: shortened). */
 uint64_t faultio_failures(struct faultio *f, enum iocall kind);
 
+/* Of these, syncs of a directory. */
+uint64_t faultio_dir_sync_failures(struct faultio *f);
+
 /* Calls of one kind since faultio_new(). */
 uint64_t faultio_calls(struct faultio *f, enum iocall kind);
 /* Writes the last calls with their results, oldest first. */

@@ -60,16 +60,14 @@ static int sync_names(struct log_writer *w)
 static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_replaced)
 	REQUIRES(w->set_lock)
 {
-	struct manifest_written written;
 	int err;
 
 	note_durable(w, m);
-	err = manifest_file_write(w->io, w->dir_fd, m, &written);
-	*ret_replaced = written.replaced;
-	if (written.sync_failed)
-		poison(w, err);
-	if (!written.replaced)
+	err = manifest_file_write(w->io, w->dir_fd, m, ret_replaced);
+	if (!*ret_replaced)
 		return err;
+	if (err < 0)
+		poison(w, err);
 	manifest_free(&w->manifest);
 	w->manifest = *m;
 	*m = (struct manifest){ .count = 0 };

@@ -83,8 +83,7 @@ int manifest_file_read(struct io *io, int dir_fd, const char *dir, struct manife
 }
 
 /* Writes the text to the temporary name and makes it durable. */
-static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes,
-		      bool *ret_sync_failed)
+static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes)
 {
 	int fd = io_open(io, dir_fd, MANIFEST_TEMP_NAME, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	int err, close_err;
@@ -92,10 +91,8 @@ static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes,
 	if (fd < 0)
 		return fd;
 	err = io_pwrite_all(io, fd, text, bytes, 0);
-	if (err == 0) {
+	if (err == 0)
 		err = io_fsync(io, fd);
-		*ret_sync_failed = err < 0;
-	}
 	close_err = io_close(io, &fd);
 	return err < 0 ? err : close_err;
 }
@@ -125,17 +122,16 @@ static int format(const struct manifest *m, char **ret, size_t *ret_bytes)
 	return 0;
 }
 
-int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
-			struct manifest_written *ret)
+int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m, bool *ret_replaced)
 {
 	size_t bytes = 0;
 	char *text = NULL;
 	int err = format(m, &text, &bytes);
 
-	*ret = (struct manifest_written){ .replaced = false };
+	*ret_replaced = false;
 	if (err < 0)
 		return err;
-	err = write_temp(io, dir_fd, text, bytes, &ret->sync_failed);
+	err = write_temp(io, dir_fd, text, bytes);
 	free(text);
 	if (err == 0)
 		err = io_rename(io, dir_fd, MANIFEST_TEMP_NAME, MANIFEST_NAME);
@@ -143,8 +139,6 @@ int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
 		(void)!io_unlink(io, dir_fd, MANIFEST_TEMP_NAME); /* or it is written over */
 		return err;
 	}
-	ret->replaced = true;
-	err = io_fsync(io, dir_fd);
-	ret->sync_failed = err < 0;
-	return err;
+	*ret_replaced = true;
+	return io_fsync(io, dir_fd);
 }

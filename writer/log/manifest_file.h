@@ -15,15 +15,12 @@
 int manifest_file_read(struct io *io, int dir_fd, const char *dir, struct manifest *ret,
 		       struct diag *diag) WARN_UNUSED;
 
-struct manifest_written {
-	bool replaced; /* the new one has the name; if its sync failed a power cut may leave either
-			*/
-	bool sync_failed; /* nobody knows what is on the disk: the log must not go on */
-};
-
-/* Puts a new MANIFEST in the place of the old one.  Returns 0 when that is durable.  Fills 'ret' in
- * any case.  -EINVAL, -EFBIG: a reader would refuse it; nothing was written. */
+/* Puts a new MANIFEST in the place of the old one and makes that durable.  Returns 0 or -errno, and
+ * stores in any case whether the new one has the name.  On failure without the name nothing has
+ * changed.  On failure with the name the sync of the directory has failed: a power cut may leave
+ * either of the two, so the log must not go on.  -EINVAL, -EFBIG: a reader would refuse
+ * it; nothing was written. */
 int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
-			struct manifest_written *ret) WARN_UNUSED;
+			bool *ret_replaced) WARN_UNUSED;
 
 #endif
