@@ -64,6 +64,8 @@ struct log_writer_config {
 	 * GiB.  They are cut at close, and after a crash at the next open.  0: none; without a
 	 * buffer the last bytes of the file are the last record at any time. */
 	int64_t preallocate_bytes;
+	/* There are reserves beside the log (reserve.h): a rotation does not take their inodes. */
+	bool keeps_reserves;
 	/* Opens the log also when sealed segments are missing among those that are there. */
 	bool accept_missing_segments;
 	/* Opens what is there without changing anything, and without the lock: also beside a

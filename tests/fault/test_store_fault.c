@@ -17,6 +17,7 @@
 #define OPS_MAX	   20
 #define STATES_MAX (2 * OPS_MAX)
 #define NEVER	   LOG_WRITER_NEVER
+#define FULL_LIVE  50000 /* of "change the set of files on a full disk", at most */
 
 struct scenario {
 	const char *name;
@@ -24,7 +25,9 @@ struct scenario {
 	bool torn;     /* and its log ends in half a record */
 	bool open_too; /* opening can fail, too; otherwise only what comes after */
 	bool close_too;
-	bool compacts; /* not every sync is one of the log */
+	bool compacts;	  /* not every sync is one of the log */
+	size_t full_from; /* not 0: before this operation the disk becomes full, to the last byte
+			     and inode, and only from then on calls fail */
 	int64_t interval_ns, buffer_bytes;
 	int64_t segment_bytes; /* 0: one that is never full */
 	int64_t room_bytes;    /* of head room */
@@ -93,6 +96,11 @@ static const struct scenario scenarios[] = {
 	{ "fold", .existing = true, .compacts = true, .interval_ns = NEVER, .segment_bytes = 1024,
 	  .ops = { CHURN, COMES_GOES, COMES_GOES, PATCH("d/a", 200, 300), LINK("old", "n"),
 		   RENAME("d", "o"), ROTATE, PUT("n", 60), COMPACT, UNLINK("old"), SYNC } },
+	{ "change the set of files on a full disk", .existing = true, .compacts = true,
+	  .interval_ns = NEVER, .segment_bytes = 65536, .full_from = 6,
+	  .ops = { PUT("old", 40000), PUT("d/a", 50000), PUT("n", 60000), PUT("d/b", 30000), SYNC,
+		   COMPACT, UNLINK("old"), UNLINK("d/a"), ROTATE, COMPACT, UNLINK("n"), COMPACT,
+		   SYNC } },
 	{ "rotate when full, durable, buffer", .existing = true, .segment_bytes = 1024,
 	  .buffer_bytes = 300, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 };
@@ -112,6 +120,7 @@ struct world {
 	bool opened;
 	bool closed, close_failed;
 	bool sync_failed; /* the log's fdatasync(), while the store was open */
+	bool read_failed; /* so a segment may count as unreadable */
 };
 
 static int open_store(struct world *w, struct io *io, struct diag *diag)
@@ -123,6 +132,7 @@ static int open_store(struct world *w, struct io *io, struct diag *diag)
 		.segment_size_bytes = w->scenario->segment_bytes,
 		.preallocate_bytes = w->scenario->room_bytes,
 		.no_background = true,
+		.compact_at_percent = w->scenario->full_from > 0 ? 50 : 0,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
 		.umask = TREE_UMASK,
@@ -235,6 +245,11 @@ static bool changed(struct world *w)
 	return !same;
 }
 
+static bool is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
+
 static void do_op(struct world *w, const struct tree_op *op)
 {
 	bool synced =
@@ -265,10 +280,23 @@ static void do_op(struct world *w, const struct tree_op *op)
 	if (err < 0) {
 		w->failed_steps++;
 		/* What follows a failed operation may miss its result. */
-		FAULT_CHECK(w->run, err == w->run->fault->err || err == -EIO || w->failed_steps > 1,
+		FAULT_CHECK(w->run,
+			    err == w->run->fault->err || err == -EIO || w->failed_steps > 1 ||
+				    (w->scenario->full_from > 0 && is_full(err)),
 			    "an operation fails with %s, which nobody injected", strerror(-err));
 	}
 	check_tree(w, w->store, last_state(w), "after an operation");
+}
+
+static void fill_disk(struct world *w)
+{
+	struct simdisk *d = w->run->disk;
+
+	if (w->run->fault->err == -EDQUOT)
+		simdisk_set_quota(d, simdisk_used_bytes(d));
+	else
+		simdisk_set_capacity(d, simdisk_used_bytes(d));
+	simdisk_set_no_inodes(d, true);
 }
 
 static void run_ops(struct world *w)
@@ -288,10 +316,15 @@ static void run_ops(struct world *w)
 			    strerror(-err));
 		return;
 	}
-	if (!w->scenario->open_too)
+	if (!w->scenario->open_too && w->scenario->full_from == 0)
 		fault_arm(w->run);
-	for (size_t i = 0; i < OPS_MAX && w->scenario->ops[i].kind != TREE_END; i++)
+	for (size_t i = 0; i < OPS_MAX && w->scenario->ops[i].kind != TREE_END; i++) {
+		if (i > 0 && i == w->scenario->full_from) {
+			fill_disk(w);
+			fault_arm(w->run);
+		}
 		do_op(w, &w->scenario->ops[i]);
+	}
 	if (w->scenario->close_too) {
 		err = store_close(w->store);
 		w->store = NULL;
@@ -423,8 +456,9 @@ static bool breaks_promises(struct world *w)
 	struct faultio *io = w->run->io;
 	bool syncs =
 		faultio_failures(io, IOCALL_FDATASYNC) > 0 || faultio_dir_sync_failures(io) > 0;
-	bool no_new_segment =
-		faultio_failures(io, IOCALL_OPEN) > 0 || faultio_failures(io, IOCALL_LOCK) > 0;
+	bool no_new_segment = faultio_failures(io, IOCALL_OPEN) > 0 ||
+			      faultio_failures(io, IOCALL_LOCK) > 0 ||
+			      w->scenario->full_from > 0; /* the disk has no inode */
 
 	if (syncs && !w->scenario->compacts)
 		return true;
@@ -433,6 +467,38 @@ static bool breaks_promises(struct world *w)
 	FAULT_CHECK(w->run, syncs || (no_new_segment && faultio_failures(io, IOCALL_RENAME) > 0),
 		    "the log is poisoned without a reason");
 	return true;
+}
+
+/* Failed calls cost no reserve: with the fault gone everything can be removed from the full disk,
+ * and comes back as space.  Compaction may return that the active segment has to wait for an inode.
+ * Lifts the limits in the end. */
+static void check_full_disk(struct world *w)
+{
+	static const struct tree_op ops[] = { UNLINK("old"), UNLINK("d/a"), UNLINK("n") };
+	struct store_stats stats;
+	uint64_t end;
+	int err;
+
+	for (size_t i = 0; !w->sync_failed && i < ARRAY_SIZE(ops); i++) {
+		err = tree_op_do(w->store, &ops[i], w->tag, &end);
+		FAULT_CHECK(w->run, err == 0 || err == -ENOENT, "a removal on a full disk: %s",
+			    strerror(-err));
+		if (err < 0)
+			continue;
+		assert_int_equal(model_do(w->model, &ops[i], w->tag++), 0);
+		push_state(w);
+	}
+	err = w->sync_failed ? 0 : store_compact(w->store, NULL, NULL);
+	FAULT_CHECK(w->run, err == 0 || is_full(err), "compaction with the fault gone: %s",
+		    strerror(-err));
+	store_stats(w->store, &stats);
+	FAULT_CHECK(w->run,
+		    w->sync_failed || w->read_failed ||
+			    stats.log.sealed_bytes + stats.log.active_bytes < FULL_LIVE,
+		    "the log still has %" PRIu64 " bytes",
+		    stats.log.sealed_bytes + stats.log.active_bytes);
+	simdisk_set_capacity(w->run->disk, SIMDISK_NO_LIMIT);
+	simdisk_set_no_inodes(w->run->disk, false);
 }
 
 static bool run_once(struct fault_run *run, const void *scenario)
@@ -444,8 +510,11 @@ static bool run_once(struct fault_run *run, const void *scenario)
 	run_ops(&w);
 	hits = faultio_hits(run->io);
 	w.sync_failed = w.opened && !fault_is_invisible(run->fault) && breaks_promises(&w);
+	w.read_failed = faultio_failures(run->io, IOCALL_PREAD) > 0;
 	check_visible(&w, hits);
 	fault_disarm(run);
+	if (w.scenario->full_from > 0)
+		check_full_disk(&w);
 	check_later(&w);
 	for (uint64_t i = 0; i < w.state_count; i++)
 		free(w.states[i]);

@@ -171,6 +171,15 @@ static uint64_t used_bytes(const struct simdisk *d)
 	return used;
 }
 
+static uint64_t used_inodes(const struct simdisk *d)
+{
+	uint64_t used = 0;
+
+	for (size_t i = 0; i < d->inode_count; i++)
+		used += d->inodes[i]->name_count > 0 || d->inodes[i]->open_count > 0;
+	return used;
+}
+
 /* --- paths --- */
 
 /* Finds the directory that holds the last component of 'path', and that component (owned by the
@@ -247,7 +256,9 @@ static int open_locked(struct simdisk *d, int dir_fd, const char *path, int flag
 	if (err < 0)
 		return err;
 	inode = look_up(d, dir, name);
-	if (inode == NAMES_NONE && (flags & O_CREAT) != 0) {
+	if (inode == NAMES_NONE && (flags & O_CREAT) != 0 && used_inodes(d) >= d->inodes_max) {
+		err = -ENOSPC;
+	} else if (inode == NAMES_NONE && (flags & O_CREAT) != 0) {
 		inode = simdisk_add_inode(d, S_IFREG | (mode & 07777));
 		add_name(d, dir, name, inode);
 	} else if (inode != NAMES_NONE && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) {
@@ -739,7 +750,7 @@ struct simdisk *simdisk_new(void)
 	    pthread_mutex_init(&d->lock, &attr) != 0 || pthread_mutexattr_destroy(&attr) != 0)
 		abort();
 	d->cut_after = UINT64_MAX;
-	d->capacity_bytes = SIMDISK_NO_LIMIT;
+	d->capacity_bytes = d->inodes_max = SIMDISK_NO_LIMIT;
 	d->clock_ns = CLOCK_START_NS;
 	(void)simdisk_add_inode(d, S_IFDIR | 0755); /* SIMDISK_ROOT */
 	d->inodes[SIMDISK_ROOT]->name_count = 1;
@@ -800,6 +811,13 @@ void simdisk_set_capacity(struct simdisk *d, uint64_t capacity_bytes)
 	lock(d);
 	d->capacity_bytes = capacity_bytes;
 	d->is_quota = false;
+	unlock(d);
+}
+
+void simdisk_set_no_inodes(struct simdisk *d, bool none)
+{
+	lock(d);
+	d->inodes_max = none ? used_inodes(d) : SIMDISK_NO_LIMIT;
 	unlock(d);
 }
 

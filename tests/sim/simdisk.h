@@ -54,6 +54,8 @@ void simdisk_cut_after(struct simdisk *d, uint64_t number);
 void simdisk_set_capacity(struct simdisk *d, uint64_t capacity_bytes);
 /* The same as a quota: -EDQUOT, and nothing to be seen of it in what the disk says is free. */
 void simdisk_set_quota(struct simdisk *d, uint64_t quota_bytes);
+/* From now on there are no more inodes than are in use now, or (false) as many as are needed. */
+void simdisk_set_no_inodes(struct simdisk *d, bool none);
 uint64_t simdisk_used_bytes(struct simdisk *d);
 
 /* A sync takes this long; half of it before it takes effect, so that other threads write meanwhile

@@ -49,6 +49,7 @@ struct simdisk {
 	void *hook_arg;
 	uint64_t capacity_bytes;
 	bool is_quota; /* the same, but it is not shown */
+	uint64_t inodes_max;
 	uint64_t clock_ns;
 	unsigned int sync_delay_us;
 };

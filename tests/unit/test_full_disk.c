@@ -10,6 +10,7 @@
 #include "tests/sim/simdisk.h"
 #include "tests/unit/log_fixture.h"
 #include "tests/unit/store_ops.h"
+#include "writer/log/hint_file.h"
 #include "writer/log/reserve.h"
 #include "writer/store.h"
 
@@ -21,18 +22,34 @@
 struct full_row {
 	const char *name;
 	bool is_quota;
-	bool others;	    /* somebody else takes what is left */
-	bool dies;	    /* the process, when the disk is full */
-	bool loses_reserve; /* and its reserves are removed then */
+	bool others;	     /* somebody else takes the bytes that are left, */
+	bool no_inodes;	     /* and the inodes, also those of hints; */
+	bool large_active;   /* the inodes when the log has grown by a half, so that it goes on
+				in one file; this is not for removing half, as no reserve is enough
+				for what is live in that file */
+	bool dies;	     /* the process, when the disk is full */
+	const char *loses;   /* the reserve that is removed then; */
+	bool loses_reserves; /* all of them */
 	bool never_compacts;
 };
 
 static const struct full_row rows[] = {
 	{ "full disk", .is_quota = false },
 	{ "full disk, to the last byte", .others = true },
+	{ "full disk without an inode", .no_inodes = true },
+	{ "full disk without an inode, no reserve.manifest", .no_inodes = true,
+	  .loses = "reserve.manifest" },
+	{ "full disk without an inode, a large active segment", .large_active = true },
+	{ "full disk without an inode, killed", .no_inodes = true, .dies = true },
+	{ "full disk without an inode, killed, no reserve.manifest", .no_inodes = true,
+	  .dies = true, .loses = "reserve.manifest" },
+	{ "full disk without an inode, killed, no reserve.segment", .no_inodes = true, .dies = true,
+	  .loses = "reserve.segment" },
+	{ "full disk without an inode, killed, no reserve", .no_inodes = true, .dies = true,
+	  .loses = "reserve" },
 	{ "full disk, killed", .dies = true },
 	{ "full disk to the last byte, killed", .others = true, .dies = true },
-	{ "full disk, killed, no reserves", .dies = true, .loses_reserve = true },
+	{ "full disk, killed, no reserves", .dies = true, .loses_reserves = true },
 	{ "quota", .is_quota = true },
 	{ "quota, killed", .is_quota = true, .dies = true },
 };
@@ -102,6 +119,16 @@ static const char *name_of(const char *kind, unsigned int i)
 	return unit_path("%s.%u", kind, i);
 }
 
+static void drop_hints(struct world *w)
+{
+	struct io *io = simdisk_io(w->disk);
+	int fd = io_open(io, AT_FDCWD, DATADIR, O_RDONLY | O_DIRECTORY, 0);
+
+	assert_true(fd >= 0);
+	(void)hint_files_drop(io, fd);
+	assert_int_equal(io_close(io, &fd), 0);
+}
+
 /* Small files in a third of the disk, and large ones until there is no space. */
 static void fill(struct world *w)
 {
@@ -109,6 +136,10 @@ static void fill(struct world *w)
 
 	for (unsigned int i = 0; i < DISK_BYTES / SMALL_BYTES / 3; i++, w->small_count++)
 		ops_write_ok(w->s, name_of("small", i), w->small);
+	if (w->row->large_active) {
+		drop_hints(w);
+		simdisk_set_no_inodes(w->disk, true);
+	}
 	while ((err = ops_write(w->s, name_of("large", w->large_count), w->large)) == 0)
 		w->large_count++;
 	assert_true(is_full(err));
@@ -116,25 +147,46 @@ static void fill(struct world *w)
 	assert_true(w->large_count > 5);
 }
 
-/* What happens to the full disk before somebody removes files. */
-static void suffer(struct world *w)
+static void lose(struct world *w, const char *name)
 {
-	const char *const reserves[] = { "reserve", "reserve.segment" };
-	struct simdisk *old = w->disk;
+	int err = io_unlink(simdisk_io(w->disk), AT_FDCWD, unit_path(DATADIR "/%s", name));
 
-	if (w->row->others)
-		simdisk_set_capacity(w->disk, simdisk_used_bytes(w->disk));
-	if (!w->row->dies)
-		return;
-	w->disk = simdisk_copy(old);
+	assert_true(err == 0 || err == -ENOENT); /* it may be in use */
+}
+
+/* The disk has as little left as before, but for the reserves that were lost. */
+static void take_what_is_left(struct world *w)
+{
+	uint64_t used = simdisk_used_bytes(w->disk);
+
+	if (w->row->no_inodes)
+		drop_hints(w);
 	if (w->row->is_quota)
 		simdisk_set_quota(w->disk, DISK_BYTES);
 	else
-		simdisk_set_capacity(w->disk,
-				     w->row->others ? simdisk_used_bytes(w->disk) : DISK_BYTES);
-	for (size_t i = 0; w->row->loses_reserve && i < ARRAY_SIZE(reserves); i++) /* or in use */
-		(void)!io_unlink(simdisk_io(w->disk), AT_FDCWD,
-				 unit_path(DATADIR "/%s", reserves[i]));
+		simdisk_set_capacity(w->disk, w->row->others ? used : DISK_BYTES);
+	if (w->row->loses_reserves) {
+		lose(w, "reserve");
+		lose(w, "reserve.segment");
+		lose(w, "reserve.manifest");
+	}
+	if (w->row->loses != NULL)
+		lose(w, w->row->loses);
+	if (w->row->no_inodes)
+		simdisk_set_no_inodes(w->disk, true);
+}
+
+/* Happens to the full disk before files are removed. */
+static void suffer(struct world *w)
+{
+	struct simdisk *old = w->disk;
+
+	if (!w->row->dies) {
+		take_what_is_left(w);
+		return;
+	}
+	w->disk = simdisk_copy(old);
+	take_what_is_left(w);
 	assert_int_equal(store_close(w->s), 0);
 	simdisk_free(old);
 	open_store(w);
@@ -274,7 +326,7 @@ int main(void)
 	size_t count = 2;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		for (int half = 0; half < 2; half++, count++) {
+		for (int half = 0; half < (rows[i].large_active ? 1 : 2); half++, count++) {
 			(void)snprintf(names[count], sizeof(names[0]), "%s: remove %s",
 				       rows[i].name, half ? "half" : "everything");
 			tests[count] = (struct CMUnitTest){

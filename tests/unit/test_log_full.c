@@ -371,12 +371,17 @@ static void test_full_disk(void **state)
 static void test_taken_back(void **state)
 {
 	struct log_fixture *f = *state;
+	const struct fault_plan plan = { .at = 2, /* behind that of the reserve for MANIFEST */
+					 .times = 1,
+					 .kinds = IOCALL_BIT(IOCALL_OPEN),
+					 .action = FAULT_ERROR,
+					 .err = -ENOSPC };
 	struct log_recovery rec;
 	int at, synced;
 
 	open_log(f, "", &rec);
 	put_many(f, 2);
-	probe_fail(f->probe, IOCALL_OPEN, 1, -ENOSPC);
+	faultio_set_plan(probe_faults(f->probe), &plan);
 	put(f, "k2"); /* goes on in the old one */
 	probe_heal(f->probe);
 	assert_int_equal(fixture_stats(f).segments, 1);

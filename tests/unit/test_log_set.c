@@ -136,12 +136,12 @@ static size_t list_names(const char *dir, char *names[256])
 	return count;
 }
 
-/* Hints are made from segments again, and a mark that is empty says nothing. */
+/* Hints are made from segments again, a mark that is empty says nothing, nor does a reserve. */
 static bool is_of_no_account(const char *path)
 {
 	const char *end = strrchr(path, '.');
 
-	return end != NULL && (strcmp(end, ".hint") == 0 ||
+	return end != NULL && (strcmp(end, ".hint") == 0 || strcmp(end, ".manifest") == 0 ||
 			       (strcmp(end, ".synced") == 0 && unit_file_bytes(path) == 0));
 }
 

@@ -187,8 +187,9 @@ static void learn(struct compactor *c, const struct compact_victim *v,
 	struct compact_known *known = compact_known_of(c, v->seg.number);
 
 	if (known == NULL)
-		return; /* it is tried again */
-	known->run = mode->run;
+		return;	       /* it is tried again */
+	if (!log_is_full(err)) /* or it is tried with the reserve */
+		known->run = mode->run;
 	if (err == 0)
 		known->floor_bytes =
 			v->new.bytes > v->live_bytes ? v->new.bytes - v->live_bytes : 0;
@@ -357,7 +358,7 @@ static int fold_or_compact(struct compactor *c, struct compact_look *l, struct c
 int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more)
 {
 	struct compact_look l = { 0 };
-	int err = compact_seal(c); /* rotated segments are to be looked at, too */
+	int err = compact_seal(c), seal_err = 0; /* rotated segments are to be looked at, too */
 
 	if (err == 0 || log_is_full(err))
 		err = compact_look(c, &l);
@@ -366,7 +367,9 @@ int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more
 	mode->takes_reserve = false;
 	if (err == 0 && wants_active(c, &l, mode)) {
 		err = seal_active(c);
-		mode->seals_active = mode->run == 0 && err == 0; /* by hand once */
+		seal_err = log_is_full(err) ? err : 0;
+		/* By hand once; on a full disk again when the others were compacted. */
+		mode->seals_active = seal_err < 0 || (mode->run == 0 && err == 0);
 		*ret_more = err == 0;
 	}
 	/* Without space, or an inode, for another segment there is something to gain in the others.
@@ -374,5 +377,5 @@ int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more
 	if (!*ret_more && (err == 0 || log_is_full(err)))
 		err = fold_or_compact(c, &l, mode, ret_more);
 	free(l.views);
-	return err;
+	return err < 0 || *ret_more ? err : seal_err;
 }

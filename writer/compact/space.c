@@ -20,11 +20,22 @@ void compact_first_reserves(struct compactor *c)
 		atomic_store(&c->growth->has_quota, true);
 }
 
-int compact_new_file(struct compactor *c, const struct compact_mode *mode, const char *name)
+/* Takes the reserve, or makes a file. */
+static int new_file(struct compactor *c, const struct compact_mode *mode, const char *name)
 {
 	int fd = mode->takes_reserve ? store_take_segment_reserve(c->s, name) : -ENOENT;
 
 	return fd >= 0 ? fd : io_open(c->io, c->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC, 0600);
+}
+
+int compact_new_file(struct compactor *c, const struct compact_mode *mode, const char *name)
+{
+	int fd;
+
+	do
+		fd = new_file(c, mode, name);
+	while (log_is_full(fd) && mode->no_space && store_release_reserve(c->s));
+	return fd;
 }
 
 /* --- rounds on a full disk --- */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "writer/log/full_disk.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/log_writer_private.h"
 #include "writer/log/manifest_file.h"
@@ -55,6 +56,27 @@ static int sync_names(struct log_writer *w)
 	return err;
 }
 
+/* Writes the new MANIFEST.  On a full disk, or without an inode, it is written into the reserve,
+ * which is made again from the inode and the blocks of the old MANIFEST. */
+static int write_locked(struct log_writer *w, const struct manifest *m, bool *ret_replaced)
+	REQUIRES(w->set_lock)
+{
+	struct reserve *r = &w->set_reserve;
+	int err = manifest_file_write(w->io, w->dir_fd, m, ret_replaced), fd = -ENOENT;
+
+	if (log_is_full(err) && !*ret_replaced)
+		fd = reserve_take(r, MANIFEST_TEMP_NAME);
+	if (fd >= 0) {
+		(void)io_close(w->io, &fd); /* holds nothing but space */
+		err = manifest_file_write(w->io, w->dir_fd, m, ret_replaced);
+	}
+	if (r->fd < 0)
+		reserve_fill(r); /* before anybody else takes the inode of the old MANIFEST */
+	else if (err == 0)
+		reserve_refill(r);
+	return err;
+}
+
 /* Puts 'm' in the place of the present MANIFEST and takes it over.  On failure it is the caller's,
  * and nothing has changed unless '*ret_replaced'. */
 static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_replaced)
@@ -63,7 +85,7 @@ static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_rep
 	int err;
 
 	note_durable(w, m);
-	err = manifest_file_write(w->io, w->dir_fd, m, ret_replaced);
+	err = write_locked(w, m, ret_replaced);
 	if (!*ret_replaced)
 		return err;
 	if (err < 0)

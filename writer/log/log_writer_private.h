@@ -10,9 +10,10 @@
 
 #include "codec/manifest.h"
 #include "writer/log_writer.h"
-#include "writer/log/segments.h"
-#include "writer/log/mark.h"
 #include "writer/base/thread.h"
+#include "writer/log/mark.h"
+#include "writer/log/reserve.h"
+#include "writer/log/segments.h"
 
 /* So far appends may run ahead of the disk: so many rotated segments, of so many bytes in all
  * unless it is one.  They cannot be compacted. */
@@ -47,6 +48,7 @@ struct log_writer {
 	size_t buffer_room;   /* 0: no buffer */
 	uint64_t block_bytes; /* where a full buffer is cut in the file; 1: behind a record */
 	bool no_background;
+	bool keeps_reserves;
 	uint64_t full_bytes_max; /* FULL_BYTES_MAX, but in tests */
 	uint64_t room_bytes;	 /* of head room (log/headroom.c); 0: none, the file has O_APPEND */
 	uint8_t *buffer;
@@ -64,6 +66,7 @@ struct log_writer {
 	uint8_t store_id[MANIFEST_STORE_ID_BYTES]; /* the same */
 	uint64_t numbered_from;			   /* the same */
 	struct manifest manifest;		   /* by set_lock; as it is in the file */
+	struct reserve set_reserve;		   /* by set_lock; for the next MANIFEST */
 
 	/* Released around fdatasync(), so appends go on during a sync. */
 	struct mutex lock;
@@ -153,6 +156,8 @@ void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock);
 /* Returns whether a sync is due because of rotated segments alone. */
 bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock);
 
+/* Makes the files of the reserves that are missing.  -ENOSPC, -EDQUOT: it could not. */
+int log_writer_keep_inodes(struct log_writer *w) WARN_UNUSED;
 /* Appends the segment record that the active segment has to begin with, if it is not there. */
 int log_writer_number_active_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 /* Returns whether the active segment has nothing but that record. */

@@ -82,15 +82,18 @@ int manifest_file_read(struct io *io, int dir_fd, const char *dir, struct manife
 			err == -EINVAL ? "not a regular file" : strerror(-err));
 }
 
-/* Writes the text to the temporary name and makes it durable. */
+/* Writes the text to the temporary name and makes it durable.  Blocks that the file has are used:
+ * it may have been a reserve. */
 static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes)
 {
-	int fd = io_open(io, dir_fd, MANIFEST_TEMP_NAME, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int fd = io_open(io, dir_fd, MANIFEST_TEMP_NAME, O_RDWR | O_CREAT, 0600);
 	int err, close_err;
 
 	if (fd < 0)
 		return fd;
 	err = io_pwrite_all(io, fd, text, bytes, 0);
+	if (err == 0)
+		err = io_truncate(io, fd, bytes);
 	if (err == 0)
 		err = io_fsync(io, fd);
 	close_err = io_close(io, &fd);

@@ -21,7 +21,9 @@
 #define QUARANTINE_NAME	     "quarantine" /* a directory */
 #define RESERVE_NAME	     "reserve"
 #define RESERVE_SEGMENT_NAME "reserve.segment"
-#define SALVAGE_TEMP_SUFFIX  ".salvage" /* of a segment that fsck.freyjafs is writing anew */
+#define RESERVE_SET_NAME     "reserve.manifest"
+#define RESERVE_ACTIVE_NAME  "reserve.active" /* an inode alone, no struct reserve */
+#define SALVAGE_TEMP_SUFFIX  ".salvage"	      /* of a segment that fsck.freyjafs is writing anew */
 
 /* Stores the name of the durable mark of the log file 'log_name': of "x.data" it is "x.synced".
  * -ENAMETOOLONG. */

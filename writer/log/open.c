@@ -290,6 +290,8 @@ static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
 
 	if (w->segment_bytes_max == 0)
 		return 0;
+	reserve_open(&w->set_reserve, w->io, w->dir_fd, RESERVE_SET_NAME, RESERVE_STEP_BYTES);
+	(void)!log_writer_keep_inodes(w); /* or before the next rotation */
 	do
 		err = w->has_manifest ? 0 : create_set(w);
 	while (log_is_full(err) && log_give_up(w->io, w->dir_fd, &given_up));
@@ -383,6 +385,7 @@ static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 static void destroy(struct log_writer *w) NO_THREAD_SAFETY
 {
 	segments_close(&w->segments);
+	reserve_close(&w->set_reserve);
 	(void)io_close(w->io, &w->mark_fd);
 	(void)io_close(w->io, &w->fd); /* synced before, or failed before */
 	(void)io_close(w->io, &w->dir_fd);
@@ -421,12 +424,14 @@ static struct log_writer *create(const struct log_writer_config *config,
 	if (w == NULL)
 		return NULL;
 	w->io = config->io != NULL ? config->io : &io_posix;
-	w->fd = w->mark_fd = w->dir_fd = -1;
+	w->fd = w->mark_fd = w->dir_fd = w->set_reserve.fd = -1;
+	w->set_reserve.io = w->io;
 	w->fsync_interval_ns = config->fsync_interval_ns;
 	/* A put that is durable when it returns leaves nothing in a buffer. */
 	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
 	w->block_bytes = block_bytes(w->buffer_room);
 	w->no_background = config->no_background;
+	w->keeps_reserves = config->keeps_reserves;
 	w->rotate_failed = config->rotate_failed;
 	w->rotate_failed_arg = config->rotate_failed_arg;
 	w->full_bytes_max = FULL_BYTES_MAX;

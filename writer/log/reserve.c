@@ -108,18 +108,33 @@ bool reserve_release(struct reserve *r)
 	return io_truncate(r->io, r->fd, r->bytes) == 0;
 }
 
+bool reserve_drop(struct reserve *r)
+{
+	if (r->fd < 0)
+		return false;
+	r->bytes = 0;
+	r->next_try_ns = monotonic_ns() + RETRY_NS;
+	(void)io_close(r->io, &r->fd); /* holds nothing but space */
+	return io_unlink(r->io, r->dir_fd, r->name) == 0;
+}
+
 int reserve_take(struct reserve *r, const char *to)
 {
-	int fd = r->fd, err;
+	int fd, err;
 
+	if (r->fd < 0 && r->name != NULL)
+		reserve_fill(r); /* a rotation may have made the file (log_rotate.c) */
+	fd = r->fd;
 	if (fd < 0)
 		return -ENOENT;
 	err = io_rename(r->io, r->dir_fd, r->name, to);
-	if (err < 0)
+	if (err == -ENOENT)
+		(void)io_close(r->io, &fd); /* somebody has removed it: its inode is given back */
+	else if (err < 0)
 		return err;
 	r->fd = -1;
 	r->bytes = 0;
-	return fd;
+	return err < 0 ? err : fd;
 }
 
 void reserve_refill(struct reserve *r)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Space kept in a file of DATADIR, for a path that has to write in order to get out of a full disk:
  * "reserve" for the tombstones of names that are removed, "reserve.segment" for the segment that
- * compaction writes anew.  The file has blocks and an inode, so it also serves where a quota or the
- * inodes are used up.  Its content means nothing.
+ * compaction writes anew, "reserve.manifest" for the MANIFEST that puts it in place.  The file has
+ * blocks and an inode, so it also serves where a quota or the inodes are used up.  Its content
+ * means nothing.
  *
  * Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_LOG_RESERVE_H
@@ -39,8 +40,12 @@ void reserve_open(struct reserve *r, struct io *io, int dir_fd, const char *name
 /* Gives a step of the reserve back to the disk.  Returns false when none is left. */
 bool reserve_release(struct reserve *r);
 
+/* Gives back all of it, and the inode.  Returns false when there is none. */
+bool reserve_drop(struct reserve *r);
+
 /* Gives the file away: it gets the name 'to', in the place of a file that has it.  Returns its
- * descriptor, which the caller owns, or -errno; then the reserve is as it was. */
+ * descriptor, which the caller owns, or -errno; then the reserve is as it was, but closed if the
+ * file is gone. */
 int reserve_take(struct reserve *r, const char *to) WARN_UNUSED;
 
 /* Tries to make it whole, or as much of it as there is space for. */

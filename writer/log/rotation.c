@@ -16,22 +16,48 @@
 #include <string.h>
 
 #include "codec/meta.h"
+#include "writer/log/full_disk.h"
 #include "writer/log/hint_file.h"
-#include "writer/log/segment_replay.h"
 #include "writer/log/log_writer_private.h"
 #include "writer/log/mark.h"
+#include "writer/log/segment_replay.h"
 
 #define NUMBER_RECORD_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES)
 #define RETRY_SHARE \
 	16 /* of a segment: that much is appended before a failed rotation is tried again */
 
-/* Makes an empty active segment, locked.  Returns its descriptor. */
-static int new_active(struct log_writer *w)
+/* A new active segment takes an inode for long, and the reserves need theirs to get any back: each
+ * change of the set of files a new MANIFEST, compaction a new file.  So the files of reserves that
+ * are missing are made before.
+ *
+ * Another thread may hold a reserve under another name now; it finds the file that is made here. */
+int log_writer_keep_inodes(struct log_writer *w)
 {
-	int append = w->room_bytes > 0 ? 0 : O_APPEND;
-	int fd = io_open(w->io, w->dir_fd, w->name, O_RDWR | append | O_CREAT | O_EXCL, 0600);
+	static const char *const names[] = { RESERVE_SET_NAME, RESERVE_SEGMENT_NAME, RESERVE_NAME,
+					     RESERVE_ACTIVE_NAME };
+	size_t count = !w->has_manifest ? 0 : w->keeps_reserves ? ARRAY_SIZE(names) : 1;
+	int fd;
+
+	for (size_t i = 0; i < count; i++) {
+		fd = io_open(w->io, w->dir_fd, names[i], O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+		if (log_is_full(fd))
+			return fd;
+		(void)io_close(w->io, &fd); /* holds nothing but space */
+	}
+	return 0;
+}
+
+/* Makes an empty active segment, locked.  For compaction ('wanted') it gets the inode that is kept
+ * for it.  Returns its descriptor. */
+static int new_active(struct log_writer *w, bool wanted)
+{
+	int flags = O_RDWR | O_CREAT | O_EXCL | (w->room_bytes > 0 ? 0 : O_APPEND);
+	int fd = io_open(w->io, w->dir_fd, w->name, flags, 0600);
 	int err;
 
+	if (log_is_full(fd) && wanted &&
+	    io_rename(w->io, w->dir_fd, RESERVE_ACTIVE_NAME, w->name) == 0)
+		fd = io_open(w->io, w->dir_fd, w->name, (flags & ~O_EXCL) | O_TRUNC, 0600);
 	if (fd < 0)
 		return fd;
 	err = io_lock(w->io, fd);
@@ -44,7 +70,7 @@ static int new_active(struct log_writer *w)
 
 /* Gives the active segment its name as a full one and makes the next one.  On failure the log goes
  * on in the old one, under its old name; where even that fails, it is poisoned. */
-static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w->lock)
+static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd) REQUIRES(w->lock)
 {
 	char full[SEGMENT_NAME_BYTES];
 	int fd, err;
@@ -53,7 +79,7 @@ static int rename_and_make_locked(struct log_writer *w, int *ret_fd) REQUIRES(w-
 	err = io_rename(w->io, w->dir_fd, w->name, full);
 	if (err < 0)
 		return err;
-	fd = new_active(w);
+	fd = new_active(w, wanted);
 	if (fd < 0) {
 		err = io_rename(w->io, w->dir_fd, full, w->name);
 		/* Its size is in the name that it had: nothing longer may be called durable
@@ -78,7 +104,7 @@ static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 		w->rotate_failed(w->rotate_failed_arg, err);
 }
 
-static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock)
 {
 	uint64_t bytes = w->end_offset - w->active_start;
 	int fd = -1, err;
@@ -91,7 +117,7 @@ static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (err == 0)
 		err = log_writer_trim_room_locked(w);
 	if (err == 0)
-		err = rename_and_make_locked(w, &fd);
+		err = rename_and_make_locked(w, wanted, &fd);
 	if (err < 0)
 		return w->poison < 0 ? -EIO : err;
 	segments_add(&w->segments, &(struct segment){ .number = w->active_number,
@@ -116,10 +142,13 @@ static int try_rotate_locked(struct log_writer *w) REQUIRES(w->lock)
 	return 0;
 }
 
-static int rotate_locked(struct log_writer *w) REQUIRES(w->lock)
+/* 'wanted': by compaction, or by hand: then it uses the inode that is kept for it. */
+static int rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock)
 {
-	int err = try_rotate_locked(w);
+	int err = log_writer_keep_inodes(w);
 
+	if (err == 0 || wanted)
+		err = try_rotate_locked(w, wanted);
 	if (w->poison == 0)
 		note_rotate_locked(w, err);
 	return err;
@@ -231,7 +260,7 @@ int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
 
 	while (w->poison == 0 && err == 0 && is_full_locked(w, bytes)) {
 		if (may_run_ahead_locked(w))
-			err = rotate_locked(w);
+			err = rotate_locked(w, false);
 		else
 			err = log_writer_sync_to_seal_locked(w);
 	}
@@ -252,7 +281,7 @@ int log_writer_rotate(struct log_writer *w)
 	if (w->poison < 0)
 		err = -EIO;
 	else if (!log_writer_active_is_empty_locked(w))
-		err = rotate_locked(w);
+		err = rotate_locked(w, true);
 	mutex_unlock(&w->lock);
 	return err < 0 ? err : log_writer_seal(w);
 }

@@ -74,7 +74,8 @@ uint64_t store_segment_reserve_goal(struct store *s);
 /* As reserve_probe() and reserve_take() for that reserve. */
 int store_probe_segment_reserve(struct store *s) WARN_UNUSED;
 int store_take_segment_reserve(struct store *s, const char *name) WARN_UNUSED;
-/* Gives up a part of the reserve for removing names.  False: there is none left. */
+/* Gives up the hints, then a part of the reserve for removing names, then the inode of that
+ * reserve.  Returns false if nothing is left. */
 bool store_release_reserve(struct store *s);
 
 #endif

@@ -209,8 +209,10 @@ bool store_release_reserve(struct store *s)
 {
 	bool released;
 
+	if (hint_files_drop(s->io, s->dir_fd))
+		return true;
 	mutex_lock(&s->commit_lock);
-	released = reserve_release(&s->reserve);
+	released = reserve_release(&s->reserve) || reserve_drop(&s->reserve);
 	mutex_unlock(&s->commit_lock);
 	return released;
 }

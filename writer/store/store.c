@@ -137,6 +137,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 		.preallocate_bytes = config->preallocate_bytes,
 		.accept_missing_segments = config->accept_missing_segments,
 		.no_background = config->no_background,
+		.keeps_reserves = config->compact_at_percent > 0,
 		.read_only = config->read_only,
 		.until_ns = config->until_ns,
 		.io = s->io,
