@@ -55,3 +55,19 @@ bool synced_decode(const void *buf, size_t buf_bytes, struct synced *ret)
 	ret->durable_offset = le64_load(p + SYNCED_OFFSET);
 	return true;
 }
+
+void synced_raise(struct synced *mark, uint64_t segment, uint64_t durable_offset)
+{
+	if (segment > mark->segment ||
+	    (segment == mark->segment && durable_offset > mark->durable_offset))
+		*mark = (struct synced){ segment, durable_offset, true };
+}
+
+uint64_t synced_durable_bytes(const struct synced *mark, uint64_t segment, uint64_t rotated_bytes,
+			      bool sealed_behind)
+{
+	/* Segments become durable, and are sealed, in their order. */
+	if (rotated_bytes > 0 && (sealed_behind || mark->segment > segment))
+		return rotated_bytes;
+	return mark->segment == segment ? mark->durable_offset : 0;
+}

@@ -17,6 +17,15 @@ struct synced {
 	bool with_manifest;	 /* the log has a MANIFEST */
 };
 
+/* Raises the mark to another lower bound, the one of MANIFEST, if that is later. */
+void synced_raise(struct synced *mark, uint64_t segment, uint64_t durable_offset);
+
+/* Returns how many bytes of a segment that is not sealed are known to be durable.  'rotated_bytes'
+ * is the size of a rotated segment, 0 for the active one; 'sealed_behind' says that a later segment
+ * is sealed.  An invalid mark is all zeros. */
+uint64_t synced_durable_bytes(const struct synced *mark, uint64_t segment, uint64_t rotated_bytes,
+			      bool sealed_behind);
+
 /* Encodes a durable mark into 'out'. */
 void synced_encode(const struct synced *synced, uint8_t out[SYNCED_BYTES]);
 

@@ -56,8 +56,7 @@ struct fsck {
 	int dir_fd, lock_fd;
 	struct fsck_file *files; /* owned; in the order of the log */
 	size_t count, room;
-	struct synced mark;
-	bool has_mark;
+	struct synced mark;	  /* zeros: there is none, or it is ignored */
 	uint64_t base_number;	  /* the base that the log begins with; 0: it begins with the first
 				     segment */
 	struct manifest manifest; /* owned */
@@ -221,15 +220,14 @@ static int compare_files(const void *a, const void *b)
  * one before a sealed segment is durable as a whole. */
 static void set_durable(const struct fsck *f, struct fsck_file *file)
 {
+	bool sealed_behind = false;
+
 	if (!file->active && file->full_bytes == 0)
 		return;
-	file->durable_bytes =
-		f->has_mark && f->mark.segment == file->number ? f->mark.durable_offset : 0;
-	if (!file->active && f->has_mark && f->mark.segment > file->number)
-		file->durable_bytes = file->full_bytes;
 	for (const struct fsck_file *later = file + 1; later < f->files + f->count; later++)
-		if (!later->active && later->full_bytes == 0)
-			file->durable_bytes = file->full_bytes;
+		sealed_behind |= !later->active && later->full_bytes == 0;
+	file->durable_bytes =
+		synced_durable_bytes(&f->mark, file->number, file->full_bytes, sealed_behind);
 }
 
 static bool has_name(const struct fsck *f, const char *name)
@@ -285,7 +283,7 @@ static int find_spare(void *arg, const char *name)
 static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns, uint64_t before_ns,
 		      struct manifest_facts *ret)
 {
-	uint64_t as_of_ns;
+	struct meta_base ignored;
 	struct io_stat st = { 0 };
 	int got, base;
 
@@ -295,7 +293,7 @@ static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns,
 	got = io_stat(f->io, file->fd, &st);
 	if (got == 0)
 		got = segment_facts(f->io, file->fd, st.size_bytes, ret);
-	base = got > 0 ? segment_is_base(f->io, file->fd, st.size_bytes, &as_of_ns) : 0;
+	base = got > 0 ? segment_is_base(f->io, file->fd, st.size_bytes, &ignored) : 0;
 	if (base < 0)
 		got = base;
 	/* A base has replaced all segments up to it, so a single one of them cannot stand in for
@@ -457,8 +455,7 @@ static int add_missing_active(struct fsck *f, struct fsck_file *active, uint64_t
 
 	if (err < 0)
 		return err; /* cannot happen */
-	active->durable_bytes =
-		f->has_mark && f->mark.segment == active->number ? f->mark.durable_offset : 0;
+	active->durable_bytes = synced_durable_bytes(&f->mark, active->number, 0, false);
 	if (active->durable_bytes == 0 && active->number == next_number && !has_name(f, hint))
 		return 0;
 	return add_missing_file(f, active, "put it back from a copy, or go on without it by -y");
@@ -485,7 +482,7 @@ static uint64_t active_number(struct fsck *f, int fd, uint64_t next_number)
 	uint64_t number = next_number;
 	struct meta_segment segment;
 
-	if (f->has_mark && f->mark.segment > number)
+	if (f->mark.segment > number)
 		number = f->mark.segment;
 	if (!f->has_manifest && read_number(f, fd, &segment) && segment.number > number &&
 	    is_in_reach(next_number, segment.number))
@@ -623,14 +620,14 @@ static void check_mark(struct fsck *f, uint64_t next_number)
 {
 	if (f->has_manifest && f->manifest.active_number > next_number)
 		next_number = f->manifest.active_number;
-	if (!f->has_mark || is_in_reach(next_number, f->mark.segment))
+	if (f->mark.segment == 0 || is_in_reach(next_number, f->mark.segment))
 		return;
 	printf(ACTIVE_MARK_NAME
 	       ": says that segment %" PRIu64 " was durable, but the log goes on with "
 	       "segment %" PRIu64 ": no log can lack so many, so it is ignored, and -y "
 	       "removes it\n",
 	       f->mark.segment, next_number);
-	f->has_mark = false;
+	f->mark.segment = f->mark.durable_offset = 0;
 	f->wrong_mark = true;
 	f->found++;
 }
@@ -641,14 +638,9 @@ static void check_manifest(struct fsck *f, bool damaged)
 {
 	const struct manifest *m = &f->manifest;
 
-	if (f->has_manifest && (!f->has_mark || m->durable_number > f->mark.segment ||
-				(m->durable_number == f->mark.segment &&
-				 m->durable_offset > f->mark.durable_offset))) {
-		f->mark = (struct synced){ m->durable_number, m->durable_offset, true };
-		f->has_mark = true;
-	}
-	if (f->has_manifest ||
-	    (!damaged && !((f->has_mark || f->wrong_mark) && f->mark.with_manifest)))
+	if (f->has_manifest)
+		synced_raise(&f->mark, m->durable_number, m->durable_offset);
+	if (f->has_manifest || (!damaged && !f->mark.with_manifest))
 		return;
 	report_manifest(f, damaged ? "is damaged" : "is missing");
 }
@@ -773,7 +765,6 @@ static int open_files(struct fsck *f)
 	if (err < 0)
 		complain("%s", diag.text);
 	f->mark = files.mark;
-	f->has_mark = files.mark_valid;
 	f->base_number = segments.base_number;
 	f->manifest = files.manifest;
 	f->has_manifest = files.has_manifest;

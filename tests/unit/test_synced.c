@@ -112,6 +112,55 @@ static void test_versions(void **state)
 	}
 }
 
+/* --- how much of a segment is durable --- */
+
+static const struct durable_case {
+	const char *name;
+	struct synced mark;
+	uint64_t segment, rotated_bytes;
+	bool sealed_behind;
+	uint64_t want;
+} durable_cases[] = {
+	{ "active, no mark", { 0, 0 }, 5, 0, false, 0 },
+	{ "active, its mark", { 5, 100 }, 5, 0, false, 100 },
+	{ "active, mark of an earlier one", { 4, 100 }, 5, 0, false, 0 },
+	{ "active, mark of a later one", { 6, 100 }, 5, 0, false, 0 },
+	{ "rotated, no mark", { 0, 0 }, 5, 900, false, 0 },
+	{ "rotated, its mark", { 5, 100 }, 5, 900, false, 100 },
+	{ "rotated, mark of an earlier one", { 4, 100 }, 5, 900, false, 0 },
+	{ "rotated, mark of a later one", { 6, 0 }, 5, 900, false, 900 },
+	{ "rotated, one behind it is sealed", { 0, 0 }, 5, 900, true, 900 },
+	{ "rotated, its mark, one behind it is sealed", { 5, 100 }, 5, 900, true, 900 },
+};
+
+static void test_durable_bytes(void **state)
+{
+	const struct durable_case *c = *state;
+
+	assert_int_equal(
+		synced_durable_bytes(&c->mark, c->segment, c->rotated_bytes, c->sealed_behind),
+		c->want);
+}
+
+static void test_raise(void **state)
+{
+	static const struct synced before = { 5, 100, false };
+	static const struct {
+		uint64_t segment, offset;
+		bool raises;
+	} bounds[] = { { 4, 900, false }, { 5, 99, false }, { 5, 100, false },
+		       { 5, 101, true },  { 6, 0, true },   { 6, 900, true } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+		struct synced mark = before;
+
+		synced_raise(&mark, bounds[i].segment, bounds[i].offset);
+		assert_int_equal(mark.segment, bounds[i].raises ? bounds[i].segment : 5);
+		assert_int_equal(mark.durable_offset, bounds[i].raises ? bounds[i].offset : 100);
+		assert_int_equal(mark.with_manifest, bounds[i].raises);
+	}
+}
+
 static void check_golden(const char *path, const struct synced *want)
 {
 	struct unit_file golden = unit_read_file(path);
@@ -136,19 +185,21 @@ static void test_golden(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[ARRAY_SIZE(cases) + 5] = {
+	struct CMUnitTest tests[ARRAY_SIZE(cases) + ARRAY_SIZE(durable_cases) + 6] = {
 		{ "every single bit flip is refused", test_every_bit_flip, NULL, NULL, NULL },
 		{ "every other length is refused", test_every_other_length, NULL, NULL, NULL },
 		{ "32 zeros are refused", test_zeros, NULL, NULL, NULL },
 		{ "every version but 1 and 2 is refused", test_versions, NULL, NULL, NULL },
 		{ "golden files", test_golden, NULL, NULL, NULL },
+		{ "the later bound counts", test_raise, NULL, NULL, NULL },
 	};
+	size_t n = 6;
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		void *row = (void *)(uintptr_t)&cases[i];
-
-		tests[5 + i] =
-			(struct CMUnitTest){ cases[i].name, test_round_trip, NULL, NULL, row };
-	}
-	return unit_run("synced", tests, ARRAY_SIZE(tests));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		tests[n++] = (struct CMUnitTest){ cases[i].name, test_round_trip, NULL, NULL,
+						  (void *)(uintptr_t)&cases[i] };
+	for (size_t i = 0; i < ARRAY_SIZE(durable_cases); i++)
+		tests[n++] = (struct CMUnitTest){ durable_cases[i].name, test_durable_bytes, NULL,
+						  NULL, (void *)(uintptr_t)&durable_cases[i] };
+	return unit_run("synced", tests, n);
 }

@@ -115,20 +115,12 @@ void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 	mutex_unlock(&c->lock);
 }
 
-/* How much of a base was no live value when it was written; 0: it is none. */
+/* Returns how many bytes of a base were no live values when it was written; 0: it is none. */
 static uint64_t base_bytes(struct compactor *c, const struct segment *seg)
 {
-	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
-	ssize_t got = log_writer_read(c->log, bytes, sizeof(bytes), seg->start);
-	struct record_scan_result res;
 	struct meta_base base;
 
-	if (got < (ssize_t)sizeof(bytes) || !meta_is_key(bytes + RECORD_HEADER_BYTES, 1) ||
-	    bytes[RECORD_HEADER_BYTES + 1] != META_BASE ||
-	    record_scan(bytes, sizeof(bytes), sizeof(bytes), &res) != RECORD_WHOLE ||
-	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) != META_OK)
-		return 0;
-	return base.other_bytes;
+	return segment_is_base(c->io, seg->fd, seg->bytes, &base) > 0 ? base.other_bytes : 0;
 }
 
 /* What is known to be neither live nor to be gained, before the first compaction. */

@@ -173,11 +173,8 @@ static void take_mark(struct log_opening *o, bool valid, uint64_t active_bytes) 
 	const struct manifest *m = &w->manifest;
 
 	o->recovery->durable_mark_missing = !valid && active_bytes > 0;
-	if (w->has_manifest &&
-	    (m->durable_number > o->mark.segment ||
-	     (m->durable_number == o->mark.segment && m->durable_offset > o->mark.durable_offset)))
-		o->mark = (struct synced){ .segment = m->durable_number,
-					   .durable_offset = m->durable_offset };
+	if (w->has_manifest)
+		synced_raise(&o->mark, m->durable_number, m->durable_offset);
 	w->replay_bytes = segments_end(&w->segments) + active_bytes;
 	w->active_number = segments_next_number(&w->segments);
 	if (w->has_manifest && w->active_number < m->active_number)
@@ -342,12 +339,12 @@ static int check_until(struct log_opening *o)
 	const struct log_writer *w = o->w;
 	char text[TIMESTAMP_BYTES];
 
-	if (w->until_ns == 0 || w->until_ns >= w->segments.base_as_of_ns)
+	if (w->until_ns == 0 || w->until_ns >= w->segments.base.as_of_ns)
 		return 0;
 	return diag_set(o->diag, -ERANGE,
 			"%s: compaction has folded everything up to %s into one state; earlier "
 			"states are gone",
-			o->dir, timestamp_format(w->segments.base_as_of_ns, text));
+			o->dir, timestamp_format(w->segments.base.as_of_ns, text));
 }
 
 static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY

@@ -47,17 +47,15 @@ static bool is_numbered(const struct log_writer *w, uint64_t number)
 	return w->has_manifest && number >= w->numbered_from;
 }
 
-/* How much of a full segment is known to be durable.  They are sealed in their order. */
+/* Returns how many bytes of a rotated segment are known to be durable. */
 static uint64_t durable_bytes_of(const struct log_opening *o, const struct segment *seg)
 {
+	bool sealed_behind = false;
 	struct segment later;
 
-	if (o->mark.segment > seg->number)
-		return seg->full_bytes;
 	for (size_t i = 0; segments_get(&o->w->segments, i, &later); i++)
-		if (later.number > seg->number && later.full_bytes == 0)
-			return seg->full_bytes;
-	return o->mark.segment == seg->number ? o->mark.durable_offset : 0;
+		sealed_behind |= later.number > seg->number && later.full_bytes == 0;
+	return synced_durable_bytes(&o->mark, seg->number, seg->full_bytes, sealed_behind);
 }
 
 /* Refuses a sealed segment that is whole and not the one that MANIFEST lists. */
@@ -307,7 +305,7 @@ static struct log_tail active_tail(const struct log_opening *o,
 		.start = segments_end(&w->segments),
 		.until_ns = w->until_ns,
 		.file_bytes = active_bytes,
-		.durable_bytes = o->mark.segment == w->active_number ? o->mark.durable_offset : 0,
+		.durable_bytes = synced_durable_bytes(&o->mark, w->active_number, 0, false),
 		.may_shrink = w->read_only,
 		.stop = { .scan = RECORD_END },
 	};

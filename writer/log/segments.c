@@ -26,11 +26,10 @@ void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES])
 		segment_name((struct segment_id){ seg->number, seg->generation }, ret);
 }
 
-int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns)
+int segment_is_base(struct io *io, int fd, uint64_t file_bytes, struct meta_base *ret)
 {
 	uint8_t bytes[BASE_BYTES], key[META_KEY_PREFIX_BYTES];
 	struct record_scan_result res;
-	struct meta_base base;
 	struct record rec;
 	ssize_t got = io_pread_all(io, fd, bytes, sizeof(bytes), 0);
 
@@ -43,10 +42,9 @@ int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as
 	(void)record_decode_header(bytes, &rec);
 	if (rec.key_bytes != sizeof(key))
 		return 0;
-	*ret_as_of_ns = 0;
-	if (record_scan(bytes, sizeof(bytes), file_bytes, &res) == RECORD_WHOLE &&
-	    meta_base_decode(res.rec.value, res.rec.value_bytes, &base) == META_OK)
-		*ret_as_of_ns = base.as_of_ns;
+	if (record_scan(bytes, sizeof(bytes), file_bytes, &res) != RECORD_WHOLE ||
+	    meta_base_decode(res.rec.value, res.rec.value_bytes, ret) != META_OK)
+		*ret = (struct meta_base){ 0 };
 	return 1;
 }
 
@@ -462,7 +460,7 @@ static int check_base(struct segments *s, const struct manifest *m, const char *
 	if (!segments_by_number(s, s->base_number, &first))
 		return 0; /* it is missing */
 	segment_file_name(&first, name);
-	base = segment_is_base(s->io, first.fd, first.bytes, &s->base_as_of_ns);
+	base = segment_is_base(s->io, first.fd, first.bytes, &s->base);
 	if (base < 0)
 		return diag_set(diag, base, "%s/%s: cannot read it: %s", dir, name,
 				strerror(-base));
@@ -554,7 +552,7 @@ static int open_down(struct segments *s, const struct found *f, struct opened *o
 		err = open_regular(s, name, dir, &o->fd, &o->bytes, diag);
 		if (err < 0)
 			return err;
-		found = segment_is_base(s->io, o->fd, o->bytes, &s->base_as_of_ns);
+		found = segment_is_base(s->io, o->fd, o->bytes, &s->base);
 		if (found > 0)
 			s->base_number = o->file.id.number;
 	}
@@ -589,7 +587,7 @@ static int check_older(struct segments *s, const struct found *f, size_t older, 
 		if (got < 0)
 			return diag_set(diag, (int)got, "%s/%s: cannot read it: %s", dir, name,
 					strerror((int)-got));
-		if (rec.timestamp_ns > s->base_as_of_ns)
+		if (rec.timestamp_ns > s->base.as_of_ns)
 			return diag_set(diag, -EBADMSG,
 					"%s/%s: stands before segment %06" PRIu64
 					", a base, and is newer: files have each other's names; "
@@ -674,7 +672,8 @@ int segments_open(struct segments *s, const struct manifest *m, const char *dir,
 	struct found found = { .files = NULL };
 	int err = io_list(s->io, s->dir_fd, find_segment, &found);
 
-	s->base_number = s->base_as_of_ns = 0;
+	s->base_number = 0;
+	s->base = (struct meta_base){ 0 };
 	if (err < 0)
 		err = diag_set(diag, err, "%s: cannot list it: %s", dir, strerror(-err));
 	sort_found(&found);

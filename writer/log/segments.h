@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "codec/manifest.h"
+#include "codec/meta.h"
 #include "codec/segment_name.h"
 #include "writer/base/diag.h"
 #include "writer/base/io.h"
@@ -51,9 +52,10 @@ struct segments {
 	int dir_fd;	 /* borrowed */
 	bool may_change; /* files may be given the names that MANIFEST has for them */
 	bool lenient;	 /* for who repairs: what is there is opened, whatever MANIFEST says */
-	/* When opened: the number of the segment that the log begins with, since older ones are
-	 * folded into it, and as of when; 0: it begins with the first. */
-	uint64_t base_number, base_as_of_ns;
+	/* When opened: the number of the base that the log begins with, and the base; 0: the log
+	 * begins with the first segment. */
+	uint64_t base_number;
+	struct meta_base base;
 
 	struct rwlock lock;
 	/* By lock: */
@@ -71,10 +73,10 @@ void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES]);
 /* Reads a segment of 'bytes' and stores its facts.  Returns 1, 0 if it is not whole, or -errno. */
 int segment_facts(struct io *io, int fd, uint64_t bytes, struct manifest_facts *ret) WARN_UNUSED;
 
-/* Returns whether a segment of 'file_bytes' begins with a base, and stores as of when that is (0:
- * its record is damaged; it counts all the same, because nothing else has that key).  Returns 1, 0
- * or -errno. */
-int segment_is_base(struct io *io, int fd, uint64_t file_bytes, uint64_t *ret_as_of_ns) WARN_UNUSED;
+/* Returns 1 if a segment of 'file_bytes' begins with a base, and stores the base; 0 if not, or
+ * -errno.  A base whose record is damaged is all zeros; it counts all the same, because nothing
+ * else has that key. */
+int segment_is_base(struct io *io, int fd, uint64_t file_bytes, struct meta_base *ret) WARN_UNUSED;
 
 void segments_init(struct segments *s, struct io *io, int dir_fd);
 void segments_clear(struct segments *s); /* closes all files */
