@@ -26,12 +26,6 @@
 
 /* --- writing --- */
 
-void log_writer_poison_locked(struct log_writer *w, int err)
-{
-	if (w->poison == 0)
-		w->poison = err;
-}
-
 /* Takes away what a failed write may have left behind the last whole record. */
 int log_writer_restore_tail_locked(struct log_writer *w)
 {

@@ -118,9 +118,15 @@ struct log_writer {
 	uint64_t sync_ns_max GUARDED;
 };
 
+/* From here on nothing is written any more: the log returns EIO until it is opened again. */
+static inline void log_writer_poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+{
+	if (w->poison == 0)
+		w->poison = err;
+}
+
 /* --- log_writer.c --- */
 
-void log_writer_poison_locked(struct log_writer *w, int err) REQUIRES(w->lock);
 /* Takes away what a failed write may have left behind the last whole record. */
 int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
 /* Writes the buffer out.  On failure it keeps its records. */
