@@ -59,25 +59,6 @@ void keydir_free(struct keydir *k)
 	free(k);
 }
 
-/* --- locks --- */
-
-void keydir_write_lock(struct keydir *k)
-{
-	if (!k->alone)
-		rwlock_write_lock(&k->lock);
-}
-
-void keydir_write_unlock(struct keydir *k)
-{
-	if (!k->alone)
-		rwlock_unlock(&k->lock);
-}
-
-void keydir_set_alone(struct keydir *k, bool alone)
-{
-	k->alone = alone;
-}
-
 /* --- finding --- */
 
 struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char *name,

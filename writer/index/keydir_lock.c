@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The lock of the keydir, for all files that change it. */
+#include "writer/index/keydir_private.h"
+
+void keydir_write_lock(struct keydir *k)
+{
+	if (!k->alone)
+		rwlock_write_lock(&k->lock);
+}
+
+void keydir_write_unlock(struct keydir *k)
+{
+	if (!k->alone)
+		rwlock_unlock(&k->lock);
+}
+
+void keydir_set_alone(struct keydir *k, bool alone)
+{
+	k->alone = alone;
+}
