@@ -121,35 +121,30 @@ void store_pin_in_list(struct node *n);
 
 /* Makes a file that is in the directory at once and in the log with store_commit().  -EEXIST,
  * -ENOENT (the directory was removed), -ENAMETOOLONG, -ENOTDIR, -EIO. */
-int store_create(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret,
-		 struct store_attr *ret_attr) WARN_UNUSED;
+int store_create(struct store *s, const struct store_name *at, const struct store_owner *owner,
+		 struct node **ret, struct store_attr *ret_attr) WARN_UNUSED;
 
 /* O_TMPFILE: makes a file without a name, which nobody finds and a crash takes; it goes with its
  * last pin.  'dir' is where it would be.  -ENOENT, -ENOTDIR, -EIO. */
-int store_create_unnamed(struct store *s, struct node *dir, mode_t mode, uint32_t uid, uint32_t gid,
+int store_create_unnamed(struct store *s, struct node *dir, const struct store_owner *owner,
 			 struct node **ret) WARN_UNUSED;
 /* Gives it a name, after which it is as store_create() had made it: store_commit() brings it into
  * the log, and store_unlink() takes the name back if that fails.  -EEXIST, -ENOENT, -ENAMETOOLONG,
  * -ENOTDIR, -EIO; -EINVAL: it is not such a file (any more). */
-int store_give_name(struct store *s, struct node *n, struct node *dir, const char *name,
-		    size_t name_bytes) WARN_UNUSED;
+int store_give_name(struct store *s, struct node *n, const struct store_name *at) WARN_UNUSED;
 
-int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
-		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
-		uint64_t *ret_end) WARN_UNUSED;
+int store_mkdir(struct store *s, const struct store_name *at, const struct store_owner *owner,
+		struct node **ret, struct store_attr *ret_attr, uint64_t *ret_end) WARN_UNUSED;
 
 /* Makes a symlink, a fifo, a socket or a device: 'mode' has the type.  In the log at once. 'target'
  * (symlinks) is NUL-terminated, 1 ... 4095 bytes.  The kernel has checked who may make a device. */
 struct store_special {
-	mode_t mode;
-	uint32_t uid, gid;
+	struct store_owner owner; /* 'mode' has the type */
 	const char *target;
 	uint32_t rdev_major, rdev_minor;
 };
-int store_mknod(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
-		uint64_t *ret_end) WARN_UNUSED;
+int store_mknod(struct store *s, const struct store_name *at, const struct store_special *special,
+		struct node **ret, struct store_attr *ret_attr, uint64_t *ret_end) WARN_UNUSED;
 
 /* Copies the target of a symlink, without a NUL.  Returns its size, or -EINVAL, -ERANGE. */
 ssize_t store_readlink(struct store *s, struct node *n, char *buf, size_t buf_bytes) WARN_UNUSED;
@@ -157,23 +152,20 @@ ssize_t store_readlink(struct store *s, struct node *n, char *buf, size_t buf_by
 /* Gives 'n', which is no directory, one more name.  A node that is not committed yet is committed
  * by it, as an empty file: its caller commits it first if it has a value.  -EEXIST, -EPERM (a
  * directory), -ENOENT (it has no name any more), -EMLINK. */
-int store_link(struct store *s, struct node *n, struct node *dir, const char *name,
-	       size_t name_bytes, uint64_t *ret_end) WARN_UNUSED;
+int store_link(struct store *s, struct node *n, const struct store_name *at,
+	       uint64_t *ret_end) WARN_UNUSED;
 
 /* Removes a name.  Works on a full disk: space is kept in reserve for it.  -EISDIR from unlink,
  * -ENOTDIR and -ENOTEMPTY from rmdir.  A node that never was committed leaves nothing in the log.
  */
-int store_unlink(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		 uint64_t *ret_end) WARN_UNUSED;
-int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		uint64_t *ret_end) WARN_UNUSED;
+int store_unlink(struct store *s, const struct store_name *at, uint64_t *ret_end) WARN_UNUSED;
+int store_rmdir(struct store *s, const struct store_name *at, uint64_t *ret_end) WARN_UNUSED;
 
 /* rename(2), 'flags' as renameat2(2): 0, RENAME_NOREPLACE or RENAME_EXCHANGE, else -EINVAL.  One
  * record.  A node that is not committed yet is committed first, as an empty file: its caller
  * commits it if it has a value.  -EINVAL: into its own subdirectory.  -ENOTEMPTY, -EISDIR,
  * -ENOTDIR, -EEXIST, -ENOENT. */
-int store_rename(struct store *s, struct node *old_dir, const char *old_name, size_t old_name_bytes,
-		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
+int store_rename(struct store *s, const struct store_name *from, const struct store_name *to,
 		 unsigned int flags, uint64_t *ret_end) WARN_UNUSED;
 
 /* Sets attributes.  A committed node: one attr record, now.  Another: in memory; store_commit()

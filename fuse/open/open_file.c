@@ -445,7 +445,9 @@ int open_file_give_name(struct open_file *of, struct node *dir, const char *name
 	int err;
 
 	open_file_lock(of);
-	err = of->unnamed ? store_give_name(of->store, of->node, dir, name, name_bytes) : -ENOENT;
+	err = of->unnamed ? store_give_name(of->store, of->node,
+					    &(struct store_name){ dir, name, name_bytes })
+			  : -ENOENT;
 	if (err == 0) {
 		of->unnamed = false;
 		of->pending.changed_at = now(); /* a link changes the ctime, but not the mtime */
@@ -455,7 +457,8 @@ int open_file_give_name(struct open_file *of, struct node *dir, const char *name
 			*ret_end = of->commit_end;
 		} else {
 			/* The name is not in the log yet, so removing it cannot fail. */
-			(void)!store_unlink(of->store, dir, name, name_bytes, &end);
+			(void)!store_unlink(of->store,
+					    &(struct store_name){ dir, name, name_bytes }, &end);
 			of->unnamed = true;
 		}
 	}

@@ -31,8 +31,9 @@ int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	if (fs_is_virtual(parent))
 		return fs_refuse_name(fs_of(req), parent, name);
 	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	return store_create(fs_of(req)->store, fs_node(parent), name, strlen(name), mode & 07777,
-			    uid, gid, ret, NULL);
+	return store_create(fs_of(req)->store,
+			    &(struct store_name){ fs_node(parent), name, strlen(name) },
+			    &(struct store_owner){ mode & 07777, uid, gid }, ret, NULL);
 }
 
 int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret)
@@ -43,8 +44,8 @@ int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node
 	if (fs_is_virtual(parent))
 		return -EPERM;
 	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	return store_create_unnamed(fs_of(req)->store, fs_node(parent), mode & 07777, uid, gid,
-				    ret);
+	return store_create_unnamed(fs_of(req)->store, fs_node(parent),
+				    &(struct store_owner){ mode & 07777, uid, gid }, ret);
 }
 
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
@@ -54,7 +55,9 @@ void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct
 
 	/* The file is not in the log yet, so removing it cannot fail. */
 	if (strcmp(name, REQUEST_UNNAMED) != 0)
-		(void)!store_unlink(fs->store, fs_node(parent), name, strlen(name), &end);
+		(void)!store_unlink(fs->store,
+				    &(struct store_name){ fs_node(parent), name, strlen(name) },
+				    &end);
 	fs_unpin(fs, fs_ino(n), 1);
 }
 
@@ -81,9 +84,10 @@ static int make_special(fuse_req_t req, fuse_ino_t parent, const char *name,
 
 	if (fs_is_virtual(parent))
 		return fs_refuse_name(fs_of(req), parent, name);
-	new_owner(req, fs_node(parent), &special->uid, &special->gid, &dir_mode);
-	return store_mknod(fs_of(req)->store, fs_node(parent), name, strlen(name), special, ret,
-			   NULL, ret_end);
+	new_owner(req, fs_node(parent), &special->owner.uid, &special->owner.gid, &dir_mode);
+	return store_mknod(fs_of(req)->store,
+			   &(struct store_name){ fs_node(parent), name, strlen(name) }, special,
+			   ret, NULL, ret_end);
 }
 
 static void reply_new(fuse_req_t req, int err, struct node *n, uint64_t end)
@@ -101,7 +105,7 @@ static void reply_new(fuse_req_t req, int err, struct node *n, uint64_t end)
 /* Replies: entry, err. */
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	struct store_special special = { .mode = mode,
+	struct store_special special = { .owner.mode = mode,
 					 .rdev_major = major(rdev),
 					 .rdev_minor = minor(rdev) };
 	struct node *n = NULL;
@@ -118,7 +122,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 /* Replies: entry, err. */
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	struct store_special special = { .mode = S_IFLNK | 0777, .target = target };
+	struct store_special special = { .owner.mode = S_IFLNK | 0777, .target = target };
 	struct node *n = NULL;
 	uint64_t end = 0;
 	int err = make_special(req, parent, name, &special, &n, &end);
@@ -153,7 +157,7 @@ static int make_link(struct fs *fs, struct node *n, struct node *dir, const char
 	err = open_files_commit(&fs->files, n, ret_end); /* only a node in the log can be linked */
 	if (err < 0)
 		return err;
-	return store_link(fs->store, n, dir, name, strlen(name), ret_end);
+	return store_link(fs->store, n, &(struct store_name){ dir, name, strlen(name) }, ret_end);
 }
 
 /* Replies: entry, err. */
@@ -188,7 +192,8 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 		return;
 	}
 	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	err = store_mkdir(fs->store, fs_node(parent), name, strlen(name),
-			  (mode & 07777) | (dir_mode & S_ISGID), uid, gid, &n, NULL, &end);
+	err = store_mkdir(fs->store, &(struct store_name){ fs_node(parent), name, strlen(name) },
+			  &(struct store_owner){ (mode & 07777) | (dir_mode & S_ISGID), uid, gid },
+			  &n, NULL, &end);
 	reply_new(req, err, n, end);
 }

@@ -184,7 +184,9 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int err = fs_refusal(parent);
 
 	if (!fs_is_virtual(parent))
-		err = store_unlink(fs_of(req)->store, fs_node(parent), name, strlen(name), &end);
+		err = store_unlink(fs_of(req)->store,
+				   &(struct store_name){ fs_node(parent), name, strlen(name) },
+				   &end);
 	if (err < 0)
 		reply_err(req, err);
 	else
@@ -198,7 +200,9 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int err = fs_refusal(parent);
 
 	if (!fs_is_virtual(parent))
-		err = store_rmdir(fs_of(req)->store, fs_node(parent), name, strlen(name), &end);
+		err = store_rmdir(fs_of(req)->store,
+				  &(struct store_name){ fs_node(parent), name, strlen(name) },
+				  &end);
 	if (err < 0)
 		reply_err(req, err);
 	else
@@ -234,8 +238,9 @@ static int do_rename(struct fs *fs, fuse_ino_t parent, const char *name, fuse_in
 		err = commit_before_rename(fs, new_parent, new_name);
 	if (err < 0)
 		return err;
-	return store_rename(fs->store, fs_node(parent), name, strlen(name), fs_node(new_parent),
-			    new_name, strlen(new_name), flags, ret_end);
+	return store_rename(fs->store, &(struct store_name){ fs_node(parent), name, strlen(name) },
+			    &(struct store_name){ fs_node(new_parent), new_name, strlen(new_name) },
+			    flags, ret_end);
 }
 
 /* Replies: err. */

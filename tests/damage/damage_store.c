@@ -73,7 +73,8 @@ static struct node *file(struct store *s, const char *path, mode_t mode)
 	struct node *dir = walk(s, path, &name, &bytes), *n = NULL;
 
 	if (store_lookup(s, dir, name, bytes, &n, NULL) < 0)
-		CHECK(store_create(s, dir, name, bytes, mode, getuid(), getgid(), &n, NULL));
+		CHECK(store_create(s, &(struct store_name){ dir, name, bytes },
+				   &(struct store_owner){ mode, getuid(), getgid() }, &n, NULL));
 	store_unpin(s, dir, 1);
 	return n;
 }
@@ -130,7 +131,8 @@ static void make_dir(struct store *s, const char *path)
 	struct node *dir = walk(s, path, &name, &bytes), *n;
 	uint64_t end;
 
-	CHECK(store_mkdir(s, dir, name, bytes, 0755, getuid(), getgid(), &n, NULL, &end));
+	CHECK(store_mkdir(s, &(struct store_name){ dir, name, bytes },
+			  &(struct store_owner){ 0755, getuid(), getgid() }, &n, NULL, &end));
 	store_unpin(s, n, 1);
 	store_unpin(s, dir, 1);
 }
@@ -138,14 +140,14 @@ static void make_dir(struct store *s, const char *path)
 static void make_special(struct store *s, const char *path, mode_t mode, const char *target)
 {
 	const struct store_special special = {
-		.mode = mode, .uid = getuid(), .gid = getgid(), .target = target
+		.owner.mode = mode, .owner.uid = getuid(), .owner.gid = getgid(), .target = target
 	};
 	const char *name;
 	size_t bytes;
 	struct node *dir = walk(s, path, &name, &bytes), *n;
 	uint64_t end;
 
-	CHECK(store_mknod(s, dir, name, bytes, &special, &n, NULL, &end));
+	CHECK(store_mknod(s, &(struct store_name){ dir, name, bytes }, &special, &n, NULL, &end));
 	store_unpin(s, n, 1);
 	store_unpin(s, dir, 1);
 }
@@ -157,7 +159,7 @@ static void remove_file(struct store *s, const char *path)
 	struct node *dir = walk(s, path, &name, &bytes);
 	uint64_t end;
 
-	CHECK(store_unlink(s, dir, name, bytes, &end));
+	CHECK(store_unlink(s, &(struct store_name){ dir, name, bytes }, &end));
 	store_unpin(s, dir, 1);
 }
 
@@ -169,8 +171,8 @@ static void rename_file(struct store *s, const char *from, const char *to, unsig
 	struct node *to_dir = walk(s, to, &to_name, &to_bytes);
 	uint64_t end;
 
-	CHECK(store_rename(s, from_dir, from_name, from_bytes, to_dir, to_name, to_bytes, flags,
-			   &end));
+	CHECK(store_rename(s, &(struct store_name){ from_dir, from_name, from_bytes },
+			   &(struct store_name){ to_dir, to_name, to_bytes }, flags, &end));
 	store_unpin(s, from_dir, 1);
 	store_unpin(s, to_dir, 1);
 }
@@ -183,7 +185,7 @@ static void link_file(struct store *s, const char *from, const char *to)
 	uint64_t end;
 
 	dir = walk(s, to, &name, &bytes);
-	CHECK(store_link(s, n, dir, name, bytes, &end));
+	CHECK(store_link(s, n, &(struct store_name){ dir, name, bytes }, &end));
 	store_unpin(s, n, 1);
 	store_unpin(s, dir, 1);
 }

@@ -175,8 +175,9 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 
 	err = store_lookup(s, dir, name, strlen(name), &n, NULL);
 	if (err == -ENOENT) {
-		err = store_create(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op),
-				   &n, &attr);
+		err = store_create(s, &(struct store_name){ dir, name, strlen(name) },
+				   &(struct store_owner){ mode_of(op), uid_of(op), gid_of(op) }, &n,
+				   &attr);
 		made = err == 0;
 	}
 	if (err < 0) {
@@ -192,7 +193,8 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	if (err == 0 && shown && !has_mtime(s, n, written_at))
 		err = -EPROTO; /* somebody saw that time, and now it is another */
 	/* As a program that creates a file and cannot write it: takes it away again. */
-	if (err < 0 && made && store_unlink(s, dir, name, strlen(name), &ignored) < 0)
+	if (err < 0 && made &&
+	    store_unlink(s, &(struct store_name){ dir, name, strlen(name) }, &ignored) < 0)
 		abort();
 	store_unpin(s, n, 1);
 	free(value);
@@ -251,13 +253,14 @@ static int do_mknod(struct store *s, struct node *dir, const char *name, const s
 		    uint64_t *ret_end)
 {
 	const struct store_special special = {
-		.mode = op->kind == TREE_FIFO ? S_IFIFO | mode_of(op) : S_IFLNK | 0777,
-		.uid = uid_of(op),
-		.gid = gid_of(op),
+		.owner.mode = op->kind == TREE_FIFO ? S_IFIFO | mode_of(op) : S_IFLNK | 0777,
+		.owner.uid = uid_of(op),
+		.owner.gid = gid_of(op),
 		.target = op->to,
 	};
 	struct node *n;
-	int err = store_mknod(s, dir, name, strlen(name), &special, &n, NULL, ret_end);
+	int err = store_mknod(s, &(struct store_name){ dir, name, strlen(name) }, &special, &n,
+			      NULL, ret_end);
 
 	if (err == 0)
 		store_unpin(s, n, 1);
@@ -285,7 +288,9 @@ static int do_node(struct store *s, struct node *dir, const char *name, const st
 	} else {
 		err = find_parent(s, op->to, &to_dir, &to_name);
 		if (err == 0) {
-			err = store_link(s, n, to_dir, to_name, strlen(to_name), ret_end);
+			err = store_link(s, n,
+					 &(struct store_name){ to_dir, to_name, strlen(to_name) },
+					 ret_end);
 			give_back(s, to_dir);
 		}
 	}
@@ -297,7 +302,8 @@ static int do_mkdir(struct store *s, struct node *dir, const char *name, const s
 		    uint64_t *ret_end)
 {
 	struct node *n;
-	int err = store_mkdir(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op), &n,
+	int err = store_mkdir(s, &(struct store_name){ dir, name, strlen(name) },
+			      &(struct store_owner){ mode_of(op), uid_of(op), gid_of(op) }, &n,
 			      NULL, ret_end);
 
 	if (err == 0)
@@ -316,12 +322,15 @@ static int do_rename(struct store *s, struct node *dir, const char *name, const 
 	if (err < 0)
 		return err;
 	if (op->kind == TREE_BIRTH)
-		err = store_create(s, dir, name, strlen(name), mode_of(op), uid_of(op), gid_of(op),
+		err = store_create(s, &(struct store_name){ dir, name, strlen(name) },
+				   &(struct store_owner){ mode_of(op), uid_of(op), gid_of(op) },
 				   &born, NULL);
 	if (err == 0)
-		err = store_rename(s, dir, name, strlen(name), to_dir, to_name, strlen(to_name),
+		err = store_rename(s, &(struct store_name){ dir, name, strlen(name) },
+				   &(struct store_name){ to_dir, to_name, strlen(to_name) },
 				   op->kind == TREE_EXCHANGE ? RENAME_EXCHANGE : 0, ret_end);
-	if (err < 0 && born != NULL && store_unlink(s, dir, name, strlen(name), &ignored) < 0)
+	if (err < 0 && born != NULL &&
+	    store_unlink(s, &(struct store_name){ dir, name, strlen(name) }, &ignored) < 0)
 		abort();
 	if (born != NULL)
 		store_unpin(s, born, 1);
@@ -364,9 +373,9 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 	if (op->kind == TREE_MKDIR)
 		err = do_mkdir(s, dir, name, op, ret_end);
 	else if (op->kind == TREE_UNLINK)
-		err = store_unlink(s, dir, name, strlen(name), ret_end);
+		err = store_unlink(s, &(struct store_name){ dir, name, strlen(name) }, ret_end);
 	else if (op->kind == TREE_RMDIR)
-		err = store_rmdir(s, dir, name, strlen(name), ret_end);
+		err = store_rmdir(s, &(struct store_name){ dir, name, strlen(name) }, ret_end);
 	else if (op->kind == TREE_SYMLINK || op->kind == TREE_FIFO)
 		err = do_mknod(s, dir, name, op, ret_end);
 	else if (op->kind == TREE_SETATTR || op->kind == TREE_SETXATTR ||

@@ -73,7 +73,8 @@ int ops_create(struct store *s, const char *path, mode_t mode, struct node **ret
 
 	if (err < 0)
 		return err;
-	err = store_create(s, dir, name, strlen(name), mode, OPS_UID, OPS_GID, ret, NULL);
+	err = store_create(s, &(struct store_name){ dir, name, strlen(name) },
+			   &(struct store_owner){ mode, OPS_UID, OPS_GID }, ret, NULL);
 	store_unpin(s, dir, 1);
 	return err;
 }
@@ -118,8 +119,8 @@ int ops_mkdir(struct store *s, const char *path)
 
 	if (err < 0)
 		return err;
-	err = store_mkdir(s, dir, name, strlen(name), OPS_DIR_MODE, OPS_UID, OPS_GID, &n, NULL,
-			  &end);
+	err = store_mkdir(s, &(struct store_name){ dir, name, strlen(name) },
+			  &(struct store_owner){ OPS_DIR_MODE, OPS_UID, OPS_GID }, &n, NULL, &end);
 	if (err == 0)
 		store_unpin(s, n, 1);
 	store_unpin(s, dir, 1);
@@ -143,7 +144,7 @@ int ops_unlink(struct store *s, const char *path)
 
 	if (err < 0)
 		return err;
-	err = store_unlink(s, dir, name, strlen(name), &end);
+	err = store_unlink(s, &(struct store_name){ dir, name, strlen(name) }, &end);
 	store_unpin(s, dir, 1);
 	return err;
 }
@@ -157,7 +158,7 @@ int ops_rmdir(struct store *s, const char *path)
 
 	if (err < 0)
 		return err;
-	err = store_rmdir(s, dir, name, strlen(name), &end);
+	err = store_rmdir(s, &(struct store_name){ dir, name, strlen(name) }, &end);
 	store_unpin(s, dir, 1);
 	return err;
 }
@@ -173,8 +174,9 @@ int ops_rename(struct store *s, const char *from, const char *to, unsigned int f
 		return err;
 	err = find_dir(s, to, &to_dir, &to_name);
 	if (err == 0) {
-		err = store_rename(s, from_dir, from_name, strlen(from_name), to_dir, to_name,
-				   strlen(to_name), flags, &end);
+		err = store_rename(
+			s, &(struct store_name){ from_dir, from_name, strlen(from_name) },
+			&(struct store_name){ to_dir, to_name, strlen(to_name) }, flags, &end);
 		store_unpin(s, to_dir, 1);
 	}
 	store_unpin(s, from_dir, 1);

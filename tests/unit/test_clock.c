@@ -68,12 +68,13 @@ static void write_at(struct store *s, const char *path, const char *value, int64
 
 static void make_symlink(struct store *s, const char *name)
 {
-	const struct store_special special = { .mode = S_IFLNK | 0777, .target = "target" };
+	const struct store_special special = { .owner.mode = S_IFLNK | 0777, .target = "target" };
 	struct node *n;
 	uint64_t end;
 
-	assert_int_equal(
-		store_mknod(s, store_root(s), name, strlen(name), &special, &n, NULL, &end), 0);
+	assert_int_equal(store_mknod(s, &(struct store_name){ store_root(s), name, strlen(name) },
+				     &special, &n, NULL, &end),
+			 0);
 	store_unpin(s, n, 1);
 }
 
@@ -82,7 +83,9 @@ static void make_link(struct store *s, const char *path, const char *name)
 	struct node *n = ops_find_ok(s, path);
 	uint64_t end;
 
-	assert_int_equal(store_link(s, n, store_root(s), name, strlen(name), &end), 0);
+	assert_int_equal(
+		store_link(s, n, &(struct store_name){ store_root(s), name, strlen(name) }, &end),
+		0);
 	store_unpin(s, n, 1);
 }
 

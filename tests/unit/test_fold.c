@@ -423,11 +423,11 @@ static void test_but_the_active(void **state)
 static void make_all_kinds(struct store *s)
 {
 	static const struct store_special kinds[] = {
-		{ .mode = S_IFLNK | 0777, .target = "../where" },
-		{ .mode = S_IFIFO | 0600, .uid = 5 },
-		{ .mode = S_IFSOCK | 0640 },
-		{ .mode = S_IFCHR | 0600, .rdev_major = 5, .rdev_minor = 70000 },
-		{ .mode = S_IFBLK | 0600, .rdev_major = 8, .rdev_minor = 1 },
+		{ .owner.mode = S_IFLNK | 0777, .target = "../where" },
+		{ .owner.mode = S_IFIFO | 0600, .owner.uid = 5 },
+		{ .owner.mode = S_IFSOCK | 0640 },
+		{ .owner.mode = S_IFCHR | 0600, .rdev_major = 5, .rdev_minor = 70000 },
+		{ .owner.mode = S_IFBLK | 0600, .rdev_major = 8, .rdev_minor = 1 },
 	};
 	uint64_t end;
 
@@ -435,9 +435,15 @@ static void make_all_kinds(struct store *s)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		struct node *dir = ops_find_ok(s, "d"), *n;
 
+		assert_int_equal(store_mknod(s,
+					     &(struct store_name){ dir, unit_path("s%zu", i), 2 },
+					     &kinds[i], &n, NULL, &end),
+				 0);
 		assert_int_equal(
-			store_mknod(s, dir, unit_path("s%zu", i), 2, &kinds[i], &n, NULL, &end), 0);
-		assert_int_equal(store_link(s, n, store_root(s), unit_path("l%zu", i), 2, &end), 0);
+			store_link(s, n,
+				   &(struct store_name){ store_root(s), unit_path("l%zu", i), 2 },
+				   &end),
+			0);
 		assert_int_equal(store_setxattr(s, n, "user.a", "value", 5, 0, &end), 0);
 		store_unpin(s, n, 1);
 		store_unpin(s, dir, 1);

@@ -177,10 +177,16 @@ static size_t remove_below(struct store *s, struct node *dir)
 		if (first.is_dir)
 			removed += remove_below(s, first.node);
 		store_unpin(s, first.node, 1);
-		assert_int_equal(
-			first.is_dir ? store_rmdir(s, dir, first.name, strlen(first.name), &end)
-				     : store_unlink(s, dir, first.name, strlen(first.name), &end),
-			0);
+		assert_int_equal(first.is_dir
+					 ? store_rmdir(s,
+						       &(struct store_name){ dir, first.name,
+									     strlen(first.name) },
+						       &end)
+					 : store_unlink(s,
+							&(struct store_name){ dir, first.name,
+									      strlen(first.name) },
+							&end),
+				 0);
 		removed++;
 	}
 	return removed;

@@ -1031,8 +1031,12 @@ static void test_work_in_a_removed_directory(void **state)
 	dir = ops_find_ok(f->s, "d");
 	assert_int_equal(ops_rmdir(f->s, "d"), 0);
 	size = store_end(f->s);
-	assert_int_equal(store_create(f->s, dir, "x", 1, 0644, 0, 0, &n, NULL), -ENOENT);
-	assert_int_equal(store_mkdir(f->s, dir, "x", 1, 0755, 0, 0, &n, NULL, &end), -ENOENT);
+	assert_int_equal(store_create(f->s, &(struct store_name){ dir, "x", 1 },
+				      &(struct store_owner){ 0644, 0, 0 }, &n, NULL),
+			 -ENOENT);
+	assert_int_equal(store_mkdir(f->s, &(struct store_name){ dir, "x", 1 },
+				     &(struct store_owner){ 0755, 0, 0 }, &n, NULL, &end),
+			 -ENOENT);
 	assert_int_equal(store_lookup(f->s, dir, "x", 1, &n, NULL), -ENOENT);
 	store_getattr(f->s, dir, &attr);
 	assert_int_equal(attr.link_count, 0);
@@ -1048,7 +1052,8 @@ static void test_path_too_long(void **state)
 	int depth = 0, err;
 
 	for (;;) {
-		err = store_mkdir(f->s, dir, NAME_255, 255, 0755, 0, 0, &next, NULL, &end);
+		err = store_mkdir(f->s, &(struct store_name){ dir, NAME_255, 255 },
+				  &(struct store_owner){ 0755, 0, 0 }, &next, NULL, &end);
 		if (err < 0)
 			break;
 		store_unpin(f->s, dir, 1);
@@ -1058,7 +1063,8 @@ static void test_path_too_long(void **state)
 	assert_int_equal(err, -ENAMETOOLONG);
 	assert_int_equal(depth, 256); /* 256 names and 255 slashes are 65535 bytes */
 	size = store_end(f->s);
-	assert_int_equal(store_create(f->s, dir, NAME_255, 255, 0644, 0, 0, &next, NULL),
+	assert_int_equal(store_create(f->s, &(struct store_name){ dir, NAME_255, 255 },
+				      &(struct store_owner){ 0644, 0, 0 }, &next, NULL),
 			 -ENAMETOOLONG);
 	store_unpin(f->s, dir, 1);
 	/* A move record has room for both paths, too. */

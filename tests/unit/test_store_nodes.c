@@ -30,7 +30,9 @@ static int link_path(struct store_fixture *f, const char *path, const char *new_
 {
 	struct node *n = ops_find_ok(f->s, path);
 	uint64_t end;
-	int err = store_link(f->s, n, store_root(f->s), new_name, strlen(new_name), &end);
+	int err = store_link(f->s, n,
+			     &(struct store_name){ store_root(f->s), new_name, strlen(new_name) },
+			     &end);
 
 	store_unpin(f->s, n, 1);
 	return err;
@@ -122,7 +124,9 @@ static void test_link_refused(void **state)
 	assert_int_equal(link_path(f, "d", "e"), -EPERM);
 	assert_int_equal(link_path(f, "a", "d"), -EEXIST);
 	assert_int_equal(link_path(f, "a", "a"), -EEXIST);
-	assert_int_equal(store_link(f->s, gone, store_root(f->s), "g", 1, &end), -ENOENT);
+	assert_int_equal(
+		store_link(f->s, gone, &(struct store_name){ store_root(f->s), "g", 1 }, &end),
+		-ENOENT);
 	store_unpin(f->s, gone, 1);
 	store_stats(f->s, &after);
 	assert_int_equal(after.log.end_offset, before.log.end_offset);
@@ -134,12 +138,19 @@ static const struct special_case {
 	const char *name;
 	struct store_special special;
 } special_cases[] = {
-	{ "symlink", { .mode = S_IFLNK | 0777, .uid = 1, .gid = 2, .target = "../some/where" } },
-	{ "fifo", { .mode = S_IFIFO | 0600, .uid = 3 } },
-	{ "socket", { .mode = S_IFSOCK | 0755 } },
+	{ "symlink",
+	  { .owner.mode = S_IFLNK | 0777,
+	    .owner.uid = 1,
+	    .owner.gid = 2,
+	    .target = "../some/where" } },
+	{ "fifo", { .owner.mode = S_IFIFO | 0600, .owner.uid = 3 } },
+	{ "socket", { .owner.mode = S_IFSOCK | 0755 } },
 	{ "character device",
-	  { .mode = S_IFCHR | 0640, .gid = 5, .rdev_major = 4000, .rdev_minor = 1000000 } },
-	{ "block device", { .mode = S_IFBLK | 0660, .rdev_major = 8, .rdev_minor = 1 } },
+	  { .owner.mode = S_IFCHR | 0640,
+	    .owner.gid = 5,
+	    .rdev_major = 4000,
+	    .rdev_minor = 1000000 } },
+	{ "block device", { .owner.mode = S_IFBLK | 0660, .rdev_major = 8, .rdev_minor = 1 } },
 };
 
 static void check_special(struct store_fixture *f, const struct store_special *want)
@@ -149,9 +160,9 @@ static void check_special(struct store_fixture *f, const struct store_special *w
 	char target[64];
 	ssize_t got;
 
-	assert_int_equal(attr.mode, want->mode);
-	assert_int_equal(attr.uid, want->uid);
-	assert_int_equal(attr.gid, want->gid);
+	assert_int_equal(attr.mode, want->owner.mode);
+	assert_int_equal(attr.uid, want->owner.uid);
+	assert_int_equal(attr.gid, want->owner.gid);
 	assert_int_equal(attr.rdev_major, want->rdev_major);
 	assert_int_equal(attr.rdev_minor, want->rdev_minor);
 	got = store_readlink(f->s, n, target, sizeof(target));
@@ -175,19 +186,21 @@ static void test_special(void **state)
 	uint64_t end;
 
 	fixture_open_store(f);
-	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &c->special, &n, NULL, &end),
+	assert_int_equal(store_mknod(f->s, &(struct store_name){ store_root(f->s), "n", 1 },
+				     &c->special, &n, NULL, &end),
 			 0);
 	store_unpin(f->s, n, 1);
 	check_special(f, &c->special);
 	reopen_and_compare(f);
 	check_special(f, &c->special);
 	assert_int_equal(ops_setattr(f->s, "n", &chown), 0); /* says all the rest again */
-	owned.uid = 77;
-	owned.gid = 78;
+	owned.owner.uid = 77;
+	owned.owner.gid = 78;
 	check_special(f, &owned);
 	reopen_and_compare(f);
 	check_special(f, &owned);
-	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &c->special, &n, NULL, &end),
+	assert_int_equal(store_mknod(f->s, &(struct store_name){ store_root(f->s), "n", 1 },
+				     &c->special, &n, NULL, &end),
 			 -EEXIST);
 	assert_int_equal(ops_unlink(f->s, "n"), 0);
 	reopen_and_compare(f);
@@ -198,19 +211,23 @@ static void test_target_limits(void **state)
 {
 	struct store_fixture *f = *state;
 	static char target[META_TARGET_BYTES_MAX + 2];
-	struct store_special special = { .mode = S_IFLNK | 0777, .target = target };
+	struct store_special special = { .owner.mode = S_IFLNK | 0777, .target = target };
 	struct node *n;
 	uint64_t end;
 
 	fixture_open_store(f);
-	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &special, &n, NULL, &end),
+	assert_int_equal(store_mknod(f->s, &(struct store_name){ store_root(f->s), "n", 1 },
+				     &special, &n, NULL, &end),
 			 -ENOENT); /* empty */
 	memset(target, 'x', META_TARGET_BYTES_MAX + 1);
-	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &special, &n, NULL, &end),
+	assert_int_equal(store_mknod(f->s, &(struct store_name){ store_root(f->s), "n", 1 },
+				     &special, &n, NULL, &end),
 			 -ENAMETOOLONG);
 	assert_tree(f->s, "");
 	target[META_TARGET_BYTES_MAX] = '\0';
-	assert_int_equal(store_mknod(f->s, store_root(f->s), "n", 1, &special, &n, NULL, &end), 0);
+	assert_int_equal(store_mknod(f->s, &(struct store_name){ store_root(f->s), "n", 1 },
+				     &special, &n, NULL, &end),
+			 0);
 	store_unpin(f->s, n, 1);
 	fixture_reopen_store(f);
 	assert_int_equal(ops_attr_ok(f->s, "n").size_bytes, META_TARGET_BYTES_MAX);
@@ -456,7 +473,7 @@ static void test_many_links(void **state)
 	do {
 		const char *name = unit_path("link.%zu", links);
 
-		err = store_link(f->s, n, root, name, strlen(name), &end);
+		err = store_link(f->s, n, &(struct store_name){ root, name, strlen(name) }, &end);
 		links += err == 0;
 	} while (err == 0);
 	assert_int_equal(err, -EMLINK);
@@ -534,7 +551,8 @@ static void test_directory_time_by_hand(void **state)
 
 static int give_name(struct store_fixture *f, struct node *n, const char *name)
 {
-	return store_give_name(f->s, n, store_root(f->s), name, strlen(name));
+	return store_give_name(f->s, n,
+			       &(struct store_name){ store_root(f->s), name, strlen(name) });
 }
 
 static void test_unnamed(void **state)
@@ -549,8 +567,12 @@ static void test_unnamed(void **state)
 	ops_mkdir_ok(f->s, "d");
 	ops_write_ok(f->s, "taken", "1");
 	store_stats(f->s, &before);
-	assert_int_equal(store_create_unnamed(f->s, store_root(f->s), 02640, 7, 8, &n), 0);
-	assert_int_equal(store_create_unnamed(f->s, store_root(f->s), 0600, 7, 8, &other), 0);
+	assert_int_equal(store_create_unnamed(f->s, store_root(f->s),
+					      &(struct store_owner){ 02640, 7, 8 }, &n),
+			 0);
+	assert_int_equal(store_create_unnamed(f->s, store_root(f->s),
+					      &(struct store_owner){ 0600, 7, 8 }, &other),
+			 0);
 	store_getattr(f->s, n, &attr);
 	assert_int_equal(attr.link_count, 0);
 	assert_int_equal(attr.mode, S_IFREG | 02640);
@@ -561,7 +583,9 @@ static void test_unnamed(void **state)
 	assert_true(ino != 0 && other_ino != 0 && other_ino != ino);
 	/* A commit goes nowhere, and no name is taken or odd. */
 	assert_int_equal(ops_commit(f->s, n, "value", NULL), 0);
-	assert_int_equal(store_link(f->s, n, store_root(f->s), "x", 1, &end), -ENOENT);
+	assert_int_equal(
+		store_link(f->s, n, &(struct store_name){ store_root(f->s), "x", 1 }, &end),
+		-ENOENT);
 	assert_int_equal(give_name(f, n, "taken"), -EEXIST);
 	store_stats(f->s, &after);
 	assert_int_equal(after.log.end_offset, before.log.end_offset);
@@ -597,14 +621,17 @@ static void test_unnamed_in_a_removed_directory(void **state)
 	ops_mkdir_ok(f->s, "d");
 	ops_write_ok(f->s, "a", "1");
 	dir = ops_find_ok(f->s, "d");
-	assert_int_equal(store_create_unnamed(f->s, dir, 0600, 0, 0, &n), 0);
+	assert_int_equal(store_create_unnamed(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
+			 0);
 	assert_int_equal(ops_rmdir(f->s, "d"), 0);
-	assert_int_equal(store_give_name(f->s, n, dir, "x", 1), -ENOENT);
+	assert_int_equal(store_give_name(f->s, n, &(struct store_name){ dir, "x", 1 }), -ENOENT);
 	store_unpin(f->s, n, 1);
-	assert_int_equal(store_create_unnamed(f->s, dir, 0600, 0, 0, &n), -ENOENT);
+	assert_int_equal(store_create_unnamed(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
+			 -ENOENT);
 	store_unpin(f->s, dir, 1);
 	dir = ops_find_ok(f->s, "a");
-	assert_int_equal(store_create_unnamed(f->s, dir, 0600, 0, 0, &n), -ENOTDIR);
+	assert_int_equal(store_create_unnamed(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
+			 -ENOTDIR);
 	store_unpin(f->s, dir, 1);
 }
 

@@ -20,7 +20,7 @@ int rename_check(struct rename *r)
 	const struct node *other = r->to == NULL ? NULL : dentry_node(r->to);
 	int err = 0;
 
-	if (keydir_is_inside(r->new_dir, n) || other == n)
+	if (keydir_is_inside(r->at.dir, n) || other == n)
 		return refuse(r, -EINVAL, "a move into itself");
 	if (r->exchange && other == NULL)
 		return refuse(r, -ENOENT, "an exchange with something that does not exist");
@@ -43,7 +43,7 @@ int rename_prepare(struct keydir *k, struct rename *r)
 	if (err == 0 && r->to != NULL)
 		return keydir_prepare(k, dentry_node(r->to));
 	if (err == 0)
-		r->to = keydir_dentry_new(k, r->new_dir, r->new_name, r->new_name_bytes);
+		r->to = keydir_dentry_new(k, r->at.dir, r->at.name, r->at.name_bytes);
 	return r->to == NULL ? -ENOMEM : err;
 }
 

@@ -10,10 +10,8 @@
 
 struct rename {
 	struct dentry *from;
-	struct node *new_dir;
-	const char *new_name;
-	size_t new_name_bytes;
-	struct dentry *to; /* at the new name; NULL: there is no such entry */
+	struct store_name at; /* the new name */
+	struct dentry *to;    /* at the new name; NULL: there is no such entry */
 	bool exchange;
 	const char *problem; /* set by rename_check() when it fails */
 };

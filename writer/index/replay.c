@@ -480,9 +480,7 @@ static int apply_move(struct replay *r, const struct commit_record *rec)
 	rename.from = keydir_find_path(r->k, rec->path, rec->path_bytes);
 	if (rename.from == NULL) /* a file that the new path has made a directory of */
 		return refuse(r, "a move into itself");
-	rename.new_dir = to.dir;
-	rename.new_name = to.name;
-	rename.new_name_bytes = to.name_bytes;
+	rename.at = (struct store_name){ to.dir, to.name, to.name_bytes };
 	rename.to = to.d;
 	if (rename_check(&rename) < 0)
 		return refuse(r, rename.problem);

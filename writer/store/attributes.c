@@ -44,7 +44,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 		store_set_to_attr(set, &attr);
 		commit_begin(s);
 		commit_say_ctime(s, &attr);
-		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+		err = commit_add_attr(s, n, NULL, 0, &attr);
 		if (err == 0)
 			err = commit_append(s, false);
 		if (err < 0)
@@ -77,7 +77,7 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 	attr.xattr = *x;
 	commit_begin(s);
 	commit_say_ctime(s, &attr);
-	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	err = commit_add_attr(s, n, NULL, 0, &attr);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0)

@@ -64,7 +64,7 @@ static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
 	attr.mtime = meta_time_of_ns(t.mtime_ns);
 	attr.ctime = meta_time_of_ns(t.ctime_ns);
 	commit_begin(s);
-	err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+	err = commit_add_attr(s, n, NULL, 0, &attr);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0)
@@ -110,7 +110,7 @@ static int next_part(struct store *s, const struct node *n, const char *name, si
 }
 
 int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		     const void *value, uint32_t value_bytes, uint64_t timestamp_ns)
+		     const void *value, uint32_t value_bytes)
 {
 	struct record rec;
 	int err = next_part(s, n, name, name_bytes, &rec);
@@ -121,7 +121,6 @@ int commit_add_plain(struct store *s, const struct node *n, const char *name, si
 	rec.key_bytes -= META_KEY_PREFIX_BYTES;
 	rec.value = value;
 	rec.value_bytes = value_bytes;
-	rec.timestamp_ns = timestamp_ns;
 	s->commit.records[s->commit.count++] = rec;
 	return 0;
 }
@@ -144,7 +143,7 @@ static uint8_t *attr_room(struct commit_part *part, size_t bytes)
 }
 
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		    const struct meta_attr *attr, uint64_t timestamp_ns)
+		    const struct meta_attr *attr)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
 	uint8_t *value = attr_room(part, meta_attr_bytes(attr));
@@ -159,13 +158,12 @@ int commit_add_attr(struct store *s, const struct node *n, const char *name, siz
 	meta_key_prefix(META_ATTR, part->key);
 	rec.value = value;
 	rec.value_bytes = (uint32_t)meta_attr_encode(attr, value);
-	rec.timestamp_ns = timestamp_ns;
 	s->commit.records[s->commit.count++] = rec;
 	return 0;
 }
 
-int commit_add_move(struct store *s, const struct dentry *from, const struct node *new_dir,
-		    const char *new_name, size_t new_name_bytes, struct commit_record *move)
+int commit_add_move(struct store *s, const struct dentry *from, const struct store_name *to,
+		    struct commit_record *move)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
 	const struct store_name name = dentry_name(from);
@@ -178,7 +176,7 @@ int commit_add_move(struct store *s, const struct dentry *from, const struct nod
 		return err;
 	meta_key_prefix(move->kind, part->key);
 	fixed = meta_move_encode_fixed(&move->move, part->value);
-	path_bytes = keydir_path(s->keydir, new_dir, new_name, new_name_bytes,
+	path_bytes = keydir_path(s->keydir, to->dir, to->name, to->name_bytes,
 				 (char *)part->value + fixed);
 	if (path_bytes < 0)
 		return (int)path_bytes;
@@ -241,7 +239,7 @@ int store_commit_empty(struct store *s, struct node *n)
 	commit_say_times(s, &attr);
 	err = commit_add_parent_times(s, n);
 	if (err == 0)
-		err = commit_add_attr(s, n, NULL, 0, &attr, 0);
+		err = commit_add_attr(s, n, NULL, 0, &attr);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0)
@@ -271,5 +269,5 @@ int commit_add_parent_times(struct store *s, const struct node *n)
 	attr.fields = META_FIELD_MTIME | META_FIELD_CTIME;
 	attr.mtime = meta_time_of_ns(t.mtime_ns);
 	attr.ctime = meta_time_of_ns(t.ctime_ns);
-	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
+	return commit_add_attr(s, dir, NULL, 0, &attr);
 }

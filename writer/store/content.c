@@ -107,11 +107,11 @@ static int append_content(struct store *s, const struct content_commit *cc,
 
 	err = commit_add_parent_times(s, cc->n);
 	if (err == 0 && (is_empty(cc) || plan->attr_needed))
-		err = commit_add_attr(s, cc->n, NULL, 0, &plan->attr, 0);
+		err = commit_add_attr(s, cc->n, NULL, 0, &plan->attr);
 	if (err == 0 && cc->publish != NULL)
 		err = commit_add_publish(s, cc->n, cc->publish);
 	else if (err == 0 && cc->value_bytes > 0)
-		err = commit_add_plain(s, cc->n, NULL, 0, cc->value, cc->value_bytes, 0);
+		err = commit_add_plain(s, cc->n, NULL, 0, cc->value, cc->value_bytes);
 	/* Strictly increasing, and the last one is the time of the commit: plan_times() left room.
 	 */
 	for (size_t i = 0; err == 0 && plan->timestamp_ns > 0 && i < c->count; i++)

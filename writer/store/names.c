@@ -34,28 +34,27 @@ static int check_dir(const struct store *s, const struct node *dir, size_t name_
 }
 
 /* Finds an entry that must be there. */
-static int find(struct store *s, const struct node *dir, const char *name, size_t name_bytes,
-		struct dentry **ret) REQUIRES(s->commit_lock)
+static int find(struct store *s, const struct store_name *at, struct dentry **ret)
+	REQUIRES(s->commit_lock)
 {
-	int err = check_dir(s, dir, name_bytes);
+	int err = check_dir(s, at->dir, at->name_bytes);
 
 	if (err < 0)
 		return err;
-	*ret = keydir_find(s->keydir, dir, name, name_bytes);
+	*ret = keydir_find(s->keydir, at->dir, at->name, at->name_bytes);
 	return *ret == NULL ? -ENOENT : 0;
 }
 
 /* Checks that a new entry can be made. */
-static int check_new(struct store *s, const struct node *dir, const char *name, size_t name_bytes)
-	REQUIRES(s->commit_lock)
+static int check_new(struct store *s, const struct store_name *at) REQUIRES(s->commit_lock)
 {
-	int err = check_dir(s, dir, name_bytes);
+	int err = check_dir(s, at->dir, at->name_bytes);
 
 	if (err < 0)
 		return err;
-	if (keydir_find(s->keydir, dir, name, name_bytes) != NULL)
+	if (keydir_find(s->keydir, at->dir, at->name, at->name_bytes) != NULL)
 		return -EEXIST;
-	return path_name_ok(name, name_bytes) ? 0 : -EINVAL;
+	return path_name_ok(at->name, at->name_bytes) ? 0 : -EINVAL;
 }
 
 /* A directory that exists only through its keys is about to lose one: an attr record in the same
@@ -67,28 +66,28 @@ static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->comm
 	if (node_is_explicit(dir))
 		return 0;
 	attr.flags = META_FLAG_MORE;
-	return commit_add_attr(s, dir, NULL, 0, &attr, 0);
+	return commit_add_attr(s, dir, NULL, 0, &attr);
 }
 
 /* --- making --- */
 
 /* Makes a node and its entry, neither linked. */
-static int prepare(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		   mode_t mode, uint32_t uid, uint32_t gid, struct node **ret_node,
+static int prepare(struct store *s, const struct store_name *at, mode_t type,
+		   const struct store_owner *owner, struct node **ret_node,
 		   struct dentry **ret_dentry) REQUIRES(s->commit_lock)
 {
-	struct node *n = keydir_node_new(s->keydir, mode & S_IFMT);
+	struct node *n = keydir_node_new(s->keydir, type);
 	struct dentry *d;
 
 	if (n == NULL)
 		return -ENOMEM;
-	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	d = keydir_dentry_new(s->keydir, at->dir, at->name, at->name_bytes);
 	if (d == NULL) {
 		keydir_node_free(s->keydir, n);
 		return -ENOMEM;
 	}
-	(void)keydir_ino_for(s->keydir, n, dir, name, name_bytes);
-	keydir_set_owner(n, &(struct store_owner){ mode, uid, gid });
+	(void)keydir_ino_for(s->keydir, n, at->dir, at->name, at->name_bytes);
+	keydir_set_owner(n, owner);
 	*ret_node = n;
 	*ret_dentry = d;
 	return 0;
@@ -114,46 +113,43 @@ static bool is_poisoned(struct store *s)
 }
 
 /* Checks that a file can get that name and that its record will have room for the path. */
-static int check_new_file(struct store *s, struct node *dir, const char *name, size_t name_bytes)
-	REQUIRES(s->commit_lock)
+static int check_new_file(struct store *s, const struct store_name *at) REQUIRES(s->commit_lock)
 {
 	int err;
 
 	if (is_poisoned(s))
 		return -EIO;
-	err = check_new(s, dir, name, name_bytes);
+	err = check_new(s, at);
 	if (err < 0)
 		return err;
 	commit_begin(s);
-	return commit_add_plain(s, dir, name, name_bytes, NULL, 0, 0);
+	return commit_add_plain(s, at->dir, at->name, at->name_bytes, NULL, 0);
 }
 
-static int create_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-			 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret)
+static int create_locked(struct store *s, const struct store_name *at,
+			 const struct store_owner *owner, struct node **ret)
 	REQUIRES(s->commit_lock)
 {
 	struct dentry *d = NULL;
 	int err;
 
-	err = check_new_file(s, dir, name, name_bytes);
+	err = check_new_file(s, at);
 	if (err == 0)
-		err = prepare(s, dir, name, name_bytes, S_IFREG | (mode & META_MODE_BITS), uid, gid,
-			      ret, &d);
+		err = prepare(s, at, S_IFREG, owner, ret, &d);
 	if (err != 0)
 		return err;
 	link_prepared(s, d, *ret, s->io->ops->now_ns(s->io));
 	return 0;
 }
 
-int store_create(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		 mode_t mode, uint32_t uid, uint32_t gid, struct node **ret,
-		 struct store_attr *ret_attr)
+int store_create(struct store *s, const struct store_name *at, const struct store_owner *owner,
+		 struct node **ret, struct store_attr *ret_attr)
 {
 	struct node *n = NULL;
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = create_locked(s, dir, name, name_bytes, mode, uid, gid, &n);
+	err = create_locked(s, at, owner, &n);
 	mutex_unlock(&s->commit_lock);
 	if (err < 0)
 		return err;
@@ -165,8 +161,8 @@ int store_create(struct store *s, struct node *dir, const char *name, size_t nam
 
 /* --- files without a name --- */
 
-static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode, uint32_t uid,
-				 uint32_t gid, struct node **ret) REQUIRES(s->commit_lock)
+static int create_unnamed_locked(struct store *s, struct node *dir, const struct store_owner *owner,
+				 struct node **ret) REQUIRES(s->commit_lock)
 {
 	struct node *n;
 	int err = is_poisoned(s) ? -EIO : check_dir(s, dir, 0);
@@ -176,7 +172,7 @@ static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode,
 	n = keydir_node_new(s->keydir, S_IFREG);
 	if (n == NULL)
 		return -ENOMEM;
-	keydir_set_owner(n, &(struct store_owner){ mode & META_MODE_BITS, uid, gid });
+	keydir_set_owner(n, owner);
 	keydir_touch(n, s->io->ops->now_ns(s->io));
 	node_pin(n);
 	err = keydir_give_ino(s->keydir, n, dir);
@@ -188,29 +184,29 @@ static int create_unnamed_locked(struct store *s, struct node *dir, mode_t mode,
 	return 0;
 }
 
-int store_create_unnamed(struct store *s, struct node *dir, mode_t mode, uint32_t uid, uint32_t gid,
+int store_create_unnamed(struct store *s, struct node *dir, const struct store_owner *owner,
 			 struct node **ret)
 {
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = create_unnamed_locked(s, dir, mode, uid, gid, ret);
+	err = create_unnamed_locked(s, dir, owner, ret);
 	mutex_unlock(&s->commit_lock);
 	return err;
 }
 
-static int give_name_locked(struct store *s, struct node *n, struct node *dir, const char *name,
-			    size_t name_bytes) REQUIRES(s->commit_lock)
+static int give_name_locked(struct store *s, struct node *n, const struct store_name *at)
+	REQUIRES(s->commit_lock)
 {
 	struct dentry *d;
 	int err;
 
 	if (!node_is_file(n) || node_is_committed(n) || !keydir_is_gone(s->keydir, n))
 		return -EINVAL;
-	err = check_new_file(s, dir, name, name_bytes);
+	err = check_new_file(s, at);
 	if (err < 0)
 		return err;
-	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	d = keydir_dentry_new(s->keydir, at->dir, at->name, at->name_bytes);
 	if (d == NULL)
 		return -ENOMEM;
 	keydir_write_lock(s->keydir);
@@ -219,13 +215,12 @@ static int give_name_locked(struct store *s, struct node *n, struct node *dir, c
 	return 0;
 }
 
-int store_give_name(struct store *s, struct node *n, struct node *dir, const char *name,
-		    size_t name_bytes)
+int store_give_name(struct store *s, struct node *n, const struct store_name *at)
 {
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = give_name_locked(s, n, dir, name, name_bytes);
+	err = give_name_locked(s, n, at);
 	mutex_unlock(&s->commit_lock);
 	return err;
 }
@@ -235,9 +230,9 @@ static int set_special(struct store *s, struct node *n, const struct store_speci
 {
 	size_t target_bytes = special->target == NULL ? 0 : strlen(special->target);
 
-	if (S_ISCHR(special->mode) || S_ISBLK(special->mode))
+	if (S_ISCHR(special->owner.mode) || S_ISBLK(special->owner.mode))
 		return keydir_set_device(s->keydir, n, special->rdev_major, special->rdev_minor);
-	if (!S_ISLNK(special->mode))
+	if (!S_ISLNK(special->owner.mode))
 		return 0;
 	if (target_bytes == 0)
 		return -ENOENT;
@@ -247,7 +242,7 @@ static int set_special(struct store *s, struct node *n, const struct store_speci
 }
 
 /* Makes a node that is in the log at once: anything but a file. */
-static int make_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
+static int make_locked(struct store *s, const struct store_name *at,
 		       const struct store_special *special, struct node **ret)
 	REQUIRES(s->commit_lock)
 {
@@ -256,12 +251,11 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	struct node *n = NULL;
 	int err;
 
-	err = check_new(s, dir, name, name_bytes);
-	if (err == 0 && S_ISDIR(special->mode))
-		err = keydir_fits(NULL, dir, name_bytes);
+	err = check_new(s, at);
+	if (err == 0 && S_ISDIR(special->owner.mode))
+		err = keydir_fits(NULL, at->dir, at->name_bytes);
 	if (err == 0)
-		err = prepare(s, dir, name, name_bytes, special->mode, special->uid, special->gid,
-			      &n, &d);
+		err = prepare(s, at, special->owner.mode & S_IFMT, &special->owner, &n, &d);
 	if (err != 0)
 		return err;
 	commit_begin(s);
@@ -273,7 +267,7 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 			attr.ino = keydir_ino(s->keydir, n);
 		}
 		commit_say_times(s, &attr);
-		err = commit_add_attr(s, dir, name, name_bytes, &attr, 0);
+		err = commit_add_attr(s, at->dir, at->name, at->name_bytes, &attr);
 	}
 	if (err == 0)
 		err = commit_append(s, false);
@@ -285,20 +279,19 @@ static int make_locked(struct store *s, struct node *dir, const char *name, size
 	keydir_set_committed(n);
 	keydir_set_explicit(n);
 	link_prepared(s, d, n, s->commit.now_ns);
-	commit_keep_times(s, &dir, 1);
+	commit_keep_times(s, &at->dir, 1);
 	*ret = n;
 	return 0;
 }
 
-static int make(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
-		uint64_t *ret_end)
+static int make(struct store *s, const struct store_name *at, const struct store_special *special,
+		struct node **ret, struct store_attr *ret_attr, uint64_t *ret_end)
 {
 	struct node *n = NULL;
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = make_locked(s, dir, name, name_bytes, special, &n);
+	err = make_locked(s, at, special, &n);
 	if (err == 0)
 		*ret_end = s->commit.where.end_offset;
 	mutex_unlock(&s->commit_lock);
@@ -310,28 +303,25 @@ static int make(struct store *s, struct node *dir, const char *name, size_t name
 	return 0;
 }
 
-int store_mkdir(struct store *s, struct node *dir, const char *name, size_t name_bytes, mode_t mode,
-		uint32_t uid, uint32_t gid, struct node **ret, struct store_attr *ret_attr,
-		uint64_t *ret_end)
+int store_mkdir(struct store *s, const struct store_name *at, const struct store_owner *owner,
+		struct node **ret, struct store_attr *ret_attr, uint64_t *ret_end)
 {
-	struct store_special special = { .mode = S_IFDIR | (mode & META_MODE_BITS),
-					 .uid = uid,
-					 .gid = gid };
+	struct store_special special = { .owner = *owner };
 
-	return make(s, dir, name, name_bytes, &special, ret, ret_attr, ret_end);
+	special.owner.mode = S_IFDIR | (owner->mode & META_MODE_BITS);
+	return make(s, at, &special, ret, ret_attr, ret_end);
 }
 
-int store_mknod(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		const struct store_special *special, struct node **ret, struct store_attr *ret_attr,
-		uint64_t *ret_end)
+int store_mknod(struct store *s, const struct store_name *at, const struct store_special *special,
+		struct node **ret, struct store_attr *ret_attr, uint64_t *ret_end)
 {
-	switch (special->mode & S_IFMT) {
+	switch (special->owner.mode & S_IFMT) {
 	case S_IFLNK:
 	case S_IFIFO:
 	case S_IFSOCK:
 	case S_IFCHR:
 	case S_IFBLK:
-		return make(s, dir, name, name_bytes, special, ret, ret_attr, ret_end);
+		return make(s, at, special, ret, ret_attr, ret_end);
 	default:
 		return -EINVAL;
 	}
@@ -339,8 +329,8 @@ int store_mknod(struct store *s, struct node *dir, const char *name, size_t name
 
 /* --- linking --- */
 
-static int link_locked(struct store *s, struct node *n, struct node *dir, const char *name,
-		       size_t name_bytes) REQUIRES(s->commit_lock)
+static int link_locked(struct store *s, struct node *n, const struct store_name *at)
+	REQUIRES(s->commit_lock)
 {
 	struct commit_record link = { .kind = META_LINK };
 	struct dentry *d;
@@ -352,19 +342,19 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 		return -ENOENT;
 	if (node_name_count(n) >= LINKS_MAX)
 		return -EMLINK;
-	err = check_new(s, dir, name, name_bytes);
+	err = check_new(s, at);
 	if (err == 0 && !node_is_committed(n))
 		err = store_commit_empty(s, n);
 	if (err == 0)
 		err = keydir_prepare_name(s->keydir, n);
 	if (err < 0)
 		return err;
-	d = keydir_dentry_new(s->keydir, dir, name, name_bytes);
+	d = keydir_dentry_new(s->keydir, at->dir, at->name, at->name_bytes);
 	if (d == NULL)
 		return -ENOMEM;
 	link.move.ino = keydir_ino(s->keydir, n);
 	commit_begin(s);
-	err = commit_add_move(s, node_name(n), dir, name, name_bytes, &link);
+	err = commit_add_move(s, node_name(n), at, &link);
 	if (err == 0)
 		err = commit_append(s, false);
 	if (err < 0) {
@@ -374,17 +364,16 @@ static int link_locked(struct store *s, struct node *n, struct node *dir, const 
 	keydir_write_lock(s->keydir);
 	keydir_link(s->keydir, d, n, s->commit.now_ns);
 	keydir_write_unlock(s->keydir);
-	commit_keep_times(s, (struct node *[]){ dir, n }, 2);
+	commit_keep_times(s, (struct node *[]){ at->dir, n }, 2);
 	return 0;
 }
 
-int store_link(struct store *s, struct node *n, struct node *dir, const char *name,
-	       size_t name_bytes, uint64_t *ret_end)
+int store_link(struct store *s, struct node *n, const struct store_name *at, uint64_t *ret_end)
 {
 	int err;
 
 	mutex_lock(&s->commit_lock);
-	err = link_locked(s, n, dir, name, name_bytes);
+	err = link_locked(s, n, at);
 	if (err == 0)
 		*ret_end = s->commit.where.end_offset;
 	mutex_unlock(&s->commit_lock);
@@ -410,7 +399,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 		commit_begin(s);
 		err = keep_parent(s, dir);
 		if (err == 0)
-			err = commit_add_plain(s, dir, name.name, name.name_bytes, NULL, 0, 0);
+			err = commit_add_plain(s, dir, name.name, name.name_bytes, NULL, 0);
 		if (err == 0)
 			err = commit_append(s, true);
 		if (err < 0)
@@ -437,25 +426,24 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	return 0;
 }
 
-static int unlink_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-			 uint64_t *ret_end) REQUIRES(s->commit_lock)
+static int unlink_locked(struct store *s, const struct store_name *at, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
 {
 	struct dentry *d;
-	int err = find(s, dir, name, name_bytes, &d);
+	int err = find(s, at, &d);
 
 	if (err == 0 && node_is_dir(dentry_node(d)))
 		err = -EISDIR;
 	return err < 0 ? err : remove_locked(s, d, ret_end);
 }
 
-int store_unlink(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		 uint64_t *ret_end)
+int store_unlink(struct store *s, const struct store_name *at, uint64_t *ret_end)
 {
 	int err;
 
 	do {
 		mutex_lock(&s->commit_lock);
-		err = unlink_locked(s, dir, name, name_bytes, ret_end);
+		err = unlink_locked(s, at, ret_end);
 		mutex_unlock(&s->commit_lock);
 	} while (store_makes_space_for(s, err));
 	return err;
@@ -472,11 +460,11 @@ static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_
 	       keydir_unnameable_find(s->keydir, path, (size_t)path_bytes) != NULL;
 }
 
-static int rmdir_locked(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-			uint64_t *ret_end) REQUIRES(s->commit_lock)
+static int rmdir_locked(struct store *s, const struct store_name *at, uint64_t *ret_end)
+	REQUIRES(s->commit_lock)
 {
 	struct dentry *d;
-	int err = find(s, dir, name, name_bytes, &d);
+	int err = find(s, at, &d);
 
 	if (err == 0 && !node_is_dir(dentry_node(d)))
 		err = -ENOTDIR;
@@ -487,14 +475,13 @@ static int rmdir_locked(struct store *s, struct node *dir, const char *name, siz
 	return err < 0 ? err : remove_locked(s, d, ret_end);
 }
 
-int store_rmdir(struct store *s, struct node *dir, const char *name, size_t name_bytes,
-		uint64_t *ret_end)
+int store_rmdir(struct store *s, const struct store_name *at, uint64_t *ret_end)
 {
 	int err;
 
 	do {
 		mutex_lock(&s->commit_lock);
-		err = rmdir_locked(s, dir, name, name_bytes, ret_end);
+		err = rmdir_locked(s, at, ret_end);
 		mutex_unlock(&s->commit_lock);
 	} while (store_makes_space_for(s, err));
 	return err;
@@ -509,7 +496,7 @@ static int check_paths(struct store *s, const struct rename *r) REQUIRES(s->comm
 	int err = 0;
 
 	if (node_is_dir(from))
-		err = keydir_fits(from, r->new_dir, r->new_name_bytes);
+		err = keydir_fits(from, r->at.dir, r->at.name_bytes);
 	if (err == 0 && to != NULL && node_is_dir(to))
 		err = keydir_fits(to, dentry_dir(r->from), dentry_name(r->from).name_bytes);
 	return err;
@@ -533,7 +520,7 @@ static int add_rename(struct store *s, const struct rename *r, struct commit_rec
 		attr.ino = keydir_ino(s->keydir, n);
 		node_meta_add_xattrs(n, &attr);
 		commit_say_times(s, &attr);
-		return commit_add_attr(s, r->new_dir, r->new_name, r->new_name_bytes, &attr, 0);
+		return commit_add_attr(s, r->at.dir, r->at.name, r->at.name_bytes, &attr);
 	}
 	ret->move.ino = keydir_ino(s->keydir, n);
 	if (r->exchange) {
@@ -544,7 +531,7 @@ static int add_rename(struct store *s, const struct rename *r, struct commit_rec
 	}
 	if (err < 0)
 		return err;
-	return commit_add_move(s, r->from, r->new_dir, r->new_name, r->new_name_bytes, ret);
+	return commit_add_move(s, r->from, &r->at, ret);
 }
 
 static void apply_rename(struct store *s, const struct rename *r, const struct commit_record *rec)
@@ -579,7 +566,7 @@ static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 	struct commit_record rec;
 	int err = rename_check(r);
 
-	if (err == 0 && to == NULL && !path_name_ok(r->new_name, r->new_name_bytes))
+	if (err == 0 && to == NULL && !path_name_ok(r->at.name, r->at.name_bytes))
 		err = -EINVAL;
 	if (err == 0)
 		err = check_paths(s, r);
@@ -602,7 +589,7 @@ static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 	if (to != NULL && (r->exchange || node_name_count(to) > 1))
 		stays = to;
 	apply_rename(s, r, &rec);
-	commit_keep_times(s, (struct node *[]){ old_dir, r->new_dir, from, stays }, 4);
+	commit_keep_times(s, (struct node *[]){ old_dir, r->at.dir, from, stays }, 4);
 	*ret_end = s->commit.where.end_offset;
 	return 0;
 }
@@ -617,37 +604,33 @@ void store_move_too_long(struct store *s)
 
 	while (err == 0 && (n = keydir_find_too_long(s->keydir)) != NULL) {
 		const struct store_name old = dentry_name(node_name(n));
+		struct store_name to = { .dir = keydir_root(s->keydir) };
 		char name[32];
 
 		do
 			(void)snprintf(name, sizeof(name), "moved-%" PRIu64, ++s->moved_names);
 		while (keydir_find(s->keydir, keydir_root(s->keydir), name, strlen(name)) != NULL);
-		err = store_rename(s, old.dir, old.name, old.name_bytes, keydir_root(s->keydir),
-				   name, strlen(name), RENAME_NOREPLACE, &end);
+		to.name = name;
+		to.name_bytes = strlen(name);
+		err = store_rename(s, &old, &to, RENAME_NOREPLACE, &end);
 		s->moved_directories += err == 0;
 	}
 }
 
-int store_rename(struct store *s, struct node *old_dir, const char *old_name, size_t old_name_bytes,
-		 struct node *new_dir, const char *new_name, size_t new_name_bytes,
+int store_rename(struct store *s, const struct store_name *from, const struct store_name *to,
 		 unsigned int flags, uint64_t *ret_end)
 {
-	struct rename r = {
-		.new_dir = new_dir,
-		.new_name = new_name,
-		.new_name_bytes = new_name_bytes,
-		.exchange = flags == RENAME_EXCHANGE,
-	};
+	struct rename r = { .at = *to, .exchange = flags == RENAME_EXCHANGE };
 	int err;
 
 	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
 		return -EINVAL;
 	mutex_lock(&s->commit_lock);
-	err = find(s, old_dir, old_name, old_name_bytes, &r.from);
+	err = find(s, from, &r.from);
 	if (err == 0)
-		err = check_dir(s, new_dir, new_name_bytes);
+		err = check_dir(s, to->dir, to->name_bytes);
 	if (err == 0) {
-		r.to = keydir_find(s->keydir, new_dir, new_name, new_name_bytes);
+		r.to = keydir_find(s->keydir, to->dir, to->name, to->name_bytes);
 		if (r.to != NULL && flags == RENAME_NOREPLACE)
 			err = -EEXIST;
 		else if (r.to != NULL && dentry_node(r.to) == dentry_node(r.from))

@@ -110,15 +110,12 @@ void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
 /* Each adds a record about the node 'n' or, unless 'name' is NULL, about 'name' in directory 'n'.
  * A move or link is about entry 'from'. -ENAMETOOLONG: the path is longer than a key can be. */
 int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		     const void *value, uint32_t value_bytes, uint64_t timestamp_ns)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+		     const void *value, uint32_t value_bytes) REQUIRES(s->commit_lock) WARN_UNUSED;
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		    const struct meta_attr *attr, uint64_t timestamp_ns)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+		    const struct meta_attr *attr) REQUIRES(s->commit_lock) WARN_UNUSED;
 /* Fills in the paths of 'move', which live until the next commit begins. */
-int commit_add_move(struct store *s, const struct dentry *from, const struct node *new_dir,
-		    const char *new_name, size_t new_name_bytes, struct commit_record *move)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+int commit_add_move(struct store *s, const struct dentry *from, const struct store_name *to,
+		    struct commit_record *move) REQUIRES(s->commit_lock) WARN_UNUSED;
 
 int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
