@@ -2,11 +2,12 @@
 /* Append-only log writer: the only code that appends to a log.
  *
  * The log is a file of encoded records (docs/FORMAT.md) with nothing between them.  Its last bytes
- * are the last record.  Beside it stands a lower bound of what is durable: for "x.data" the file
- * "x.synced".  With a segment size it is a sequence of files, which the file MANIFEST in the same
- * directory lists: when the active one is full, it is renamed and a new one begins; when it is
- * durable, it becomes 000001.data, 000002.data, ...  Offsets are then positions in that sequence
- * (segments.h), as of this open.
+ * are the last record.  Next to "x.data", "x.synced" records a lower bound on how much of the log
+ * is durable.  With a segment size the log is a sequence of files, which the file MANIFEST in the
+ * same directory lists: a log that has grown to that size is renamed and a new file begins; when
+ * the renamed file is durable, it becomes 000001.data, 000002.data, ...  Offsets are then positions
+ * in that sequence (writer/log/segments.h), as of this open.  writer/log/file_set.h has the
+ * functions for compaction.
  *
  * Threads: any, except that log_writer_close() must be the last call.
  * Errors: 0 or -errno.  A failed append leaves no partial record behind and the writer still works:
@@ -16,15 +17,14 @@
 #ifndef FREYJAFS_WRITER_LOG_WRITER_H
 #define FREYJAFS_WRITER_LOG_WRITER_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "codec/record.h"
 #include "writer/base/diag.h"
 #include "writer/log/reader.h"
-#include "writer/log/segments.h"
 
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
 #define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: left to the kernel */
@@ -176,73 +176,14 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 /* Seals the active segment, however small, unless it is empty.  All that was appended before is
  * durable then. */
 int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
-/* Seals those that are rotated now: what was appended to them is durable then. */
-int log_writer_seal(struct log_writer *w) WARN_UNUSED;
-
-/* From here on the active segment is sealed before it grows larger than this, which is at most what
- * the config says; 0: as the config says. */
-void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes);
-
-/* How many bytes of segment 'number' are the record that says its number: 0 or as many as any. */
-uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number);
-
-/* Copies sealed segment 'index' (0 ...).  False: there are not so many.  Its 'fd' is good until
- * somebody replaces it. */
-bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret);
-
-/* A file that is to take the place of sealed segment 'number'. */
-struct log_new_segment {
-	uint64_t number, generation;
-	char name[SEGMENT_TEMP_NAME_BYTES]; /* in the directory, until it is installed */
-	int fd; /* owned by the caller until log_writer_install(); -1: there is none */
-	uint64_t bytes;
-	bool is_base;
-	struct manifest_facts facts;
-	uint64_t start; /* set by log_writer_install(): position of its first byte */
-};
-
-/* Says which name the file of a new generation of sealed segment 'number' is to have; the caller
- * makes it. */
-int log_writer_new_segment(struct log_writer *w, uint64_t number,
-			   struct log_new_segment *ret) WARN_UNUSED;
-/* Reads the complete file of 'n->bytes', stores its facts and, 'with_hint', writes its hint.
- * -ECANCELED: '*stop' became true; -EIO: it is not as it was written. */
-int log_writer_check_new(struct log_writer *w, struct log_new_segment *n, const atomic_bool *stop,
-			 bool with_hint) WARN_UNUSED;
-/* Closes and removes a file that will not be installed. */
-void log_writer_drop_new(struct log_writer *w, struct log_new_segment *n);
-
-/* Puts complete and synced files in the place of their segments, all at once; with 'folds' (one
- * file) all segments before it are no more.  On success the descriptors are the log's, which sets
- * them to -1, and the old files can be read from until log_writer_retire().  On failure nothing has
- * changed, but if the directory cannot be synced 'ret_installed' is set all the same: then the
- * files are in place, the old ones stay, and the writer is poisoned.  One thread at a time. */
-int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds,
-		       bool *ret_installed) WARN_UNUSED;
-/* Removes the files that were replaced or folded; a failure leaves them to the next call, or to the
- * next open. */
-void log_writer_remove_replaced(struct log_writer *w);
-/* Hands each commit of a sealed segment to 'fn', as log_writer_open_replay() does.  Its file must
- * not be retired meanwhile. */
-int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, log_replay_fn fn,
-			     void *arg, struct diag *diag) WARN_UNUSED;
-/* Closes the file that was replaced and began at 'start'. */
-void log_writer_retire(struct log_writer *w, uint64_t start);
 
 /* Reads bytes below the end offset, also those still in the buffer, but none past the end of the
  * segment that holds 'offset'.  Returns how many were read, or -errno. */
 ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
 
-/* How many bytes there are from 'offset' to the end of its segment: what a record there can have at
- * most.  0: no segment has it. */
-uint64_t log_writer_room(struct log_writer *w, uint64_t offset);
-
 /* Returns the number of the segment that holds a position (of the active one: that it will have),
  * and stores the offset in its file.  0: no segment does, or it was replaced. */
 uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *ret_file_offset);
-/* Copies segment 'index' (0 ...): the sealed and the full ones, and then the active one, up to
- * where it is durable.  False: there are not so many. */
-bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret);
 
 struct log_writer_stats {
 	uint64_t end_offset;	    /* just past the last record */

@@ -2,6 +2,7 @@
 /* Head room (preallocate_bytes): zeros behind the end of the log, and nobody who takes them for
  * anything else. */
 #include "tests/unit/log_fixture.h"
+#include "writer/log/file_set.h"
 
 #include <errno.h>
 #include <fcntl.h>

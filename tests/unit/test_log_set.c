@@ -19,6 +19,7 @@
 #include "codec/record.h"
 #include "codec/synced.h"
 #include "tests/unit/log_fixture.h"
+#include "writer/log/file_set.h"
 #include "writer/log_writer.h"
 #include "writer/log/manifest_file.h"
 

@@ -12,6 +12,7 @@
 #include "tests/unit/store_fixture.h"
 #include "tests/unit/store_ops.h"
 #include "tests/unit/unit.h"
+#include "writer/log/file_set.h"
 #include "writer/log/segments.h"
 #include "writer/store/for_background.h"
 

@@ -7,7 +7,7 @@
 
 #include "writer/compact/compact.h"
 #include "writer/compact/live_ranges.h"
-#include "writer/log/segments.h"
+#include "writer/log/file_set.h"
 #include "writer/store/for_background.h"
 
 /* What a round is to do. */

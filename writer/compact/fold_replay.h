@@ -7,6 +7,7 @@
 #define FREYJAFS_WRITER_COMPACT_FOLD_REPLAY_H
 
 #include "writer/index/keydir.h"
+#include "writer/log/file_set.h"
 #include "writer/log_writer.h"
 
 struct fold_stamp; /* when the content of a node came about */

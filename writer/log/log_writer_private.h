@@ -9,11 +9,12 @@
 #include <stdbool.h>
 
 #include "codec/manifest.h"
-#include "writer/log_writer.h"
 #include "writer/base/thread.h"
+#include "writer/log/file_set.h"
 #include "writer/log/mark.h"
 #include "writer/log/reserve.h"
 #include "writer/log/segments.h"
+#include "writer/log_writer.h"
 
 /* So far appends may run ahead of the disk: so many rotated segments, of so many bytes in all
  * unless it is one.  They cannot be compacted. */

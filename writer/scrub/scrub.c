@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "writer/log/file_set.h"
 #include "writer/scrub/scrub.h"
 
 #include <errno.h>

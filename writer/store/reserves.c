@@ -13,6 +13,7 @@
  * Hints are given up first: each can be made again. */
 #include <errno.h>
 
+#include "writer/log/file_set.h"
 #include "writer/log/full_disk.h"
 #include "writer/log/hint_file.h"
 #include "writer/store/store_private.h"
