@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading from an open log, and asking about it. */
+#include <string.h>
+
+#include "writer/log/log_writer_private.h"
+
+/* --- reading --- */
+
+/* Reads from the active segment, whose end may still be in the buffer. */
+static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+	RELEASES(w->lock)
+{
+	size_t from_file = 0, from_buffer;
+	uint64_t start = w->active_start;
+	int fd = w->fd;
+	ssize_t got = 0;
+
+	if (n > w->end_offset - offset)
+		n = (size_t)(w->end_offset - offset);
+	if (offset < w->written_offset)
+		from_file =
+			w->written_offset - offset < n ? (size_t)(w->written_offset - offset) : n;
+	from_buffer = n - from_file;
+	if (from_buffer > 0)
+		memcpy((uint8_t *)buf + from_file,
+		       w->buffer + (offset + from_file - w->written_offset), from_buffer);
+	segments_hold(&w->segments); /* it may be sealed, and more, meanwhile */
+	mutex_unlock(&w->lock);
+	if (from_file > 0)
+		got = io_pread_all(w->io, fd, buf, from_file, offset - start);
+	segments_release(&w->segments);
+	if (got < 0)
+		return got;
+	return (size_t)got < from_file ? got : (ssize_t)n;
+}
+
+ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+{
+	mutex_lock(&w->lock);
+	if (offset >= w->active_start && offset < w->end_offset)
+		return read_active(w, buf, n, offset);
+	mutex_unlock(&w->lock);
+	return segments_read(&w->segments, buf, n, offset); /* 0 behind the end of the log, too */
+}
+
+uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
+{
+	uint64_t room = 0;
+
+	mutex_lock(&w->lock);
+	if (offset >= w->active_start && offset < w->end_offset)
+		room = w->end_offset - offset;
+	mutex_unlock(&w->lock);
+	return room > 0 ? room : segments_room(&w->segments, offset);
+}
+
+bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
+{
+	struct segment before;
+	uint64_t durable;
+
+	if (segments_get(&w->segments, index, ret))
+		return true;
+	mutex_lock(&w->lock);
+	durable = w->durable_offset > w->active_start ? w->durable_offset - w->active_start : 0;
+	*ret = (struct segment){
+		.number = w->active_number, .start = w->active_start, .bytes = durable, .fd = w->fd
+	};
+	mutex_unlock(&w->lock);
+	/* A rotation may have come in between. */
+	return index == 0 ||
+	       (segments_get(&w->segments, index - 1, &before) && before.number < ret->number);
+}
+
+uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *ret_file_offset)
+{
+	struct segment seg;
+
+	*ret_file_offset = 0;
+	mutex_lock(&w->lock);
+	seg = (struct segment){ .number = w->active_number,
+				.start = w->active_start,
+				.bytes = w->end_offset - w->active_start };
+	mutex_unlock(&w->lock);
+	for (size_t i = 0; position < seg.start || position - seg.start >= seg.bytes; i++)
+		if (!segments_get(&w->segments, i, &seg))
+			return 0;
+	*ret_file_offset = position - seg.start;
+	return seg.number;
+}
+
+/* --- figures --- */
+
+void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
+{
+	mutex_lock(&w->lock);
+	*ret = (struct log_writer_stats){
+		.end_offset = w->end_offset,
+		.written_offset = w->written_offset,
+		.durable_offset = w->durable_offset,
+		.last_timestamp_ns = w->last_timestamp_ns,
+		.appends = w->appends,
+		.syncs = w->syncs,
+		.sync_ns_total = w->sync_ns_total,
+		.sync_ns_max = w->sync_ns_max,
+		.poison = w->poison,
+		.segments = w->active_number,
+		.active_bytes = w->end_offset - w->active_start,
+		.rotate_failures = w->rotate_failures,
+		.rotate_error = w->rotate_error,
+	};
+	mutex_unlock(&w->lock);
+	ret->sealed_bytes = segments_bytes(&w->segments);
+}
+
+uint64_t log_writer_size(struct log_writer *w)
+{
+	uint64_t end_offset;
+
+	mutex_lock(&w->lock);
+	end_offset = w->end_offset;
+	mutex_unlock(&w->lock);
+	return end_offset;
+}
+
+uint64_t log_writer_durable_offset(struct log_writer *w)
+{
+	uint64_t durable_offset;
+
+	mutex_lock(&w->lock);
+	durable_offset = w->durable_offset;
+	mutex_unlock(&w->lock);
+	return durable_offset;
+}
+
+uint64_t log_writer_last_timestamp(struct log_writer *w)
+{
+	uint64_t timestamp_ns;
+
+	mutex_lock(&w->lock);
+	timestamp_ns = w->last_timestamp_ns;
+	mutex_unlock(&w->lock);
+	return timestamp_ns;
+}
+
+const char *log_writer_path(const struct log_writer *w)
+{
+	return w->path;
+}
