@@ -81,6 +81,13 @@ int history_list(struct history *h, const char *path, size_t path_bytes, history
 /* Says whether something ever had this path. */
 bool history_has(struct history *h, const char *path, size_t path_bytes);
 
+#define HISTORY_STILL UINT64_MAX /* the end of a time that has not ended */
+
+/* Stores when the last directory that had this path lost it, or HISTORY_STILL.  -ENOENT: no
+ * directory ever had it. */
+int history_directory_until(struct history *h, const char *path, size_t path_bytes,
+			    uint64_t *ret_until_ns) WARN_UNUSED;
+
 /* --- one version --- */
 
 /* Opens the version of that time of a file that had this path.  -ENOENT: there is none, or its

@@ -155,6 +155,26 @@ static int print_version(void *arg, const struct history_entry *e)
 	return 0;
 }
 
+/* Says that a directory had the path, if one had: it has no versions. */
+static int report_directory(struct history *h, const struct versions *v, const char *text)
+{
+	char until[TIMESTAMP_BYTES];
+	uint64_t until_ns = 0;
+	int err = history_directory_until(h, v->path, v->path_bytes, &until_ns);
+
+	if (err == -ENOENT)
+		return 0; /* only files had it */
+	if (err < 0)
+		return err;
+	if (until_ns == HISTORY_STILL)
+		ctl_say("'%s' is a directory: only the files in it have versions", text);
+	else
+		ctl_say("'%s' was a directory until %s: only the files in it have versions; "
+			"history/ of a mount lists their names",
+			text, timestamp_format(until_ns, until));
+	return 0;
+}
+
 static enum ctl_exit log_path(const char *datadir, const char *text)
 {
 	const struct history_config config = { .dir_path = datadir,
@@ -174,6 +194,8 @@ static enum ctl_exit log_path(const char *datadir, const char *text)
 	err = history_open(&config, &h, &diag);
 	if (err == 0)
 		err = history_list(h, v.path, v.path_bytes, print_version, &v);
+	if (err == 0)
+		err = report_directory(h, &v, text);
 	if (err == -ENOENT && h != NULL) {
 		ctl_say("nothing in the log ever had the path '%s'", text);
 		status = CTL_NOT_FOUND;

@@ -9,11 +9,10 @@
 #define FREYJAFS_WRITER_HISTORY_GRAPH_H
 
 #include "codec/meta.h"
+#include "writer/history.h"
 #include "writer/index/content_map.h"
 #include "writer/log/reader.h"
 #include "writer/base/uthash_config.h"
-
-#define HISTORY_STILL UINT64_MAX /* the end of what goes on */
 
 enum version_kind {
 	VERSION_PLAIN,	 /* one record */

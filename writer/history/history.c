@@ -243,6 +243,29 @@ bool history_has(struct history *h, const char *path, size_t path_bytes)
 	return err == 0;
 }
 
+int history_directory_until(struct history *h, const char *path, size_t path_bytes,
+			    uint64_t *ret_until_ns)
+{
+	struct held_list found;
+	uint64_t until_ns = 0;
+	int err = resolve(h, path, path_bytes, &found);
+
+	if (err < 0)
+		return err;
+	err = -ENOENT;
+	for (size_t i = 0; i < found.count; i++) {
+		if (found.held[i].node->type != META_TYPE_DIRECTORY)
+			continue;
+		err = 0;
+		if (found.held[i].until_ns > until_ns)
+			until_ns = found.held[i].until_ns;
+	}
+	free(found.held);
+	if (err == 0)
+		*ret_until_ns = until_ns;
+	return err;
+}
+
 /* --- versions of a path --- */
 
 struct found_version {
