@@ -347,6 +347,33 @@ static int check_until(struct log_opening *o)
 			o->dir, timestamp_format(w->segments.base.as_of_ns, text));
 }
 
+/* Notes that the log begins after the time that is asked for, so that it is empty. */
+static int note_nothing_before(struct log_opening *o) NO_THREAD_SAFETY
+{
+	const struct log_writer *w = o->w;
+	char until[TIMESTAMP_BYTES], first[TIMESTAMP_BYTES];
+	struct segment seg = { .fd = w->fd };
+	uint8_t header[RECORD_HEADER_BYTES];
+	struct record rec = { .timestamp_ns = 0 };
+	ssize_t got;
+
+	if (w->until_ns == 0 || o->recovery->records > 0)
+		return 0;
+	(void)segments_get(&o->w->segments, 0, &seg);
+	got = io_pread_all(w->io, seg.fd, header, sizeof(header), 0);
+	if (got < 0)
+		return diag_set(o->diag, (int)got, "%s: cannot read the first record: %s", o->dir,
+				strerror((int)-got));
+	if ((size_t)got == sizeof(header))
+		(void)record_decode_header(header, &rec);
+	if (rec.timestamp_ns > w->until_ns)
+		(void)diag_set(o->diag, 0,
+			       "%s: was empty at %s: the first record of the log is of %s", o->dir,
+			       timestamp_format(w->until_ns, until),
+			       timestamp_format(rec.timestamp_ns, first));
+	return 0;
+}
+
 static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -375,7 +402,9 @@ static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 		err = check_active(o);
 	if (err == 0)
 		err = check_until(o);
-	return err < 0 ? err : log_recover_read_only(o, files.active.size_bytes);
+	if (err == 0)
+		err = log_recover_read_only(o, files.active.size_bytes);
+	return err < 0 ? err : note_nothing_before(o);
 }
 
 /* Frees everything; for a writer whose syncer thread does not run. */
