@@ -54,7 +54,7 @@ struct log_writer_config {
 	/* 0: put has handed the record to the kernel when it returns; the process may die.  1 ... 1
 	 * GiB: up to that many acknowledged bytes stay in memory until the buffer is full, the
 	 * deadline, a sync or close.  With an interval of 0 it has no effect.  A full buffer of 4
-	 * KiB or more is cut where a block of the file ends, so the file may end inside a record
+	 * KiB to 128 KiB is cut where a block of the file ends, so the file may end inside a record
 	 * that was acknowledged; if the process then dies, recovery cuts the front of that one. */
 	int64_t buffer_size_bytes;
 	/* The active segment is sealed before it grows larger than this; one commit may be larger.

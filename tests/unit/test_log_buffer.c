@@ -139,6 +139,24 @@ static void test_one_write_for_each_block(void **state)
 			 (1000 * RECORD_BYTES(SMALL_BYTES) - 1) / 4096);
 }
 
+/* A buffer that is larger than the largest block is cut between records. */
+static void test_large_buffer(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t written = 0;
+
+	fixture_open(f, LOG_WRITER_NEVER, INT64_C(128) * 1024 + 1);
+	for (size_t i = 0; i < 4000; i++) {
+		put(f, i, SMALL_BYTES);
+		written = fixture_stats(f).written_offset;
+		assert_int_equal(written % RECORD_BYTES(SMALL_BYTES), 0);
+		assert_int_equal(unit_file_bytes(f->path), written);
+	}
+	assert_true(written > UINT64_C(256) * 1024);
+	fixture_close(f);
+	check_file(f, SMALL_BYTES, 4000);
+}
+
 /* It is in the kernel when put returns, and the buffer went out with it. */
 static void test_record_larger_than_the_buffer(void **state)
 {
@@ -409,9 +427,10 @@ static void test_short_writes(void **state)
 
 int main(void)
 {
-	struct CMUnitTest rows[ARRAY_SIZE(block_cases) + 16] = {
+	struct CMUnitTest rows[ARRAY_SIZE(block_cases) + 17] = {
 		TEST("one write for each block", test_one_write_for_each_block),
 		TEST("a record larger than the buffer", test_record_larger_than_the_buffer),
+		TEST("a large buffer ends with a record", test_large_buffer),
 		TEST("groups, values in two parts", test_group),
 		TEST("blocks of each segment", test_segments),
 		TEST("half a record when the process dies", test_dies_with_the_process),
@@ -423,7 +442,7 @@ int main(void)
 		TEST("half a record, the disk is full, waited for", test_full_disk_sync_to),
 		TEST("short writes", test_short_writes),
 	};
-	size_t count = 11;
+	size_t count = 12;
 
 	for (size_t i = 0; i < ARRAY_SIZE(block_cases); i++)
 		rows[count++] = (struct CMUnitTest){ block_cases[i].name, test_blocks,

@@ -17,7 +17,7 @@
 #include "writer/log/names.h"
 
 #define BLOCK_BYTES_MIN 4096 /* a page */
-#define BLOCK_BYTES_MAX ((uint64_t)256 * 1024)
+#define BLOCK_BYTES_MAX ((uint64_t)128 * 1024)
 
 static int check_config(const struct log_writer_config *config, struct diag *diag)
 {
@@ -430,12 +430,14 @@ static void destroy(struct log_writer *w) NO_THREAD_SAFETY
 
 /* A full buffer is cut at the end of a block of so many bytes.  ext4 takes 64 KiB that begin at
  * a multiple of 64 KiB in two thirds of the time of 64 KiB that begin elsewhere: it makes one large
- * folio of them, and touches no page twice.  Cut at pages alone they take nine tenths. */
+ * folio of them, and touches no page twice.  Cut at pages alone they take nine tenths.  A buffer
+ * larger than the largest block is cut at the end of a record: there whole blocks cost more time
+ * than they save (docs/TUNING.md). */
 static uint64_t block_bytes(size_t buffer_room)
 {
 	uint64_t bytes = BLOCK_BYTES_MAX;
 
-	if (buffer_room < BLOCK_BYTES_MIN)
+	if (buffer_room < BLOCK_BYTES_MIN || buffer_room > BLOCK_BYTES_MAX)
 		return 1;
 	while (bytes > buffer_room)
 		bytes /= 2;
