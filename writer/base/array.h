@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Arrays that grow: a pointer to the items, a count, and the number of items that there is room
- * for. */
+/* Arrays that grow: a pointer to the items, a count, and a capacity in items. */
 #ifndef FREYJAFS_WRITER_BASE_ARRAY_H
 #define FREYJAFS_WRITER_BASE_ARRAY_H
 
@@ -11,9 +10,10 @@
 
 #include "codec/compiler.h"
 
-/* Makes room for at least 'count' items of the array that '*items' points to; 'items' is the
- * address of that pointer, of any type.  The room is at least doubled, so
- * that adding items one by one takes amortized constant time.  -ENOMEM: nothing has changed. */
+/* Grows the array that '*items' points to, if needed, to hold at least 'count' items; 'items' is
+ * the address of that pointer, of any type, and '*room' is the capacity.  The capacity is at least
+ * doubled, so that adding items one by one takes amortized constant time.  -ENOMEM: nothing has
+ * changed. */
 WARN_UNUSED static inline int array_reserve(void *items, size_t item_bytes, size_t count,
 					    size_t *room)
 {
@@ -24,7 +24,7 @@ WARN_UNUSED static inline int array_reserve(void *items, size_t item_bytes, size
 		return 0;
 	if (bigger < count)
 		bigger = count;
-	memcpy(&p, items, sizeof(p)); /* all pointers to objects look alike */
+	memcpy(&p, items, sizeof(p)); /* all pointers to objects have the same representation */
 	p = reallocarray(p, bigger, item_bytes);
 	if (p == NULL)
 		return -ENOMEM;
@@ -33,7 +33,8 @@ WARN_UNUSED static inline int array_reserve(void *items, size_t item_bytes, size
 	return 0;
 }
 
-/* The same for the pointer 'items', which knows the size of an item, and the size_t 'room'. */
+/* As array_reserve(), for the pointer 'items', whose type gives the size of an item, and the size_t
+ * 'room'. */
 #define ARRAY_RESERVE(items, count, room) \
 	array_reserve(&(items), sizeof((items)[0]), (count), &(room))
 

@@ -24,7 +24,7 @@ int io_fdatasync(struct io *io, int fd)
 {
 	int err;
 
-	/* An interrupted sync has reported nothing yet, so asking again hides nothing. */
+	/* An interrupted sync has not reported an error yet, so the repeated call hides none. */
 	RESTART(err, io->ops->fdatasync(io, fd));
 	return err;
 }
@@ -127,7 +127,7 @@ int io_sync_parent(struct io *io, const char *path)
 	while (n > 1 && path[n - 1] == '/')
 		n--;
 	while (n > 0 && path[n - 1] != '/')
-		n--; /* "a" is in "." */
+		n--; /* the parent of "a" is "." */
 	memcpy(parent, path, n);
 	memcpy(parent + n, ".", sizeof("."));
 	fd = io_open(io, AT_FDCWD, parent, O_RDONLY | O_DIRECTORY, 0);
@@ -171,7 +171,7 @@ int io_pwrite_all(struct io *io, int fd, const void *buf, size_t n, uint64_t off
 	return 0;
 }
 
-/* Writes at '*offset', or at the end of the file (NULL). */
+/* Writes at '*offset', or at the end of the file if it is NULL. */
 static int write_all(struct io *io, int fd, struct iovec *iov, int iov_count,
 		     const uint64_t *offset)
 {
@@ -225,5 +225,5 @@ int io_close(struct io *io, int *fd)
 	if (*fd >= 0)
 		err = io->ops->close(io, *fd);
 	*fd = -1;
-	return err == -EINTR ? 0 : err; /* on Linux the descriptor is gone then, too */
+	return err == -EINTR ? 0 : err; /* on Linux the descriptor is closed in this case, too */
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The seam between the log and the operating system.  Every file operation of writer/ goes through
- * a 'struct io', so a test can fail the Nth one, cut the power after it, or keep a disk in memory.
+ * a 'struct io', so that a test can fail the Nth one, cut the power after it, or keep a disk in
+ * memory.
  *
- * Operations return what the system call returns, but a failure as -errno.  They do one system call
- * and may be interrupted
- * (-EINTR) or short; the io_..._all() helpers below loop.  Threads: any. */
+ * Operations return the result of the system call, but failures as -errno.  Each makes one system
+ * call and may be interrupted (-EINTR) or short; the io_..._all() functions below loop.  Threads:
+ * any. */
 #ifndef FREYJAFS_WRITER_BASE_IO_H
 #define FREYJAFS_WRITER_BASE_IO_H
 
@@ -21,47 +22,49 @@ struct io;
 struct io_stat {
 	uint64_t size_bytes;
 	mode_t mode;	  /* as st_mode: type and permissions */
-	uint64_t ino;	  /* names a file while somebody has it open */
-	bool unlinked;	  /* it has no name any more */
-	int64_t mtime_ns; /* of the last write, by the clock that was right or wrong then */
+	uint64_t ino;	  /* identifies a file while any process has it open */
+	bool unlinked;	  /* the file has no name any more */
+	int64_t mtime_ns; /* of the last write, by the system clock of that moment, right or wrong
+			   */
 };
 
-struct io_space { /* of the filesystem that holds a directory */
+struct io_space { /* space of the filesystem that holds a directory */
 	uint64_t block_bytes;
 	uint64_t blocks, blocks_free, blocks_available;
 	uint64_t files, files_free;
 };
 
-/* Called by list() with one name, "." and ".." left out.  Not 0 stops the listing, which returns
- * it. */
+/* Called by list() for each name except "." and "..".  If it does not return 0, the listing stops
+ * and returns that value. */
 typedef int (*io_list_fn)(void *arg, const char *name);
 
 struct io_ops {
-	/* openat(2); O_CLOEXEC is added, and in a directory O_NOFOLLOW and O_NONBLOCK.  Returns a
-	 * file descriptor; -ELOOP: it is a symbolic link. */
+	/* openat(2) with O_CLOEXEC added, and in a directory O_NOFOLLOW and O_NONBLOCK.  Returns a
+	 * file descriptor; -ELOOP if it is a symbolic link. */
 	int (*open)(struct io *io, int dir_fd, const char *path, int flags, mode_t mode);
 	int (*close)(struct io *io, int fd);
 	ssize_t (*pread)(struct io *io, int fd, void *buf, size_t n, uint64_t offset);
 	ssize_t (*pwrite)(struct io *io, int fd, const void *buf, size_t n, uint64_t offset);
-	/* Appends: the descriptor was opened with O_APPEND. */
+	/* Appends; requires a descriptor opened with O_APPEND. */
 	ssize_t (*writev)(struct io *io, int fd, const struct iovec *iov, int iov_count);
-	/* Writes at 'offset': the descriptor was opened without O_APPEND. */
+	/* Writes at 'offset'; requires a descriptor opened without O_APPEND. */
 	ssize_t (*pwritev)(struct io *io, int fd, const struct iovec *iov, int iov_count,
 			   uint64_t offset);
 	int (*truncate)(struct io *io, int fd, uint64_t size_bytes);
-	/* Makes sure that the first 'size_bytes' of the file have blocks (posix_fallocate). */
+	/* Allocates blocks for the first 'size_bytes' of the file (posix_fallocate). */
 	int (*allocate)(struct io *io, int fd, uint64_t size_bytes);
 	int (*fdatasync)(struct io *io, int fd);
-	int (*fsync)(struct io *io, int fd); /* of a file or a directory */
+	int (*fsync)(struct io *io, int fd); /* of a file or a directory; makes it durable */
 	int (*stat)(struct io *io, int fd, struct io_stat *ret);
 	int (*rename)(struct io *io, int dir_fd, const char *from, const char *to);
 	int (*unlink)(struct io *io, int dir_fd, const char *name);
 	int (*mkdir)(struct io *io, int dir_fd, const char *path, mode_t mode);
 	int (*list)(struct io *io, int dir_fd, io_list_fn fn, void *arg);
-	/* flock(LOCK_EX | LOCK_NB).  -EWOULDBLOCK: another open file description holds it. */
+	/* flock(LOCK_EX | LOCK_NB).  -EWOULDBLOCK if another open file description holds the lock.
+	 */
 	int (*lock)(struct io *io, int fd);
 	int (*space)(struct io *io, int dir_fd, struct io_space *ret);
-	/* The wall clock, ns since the epoch; below 0 before 1970.  Cannot fail. */
+	/* Returns the wall clock, ns since the epoch; below 0 before 1970.  Cannot fail. */
 	int64_t (*now_ns)(struct io *io);
 };
 
@@ -70,22 +73,23 @@ struct io {
 };
 
 /* While it is set, a pread of the calling thread fails with -EAGAIN instead of waiting for the
- * disk, where the filesystem below can tell (preadv2(2), RWF_NOWAIT).  For one read, by a thread
- * that others wait for; the read is then done again by another.  A flag of the thread, because a
- * read goes through many hands. */
+ * disk, if the filesystem below DATADIR supports that (preadv2(2), RWF_NOWAIT).  For one read by a
+ * thread that others wait for; another thread then repeats the read.  Thread-local, because a read
+ * passes through many layers. */
 void io_set_nowait(bool nowait);
 
 /* The operating system itself. */
 extern struct io io_posix;
 
-/* Allows this process as many open files as it may have: an open log has one for each segment.
- * What cannot be opened then says so itself. */
+/* Raises this process's limit of open files to the maximum: an open log has one file for each
+ * segment.  A failure is not reported; a later open(2) reports its own. */
 void io_posix_raise_file_limit(void);
 
-/* The wall clock for what cannot be below 0: timestamps of records, names of files. */
+/* Returns the wall clock, 0 before 1970, for values that cannot be negative: timestamps of records,
+ * names of files. */
 uint64_t io_clock_ns(struct io *io);
 
-/* Each restarts after EINTR. */
+/* Each restarts after EINTR.  Errors: -errno of the system call. */
 int io_open(struct io *io, int dir_fd, const char *path, int flags, mode_t mode) WARN_UNUSED;
 int io_fdatasync(struct io *io, int fd) WARN_UNUSED;
 int io_fsync(struct io *io, int fd) WARN_UNUSED;
@@ -97,23 +101,24 @@ int io_rename(struct io *io, int dir_fd, const char *from, const char *to) WARN_
 int io_unlink(struct io *io, int dir_fd, const char *name) WARN_UNUSED;
 int io_lock(struct io *io, int fd) WARN_UNUSED;
 int io_space(struct io *io, int dir_fd, struct io_space *ret) WARN_UNUSED;
-/* May call 'fn' again with names it has had. */
+/* May call 'fn' again with the same names. */
 int io_list(struct io *io, int dir_fd, io_list_fn fn, void *arg) WARN_UNUSED;
 
 /* Makes the name of 'path' durable: syncs the directory that holds it. */
 int io_sync_parent(struct io *io, const char *path) WARN_UNUSED;
 
-/* Reads until 'n' bytes or the end of the file.  Returns the number of bytes, or -errno. */
+/* Reads 'n' bytes, or fewer if the file ends.  Returns the number of bytes, or -errno. */
 ssize_t io_pread_all(struct io *io, int fd, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
 
-/* Write all bytes: 0 or -errno, and then some may have been written.  'iov' is used up. */
+/* Write all bytes.  Return 0, or -errno; then some bytes may have been written.  They change 'iov'.
+ */
 int io_pwrite_all(struct io *io, int fd, const void *buf, size_t n, uint64_t offset) WARN_UNUSED;
 int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count) WARN_UNUSED;
 int io_pwritev_all(struct io *io, int fd, struct iovec *iov, int iov_count,
 		   uint64_t offset) WARN_UNUSED;
 
-/* Closes '*fd' unless it is -1, and sets it to -1.  Returns 0 or -errno; the descriptor is gone
- * either way. */
+/* Closes '*fd' unless it is negative, and sets it to -1.  Returns 0 or -errno; the descriptor is
+ * closed either way. */
 int io_close(struct io *io, int *fd);
 
 #endif

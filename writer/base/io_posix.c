@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The seam's other side: Linux. */
+/* The seam's implementation for Linux. */
 #include "writer/base/io.h"
 #include "writer/base/times.h"
 
@@ -27,8 +27,8 @@ static ssize_t result_bytes(ssize_t ret)
 	return ret < 0 ? -errno : ret;
 }
 
-/* Somebody else may have put things into the directory: a symlink leads out of it, and opening a
- * FIFO would wait for ever. */
+/* Other processes may have put files into the directory: a symlink leads out of it, and opening a
+ * FIFO would block forever. */
 static int posix_open(struct io *io, int dir_fd, const char *path, int flags, mode_t mode)
 {
 	if (dir_fd != AT_FDCWD)

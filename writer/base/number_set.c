@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Open addressing, linear probing. */
+/* A set of numbers as a hash table with open addressing and linear probing. */
 #include "writer/base/number_set.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ void number_set_destroy(struct number_set *s)
 	number_set_init(s);
 }
 
-/* Returns the slot that has 'number', or the free one where it would go. */
+/* Returns the slot that has 'number', or the free slot where it belongs. */
 static size_t find(const struct number_set *s, uint64_t number)
 {
 	size_t i = number & (s->room - 1);
@@ -63,7 +63,7 @@ void number_set_remove(struct number_set *s, uint64_t number)
 	if (!number_set_has(s, number))
 		return;
 	hole = find(s, number);
-	/* What had to step aside for it moves up. */
+	/* Numbers behind it that it displaced move up. */
 	for (i = (hole + 1) & mask; s->slots[i] != 0; i = (i + 1) & mask) {
 		if (((i - s->slots[i]) & mask) >= ((i - hole) & mask)) {
 			s->slots[hole] = s->slots[i];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory straight from the operating system: what is not touched takes none, and what is given back
- * is gone from the process.  Threads: any. */
+/* Memory pages from the operating system: untouched pages use no memory, and unmapped pages are
+ * returned to the system immediately.  Threads: any. */
 #ifndef FREYJAFS_WRITER_BASE_PAGES_H
 #define FREYJAFS_WRITER_BASE_PAGES_H
 
@@ -10,9 +10,10 @@
 
 #define PAGES_HUGE_BYTES ((size_t)2 * 1024 * 1024)
 
-/* Zeros, aligned to 'align': a power of two, and a multiple of the size of a page.  With
- * PAGES_HUGE_BYTES in huge pages, where the system has them: few misses of address translation, and
- * a granularity of two megabytes.  NULL: no memory. */
+/* Maps 'bytes' of zeros, aligned to 'align', a power of two and a multiple of the page size.  The
+ * caller unmaps them with pages_unmap().  With PAGES_HUGE_BYTES they are in huge pages if the
+ * system has them: fewer misses of address translation, and a granularity of two megabytes.  NULL:
+ * no memory. */
 static inline void *pages_map(size_t bytes, size_t align)
 {
 	uint8_t *p = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -30,7 +31,7 @@ static inline void *pages_map(size_t bytes, size_t align)
 	return p + front;
 }
 
-/* Gives back any part of it, in multiples of a page. */
+/* Unmaps all or part of a mapping, in multiples of a page.  NULL is a no-op. */
 static inline void pages_unmap(void *p, size_t bytes)
 {
 	if (p != NULL && bytes > 0)

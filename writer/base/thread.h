@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Mutexes that clang checks (-Wthread-safety) and that cannot fail.  Lock order: docs/LOCKING.md.
- */
+/* Locks and condition variables: mutexes that clang checks (-Wthread-safety) and calls that cannot
+ * fail.  Lock order: docs/LOCKING.md. */
 #ifndef FREYJAFS_WRITER_BASE_THREAD_H
 #define FREYJAFS_WRITER_BASE_THREAD_H
 
@@ -19,7 +19,7 @@
 #define TSA(x)
 #endif
 #define CAPABILITY(name) TSA(capability(name))
-#define GUARDED		 /* by the lock that the comment names; clang cannot check it */
+#define GUARDED		 /* by the lock that the comment names; clang does not check it */
 #define REQUIRES(...)	 TSA(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...)	 TSA(locks_excluded(__VA_ARGS__))
 #define ACQUIRES(...)	 TSA(acquire_capability(__VA_ARGS__))
@@ -30,12 +30,12 @@ struct CAPABILITY("mutex") mutex {
 	pthread_mutex_t impl;
 };
 
-/* For readers together, or one writer. */
+/* Held by any number of readers, or by one writer. */
 struct rwlock {
 	pthread_rwlock_t impl;
 };
 
-/* A pthread call on a lock fails only when the program is wrong. */
+/* A pthread call on a lock can fail only if the program has a bug. */
 static inline void thread_check(int err)
 {
 	if (err != 0)
@@ -61,8 +61,8 @@ static inline void thread_pause(void)
 #endif
 }
 
-/* Locks here are held for some microseconds as a rule, for less than it takes to sleep and to be
- * woken on another CPU; so they are tried for about so long before the thread sleeps. */
+/* Locks here are usually held for a few microseconds, which is less than a thread needs to sleep
+ * and to be woken on another CPU.  So a thread tries for about that long before it sleeps. */
 #define LOCK_TRIES 500
 
 static inline bool lock_try_again(int err, int *tries)
@@ -142,14 +142,13 @@ static inline void cond_wait(pthread_cond_t *c, struct mutex *m) REQUIRES(m)
 	thread_check(pthread_cond_wait(c, &m->impl));
 }
 
-/* Waits until signalled or until 'deadline_ns' of monotonic_ns(). */
+/* Waits until signalled or until monotonic_ns() reaches 'deadline_ns'. */
 static inline void cond_wait_until(pthread_cond_t *c, struct mutex *m, uint64_t deadline_ns)
 	REQUIRES(m)
 {
 	struct timespec ts = timespec_of_ns(ns_of_timestamp(deadline_ns));
 
-	(void)pthread_cond_timedwait(c, &m->impl,
-				     &ts); /* ETIMEDOUT: the caller looks at the clock */
+	(void)pthread_cond_timedwait(c, &m->impl, &ts); /* ETIMEDOUT: the caller checks the clock */
 }
 
 static inline uint64_t monotonic_ns(void)

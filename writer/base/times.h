@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Times: nanoseconds since the epoch in 64 bits, and what the system and the log have instead.
+/* Times: conversions between nanoseconds since the epoch in 64 bits and the formats of the system
+ * and the log.
  *
- * A time that 64 bits cannot hold (before 1677 or after 2262) becomes the nearest one that they
- * can.  INT64_MIN is never a time: callers use it as a mark. */
+ * A time that 64 bits cannot hold (before 1677 or after 2262) becomes the nearest time that they
+ * can hold.  INT64_MIN is never a time: callers use it as a special value. */
 #ifndef FREYJAFS_WRITER_BASE_TIMES_H
 #define FREYJAFS_WRITER_BASE_TIMES_H
 
@@ -33,7 +34,7 @@ static inline int64_t ns_of_timespec(struct timespec t)
 	return ns_of_meta_time(meta_time_of_timespec(t));
 }
 
-/* The timestamp of a record as a time. */
+/* Converts the timestamp of a record; the largest time if it does not fit. */
 static inline int64_t ns_of_timestamp(uint64_t timestamp_ns)
 {
 	return timestamp_ns > INT64_MAX ? INT64_MAX : (int64_t)timestamp_ns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* uthash, as it is used here: an element that there is no memory for is left out, and its hh.tbl is
- * NULL then; the hash is FNV-1a. */
+/* The configuration of uthash: an element for which memory is missing is left out, and its hh.tbl
+ * is then NULL; the hash is FNV-1a. */
 #ifndef FREYJAFS_WRITER_BASE_UTHASH_CONFIG_H
 #define FREYJAFS_WRITER_BASE_UTHASH_CONFIG_H
 
