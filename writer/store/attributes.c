@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Attributes: owner, mode and times, extended attributes, targets of symlinks. */
+/* Attributes of nodes: owner, mode and times, extended attributes, targets of symlinks. */
 #include "writer/store/store_private.h"
 
 #include <errno.h>
@@ -62,7 +62,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 	return 0;
 }
 
-/* Appends an attr record that changes one xattr if the log has the node. */
+/* Appends an attr record that changes one xattr, if the log has the node. */
 static int append_xattr(struct store *s, const struct node *n, const struct xattr *x,
 			int64_t *ret_now_ns, uint64_t *ret_end) REQUIRES(s->commit_lock)
 {
@@ -87,7 +87,7 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 	return 0;
 }
 
-/* Says whether xattr 'name' has this value already. */
+/* Returns whether the xattr has this value already. */
 static bool xattr_is(const struct node *n, const struct xattr *x)
 {
 	size_t bytes;
@@ -99,8 +99,8 @@ static bool xattr_is(const struct node *n, const struct xattr *x)
 	       memcmp(old.value, x->value, x->value_bytes) == 0;
 }
 
-/* Says whether a list may be so long: it may not grow past the limit, but a list that is longer,
- * from before there was one, can be changed and made shorter. */
+/* Returns whether a list of xattrs may have 'bytes'.  It may not grow past the limit, but a list
+ * that is longer already, from before the limit existed, can be changed and made shorter. */
 static bool may_have(const struct node *n, size_t bytes)
 {
 	size_t old_bytes;
@@ -120,7 +120,7 @@ static int change_xattr(struct store *s, struct node *n, const struct xattr *x, 
 
 	*ret_end = 0;
 	if (x->value != NULL && xattr_is(n, x))
-		return 0; /* no change, no new ctime: as ext4 has it */
+		return 0; /* no change, no new ctime: as in ext4 */
 	err = keydir_change_xattrs(s->keydir, n, x, &list, &bytes);
 	if (err < 0)
 		return err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Putting a commit together: the records of one group, in buffers that the store keeps for it. */
+/* Assembling a commit: the records of one group, in buffers that the store reuses. */
 #include "writer/store/store_private.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include "writer/index/paths.h"
 #include "writer/log/full_disk.h"
 
-/* Timestamps run ahead of the clock by some ns when several records are appended at one time. */
+/* Timestamps are some ns ahead of the clock when several records are appended at the same time. */
 #define BEHIND_MIN_NS  UINT64_C(1000000)
 #define TELL_BEHIND_NS ((uint64_t)NSEC_PER_SEC)
 
@@ -21,7 +21,7 @@ uint64_t store_clock_behind(struct store *s, int64_t clock_ns)
 
 	if (clock_ns >= 0 && (uint64_t)clock_ns >= last_ns)
 		return 0;
-	behind_ns = last_ns - (uint64_t)clock_ns; /* before 1970 it is farther behind */
+	behind_ns = last_ns - (uint64_t)clock_ns; /* before 1970 the clock is farther behind */
 	return behind_ns > BEHIND_MIN_NS ? behind_ns : 0;
 }
 
@@ -34,7 +34,7 @@ void commit_begin(struct store *s)
 	c->behind_ns = store_clock_behind(s, c->clock_ns);
 	if (c->behind_ns > s->told_behind_ns + TELL_BEHIND_NS && s->clock_behind != NULL)
 		s->clock_behind(s->clock_arg, c->behind_ns);
-	s->told_behind_ns = c->behind_ns; /* it was set again when it is farther behind */
+	s->told_behind_ns = c->behind_ns; /* farther behind later: it was set again */
 }
 
 void commit_say_ctime(struct store *s, struct meta_attr *attr)
@@ -125,7 +125,7 @@ int commit_add_plain(struct store *s, const struct node *n, const char *name, si
 	return 0;
 }
 
-/* Returns room for an attr value of 'bytes'. */
+/* Returns a buffer for an attr value of 'bytes'; NULL: no memory. */
 static uint8_t *attr_room(struct commit_part *part, size_t bytes)
 {
 	uint8_t *large;

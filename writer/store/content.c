@@ -11,21 +11,21 @@
 #include "writer/index/node_content.h"
 #include "writer/index/unnameable.h"
 
-#define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* how far an mtime that nobody has seen may be off */
+#define MTIME_DRIFT_MAX_NS NSEC_PER_SEC /* largest error of an mtime that no program has seen */
 #define PIECES_AT_ONCE	   16
 
 /* --- commit --- */
 
-/* How a value goes into the log: which attr record goes with it, and when. */
+/* The plan of a value's commit: which attr record it needs, and its timestamp. */
 struct value_plan {
 	struct meta_attr attr;
 	bool attr_needed;
-	uint64_t timestamp_ns; /* of the last record; 0: the clock */
+	uint64_t timestamp_ns; /* of the last record; 0: the time of the clock */
 };
 
 /* The mtime of a file without an explicit one is the timestamp of its record.  So that the two
- * agree, the record is stamped with the time of the last write if the log is not past that; else
- * the mtime is made explicit when it matters. */
+ * agree, the record is stamped with the time of the last write, if that is later than the last
+ * record in the log; otherwise the mtime is made explicit if the difference matters. */
 static void plan_times(struct store *s, const struct node *n, struct timespec written_at,
 		       bool written_at_shown, struct value_plan *plan) REQUIRES(s->commit_lock)
 {
@@ -34,11 +34,12 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
 	int64_t clock_ns = s->commit.clock_ns;
 	/* A name that was given later than the last write shows in the directory's times, which
-	 * follow that of the record; the file's own are in the attr record that there is anyway. */
+	 * follow the record's timestamp; the file's own times are then in the attr record, which is
+	 * needed anyway. */
 	bool named_later = plan->attr_needed && !node_is_committed(n) && node_name(n) != NULL &&
 			   node_times(node_parent(n)).mtime_ns > written_ns;
 
-	/* A time of the future, which somebody has set, is none for the log. */
+	/* A time in the future, which a program has set, must not become a timestamp of the log. */
 	if (written_ns > 0 && (uint64_t)written_ns >= first_free_ns && written_ns <= clock_ns &&
 	    !named_later) {
 		plan->timestamp_ns = (uint64_t)written_ns;
@@ -48,15 +49,15 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 	    last_ns - (uint64_t)written_ns < MTIME_DRIFT_MAX_NS)
 		return;
 	plan->attr.mtime = meta_time_of_timespec(written_at);
-	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* else the caller has set it */
+	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* otherwise the caller has set it */
 		plan->attr.ctime =
 			written_ns <= clock_ns ? plan->attr.mtime : meta_time_of_ns(clock_ns);
 	plan->attr.fields |= META_FIELD_MTIME | META_FIELD_CTIME;
 	plan->attr_needed = true;
 }
 
-/* A number that is not the one of the path, because another node had that already, is written down.
- */
+/* Writes the inode number down if it does not follow from the path, because another node had that
+ * number already. */
 static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
 	REQUIRES(s->commit_lock)
 {
@@ -72,7 +73,7 @@ static void plan_value(struct store *s, struct node *n, bool empty, struct times
 {
 	struct value_plan plan = { .attr = node_meta_attr(n) };
 
-	/* The log knows the attributes of what it has; a new file gets the defaults. */
+	/* The log has the attributes of a committed file; a new file gets the defaults. */
 	if (!node_is_committed(n))
 		node_meta_add_xattrs(n, &plan.attr);
 	if (!node_is_committed(n))
@@ -112,14 +113,14 @@ static int append_content(struct store *s, const struct content_commit *cc,
 		err = commit_add_publish(s, cc->n, cc->publish);
 	else if (err == 0 && cc->value_bytes > 0)
 		err = commit_add_plain(s, cc->n, NULL, 0, cc->value, cc->value_bytes);
-	/* Strictly increasing, and the last one is the time of the commit: plan_times() left room.
-	 */
+	/* Timestamps rise strictly, and the last one is the time of the commit; plan_times() made
+	 * sure that there are enough free ones. */
 	for (size_t i = 0; err == 0 && plan->timestamp_ns > 0 && i < c->count; i++)
 		c->records[i].timestamp_ns = plan->timestamp_ns - (c->count - 1 - i);
 	return err < 0 ? err : commit_append(s, false);
 }
 
-/* Gives the node its content.  With the keydir's write lock. */
+/* Gives the node its content.  Requires the keydir's write lock. */
 static void set_content(struct store *s, const struct content_commit *cc,
 			struct content_change *change) REQUIRES(s->commit_lock)
 {
@@ -140,7 +141,7 @@ static void set_content(struct store *s, const struct content_commit *cc,
 	}
 }
 
-/* Brings the keydir to what the log now says. */
+/* Brings the keydir to the state of the log. */
 static void apply_content(struct store *s, const struct content_commit *cc,
 			  const struct value_plan *plan, struct content_change *change)
 	REQUIRES(s->commit_lock)
@@ -152,7 +153,7 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 	struct node_times t;
 
 	keydir_write_lock(s->keydir);
-	if (!is_empty(cc)) /* a record of that key, named or not */
+	if (!is_empty(cc)) /* a record of that key, nameable or not */
 		keydir_unnameable_remove(s->keydir, (const uint8_t *)last->key + prefix,
 					 last->key_bytes - prefix);
 	set_content(s, cc, change);
@@ -178,7 +179,7 @@ static int prepare_publish(struct store *s, const struct content_commit *cc,
 static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
-	/* The directory has its name in the log from here on. */
+	/* From here on the log has the file's name in the directory. */
 	bool made = !node_is_committed(cc->n);
 	struct content_change change = { .staged = cc->staged };
 	struct value_plan plan;
@@ -193,7 +194,7 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 	if (keydir_is_gone(s->keydir, cc->n)) {
 		keydir_write_lock(s->keydir);
 		if (cc->set != NULL)
-			keydir_set_attributes(cc->n, cc->set); /* fstat(2) still asks for it */
+			keydir_set_attributes(cc->n, cc->set); /* fstat(2) still shows it */
 		keydir_write_unlock(s->keydir);
 		*ret_end = 0;
 		return 0;
@@ -201,7 +202,7 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 	dir = node_parent(cc->n);
 	commit_begin(s);
 	plan_value(s, cc->n, is_empty(cc), cc->written_at, cc->written_at_shown, cc->set, &plan);
-	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may be another one */
+	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may differ from the mtime */
 		err = keydir_prepare(s->keydir, cc->n);
 	if (err == 0 && cc->publish != NULL)
 		err = prepare_publish(s, cc, &change);
@@ -253,7 +254,8 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 
 /* --- reading --- */
 
-/* Reads 'n' bytes of a piece, from 'from' on, and checks its record unless that has been done. */
+/* Reads 'n' bytes of a piece from byte 'from' on, and checks the CRC of its record unless that has
+ * been done. */
 static int read_piece(struct store *s, const struct content_piece *piece, uint64_t from, void *buf,
 		      size_t n)
 {
@@ -296,7 +298,7 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 	return err;
 }
 
-/* Who is told of a checked record. */
+/* The argument of the callback for checked records. */
 struct reader {
 	struct store *s;
 	struct node *n;

@@ -5,7 +5,7 @@
 
 #include "writer/base/times.h"
 
-#define RETRY_AFTER_NS (10 * (uint64_t)NSEC_PER_SEC) /* where there was nothing to gain */
+#define RETRY_AFTER_NS (10 * (uint64_t)NSEC_PER_SEC) /* if nothing could be gained */
 
 void growth_init(struct growth *g)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Names: create, mkdir, mknod, link, unlink, rmdir, rename.  Each looks, prepares whatever may
- * fail, appends, and then changes the keydir, which cannot fail. */
+/* Names: create, mkdir, mknod, link, unlink, rmdir, rename.  Each checks, prepares every step that
+ * may fail, appends, and then changes the keydir, which cannot fail. */
 #include "writer/store/store_private.h"
 
 #include <errno.h>
@@ -18,11 +18,11 @@
 #include "writer/index/replay.h"
 #include "writer/index/unnameable.h"
 
-/* As ext4 has it: to take one name of so many away takes a look at all of them, in a replay, too.
- */
+/* As in ext4: removing one of a node's names requires a search through all of them, in a replay,
+ * too. */
 #define LINKS_MAX 65000
 
-/* --- looking --- */
+/* --- checking --- */
 
 static int check_dir(const struct store *s, const struct node *dir, size_t name_bytes)
 {
@@ -33,7 +33,7 @@ static int check_dir(const struct store *s, const struct node *dir, size_t name_
 	return name_bytes > PATH_NAME_BYTES_MAX ? -ENAMETOOLONG : 0;
 }
 
-/* Finds an entry that must be there. */
+/* Finds an entry that must exist. */
 static int find(struct store *s, const struct store_name *at, struct dentry **ret)
 	REQUIRES(s->commit_lock)
 {
@@ -57,8 +57,8 @@ static int check_new(struct store *s, const struct store_name *at) REQUIRES(s->c
 	return path_name_ok(at->name, at->name_bytes) ? 0 : -EINVAL;
 }
 
-/* A directory that exists only through its keys is about to lose one: an attr record in the same
- * group keeps it, so that "rm -r" finds it. */
+/* For a directory that exists only through its keys and is about to lose one: an attr record in the
+ * same group keeps it, so that "rm -r" finds it. */
 static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->commit_lock)
 {
 	struct meta_attr attr = node_meta_attr(dir);
@@ -71,7 +71,7 @@ static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->comm
 
 /* --- making --- */
 
-/* Makes a node and its entry, neither linked. */
+/* Makes a node and its entry; neither is linked yet. */
 static int prepare(struct store *s, const struct store_name *at, mode_t type,
 		   const struct store_owner *owner, struct node **ret_node,
 		   struct dentry **ret_dentry) REQUIRES(s->commit_lock)
@@ -93,7 +93,7 @@ static int prepare(struct store *s, const struct store_name *at, mode_t type,
 	return 0;
 }
 
-/* Links what prepare() made, pinned for the caller. */
+/* Links the results of prepare(); the node is pinned for the caller. */
 static void link_prepared(struct store *s, struct dentry *d, struct node *n, int64_t now_ns)
 	REQUIRES(s->commit_lock)
 {
@@ -112,7 +112,7 @@ static bool is_poisoned(struct store *s)
 	return stats.poison < 0;
 }
 
-/* Checks that a file can get that name and that its record will have room for the path. */
+/* Checks that a file can get that name and that the path fits its record. */
 static int check_new_file(struct store *s, const struct store_name *at) REQUIRES(s->commit_lock)
 {
 	int err;
@@ -159,7 +159,7 @@ int store_create(struct store *s, const struct store_name *at, const struct stor
 	return 0;
 }
 
-/* --- files without a name --- */
+/* --- temporary files --- */
 
 static int create_unnamed_locked(struct store *s, struct node *dir, const struct store_owner *owner,
 				 struct node **ret) REQUIRES(s->commit_lock)
@@ -225,7 +225,7 @@ int store_give_name(struct store *s, struct node *n, const struct store_name *at
 	return err;
 }
 
-/* Gives a node that is not linked yet what makes it special. */
+/* Gives a node that is not linked yet its target or device number. */
 static int set_special(struct store *s, struct node *n, const struct store_special *special)
 {
 	size_t target_bytes = special->target == NULL ? 0 : strlen(special->target);
@@ -241,7 +241,7 @@ static int set_special(struct store *s, struct node *n, const struct store_speci
 	return keydir_set_target(s->keydir, n, special->target, target_bytes);
 }
 
-/* Makes a node that is in the log at once: anything but a file. */
+/* Makes a node that is in the log immediately: any type except a file. */
 static int make_locked(struct store *s, const struct store_name *at,
 		       const struct store_special *special, struct node **ret)
 	REQUIRES(s->commit_lock)
@@ -382,7 +382,7 @@ int store_link(struct store *s, struct node *n, const struct store_name *at, uin
 
 /* --- removing --- */
 
-/* Appends the tombstone of 'd', unless the log does not know it, and takes it out. */
+/* Appends the tombstone of 'd', unless the log does not have the name, and removes the entry. */
 static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	REQUIRES(s->commit_lock)
 {
@@ -449,11 +449,11 @@ int store_unlink(struct store *s, const struct store_name *at, uint64_t *ret_end
 	return err;
 }
 
-/* Says whether a key that no path can name has the path of directory 'n': only the directory hides
- * it. */
+/* Returns whether an unnameable key has the path of directory 'n': only the directory hides that
+ * key. */
 static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_lock)
 {
-	char *path = (char *)s->commit.parts[0].value; /* as good a place as any */
+	char *path = (char *)s->commit.parts[0].value; /* any free buffer will do */
 	ssize_t path_bytes = keydir_path(s->keydir, n, NULL, 0, path);
 
 	return path_bytes > 0 &&
@@ -468,8 +468,8 @@ static int rmdir_locked(struct store *s, const struct store_name *at, uint64_t *
 
 	if (err == 0 && !node_is_dir(dentry_node(d)))
 		err = -ENOTDIR;
-	/* The tombstone of the directory would be one of the key, too, and a key is never dropped.
-	 */
+	/* The tombstone of the directory would also delete the key, and a key must never be
+	 * dropped. */
 	if (err == 0 && (keydir_dir_count(dentry_node(d)) > 0 || hides_key(s, dentry_node(d))))
 		err = -ENOTEMPTY;
 	return err < 0 ? err : remove_locked(s, d, ret_end);
@@ -502,7 +502,7 @@ static int check_paths(struct store *s, const struct rename *r) REQUIRES(s->comm
 	return err;
 }
 
-/* Puts the record of a rename together.  Fills in 'ret', which is no move if the log does not have
+/* Assembles the record of a rename.  Fills in 'ret', which is not a move if the log does not have
  * the file: then the file begins under its new name, empty as it is. */
 static int add_rename(struct store *s, const struct rename *r, struct commit_record *ret)
 	REQUIRES(s->commit_lock)
@@ -546,7 +546,7 @@ static void apply_rename(struct store *s, const struct rename *r, const struct c
 		if (r->exchange)
 			return;
 		keydir_write_lock(s->keydir);
-		keydir_set_explicit(old_dir); /* keep_parent() saw to it */
+		keydir_set_explicit(old_dir); /* done by keep_parent() */
 		keydir_write_unlock(s->keydir);
 		/* Without memory the key stays hidden until the next mount. */
 		(void)!replay_reveal(s->keydir, rec->path, rec->path_bytes, now_ns);
@@ -570,7 +570,8 @@ static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 		err = -EINVAL;
 	if (err == 0)
 		err = check_paths(s, r);
-	/* The log can only exchange what it has: a file that it does not have yet begins empty. */
+	/* The log can only exchange files that it has: a file that it does not have yet begins
+	 * empty. */
 	if (err == 0 && r->exchange && !node_is_committed(from))
 		err = store_commit_empty(s, from);
 	if (err == 0 && r->exchange && to != NULL && !node_is_committed(to))
@@ -594,8 +595,8 @@ static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 	return 0;
 }
 
-/* Earlier versions let a rename make paths that are longer than a key can be.  What is there could
- * be neither changed nor removed, so its directory is moved to the root. */
+/* Earlier versions let a rename make paths that are longer than a key can be.  Entries below such a
+ * path can be neither changed nor removed, so their directory is moved to the root. */
 void store_move_too_long(struct store *s)
 {
 	struct node *n;
@@ -634,7 +635,7 @@ int store_rename(struct store *s, const struct store_name *from, const struct st
 		if (r.to != NULL && flags == RENAME_NOREPLACE)
 			err = -EEXIST;
 		else if (r.to != NULL && dentry_node(r.to) == dentry_node(r.from))
-			*ret_end = 0; /* two names of one node: nothing to do */
+			*ret_end = 0; /* two names of one node: no change */
 		else
 			err = rename_locked(s, &r, ret_end);
 	}

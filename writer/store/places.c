@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* All positions of the log that a store reads from, or that a replay of its log needs. */
+/* Places: all positions of the log that a store reads from, or that a replay of its log needs. */
 #include <errno.h>
 
 #include "writer/index/places.h"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A gate that says when nobody is left who came in before a moment: readers of the log look up
- * where a value stands and read it then, and the file must not be closed in between.
+/* A gate that waits for readers: it shows when all threads that entered before a moment have left.
+ * Readers of the log look up the position of a value and then read it, and the file must not be
+ * closed in between.
  *
- * A reader counts in one of two counters; whoever waits makes the other one count and waits until
- * the first is empty.  Threads: any number of readers, one that waits. */
+ * A reader counts in one of two counters; the waiting thread makes new readers use the other
+ * counter and waits until the first is 0.  Threads: any number of readers, one that waits. */
 #ifndef FREYJAFS_WRITER_STORE_READ_GATE_H
 #define FREYJAFS_WRITER_STORE_READ_GATE_H
 
@@ -18,7 +19,7 @@ struct read_gate {
 	atomic_ullong readers[2];
 };
 
-/* Returns what read_gate_leave() wants. */
+/* Enters the gate.  Returns the argument for read_gate_leave(). */
 static inline unsigned int read_gate_enter(struct read_gate *g)
 {
 	for (;;) {
@@ -27,7 +28,7 @@ static inline unsigned int read_gate_enter(struct read_gate *g)
 		atomic_fetch_add(&g->readers[side], 1);
 		if ((atomic_load(&g->epoch) & 1) == side)
 			return side;
-		atomic_fetch_sub(&g->readers[side], 1); /* it was turned meanwhile */
+		atomic_fetch_sub(&g->readers[side], 1); /* the side has changed in the meantime */
 	}
 }
 
@@ -36,7 +37,7 @@ static inline void read_gate_leave(struct read_gate *g, unsigned int side)
 	atomic_fetch_sub(&g->readers[side], 1);
 }
 
-/* Returns when all who are inside now have left. */
+/* Waits until all readers that are inside now have left. */
 static inline void read_gate_wait(struct read_gate *g)
 {
 	const struct timespec poll = { .tv_nsec = READ_GATE_POLL_NS };

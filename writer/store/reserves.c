@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A full disk.  Two reserves of space let a store work on: "reserve" is for the tombstones of names
- * that are removed; into the blocks of "reserve.segment" compaction writes the new file of a
- * segment: no other file can take these blocks meanwhile.  "reserve.segment" is made again when the
- * old file is gone, which had more.
+/* The reserves for a full disk: two files that keep space so that a store can work on. "reserve" is
+ * for the tombstones of names that are removed.  Compaction writes the new file of a segment into
+ * the blocks of "reserve.segment", which no other file can take in the meantime; "reserve.segment"
+ * is made again when the old file, which had more blocks, is gone.
  *
  * A segment is at most as large as the reserve may be, so that the reserve serves for each of them.
  *
- * Both reserves follow the log, so that a small store stays small.  The commit path has them grow
- * before the log has outgrown them; a thread could come too late, as nothing can be allocated on a
- * full disk.
+ * Both reserves grow with the log, so that a small store stays small.  The commit path enlarges
+ * them before the log has outgrown them; a thread could be too late, as nothing can be allocated on
+ * a full disk.
  *
  * Hints are given up first: each can be made again. */
 #include <errno.h>
@@ -18,19 +18,20 @@
 #include "writer/log/hint_file.h"
 #include "writer/store/store_private.h"
 
-/* The reserve: of this size on a disk that is large enough, and of that share of a smaller one; */
+/* The size of the reserve: this many bytes on a disk that is large enough, and this share of a
+ * smaller disk; */
 #define RESERVE_SEGMENT_BYTES ((uint64_t)8 * 1024 * 1024)
 #define RESERVE_SHARE	      32
-/* where there are larger segments, of their size, but not of a larger share of the disk than this,
- * nor a larger one of the free space. */
+/* if there are larger segments, their size, but not a larger share than this of the disk or of the
+ * free space. */
 #define RESERVE_SHARE_MAX  64
 #define RESERVE_FREE_SHARE 4
-#define NAMES_SHARE	   4 /* of the log: what the tombstones of all its names may need */
+#define NAMES_SHARE	   4 /* share of the log that the tombstones of all its names may need */
 
-/* --- their sizes --- */
+/* --- sizes --- */
 
-/* Returns 'bytes', or the share of the disk if that is less; of a disk that does not say how large
- * it is, 'bytes'. */
+/* Returns 'bytes', or the share of the disk if that is less.  If the disk does not report its size,
+ * returns 'bytes'. */
 static uint64_t at_most_share(const struct io_space *disk, uint64_t bytes)
 {
 	uint64_t share = disk->blocks * disk->block_bytes / RESERVE_SHARE;
@@ -38,11 +39,11 @@ static uint64_t at_most_share(const struct io_space *disk, uint64_t bytes)
 	return disk->blocks == 0 || bytes < share ? bytes : share;
 }
 
-/* The smallest and the largest that the reserve should be on this disk. */
+/* The smallest and the largest intended size of the reserve on this disk. */
 struct limits {
-	uint64_t names_most; /* of the one for names */
+	uint64_t names_most; /* largest size of the reserve for names */
 	uint64_t least, most;
-	uint64_t free_bytes; /* of the disk */
+	uint64_t free_bytes; /* on the disk */
 };
 
 static struct limits limits_of(struct store *s)
@@ -64,7 +65,7 @@ static struct limits limits_of(struct store *s)
 	return l;
 }
 
-/* Where there are larger segments, from before or by hand, it helps to have more. */
+/* A larger reserve helps if there are larger segments, from earlier or made by hand. */
 static uint64_t largest_segment(struct store *s)
 {
 	struct segment seg;
@@ -76,8 +77,8 @@ static uint64_t largest_segment(struct store *s)
 	return bytes;
 }
 
-/* Returns the size that a reserve is to have, of 'most' at most.  It grows by more than is needed
- * now, and is not made smaller for little. */
+/* Returns the intended size of a reserve, 'most' at the most.  A reserve grows by more than is
+ * needed now, and is not made smaller for a small difference. */
 static uint64_t size_of(const struct reserve *r, uint64_t needed, uint64_t most)
 {
 	uint64_t size = needed + RESERVE_STEP_BYTES - 1;
@@ -92,13 +93,13 @@ static uint64_t size_of(const struct reserve *r, uint64_t needed, uint64_t most)
 	return size < most ? size : most;
 }
 
-/* Says how large the log may become until the reserve has to grow. */
+/* Returns the size of the log up to which the reserve does not have to grow. */
 static uint64_t enough_for(const struct reserve *r, uint64_t share, uint64_t most)
 {
 	return r->goal_bytes + RESERVE_STEP_BYTES > most ? UINT64_MAX : r->goal_bytes * share;
 }
 
-/* The most that the reserve of compaction should have now. */
+/* Returns the largest intended size of the reserve for compaction. */
 static uint64_t segment_most(struct store *s, const struct limits *l, uint64_t segment_bytes)
 	REQUIRES(s->commit_lock)
 {
@@ -122,8 +123,8 @@ static void keep_one(struct store *s, struct reserve *r, const char *name, uint6
 		reserve_resize(r, size);
 }
 
-/* Makes both as large as they should be; the one of compaction with 'opens', or if it is there.
- * Returns how large a segment of 'segment_bytes' may become. */
+/* Makes both reserves as large as intended; the one for compaction only with 'opens', or if it
+ * exists.  Returns the size that a segment of 'segment_bytes' may have. */
 static uint64_t keep_reserves(struct store *s, uint64_t segment_bytes, bool opens)
 	REQUIRES(s->commit_lock)
 {
@@ -164,7 +165,7 @@ uint64_t store_keep_reserves(struct store *s, uint64_t segment_bytes)
 	return bytes;
 }
 
-/* --- taking from them --- */
+/* --- taking space from the reserves --- */
 
 uint64_t store_segment_reserve_bytes(struct store *s)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values in pieces: staging, and publishing what is staged. */
+/* Staging: values in pieces, and publishing them. */
 #include "writer/store/store_private.h"
 
 #include <errno.h>
@@ -9,13 +9,13 @@
 #include "writer/log/full_disk.h"
 
 #define PIECE_BYTES  ((uint64_t)256 * 1024) /* of one extent */
-#define BATCH_PIECES LOG_WRITER_GROUP_MAX   /* extents that are appended in one go */
+#define BATCH_PIECES LOG_WRITER_GROUP_MAX   /* number of extents in one append */
 
 struct store_staging {
 	struct store *store;
-	struct store_staging *next, **prev; /* by the commit lock: among the store's */
-	uint64_t id;			    /* 0: nothing is in the log yet */
-	struct content_map *content;	    /* changed with the commit lock */
+	struct store_staging *next, **prev; /* by the commit lock: in the store's list */
+	uint64_t id;			    /* 0: the log has no extent of it yet */
+	struct content_map *content;	    /* changed only with the commit lock held */
 	bool is_published;
 };
 
@@ -55,7 +55,7 @@ void store_staging_free(struct store_staging *staging)
 	if (staging->next != NULL)
 		staging->next->prev = staging->prev;
 	if (staging->id != 0 && !staging->is_published)
-		(void)!number_set_add(&s->void_stagings, staging->id); /* else a fold keeps it */
+		(void)!number_set_add(&s->void_stagings, staging->id); /* or a fold keeps it */
 	mutex_unlock(&s->commit_lock);
 	content_map_free(staging->content);
 	free(staging);
@@ -90,16 +90,16 @@ uint64_t store_all_staged_bytes(struct store *s)
 	return bytes;
 }
 
-/* Extents that are appended in one go. */
+/* Extents of one append. */
 struct batch {
 	uint8_t key[META_EXTENT_KEY_BYTES];
-	uint8_t heads[BATCH_PIECES][META_HOLE_BYTES]; /* of their values */
+	uint8_t heads[BATCH_PIECES][META_HOLE_BYTES]; /* the beginnings of their values */
 	struct record records[BATCH_PIECES];
 	struct content_piece pieces[BATCH_PIECES];
 	size_t count;
 };
 
-/* Adds the front of 'range' to the batch and takes it away from 'range'. */
+/* Adds the front of 'range' to the batch and removes it from 'range'. */
 static void add_piece(struct batch *b, struct store_range *range)
 {
 	uint8_t *head = b->heads[b->count];
@@ -136,8 +136,8 @@ static void add_piece(struct batch *b, struct store_range *range)
 	};
 }
 
-/* Appends the batch and lays it over what is staged.  The timestamps are the next ones there are: a
- * publish can then have the time of the last write.  The first one is the id. */
+/* Appends the batch and lays it over the staged content.  The timestamps are the next free ones, so
+ * that a publish can have the time of the last write.  The first timestamp is the id. */
 static int append_batch(struct store *s, struct store_staging *st, struct batch *b)
 	REQUIRES(s->commit_lock)
 {
@@ -204,7 +204,7 @@ int store_stage(struct store *s, struct store_staging **staging, const struct st
 	return err;
 }
 
-/* --- looking at it --- */
+/* --- queries --- */
 
 enum store_staged store_staged_at(const struct store_staging *staging, uint64_t offset,
 				  uint64_t *ret_end)
@@ -246,7 +246,7 @@ int store_staged_read(struct store *s, struct node *node, struct store_staging *
 		size_t n = buf_bytes - done;
 
 		if (!content_map_find(staging->content, at, &piece) || piece.offset > at)
-			return -EIO; /* not staged: the caller has looked */
+			return -EIO; /* not staged; the caller has checked */
 		if (n > piece.offset + piece.bytes - at)
 			n = (size_t)(piece.offset + piece.bytes - at);
 		err = store_read_pieces(s, &piece, 1, (uint8_t *)buf + done, n, at,
@@ -299,7 +299,8 @@ int store_publish(struct store *s, struct node *n, struct store_staging **stagin
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
 	mutex_lock(&s->commit_lock);
 	if (keep && !node_is_committed(n) && !keydir_is_gone(s->keydir, n))
-		err = -EINVAL; /* the log has nothing that it could be laid over */
+		err = -EINVAL; /* the log has no content of the file that the staged bytes could be
+				  laid over */
 	else
 		err = store_commit_content(s, &cc, ret_end);
 	mutex_unlock(&s->commit_lock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Open, close, durability, figures, and the key interface. */
+/* Open, close, durability, figures, and the key interface of a store. */
 #include "writer/store/store_private.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static int replay(void *arg, const struct log_entry *entries, size_t entry_count
 
 	if (err != -EBADMSG || !s->keeps_going)
 		return err;
-	s->dropped_commits++; /* it is about something that a missing segment had */
+	s->dropped_commits++; /* it is about a record in a missing segment */
 	return 0;
 }
 
@@ -49,7 +49,7 @@ static void tell_progress(void *arg, uint64_t done_bytes, uint64_t all_bytes)
 	s->progress(s->progress_arg, done_bytes, all_bytes);
 }
 
-/* Opens DATADIR, making it if it is missing. */
+/* Opens DATADIR; makes it if it is missing. */
 static int open_dir(struct store *s, struct diag *diag)
 {
 	int err = s->read_only ? -EEXIST : io_mkdir(s->io, AT_FDCWD, s->path, 0700);
@@ -69,7 +69,7 @@ static int open_dir(struct store *s, struct diag *diag)
 	return 0;
 }
 
-/* Says who has the store, from what the holder wrote into the lock file. */
+/* Sets the message about the holder of the store, from its text in the lock file. */
 static int say_who_holds(struct store *s, struct diag *diag)
 {
 	char who[HOLDER_BYTES_MAX];
@@ -98,7 +98,7 @@ static int write_holder(struct store *s, const char *holder)
 	return err;
 }
 
-/* Takes the lock that makes this process the only one. */
+/* Takes the lock, which only one process can have. */
 static int take_lock(struct store *s, const char *holder, struct diag *diag)
 {
 	int err;
@@ -113,7 +113,7 @@ static int take_lock(struct store *s, const char *holder, struct diag *diag)
 	if (err < 0)
 		return diag_set(diag, err, "%s/" LOCK_NAME ": cannot lock it: %s", s->path,
 				strerror(-err));
-	/* The text is for people.  A full disk must not keep the store from opening. */
+	/* The text is for people.  A full disk must not prevent opening the store. */
 	err = write_holder(s, holder);
 	if (err < 0 && err != -ENOSPC && err != -EDQUOT)
 		return diag_set(diag, err, "%s/" LOCK_NAME ": cannot write to it: %s", s->path,
@@ -125,7 +125,7 @@ static void note_void_staging(void *arg, uint64_t id, struct content_map *c) NO_
 {
 	struct store *s = arg;
 
-	(void)!number_set_add(&s->void_stagings, id); /* without memory a fold keeps what is left */
+	(void)!number_set_add(&s->void_stagings, id); /* without memory a fold keeps the extents */
 }
 
 static int open_log(struct store *s, const struct store_config *config, struct diag *diag)
@@ -151,7 +151,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 
 	if (asprintf(&path, "%s/" ACTIVE_NAME, s->path) < 0)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", s->path);
-	/* Messages name the log, not its directory. */
+	/* Messages name the log file, not its directory. */
 	free(s->path);
 	s->path = path;
 	log.file_path = path;
@@ -160,7 +160,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	keydir_set_alone(s->keydir, false);
 	if (err == 0)
 		s->incomplete_names = lost_count(s->keydir);
-	/* Nobody will publish it any more. */
+	/* No process will publish these any more. */
 	keydir_staged_each(s->keydir, note_void_staging, s);
 	keydir_drop_all_staged(s->keydir);
 	*strrchr(s->path, '/') = '\0';
@@ -176,7 +176,7 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	reserve_close(&s->segment_reserve);
 	number_set_destroy(&s->void_stagings);
 	content_map_free(s->kept);
-	(void)io_close(s->io, &s->lock_fd); /* the lock goes with it */
+	(void)io_close(s->io, &s->lock_fd); /* this releases the lock */
 	(void)io_close(s->io, &s->dir_fd);
 	growth_destroy(&s->growth);
 	mutex_destroy(&s->commit_lock);
@@ -242,7 +242,7 @@ int store_open_alone(const struct store_config *config, struct store **ret, stru
 	mutex_lock(&s->commit_lock);
 	if (!s->read_only) {
 		store_grow_reserves(s);
-		commit_begin(s); /* looks at the clock */
+		commit_begin(s); /* compares the clock */
 	}
 	if (node_times(store_root(s)).mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), s->io->ops->now_ns(s->io));
@@ -285,7 +285,7 @@ struct store_parts store_parts(struct store *s)
 	};
 }
 
-/* --- nodes: what needs no commit --- */
+/* --- nodes: functions without a commit --- */
 
 struct node *store_root(struct store *s)
 {
@@ -368,8 +368,8 @@ bool store_is_synchronous(const struct store *s)
 
 /* --- keys --- */
 
-/* While the clock is behind: what the replay of a record has given its timestamp shows the time of
- * the clock, the file and each directory that has changed. */
+/* If the clock is behind: gives the times of the clock, instead of the record's timestamp from the
+ * replay, to the file and to each directory that has changed. */
 static void show_clock(struct store *s, const struct record *rec) REQUIRES(s->commit_lock)
 {
 	const struct node_times now = { s->commit.now_ns, s->commit.now_ns,
@@ -422,14 +422,14 @@ static int append_plain_locked(struct store *s, const struct record *rec, bool r
 	return err;
 }
 
-/* Where the value of a key is: in one record, or in pieces. */
+/* Location of the value of a key: one record, or pieces. */
 struct key_value {
 	struct value_place place;
 	struct node *node;	     /* a file whose content is in pieces; not pinned */
-	struct content_map *content; /* the same of a key that no path can name */
+	struct content_map *content; /* of an unnameable key whose content is in pieces */
 };
 
-/* Finds the value of a key: a file, or a key that no path can name. */
+/* Finds the value of a key: of a file, or of an unnameable key. */
 static int find_key(struct store *s, const void *key, size_t key_bytes, struct key_value *ret)
 	REQUIRES(s->commit_lock)
 {
@@ -534,7 +534,7 @@ static void ignore_verified(void *arg, const struct content_piece *piece)
 {
 }
 
-/* Reads all of a content that nobody else can change. */
+/* Reads all of a content that no other thread can change. */
 static int read_content(struct store *s, const struct content_map *c, uint8_t *buf, size_t bytes)
 {
 	struct content_piece piece;
@@ -589,7 +589,7 @@ static int get(struct store *s, const void *key, size_t key_bytes, void **ret_va
 	mutex_lock(&s->commit_lock);
 	err = find_key(s, key, key_bytes, &found);
 	in_pieces = err == 0 && (found.node != NULL || found.content != NULL);
-	if (in_pieces) /* with the lock: nobody changes them meanwhile */
+	if (in_pieces) /* with the lock held, no other thread changes them */
 		err = get_pieces(s, &found, ret_value, ret_value_bytes);
 	mutex_unlock(&s->commit_lock);
 	if (err < 0 || in_pieces)
@@ -622,7 +622,7 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 	return err;
 }
 
-/* --- keys that no path can name --- */
+/* --- unnameable keys --- */
 
 struct unnamed_list {
 	store_unnamed_fn fn;

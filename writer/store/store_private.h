@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by the files of writer/store/ alone: store.c (open, close, keys), commit.c (putting a
- * commit together), names.c, attributes.c, content.c (values), staging.c, reserves.c (a full disk)
- * and trouble.c (messages). */
+/* The store's structures, for the files of writer/store/ only: store.c (open, close, keys),
+ * commit.c (assembling a commit), names.c, attributes.c, content.c (values), staging.c, reserves.c
+ * (a full disk), places.c (positions in use) and trouble.c (messages). */
 #ifndef FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 #define FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 
@@ -22,7 +22,7 @@
 
 #define COMMIT_PARTS_MAX 3
 
-/* One record of a commit that is being put together.  A plain record's key begins behind the
+/* One record of a commit that is being assembled.  The key of a plain record begins behind the
  * prefix. */
 struct commit_part {
 	uint8_t key[META_KEY_PREFIX_BYTES + PATH_BYTES_MAX];
@@ -31,16 +31,17 @@ struct commit_part {
 	size_t large_bytes;
 };
 
-/* A commit that is being put together: the records of one group. */
+/* A commit that is being assembled: the records of one group. */
 struct commit {
 	struct commit_part parts[COMMIT_PARTS_MAX];
 	struct record records[COMMIT_PARTS_MAX];
 	size_t count;
 	struct log_append where; /* filled by commit_append() */
-	int64_t now_ns;		 /* filled by commit_append(): the time that it shows */
+	int64_t now_ns;		 /* filled by commit_append(): the time that the commit shows */
 	int64_t clock_ns;	 /* filled by commit_begin() */
-	/* Filled by commit_begin(): how far the clock is behind the last record, 0 when it is not.
-	 * Timestamps go on from that record then, and nobody is to see them as a time. */
+	/* Filled by commit_begin(): how far the clock is behind the last record; 0: not behind.  If
+	 * it is behind, timestamps continue from that record, and programs must not see them as a
+	 * time. */
 	uint64_t behind_ns;
 };
 
@@ -56,13 +57,13 @@ struct store {
 	store_clock_fn clock_behind; /* may be NULL */
 	void *clock_arg;
 	uint64_t told_behind_ns GUARDED; /* by commit_lock; see commit_begin() */
-	store_progress_fn progress;	 /* while it is opened; may be NULL */
+	store_progress_fn progress;	 /* called while the store is opened; may be NULL */
 	void *progress_arg;
 	bool keeps_going;	    /* missing segments are accepted */
-	uint64_t dropped_commits;   /* that they made impossible to apply */
-	uint64_t incomplete_names;  /* whose content is not all in the log, when it was opened */
-	uint64_t moved_directories; /* by store_move_too_long() */
-	uint64_t moved_names;	    /* the last one that it has tried */
+	uint64_t dropped_commits;   /* not applied because of missing segments */
+	uint64_t incomplete_names;  /* at open: names whose content is not completely in the log */
+	uint64_t moved_directories; /* number of directories that store_move_too_long() has moved */
+	uint64_t moved_names;	    /* the number in the newest name that it has tried */
 	struct log_writer *log;
 	struct keydir *keydir;
 	struct log_recovery recovery;
@@ -70,117 +71,121 @@ struct store {
 	trouble_fn trouble; /* may be NULL */
 	void *trouble_arg;
 
-	struct read_gate gate; /* those inside may read from where the keydir has said */
+	struct read_gate gate; /* inside, positions from the keydir can be read */
 	struct growth growth;
 	struct background *background; /* see store_background() */
 
-	/* Outermost lock of the store: held while the tree is changed, the append included.  Log
-	 * order is tree order. */
+	/* Outermost lock of the store: held while the tree is changed, including the append, so
+	 * that the order of the log is the order of the changes. */
 	struct mutex commit_lock;
 	struct commit commit GUARDED;		/* by commit_lock */
-	struct reserve reserve GUARDED;		/* by commit_lock; for names that are removed */
-	struct reserve segment_reserve GUARDED; /* by commit_lock; for a segment written anew */
-	uint64_t reserves_until GUARDED; /* by commit_lock: the log's end when they have to grow */
-	struct store_staging *stagings GUARDED; /* by commit_lock; all that there are */
-	/* By commit_lock; ids under which something is staged in the log that nothing will ever
-	 * publish.  Some may be missing. */
+	struct reserve reserve GUARDED;		/* by commit_lock; for removing names */
+	struct reserve segment_reserve GUARDED; /* by commit_lock; for rewriting a segment */
+	uint64_t reserves_until GUARDED;	/* by commit_lock; log end at which they grow */
+	struct store_staging *stagings GUARDED; /* by commit_lock; list of all stagings */
+	/* By commit_lock; ids of staged extents in the log that will never be published.  Some may
+	 * be missing. */
 	struct number_set void_stagings GUARDED;
-	/* By commit_lock; owned; NULL: nothing.  Values that nothing here is read from and that a
-	 * replay of the log needs: where two files have had one record a fold has made one for
-	 * each, and here both are read from the same. */
+	/* By commit_lock; owned; NULL: none.  Values that the store does not read but a replay of
+	 * the log needs: if two files had one record, a fold has made one record for each, and here
+	 * both files are read from the same. */
 	struct content_map *kept GUARDED;
 };
 
-/* How far a clock is behind the last record; 0: it is not. */
+/* Returns how far a clock is behind the last record; 0: not behind. */
 uint64_t store_clock_behind(struct store *s, int64_t clock_ns);
 
-/* --- putting a commit together; all with commit_lock --- */
+/* --- assembling a commit; all with commit_lock --- */
 
 void commit_begin(struct store *s) REQUIRES(s->commit_lock);
 
-/* While the clock is behind, an attr record of 'n' says the times that a replay would take from its
- * timestamp: the ctime; both times of what is made or changed. */
+/* If the clock is behind, add to an attr record of 'n' the times that a replay would otherwise take
+ * from its timestamp: the ctime, or, for a node that is made or changed, both times. */
 void commit_say_ctime(struct store *s, struct meta_attr *attr) REQUIRES(s->commit_lock);
 void commit_say_times(struct store *s, struct meta_attr *attr) REQUIRES(s->commit_lock);
-/* The same in commits that follow: for directories, and for nodes that a commit about a name has
- * changed (NULL: none).  What cannot be appended has a time in the future after a remount. */
+/* If the clock is behind, keeps the times of nodes by commits that follow: of directories, and of
+ * nodes that a commit about a name has changed (NULL: none).  A node whose commit cannot be
+ * appended has a time in the future after a remount. */
 void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
 	REQUIRES(s->commit_lock);
 
-/* Each adds a record about the node 'n' or, unless 'name' is NULL, about 'name' in directory 'n'.
- * A move or link is about entry 'from'. -ENAMETOOLONG: the path is longer than a key can be. */
+/* Each adds a record about the node 'n' or, unless 'name' is NULL, about the entry 'name' in
+ * directory 'n'.  A move or link is about entry 'from'.  -ENAMETOOLONG if the path is longer than a
+ * key can be. */
 int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
 		     const void *value, uint32_t value_bytes) REQUIRES(s->commit_lock) WARN_UNUSED;
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
 		    const struct meta_attr *attr) REQUIRES(s->commit_lock) WARN_UNUSED;
-/* Fills in the paths of 'move', which live until the next commit begins. */
+/* Fills in the paths of 'move', which are valid until the next commit begins. */
 int commit_add_move(struct store *s, const struct dentry *from, const struct store_name *to,
 		    struct commit_record *move) REQUIRES(s->commit_lock) WARN_UNUSED;
 
 int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
 
-/* Appends the commit.  'removes' lets it use the reserve when the disk is full. */
+/* Appends the commit.  'removes' lets it use the reserve if the disk is full. */
 int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
-/* Makes the reserves larger, when the log's end has come to 'reserves_until'.  The first call makes
- * the one for names. */
+/* Enlarges the reserves if the end of the log has reached 'reserves_until'.  The first call makes
+ * the reserve for names. */
 void store_grow_reserves(struct store *s) REQUIRES(s->commit_lock);
-/* For a commit that removes something and has failed with 'err'.  Where that means a full disk,
- * hints are given up, or dead space is compacted, and this waits for it.  True: there is space, try
- * again.  With no lock held. */
+/* For a commit that removes something and has failed with 'err'.  If 'err' means a full disk, gives
+ * up hints, or waits until dead space is compacted.  Returns true if space was gained, so that the
+ * caller can try again.  No lock may be held. */
 bool store_makes_space_for(struct store *s, int err);
 
-/* In the log a file begins with its commit, and a replay gives its directory that time.  A time
- * that was set by hand since the file was made must not be lost by that: adds an attr record of the
- * directory where that is so. */
+/* In the log a file begins with its commit, and a replay gives its directory the time of that
+ * commit.  If the directory's time was set explicitly after the file was made, an attr record of
+ * the directory in the same commit preserves it: commit_needs_parent_times() returns whether that
+ * is so, and commit_add_parent_times() adds the record if it is. */
 bool commit_needs_parent_times(const struct node *n);
 int commit_add_parent_times(struct store *s, const struct node *n)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
 
-/* Commits 'n' as an empty file under the name that it has.  For a node that is not in the log yet.
- */
+/* Commits 'n', which must not be in the log yet, as an empty file under its present name. */
 int store_commit_empty(struct store *s, struct node *n) REQUIRES(s->commit_lock) WARN_UNUSED;
 
-/* Reads pieces of the log into 'buf', which is for ['offset', 'offset' + 'n'): zeros between them.
- * The CRC of each record that was not verified is checked, and 'set_verified' told. */
+/* Reads pieces of the log into 'buf', which receives the range ['offset', 'offset' + 'n'); bytes
+ * between the pieces become zeros.  Checks the CRC of each record that was not verified, and then
+ * calls 'set_verified'. */
 typedef void (*set_verified_fn)(void *arg, const struct content_piece *piece);
 int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
 		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
 		      void *arg) WARN_UNUSED;
 
-/* Notes, for this thread, where and why a record could not be read.  Returns -EIO. */
+/* Notes, for this thread, the position of a record that could not be read, and the reason.  Returns
+ * -EIO. */
 int store_bad_record(const struct value_place *place, const char *reason);
-/* The same for an error of a function of writer/log/record_at.h.  Returns -EIO, or 'err' if the
- * record can be read another time or there is none. */
+/* The same for an error of a function of writer/log/record_at.h.  Returns -EIO, or 'err' if it is 0
+ * or a later read may succeed. */
 int store_record_error(const struct value_place *place, int err);
-/* Tells of a read that got EIO because of the record noted last; 'n' may be NULL.
- * The same of a value that was not committed. */
+/* Report a read that failed with EIO because of the record noted last ('n' may be NULL), and a
+ * value that was not committed. */
 void store_tell_unreadable(struct store *s, struct node *n);
 void store_tell_not_committed(struct store *s, struct node *n, int err);
-/* log_writer_config.rotate_failed; "arg" is the store. */
+/* log_writer_config.rotate_failed; 'arg' is the store. */
 void store_tell_not_rotated(void *arg, int err);
 
-/* What store_commit() and store_publish() have in common: a commit of the content of one file. */
+/* The common part of store_commit() and store_publish(): a commit of the content of one file. */
 struct content_commit {
 	struct node *n;
 	struct timespec written_at;
 	bool written_at_shown;
 	const struct store_set *set;
-	/* The content: 'value' or, unless 'publish' is NULL, what that says. */
+	/* The content: 'value' or, unless 'publish' is NULL, the staged pieces that it publishes.
+	 */
 	const void *value;
 	uint32_t value_bytes; /* 0: empty */
 	const struct meta_publish *publish;
 	const struct content_map *staged;
 };
-/* 'ret_end' is 0 when the node has no name, so that nothing was appended. */
+/* 'ret_end' is 0 if the node has no name, so that nothing was appended. */
 int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 	REQUIRES(s->commit_lock) WARN_UNUSED;
 
-/* Moves directories with paths that are longer than a key can be.  When opened; an error leaves
- * them. */
+/* Moves directories whose paths are longer than a key can be.  For opening; on errors they stay. */
 void store_move_too_long(struct store *s);
 
-/* Sets in an attr record the attributes that 'set' has. */
+/* Sets the attributes that 'set' has in an attr record. */
 void store_set_to_attr(const struct store_set *set, struct meta_attr *attr);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tells of values that cannot be read or committed. */
+/* Reports of values that cannot be read or committed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include "writer/index/paths.h"
 #include "writer/store/store_private.h"
 
-/* The last record of this thread that could not be read: a read goes through several layers, and
- * only the first of them knows the file. */
+/* The last record that this thread could not read: a read passes through several layers, and only
+ * the topmost knows the file. */
 static _Thread_local struct {
 	uint64_t position;
 	const char *reason;
