@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Folding: the oldest segments 1 ... k become one, the base, which has the number k and what they
- * all come to.  So names, moves and tombstones that mean nothing any more go, too, and files of the
- * log become fewer.
+/* Folding: the oldest segments 1 ... k become one, the base, which has the number k and their
+ * combined result.  So names, moves and tombstones without effect disappear, too, and the log has
+ * fewer files.
  *
- * The segments are replayed into a tree of their own, with no lock; what of them is read now is
- * collected as in compaction; the base is written beside them and takes the place of segment k.
- * From then on the older files mean nothing, and they are removed. */
+ * The segments are replayed into a separate tree, with no lock.  Their live bytes are collected as
+ * in compaction.  The base is written next to them and takes the place of segment k.  From then on
+ * the older files have no meaning, and they are removed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +14,9 @@
 #include "writer/compact/fold_base.h"
 #include "writer/compact/fold_replay.h"
 
-#define SPACE_EXTRA_SHARE 64 /* of the segments: what the base may need beside what is known */
-#define HAND_BYTES_MIN	  ((uint64_t)4096) /* by hand: so much has to go, */
-#define HAND_SHARE	  4		   /* and a quarter of what names and attributes need */
+#define SPACE_EXTRA_SHARE 64		   /* of the segments: additional space for the base */
+#define HAND_BYTES_MIN	  ((uint64_t)4096) /* by hand: at least this much must be gained, */
+#define HAND_SHARE	  4		   /* and a quarter of the bytes for names and attributes */
 
 struct fold {
 	struct compactor *c;
@@ -25,13 +25,13 @@ struct fold {
 	struct segment *segments; /* by number; borrowed from the look */
 	struct segment *by_start;
 	size_t count;
-	uint64_t all_bytes;  /* of them */
-	uint64_t as_of_ns;   /* of their newest record */
-	uint64_t judged_end; /* of the log, when what is live was collected */
+	uint64_t all_bytes;  /* of these segments */
+	uint64_t as_of_ns;   /* time of their newest record */
+	uint64_t judged_end; /* end of the log when the live bytes were collected */
 	struct live live;
 	struct fold_replay replay;
 	struct fold_base base;
-	struct log_new_segment new; /* its file is -1 if there is none */
+	struct log_new_segment new; /* its 'fd' is -1 if there is none */
 };
 
 /* --- choosing --- */
@@ -39,7 +39,7 @@ struct fold {
 /* Figures of the first segments. */
 struct sums {
 	uint64_t bytes, live_bytes;
-	uint64_t floor_bytes; /* what is known to be neither live nor to be gained */
+	uint64_t floor_bytes; /* bytes known to be neither live nor gainable */
 };
 
 static int compare_numbers(const void *a, const void *b)
@@ -54,7 +54,7 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-/* Says whether folding is worth it: what is needed for names and attributes stays. */
+/* Returns whether a fold gains enough: the bytes that names and attributes need stay. */
 static bool is_worth_it(const struct compactor *c, const struct compact_mode *mode,
 			const struct sums *sums, uint64_t needed_bytes) REQUIRES(c->run_lock)
 {
@@ -78,8 +78,8 @@ static bool may_be_folded(const struct compactor *c, const struct compact_view *
 	       !compact_is_retained(c, v) && (mode->run == 0 || v->seg.number < mode->below);
 }
 
-/* Returns how many of the first segments are to be folded: as many as can be, if that is worth it.
- */
+/* Returns the number of segments to fold, counted from the first: as many as possible, if that
+ * gains enough. */
 static size_t choose(struct compactor *c, const struct compact_look *l,
 		     const struct compact_mode *mode, struct sums *ret) REQUIRES(c->run_lock)
 {
@@ -102,9 +102,9 @@ static size_t choose(struct compactor *c, const struct compact_look *l,
 	return chosen;
 }
 
-/* --- what is live --- */
+/* --- live bytes --- */
 
-/* Says whether a position is in one of the segments. */
+/* Returns whether a position is in one of the segments. */
 static bool is_inside(const struct fold *f, uint64_t position)
 {
 	size_t low = 0, high = f->count;
@@ -129,7 +129,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 	return false;
 }
 
-/* Collects what is live, and where the log ends when it is known. */
+/* Collects the live bytes, and the end of the log at that time. */
 static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
 	int err = compact_each_place(c, false, collect_piece, f);
@@ -138,7 +138,7 @@ static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 	return err < 0 ? err : live_sort(&f->live, 0);
 }
 
-/* --- making it --- */
+/* --- writing the base --- */
 
 static int compare_starts(const void *a, const void *b)
 {
@@ -164,7 +164,7 @@ static int begin(struct fold *f, const struct compact_look *l, size_t count)
 	}
 	qsort(f->by_start, count, sizeof(f->by_start[0]), compare_starts);
 	live_init(&f->live, 0, UINT64_MAX);
-	f->pace.all_bytes = 2 * f->all_bytes; /* read once, and written at most */
+	f->pace.all_bytes = 2 * f->all_bytes; /* read once, and written at most once */
 	return fold_replay_init(&f->replay, keydir_defaults_of(f->c->keydir));
 }
 
@@ -193,7 +193,7 @@ static bool is_void(void *arg, uint64_t staging_id)
 	return store_is_void_staging(pace->c->s, staging_id);
 }
 
-/* Makes a note of why it could not be written. */
+/* Notes the reason why the base could not be written. */
 static void learn_failure(struct compactor *c, struct fold *f, int err) REQUIRES(c->run_lock)
 {
 	uint64_t bad = f->base.bad_position;
@@ -210,7 +210,7 @@ static void learn_failure(struct compactor *c, struct fold *f, int err) REQUIRES
 	}
 	if (f->base.is_too_large || (err != -EFBIG && err != -ENAMETOOLONG))
 		return;
-	/* It may have been anything in them: none of them is tried again. */
+	/* Any of the segments may be the cause: none of them is tried again. */
 	known = compact_known_of(c, f->segments[0].number);
 	if (known != NULL)
 		known->not_foldable = true;
@@ -251,7 +251,7 @@ static int write_base(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 	return err;
 }
 
-/* --- putting it in its place --- */
+/* --- installing the base --- */
 
 static bool move_piece(void *arg, struct content_piece *piece)
 {
@@ -260,8 +260,8 @@ static bool move_piece(void *arg, struct content_piece *piece)
 	return is_inside(f, piece->place.record_offset) && live_move(&f->base.moved, piece);
 }
 
-/* Says how many ranges, from 'first' on, are of its record, and whether any two of them have the
- * same bytes: then nobody knows which of them is meant. */
+/* Returns the number of ranges, from 'first' on, that belong to the same record, and stores whether
+ * any two of them have the same bytes: then it is unknown which of the two is meant. */
 static size_t count_doubles(const struct live *moved, size_t first, bool *ret_doubles)
 {
 	const struct live_range *r = &moved->ranges[first];
@@ -277,7 +277,7 @@ static size_t count_doubles(const struct live *moved, size_t first, bool *ret_do
 	return count;
 }
 
-/* Makes room for what keep_doubles() will keep. */
+/* Reserves memory for the ranges that keep_doubles() will keep. */
 static int prepare_doubles(struct fold *f)
 {
 	const struct live *moved = &f->base.moved;
@@ -291,9 +291,9 @@ static int prepare_doubles(struct fold *f)
 	return doubles == 0 ? 0 : store_reserve_kept(f->c->s, doubles);
 }
 
-/* A record that two files had, as can be where a key has hidden another, has become two.  A replay
- * reads each file from its own; here both are read from one of them.  The other must not be taken
- * for dead. */
+/* If two files had the same record, which can happen if a key has hidden another, the base has two
+ * records.  A replay reads each file from its own; here both are read from one of them.  The other
+ * must not count as dead. */
 static void keep_doubles(const struct fold *f)
 {
 	const struct live *moved = &f->base.moved;
@@ -312,16 +312,16 @@ static void keep_doubles(const struct fold *f)
 	}
 }
 
-/* Tells the keydir where everything is now; when it is done nobody reads the old files. */
+/* Gives the keydir all new positions; on return no thread reads from the old files. */
 static void move_places(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
-	(void)!compact_each_place(c, true, move_piece, f); /* is not cancelled */
+	(void)!compact_each_place(c, true, move_piece, f); /* cannot be cancelled */
 	keep_doubles(f);
 	store_wait_for_readers(c->s);
 }
 
-/* Puts the base in the place of the segments.  Stores whether it is there, which it may be in spite
- * of a failure. */
+/* Puts the base in the place of the segments.  Stores whether it is in place, which is possible in
+ * spite of a failure. */
 static int replace(struct compactor *c, struct fold *f, bool *ret_replaced) REQUIRES(c->run_lock)
 {
 	int err =
@@ -345,7 +345,7 @@ static int replace(struct compactor *c, struct fold *f, bool *ret_replaced) REQU
 
 /* --- one fold --- */
 
-/* The segments are no more: what was known of them is about nothing. */
+/* Forgets the knowledge about the segments, which do not exist any more. */
 static void learn(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 {
 	struct compact_known *known;
@@ -396,7 +396,7 @@ static int fold(struct compactor *c, const struct compact_look *l, size_t count,
 	if (err == 0 && f.base.to_bytes < f.all_bytes)
 		err = replace(c, &f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
-		err = 0; /* it stays as it is */
+		err = 0; /* the segments stay as they are */
 	if (*ret_folded)
 		learn(c, &f);
 	finish(&f);
@@ -429,7 +429,7 @@ int compact_fold(struct compactor *c, struct compact_look *l, struct compact_mod
 	}
 	err = fold(c, l, count, mode, ret_folded);
 	c->fold_from = 0;
-	if (!*ret_folded) /* it may be otherwise when there is a quarter more */
+	if (!*ret_folded) /* worth another try when there is a quarter more */
 		c->fold_from = less(sums.floor_bytes, l->views[0].base_bytes) / HAND_SHARE *
 			       (HAND_SHARE + 1);
 	return err;

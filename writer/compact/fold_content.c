@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The contents of a base: values, staged or not, copied from the folded segments. */
 #include "writer/compact/fold_private.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 
 /* --- records --- */
 
-/* Tells of what was written since the last time. */
+/* Reports the bytes written since the last call. */
 static int pace(struct fold_writer *w)
 {
 	uint64_t end = compact_out_end(&w->to), bytes = end - w->paced;
@@ -28,7 +29,7 @@ static int pace(struct fold_writer *w)
 	return w->b->pace(w->b->arg, bytes);
 }
 
-/* Adds a record behind the hole, if there is one. */
+/* Adds a record behind the pending hole, if there is one. */
 static int add_record(struct fold_writer *w, const struct record *rec)
 {
 	int err = fold_flush_hole(w);
@@ -74,7 +75,8 @@ static int add_publish(struct fold_writer *w, const void *key, size_t key_bytes,
 	return fold_add_meta(w, META_PUBLISH, key, key_bytes, value, sizeof(value), timestamp_ns);
 }
 
-/* The times of extents do not matter, but the first one's tells whether it is the first. */
+/* The timestamps of extents do not matter, except that a timestamp equal to the id marks the first
+ * extent. */
 static uint64_t time_of_extents(const struct fold_writer *w, uint64_t id)
 {
 	return id < w->b->as_of_ns ? id : w->b->as_of_ns;
@@ -86,7 +88,7 @@ static void extent_key(uint64_t id, uint8_t key[META_EXTENT_KEY_BYTES])
 	meta_staging_id_encode(id, key + META_KEY_PREFIX_BYTES);
 }
 
-/* Adds a hole, dropped or not, without looking for another one. */
+/* Adds a hole, dropped or not, without merging it with another. */
 static int add_hole_record(struct fold_writer *w, uint64_t id, const struct meta_extent *hole)
 {
 	uint8_t key[META_EXTENT_KEY_BYTES], value[META_HOLE_BYTES];
@@ -108,7 +110,7 @@ int fold_flush_hole(struct fold_writer *w)
 	return id == 0 ? 0 : add_hole_record(w, id, &w->hole);
 }
 
-/* Adds dropped bytes; with those before them, where they follow. */
+/* Adds dropped bytes; merges them with the pending hole if they follow it. */
 static int add_dropped(struct fold_writer *w, uint64_t id, uint64_t offset, uint64_t bytes)
 {
 	int err;
@@ -136,8 +138,8 @@ static int take(struct fold_writer *w, const struct value_place *place)
 	return err;
 }
 
-/* Copies bytes of the value at hand as the value of 'rec', behind its head, and notes where they
- * went. */
+/* Copies bytes of the current record's value as the value of 'rec', behind its head, and notes
+ * their new position. */
 static int copy(struct fold_writer *w, const struct record *rec, uint32_t from, uint32_t bytes)
 {
 	struct live_range range = {
@@ -158,13 +160,13 @@ static int copy(struct fold_writer *w, const struct record *rec, uint32_t from, 
 	return err < 0 ? err : pace(w);
 }
 
-/* Counts what was copied last as live. */
+/* Counts the bytes copied last as live. */
 static void count_live(struct fold_writer *w, const struct record *rec, uint32_t bytes)
 {
 	w->live_bytes += record_bytes(rec->key_bytes, rec->head_bytes + bytes);
 }
 
-/* Says whether anybody reads from the record. */
+/* Returns whether any file is read from the record. */
 static bool is_read(const struct fold_writer *w, const struct value_place *place)
 {
 	return live_next(w->b->live, place->record_offset, 0) != NULL;
@@ -191,7 +193,7 @@ int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
 	return copy(w, &rec, 0, place->value_bytes);
 }
 
-/* Adds bytes of the value at hand as an extent. */
+/* Adds bytes of the current record's value as an extent. */
 static int add_extent(struct fold_writer *w, uint64_t id, uint64_t offset, uint32_t from,
 		      uint32_t bytes)
 {
@@ -203,15 +205,16 @@ static int add_extent(struct fold_writer *w, uint64_t id, uint64_t offset, uint3
 			      .head = head };
 
 	if (bytes > UINT32_MAX - META_EXTENT_FIXED_BYTES)
-		return -EFBIG; /* a put of 4 GiB of which the last bytes were written over */
+		return -EFBIG; /* a put of 4 GiB whose last bytes were overwritten */
 	extent_key(id, key);
 	rec.head_bytes = (uint32_t)meta_extent_encode_fixed(&extent, head);
 	count_live(w, &rec, bytes);
 	return copy(w, &rec, from, bytes);
 }
 
-/* Finds the next bytes of a piece that are read, at or behind byte 'from' of the value: with those
- * that follow so closely that they are not worth a record.  False: there are none. */
+/* Finds the next bytes of a piece that are read, at or behind byte 'from' of the value, together
+ * with bytes that follow so closely that a gap would cost more than it gains.  Returns false if
+ * there are none. */
 static bool next_run(const struct fold_writer *w, const struct content_piece *piece, uint64_t from,
 		     uint64_t *ret_begin, uint64_t *ret_end)
 {
@@ -230,7 +233,7 @@ static bool next_run(const struct fold_writer *w, const struct content_piece *pi
 	return true;
 }
 
-/* Adds a piece of what is staged under 'id'. */
+/* Adds a piece of the content staged under 'id'. */
 static int add_piece(struct fold_writer *w, uint64_t id, const struct content_piece *piece)
 {
 	const struct meta_extent hole = { META_FLAG_HOLE, piece->offset, piece->bytes };
@@ -272,8 +275,8 @@ static int add_pieces(struct fold_writer *w, uint64_t id, const struct content_m
 	return err;
 }
 
-/* Returns an id that nothing in the tree is staged under, and nothing later can be: what is staged
- * later has a later time. */
+/* Returns an id that no staging in the tree has, and none can have later: later stagings have later
+ * times. */
 static uint64_t new_id(struct fold_writer *w)
 {
 	while (w->next_id == 0 || keydir_staged(w->b->tree, w->next_id, false) != NULL)
@@ -281,7 +284,7 @@ static uint64_t new_id(struct fold_writer *w)
 	return w->next_id--;
 }
 
-/* Says whether nothing of a content can be read. */
+/* Returns whether no byte of a content can be read. */
 static bool is_dropped(const struct content_map *c)
 {
 	struct content_piece piece;
@@ -304,9 +307,9 @@ int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
 		       : add_publish(w, path, path_bytes, 0, id, content_map_size(c), timestamp_ns);
 }
 
-/* --- keys that no path can name --- */
+/* --- unnameable keys --- */
 
-/* A content in pieces. */
+/* Adds a content in pieces. */
 static int add_unnameable_content(struct fold_writer *w, const struct unnameable *u,
 				  uint64_t time_ns)
 {
@@ -320,7 +323,7 @@ static int add_unnameable_content(struct fold_writer *w, const struct unnameable
 				     time_ns);
 }
 
-/* The same of one value that nobody reads. */
+/* Adds a single value that is not read. */
 static int add_unnameable_dropped(struct fold_writer *w, const struct unnameable *u,
 				  uint64_t time_ns)
 {
@@ -360,7 +363,7 @@ int fold_add_unnamed(struct fold_writer *w)
 	return w->err;
 }
 
-/* --- what is left --- */
+/* --- remaining content --- */
 
 static void add_staged(void *arg, uint64_t id, struct content_map *c)
 {
@@ -386,7 +389,8 @@ static int add_orphan(struct fold_writer *w, const struct live_range *r, const s
 	return err < 0 ? err : copy(w, rec, r->from, r->bytes);
 }
 
-/* What only open files have that have no name any more, and what was folded into two pieces. */
+/* Adds ranges that only unlinked files have, and the second piece of a range that was folded into
+ * two. */
 int fold_add_orphans(struct fold_writer *w)
 {
 	const struct live *live = w->b->live;
@@ -395,7 +399,7 @@ int fold_add_orphans(struct fold_writer *w)
 	char key[64];
 	int err = 0;
 
-	/* A key that no path can name, and that nobody has. */
+	/* An unnameable key that does not exist yet. */
 	memset(key, '/', sizeof(key));
 	rec.key = key;
 	rec.key_bytes = 1;
@@ -404,7 +408,7 @@ int fold_add_orphans(struct fold_writer *w)
 		rec.key_bytes++;
 	live_sort_moved(&w->b->moved);
 	for (size_t i = 0; err == 0 && i < live->count; i++) {
-		struct live sorted = w->b->moved; /* as it was; what is added here is behind */
+		struct live sorted = w->b->moved; /* as it was; ranges added here are behind it */
 
 		sorted.count = moved;
 		if (!live_has(&sorted, &live->ranges[i]))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared by fold_content.c (values, staged or not) and fold_tree.c (names and attributes). */
+/* The interface between fold_content.c (values, staged or not) and fold_tree.c (names and
+ * attributes). */
 #ifndef FREYJAFS_WRITER_COMPACT_FOLD_PRIVATE_H
 #define FREYJAFS_WRITER_COMPACT_FOLD_PRIVATE_H
 
@@ -9,45 +10,45 @@
 #include "writer/compact/fold_replay.h"
 #include "writer/compact/fold_source.h"
 
-#define FOLD_OWN_TIME UINT64_MAX /* of the record that a value is in */
+#define FOLD_OWN_TIME UINT64_MAX /* the time of the record that has the value */
 
-/* A base while it is written. */
+/* A base that is being written. */
 struct fold_writer {
 	struct fold_base *b;
 	struct compact_out to;
 	struct fold_source source;
-	uint64_t next_id;    /* of a staging, unless one of the tree has it */
-	uint64_t live_bytes; /* of values, with what their records have around them */
-	uint64_t paced;	     /* bytes of the file that 'pace' has been told of */
-	uint64_t hole_id;    /* of the dropped bytes that are to be written; 0: there are none */
+	uint64_t next_id;    /* for a staging, unless one of the tree has it */
+	uint64_t live_bytes; /* of values, with their records' headers and keys */
+	uint64_t paced;	     /* bytes of the file that were reported to 'pace' */
+	uint64_t hole_id;    /* of the dropped bytes to be written; 0: none */
 	struct meta_extent hole;
-	uint8_t *key;	/* room for a meta record's, with the longest path */
-	char *path;	/* of the node at hand; room for the longest */
+	uint8_t *key;	/* buffer for a meta record's key with the longest path */
+	char *path;	/* of the current node; buffer for the longest path */
 	uint8_t *value; /* of an attr record; grows */
 	size_t value_room;
-	int err; /* the first, in a callback that cannot tell */
+	int err; /* the first error, in callbacks that cannot return one */
 };
 
 /* --- fold_content.c --- */
 
-/* Adds a meta record.  'value' has all of it. */
+/* Adds a meta record with all of 'value'. */
 int fold_add_meta(struct fold_writer *w, enum meta_kind kind, const void *operand,
 		  size_t operand_bytes, const void *value, size_t value_bytes,
 		  uint64_t timestamp_ns) WARN_UNUSED;
-/* Adds the value at 'place' as a put of 'key', or what stands for one that nobody reads.  With that
- * time, or FOLD_OWN_TIME; what it is is stored. */
+/* Adds the value at 'place' as a put of 'key', or a substitute for a value that is not read.
+ * '*timestamp_ns' is its time, or FOLD_OWN_TIME; then the time is stored there. */
 int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
 		 const struct value_place *place, uint64_t *timestamp_ns) WARN_UNUSED;
-/* Adds a content in pieces, and the publish that gives it to a path. */
+/* Adds a content in pieces, and the publish record that gives it to a path. */
 int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
 		     const struct content_map *c, uint64_t timestamp_ns) WARN_UNUSED;
-/* Adds all that no path can name. */
+/* Adds all unnameable keys. */
 int fold_add_unnamed(struct fold_writer *w) WARN_UNUSED;
-/* Adds what is staged and may be published later. */
+/* Adds staged content that may be published later. */
 int fold_add_staged(struct fold_writer *w) WARN_UNUSED;
-/* Adds what is read and was not added yet; after all else. */
+/* Adds the ranges that are read and were not added yet; must be called last. */
 int fold_add_orphans(struct fold_writer *w) WARN_UNUSED;
-/* Writes what is kept back for a moment. */
+/* Writes the pending hole. */
 int fold_flush_hole(struct fold_writer *w) WARN_UNUSED;
 
 #endif

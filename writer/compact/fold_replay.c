@@ -17,7 +17,7 @@ struct fold_stamp {
 	int64_t time_ns;
 };
 
-/* --- when contents came about --- */
+/* --- times of contents --- */
 
 static struct fold_stamp *find_stamp(const struct fold_replay *r, const struct node *n)
 {
@@ -65,8 +65,8 @@ int64_t fold_replay_time(const struct fold_replay *r, const struct node *n)
 	return s != NULL ? s->time_ns : node_times(n).mtime_ns;
 }
 
-/* Returns the node of a record that makes a content, or that is about the attributes of anything
- * but a directory; NULL if there is none. */
+/* Returns the node of a record that makes a content, or that changes the attributes of a node other
+ * than a directory; NULL if there is none. */
 static const struct node *node_of(const struct fold_replay *r, const struct commit_record *rec)
 {
 	const struct dentry *d;
@@ -85,7 +85,7 @@ static bool makes_content(const struct commit_record *rec)
 	return rec->kind == META_PUBLISH || rec->attr.content != META_CONTENT_KEPT;
 }
 
-/* Before a commit: the mtime is when the content came about, until it is set. */
+/* Before a commit: notes the mtime as the time of the content, before it is set. */
 static int note_before(struct fold_replay *r, const struct node *n, const struct commit_record *rec)
 {
 	if (n == NULL || makes_content(rec) || (rec->attr.fields & META_FIELD_MTIME) == 0 ||
@@ -95,7 +95,7 @@ static int note_before(struct fold_replay *r, const struct node *n, const struct
 	return note(r, n, node_times(n).mtime_ns);
 }
 
-/* After it: there is a new content, or a new node. */
+/* After it: notes the time of a new content or a new node. */
 static int note_after(struct fold_replay *r, bool was_there, const struct commit_record *rec,
 		      int64_t now_ns)
 {

@@ -8,7 +8,7 @@
 #include "codec/crc32.h"
 #include "codec/le.h"
 
-/* Whatever a mount writes fits: a mebibyte of value, and the longest path. */
+/* Large enough for every value that a mount writes: one mebibyte, and the longest path. */
 #define BUFFER_BYTES ((size_t)(1024 + 128) * 1024)
 #define CHUNK_BYTES  ((size_t)256 * 1024)
 
@@ -29,7 +29,7 @@ void fold_source_free(struct fold_source *s)
 	number_set_destroy(&s->checked);
 }
 
-/* Computes the CRC of 'bytes' of the record at hand, from 'from' on, beginning with 'crc'. */
+/* Adds 'bytes' of the current record, from byte 'from' on, to 'crc'. */
 static int crc_of(struct fold_source *s, uint64_t from, uint64_t bytes, uint32_t *crc)
 {
 	while (bytes > 0) {
@@ -92,8 +92,8 @@ static int copy_bytes(struct fold_source *s, struct compact_out *to, uint64_t fr
 	return err;
 }
 
-/* A record that does not fit the buffer.  One that stays what it is keeps its CRC, too: it still
- * tells if a byte rots on the way. */
+/* Copies from a record that does not fit the buffer.  A record that does not change keeps its CRC,
+ * too, so that damage on the way is detected later. */
 static int copy_large(struct fold_source *s, struct compact_out *to, const struct record *rec,
 		      uint32_t from, uint32_t bytes)
 {

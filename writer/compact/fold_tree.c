@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of a base: directories, those above first; what is in them; keys that no path can name;
- * what is staged; the directories once more, because all of that has changed their times. */
+/* The tree of a base: names and attributes, in this order: directories, parents first; their
+ * entries; unnameable keys; staged content; the directories once more, because their times have
+ * changed by all of that. */
 #include "writer/compact/fold_private.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "writer/index/node_meta.h"
 #include "writer/index/paths.h"
 
-/* What a replay would know of a node by now. */
+/* The state of a node that a replay of the base has reached. */
 struct known {
 	int64_t mtime_ns, ctime_ns;
 	bool has_attr; /* owner, mode, xattrs, atime */
@@ -54,7 +55,8 @@ static bool has_xattrs(const struct node *n)
 	return node_xattrs(n, &bytes) != NULL;
 }
 
-/* All that 'n' has and a replay does not know yet, said at 'timestamp_ns'. */
+/* Returns the attributes of 'n' that a replay does not have yet, for a record with timestamp
+ * 'timestamp_ns'. */
 static struct meta_attr attr_of(const struct fold_writer *w, const struct node *n,
 				const struct known *known, uint64_t timestamp_ns)
 {
@@ -96,13 +98,14 @@ static bool needs_attr(const struct fold_writer *w, const struct node *n, const 
 
 /* --- directories --- */
 
-/* Of the private tree nobody else has pins: one says that the directory has been added. */
+/* The private tree has no pins from elsewhere: a pin marks a directory that has been added. */
 static bool is_added(const struct node *n)
 {
 	return node_is_pinned(n);
 }
 
-/* One that exists through its keys, with a number of its own path, is made by what is in it. */
+/* A directory that exists only through its keys, and has the number that follows from its path, is
+ * made by its entries. */
 static bool makes_itself(const struct fold_writer *w, const struct node *n)
 {
 	return !node_is_explicit(n) && !keydir_ino_is_special(w->b->tree, n);
@@ -124,7 +127,7 @@ static int add_directory(struct fold_writer *w, struct node *n)
 	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, w->b->as_of_ns);
 }
 
-/* Adds 'n' and, before it, what of the directories above it was not added yet. */
+/* Adds 'n' and, before it, the directories above it that were not added yet. */
 static int add_with_those_above(struct fold_writer *w, struct node *n)
 {
 	struct node *next;
@@ -151,7 +154,7 @@ static int add_directories(struct fold_writer *w)
 	return err;
 }
 
-/* The times, after all that was made in them. */
+/* Adds the times of a directory, after all its entries were made. */
 static int add_directory_times(struct fold_writer *w, struct node *n)
 {
 	struct known known = { .has_attr = !makes_itself(w, n), .has_ino = true };
@@ -159,8 +162,8 @@ static int add_directory_times(struct fold_writer *w, struct node *n)
 	ssize_t path_bytes;
 
 	if (n == keydir_root(w->b->tree))
-		known.has_attr = false;		  /* it is there without a record */
-	known.mtime_ns = ~node_times(n).mtime_ns; /* whatever it is by now: not that */
+		known.has_attr = false;		  /* the root exists without a record */
+	known.mtime_ns = ~node_times(n).mtime_ns; /* any value that is not the present one */
 	attr = attr_of(w, n, &known, w->b->as_of_ns);
 	attr.flags = node_is_explicit(n) ? 0 : META_FLAG_IMPLICIT;
 	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
@@ -181,9 +184,9 @@ static int add_all_directory_times(struct fold_writer *w)
 	return err;
 }
 
-/* --- files, and whatever is no directory --- */
+/* --- files, and all nodes except directories --- */
 
-/* An empty file, a symlink, a device, ...: an attr record makes it. */
+/* Makes an empty file, a symlink, a device, ... by an attr record. */
 static int add_by_attr(struct fold_writer *w, const struct node *n, size_t path_bytes,
 		       struct known *known)
 {
@@ -201,7 +204,7 @@ static int add_by_attr(struct fold_writer *w, const struct node *n, size_t path_
 	return add_attr_record(w, w->path, path_bytes, &attr, timestamp_ns);
 }
 
-/* Adds what makes a node under its first name, whose path is at hand. */
+/* Adds the record that makes a node under its first name, whose path is in 'path'. */
 static int add_content(struct fold_writer *w, const struct node *n, size_t path_bytes,
 		       struct known *known)
 {
@@ -221,7 +224,7 @@ static int add_content(struct fold_writer *w, const struct node *n, size_t path_
 	return err;
 }
 
-/* Adds the name 'd' of a node whose first path is at hand. */
+/* Adds the name 'd' of a node whose first path is in 'path'. */
 static int add_link(struct fold_writer *w, const struct node *n, size_t path_bytes,
 		    const struct dentry *d, struct known *known)
 {
@@ -286,7 +289,7 @@ static int write_all(struct fold_writer *w)
 	uint8_t value[META_BASE_BYTES] = { 0 };
 	int err;
 
-	/* Its figure comes last. */
+	/* The number of its other bytes is written last. */
 	err = fold_add_meta(w, META_BASE, NULL, 0, value, sizeof(value), w->b->as_of_ns);
 	if (err == 0)
 		err = add_directories(w);
@@ -305,7 +308,7 @@ static int write_all(struct fold_writer *w)
 	return err < 0 ? err : compact_out_flush(&w->to);
 }
 
-/* Writes the first record again, now that it is known what it says. */
+/* Writes the first record again, with its final value. */
 static int write_base(struct fold_writer *w)
 {
 	const struct meta_base base = { .as_of_ns = w->b->as_of_ns,

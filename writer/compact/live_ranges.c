@@ -38,13 +38,13 @@ void live_add(struct live *l, const struct content_piece *piece)
 	const struct live_range range = {
 		.record = piece->place.record_offset,
 		.from = piece->value_offset,
-		.bytes = (uint32_t)piece->bytes, /* at most a value */
+		.bytes = (uint32_t)piece->bytes, /* at most one value */
 		.to_value_bytes = piece->place.value_bytes,
 		.to_key_bytes = piece->place.key_bytes,
 	};
 
 	if (is_inside(l, piece))
-		(void)!live_add_moved(l, &range); /* live_sort() will say */
+		(void)!live_add_moved(l, &range); /* live_sort() reports a failure */
 }
 
 static int compare(const void *a, const void *b)
@@ -101,7 +101,7 @@ size_t live_of(const struct live *l, uint64_t record, size_t *at, struct live_ra
 	return *at - first;
 }
 
-/* How many ranges begin at or before byte 'from' of the value of the record. */
+/* Returns the number of ranges that begin at or before byte 'from' of the value of the record. */
 static size_t count_up_to(const struct live *l, uint64_t record, uint64_t from)
 {
 	size_t low = 0, high = l->count;
@@ -128,7 +128,7 @@ const struct live_range *live_next(const struct live *l, uint64_t record, uint64
 	return i < l->count && r->record == record ? r : NULL;
 }
 
-/* Returns the range that has all of these bytes, or NULL.  They may overlap, but seldom do. */
+/* Returns the range that has all of these bytes, or NULL.  Ranges may overlap, but rarely do. */
 static const struct live_range *find_range(const struct live *l, uint64_t record, uint64_t from,
 					   uint64_t bytes)
 {
@@ -156,7 +156,7 @@ bool live_move(const struct live *l, struct content_piece *piece)
 		return false;
 	range = find_range(l, piece->place.record_offset, piece->value_offset, piece->bytes);
 	if (range == NULL)
-		return false; /* cannot be: what is read now was read then */
+		return false; /* cannot happen: bytes read now were read then */
 	piece->place.record_offset = l->to_start + range->to_record;
 	piece->place.key_bytes = range->to_key_bytes;
 	piece->place.value_bytes = range->to_value_bytes;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How fast compaction works: it gives way to the others. */
+/* The pace of compaction: it gives way to other threads. */
 #include <errno.h>
 #include <time.h>
 
@@ -7,10 +7,10 @@
 #include "writer/compact/compact_private.h"
 
 #define NAP_NS_MAX     (NSEC_PER_SEC / 20)
-#define GENTLE_PERCENT 180 /* the log, of the live bytes: up to here compaction takes its time, */
-#define URGENT_PERCENT 200 /* and from here on it does not rest */
+#define GENTLE_PERCENT 180 /* size of the log per live bytes: below this it is slow, */
+#define URGENT_PERCENT 200 /* and from here on it does not pause */
 
-/* Lets the others work: the more, the less urgent it is. */
+/* Sleeps to let other threads work: longer if compaction is less urgent. */
 static void give_way(struct compactor *c) REQUIRES(c->run_lock)
 {
 	struct log_writer_stats log;

@@ -14,20 +14,20 @@
 #define HOLE_RECORD_BYTES \
 	(RECORD_HEADER_BYTES + META_EXTENT_KEY_BYTES + META_HOLE_BYTES) /* a hole in the log */
 
-/* The new file while it is written.  What is to be written stands in three places, one behind the
- * other: in 'to', in a piece of the old file that is to be copied, in a hole. */
+/* The new file while it is written.  Bytes to be written are in three parts, in this order: in
+ * 'to', in a piece of the old file to be copied, in a hole. */
 struct out {
 	struct rewrite *r;
 	struct compact_out to;
 	uint64_t copy_offset, copy_bytes;
 	struct record hole_rec; /* timestamp and key of the hole; the key is in 'hole_key' */
 	uint8_t hole_key[META_EXTENT_KEY_BYTES];
-	struct meta_extent hole; /* of 0 bytes: there is none */
+	struct meta_extent hole; /* 0 bytes: no hole */
 };
 
 /* --- writing --- */
 
-/* Copies what is to be copied, as it is: the CRC in it still tells if it rots on the way. */
+/* Copies the pending piece unchanged: its CRC still detects damage on the way. */
 static int flush_copy(struct out *o)
 {
 	struct rewrite *r = o->r;
@@ -68,7 +68,7 @@ static int flush_hole(struct out *o)
 	return err < 0 ? err : compact_out_record(&o->to, &rec);
 }
 
-/* Where the next record will begin. */
+/* Returns the offset of the next record. */
 static uint64_t position(const struct out *o)
 {
 	return compact_out_end(&o->to) + o->copy_bytes +
@@ -84,7 +84,7 @@ static int add_record(struct out *o, const struct record *rec)
 	return err < 0 ? err : compact_out_record(&o->to, rec);
 }
 
-/* Adds a record of the old file as it is. */
+/* Adds a record of the old file unchanged. */
 static int keep(struct out *o, const struct log_entry *entry)
 {
 	int err = flush_hole(o);
@@ -98,7 +98,7 @@ static int keep(struct out *o, const struct log_entry *entry)
 	return err;
 }
 
-/* Adds dropped bytes of a staging; with those before them, where they follow. */
+/* Adds dropped bytes of a staging; merges them with the pending hole if they follow it. */
 static int add_hole(struct out *o, const struct record *rec, uint64_t offset, uint64_t bytes)
 {
 	int err;
@@ -122,7 +122,8 @@ static int add_hole(struct out *o, const struct record *rec, uint64_t offset, ui
 
 /* --- records --- */
 
-/* The bytes of a record that is kept are where they were in its value. */
+/* Sets the new positions of a record that is kept: its bytes stay at the same offsets of its value.
+ */
 static void set_kept(struct live_range *ranges, size_t count, uint64_t to_record,
 		     uint32_t key_bytes, uint32_t value_bytes)
 {
@@ -141,7 +142,8 @@ static int keep_live(struct out *o, const struct log_entry *entry, struct live_r
 	return keep(o, entry);
 }
 
-/* A put whose value nobody reads: all that it does but the value. */
+/* Replaces a put whose value is not read by a record with the same effects, but without the value.
+ */
 static int drop_put(struct out *o, const struct log_entry *entry)
 {
 	const struct meta_publish publish = { .flags = META_FLAG_DROPPED,
@@ -169,7 +171,7 @@ static int drop_put(struct out *o, const struct log_entry *entry)
 	return err;
 }
 
-/* Adds the bytes of 'range' as an extent of their own. */
+/* Adds the bytes of 'range' as a separate extent. */
 static int add_part(struct out *o, const struct log_entry *entry, const struct meta_extent *extent,
 		    struct live_range *range, uint8_t *value)
 {
@@ -190,7 +192,7 @@ static int add_part(struct out *o, const struct log_entry *entry, const struct m
 	return add_record(o, &rec);
 }
 
-/* An extent of which some bytes are read and others are not. */
+/* Splits an extent of which some bytes are read and others are not. */
 static int split_extent(struct out *o, const struct log_entry *entry,
 			const struct meta_extent *extent, struct live_range *ranges, size_t count)
 {
@@ -213,7 +215,7 @@ static int split_extent(struct out *o, const struct log_entry *entry,
 	return err;
 }
 
-/* Says how many bytes the parts of an extent would take. */
+/* Returns the number of bytes that the parts of an extent would need. */
 static uint64_t split_bytes(const struct log_entry *entry, const struct live_range *ranges,
 			    size_t count)
 {
@@ -304,7 +306,7 @@ int rewrite_segment(struct rewrite *r)
 		err = flush_copy(&o);
 	if (err == 0)
 		err = compact_out_flush(&o.to);
-	if (err == 0) /* it may be made of a reserve, and longer */
+	if (err == 0) /* it may be made from the reserve, and longer */
 		err = io_truncate(r->io, r->to_fd, o.to.written);
 	if (err == 0)
 		err = io_fsync(r->io, r->to_fd);

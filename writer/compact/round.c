@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One round: chooses segments, writes them anew, and puts the new files in their place. */
+/* A round of compaction: chooses segments, rewrites them, and installs the new files. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,10 +9,10 @@
 #include "writer/compact/compact_private.h"
 #include "writer/compact/rewrite.h"
 
-#define BATCH_SHARE	  16 /* of what is live: that much is written anew in one round */
+#define BATCH_SHARE	  16 /* share of the live bytes that one round rewrites */
 #define VICTIMS_MAX	  16
 #define BATCH_BYTES_MIN	  ((uint64_t)64 * 1024 * 1024)
-#define SPACE_EXTRA_SHARE 64 /* of a segment: what a new one may need beside what is live */
+#define SPACE_EXTRA_SHARE 64 /* of a segment: additional space for the new one */
 
 /* --- choosing --- */
 
@@ -33,7 +33,7 @@ static bool may_be_victim(const struct compactor *c, const struct compact_view *
 	       (mode->run == 0 || (v->known.run != mode->run && v->seg.number < mode->below));
 }
 
-/* The one with the larger dead share first; of equal ones the older. */
+/* Orders by the dead share, the largest first; equal ones by age, the oldest first. */
 static int compare_gain(const void *a, const void *b)
 {
 	const struct compact_view *x = a, *y = b;
@@ -45,7 +45,7 @@ static int compare_gain(const void *a, const void *b)
 	return x->seg.number < y->seg.number ? -1 : x->seg.number > y->seg.number;
 }
 
-/* What the new file can have at most. */
+/* Returns the largest size that the new file can have. */
 static uint64_t needed_bytes(const struct compact_view *v)
 {
 	uint64_t bytes = v->live_bytes + v->known.floor_bytes + v->seg.bytes / SPACE_EXTRA_SHARE;
@@ -61,9 +61,10 @@ static void swap_views(struct compact_view *a, struct compact_view *b)
 	*b = v;
 }
 
-/* Moves the victims of this round to the front; returns how many.  'l->views' is in no order then.
- * Where there is no space for any, the first one that the reserve is enough for is the only one; if
- * the disk is full, the one that needs least is tried in any case, as that is an estimate. */
+/* Moves the victims of this round to the front and returns their number.  'l->views' is unordered
+ * then.  If the disk has no space for any, the first one for which the reserve is large enough is
+ * the only victim.  If the disk is full, the one that needs least is tried in any case, because its
+ * need is an estimate. */
 static size_t choose(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
 		     uint64_t batch_bytes) REQUIRES(c->run_lock)
 {
@@ -115,7 +116,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 	return false;
 }
 
-/* Collects what is live in the victims, and where the log ends when it is known. */
+/* Collects the live ranges of the victims, and the end of the log at that time. */
 static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock)
 {
 	int err = compact_each_place(c, false, collect_piece, b);
@@ -126,7 +127,7 @@ static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run
 	return err;
 }
 
-/* Writes the new file of a victim.  'v->new.fd' stays -1 if it is not worth it. */
+/* Writes the new file of a victim.  'v->new.fd' stays -1 if it does not gain enough. */
 static int rewrite(struct compactor *c, struct compact_victim *v, struct compact_pace *pace)
 	REQUIRES(c->run_lock)
 {
@@ -170,17 +171,17 @@ static bool move_piece(void *arg, struct content_piece *piece)
 	return false;
 }
 
-/* Tells the keydir where everything is now, and closes the old files. */
+/* Gives the keydir all new positions, and closes the old files. */
 static void move_places(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock)
 {
-	(void)!compact_each_place(c, true, move_piece, b); /* is not cancelled */
+	(void)!compact_each_place(c, true, move_piece, b); /* cannot be cancelled */
 	store_wait_for_readers(c->s);
 	for (size_t i = 0; i < b->count; i++)
 		if (b->victims[i].replaced)
 			log_writer_retire(c->log, b->victims[i].seg.start);
 }
 
-/* What is known of a segment after it was looked through. */
+/* Notes the knowledge from rewriting a segment. */
 static void learn(struct compactor *c, const struct compact_victim *v,
 		  const struct compact_mode *mode, int err) REQUIRES(c->run_lock)
 {
@@ -188,7 +189,7 @@ static void learn(struct compactor *c, const struct compact_victim *v,
 
 	if (known == NULL)
 		return;	       /* it is tried again */
-	if (!log_is_full(err)) /* or it is tried with the reserve */
+	if (!log_is_full(err)) /* otherwise it is tried with the reserve */
 		known->run = mode->run;
 	if (err == 0)
 		known->floor_bytes =
@@ -197,7 +198,7 @@ static void learn(struct compactor *c, const struct compact_victim *v,
 		compact_set_unreadable(c, known);
 }
 
-/* Puts the new files in the place of the old ones. */
+/* Installs the new files in the place of the old ones. */
 static int replace_all(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock)
 {
 	struct log_new_segment list[VICTIMS_MAX];
@@ -256,12 +257,12 @@ static int compact_batch(struct compactor *c, const struct compact_look *l, size
 		learn(c, v, pace->mode, err);
 		if (v->unreadable) {
 			first = first < 0 ? first : err;
-			err = 0; /* the others may be whole */
+			err = 0; /* the other victims may be undamaged */
 		}
 	}
 	for (size_t i = 0; i < count; i++)
 		complete += b->victims[i].new.fd >= 0;
-	/* Those that are complete are put in place even if there is no room for the next. */
+	/* Complete files are installed even if there is no space for the next one. */
 	if (complete > 0 && (err == 0 || log_is_full(err))) {
 		int replace_err = compact_sync_judged(c, b->judged_end);
 
@@ -276,7 +277,7 @@ static int compact_batch(struct compactor *c, const struct compact_look *l, size
 	return err < 0 ? err : first;
 }
 
-/* Says whether the active segment is to be sealed, so that it can be compacted. */
+/* Returns whether to seal the active segment so that it can be compacted. */
 static bool wants_active(const struct compactor *c, const struct compact_look *l,
 			 const struct compact_mode *mode)
 {
@@ -299,13 +300,13 @@ static void count_round(struct compactor *c, const struct compact_batch *b)
 
 static int seal_active(struct compactor *c)
 {
-	/* What can be synced before is not waited for with the log held. */
+	/* Syncs first without the log's lock, so that the rotation holds the lock for less time. */
 	int err = log_writer_sync_to(c->log, log_writer_size(c->log));
 
 	return err < 0 ? err : log_writer_rotate(c->log);
 }
 
-/* Compacts segments in their places.  Stores whether there were any. */
+/* Compacts segments in their places.  Stores whether any was compacted. */
 static int compact_in_place(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
 			    bool *ret_more) REQUIRES(c->run_lock)
 {
@@ -331,9 +332,9 @@ static int compact_in_place(struct compactor *c, struct compact_look *l, struct 
 	return err;
 }
 
-/* By itself a fold that is worth it goes first: where much is written there is always another
- * segment to be compacted in its place.  Its dead values go with it, too.  If it fails, or there is
- * no room for it, the others go on. */
+/* Without a request, a fold that gains enough comes first: if much is written, there is always
+ * another segment to compact in its place.  The fold also removes the dead values of its segments.
+ * If it fails, or has no space, the other segments are compacted. */
 static int fold_or_compact(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
 			   bool *ret_more) REQUIRES(c->run_lock)
 {
@@ -358,7 +359,7 @@ static int fold_or_compact(struct compactor *c, struct compact_look *l, struct c
 int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more)
 {
 	struct compact_look l = { 0 };
-	int err = compact_seal(c), seal_err = 0; /* rotated segments are to be looked at, too */
+	int err = compact_seal(c), seal_err = 0; /* rotated segments must be examined, too */
 
 	if (err == 0 || log_is_full(err))
 		err = compact_look(c, &l);
@@ -368,11 +369,11 @@ int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more
 	if (err == 0 && wants_active(c, &l, mode)) {
 		err = seal_active(c);
 		seal_err = log_is_full(err) ? err : 0;
-		/* By hand once; on a full disk again when the others were compacted. */
+		/* By hand once; on a full disk again after the other segments were compacted. */
 		mode->seals_active = seal_err < 0 || (mode->run == 0 && err == 0);
 		*ret_more = err == 0;
 	}
-	/* Without space, or an inode, for another segment there is something to gain in the others.
+	/* Without space, or an inode, for another segment, space can still be gained in the others.
 	 */
 	if (!*ret_more && (err == 0 || log_is_full(err)))
 		err = fold_or_compact(c, &l, mode, ret_more);

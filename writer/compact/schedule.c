@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* When there is compaction: by itself, in a thread that looks as the log grows, or by hand. */
+/* The schedule of compaction: without a request, in a thread that looks as the log grows, or by
+ * hand. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,24 +8,24 @@
 #include "writer/compact/compact_private.h"
 #include "writer/log/hint_file.h"
 
-#define LOOK_EVERY_NS	  NSEC_PER_SEC		      /* while something is appended */
-#define RETRY_AFTER_NS	  (10 * NSEC_PER_SEC)	      /* where there was no space, or it failed */
-#define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* worth a look */
-#define LOOK_SHARE	  32 /* of the live bytes: so much more has to be dead for the next look */
-#define SEGMENT_SHARE	  16 /* of the live bytes: the size of a segment */
+#define LOOK_EVERY_NS	  NSEC_PER_SEC		      /* while records are appended */
+#define RETRY_AFTER_NS	  (10 * NSEC_PER_SEC)	      /* after a lack of space, or a failure */
+#define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* makes a look worthwhile */
+#define LOOK_SHARE	  32 /* of the live bytes: additional dead bytes until the next look */
+#define SEGMENT_SHARE	  16 /* share of the live bytes: size of a segment */
 #define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
-/* A smaller one is sealed more often than pays, if the disk has room for it so many times. */
+/* Smaller segments are sealed too often, if the disk has space for this size so many times. */
 #define SEGMENT_BYTES_FEW ((uint64_t)32 * 1024 * 1024)
-#define LOG_SHARE	  4    /* of the log: a segment is no larger, as its reserve would be */
-#define FREE_SHARE	  8    /* of the disk: a segment, or what may be dead, at most */
-#define SHORT_LOOK_SHARE  1024 /* the same on a full disk, */
+#define LOG_SHARE	  4    /* of the log: largest segment, as its reserve is as large */
+#define FREE_SHARE	  8    /* of the disk: largest segment, or most dead bytes */
+#define SHORT_LOOK_SHARE  1024 /* as LOOK_SHARE and DEAD_BYTES_MIN on a full disk, */
 #define SHORT_BYTES_MIN	  ((uint64_t)64 * 1024)
-#define SHORT_PERCENT	  3 /* and what may be dead of a segment */
-/* When nothing happens, the same is worth it if more than that share of what is free is dead, and
- * of what is live since the last time. */
+#define SHORT_PERCENT	  3 /* and the dead percentage of a segment */
+/* While nothing is appended, the same applies if more than this share of the free space is dead,
+ * and more than this share of the live bytes has died since the last time. */
 #define QUIET_FREE_SHARE 4
 #define QUIET_LOOK_SHARE 64
-#define SLACK_SHARE	 8 /* of the largest segment: so much may be dead before it is worth it */
+#define SLACK_SHARE	 8 /* share of the largest segment that may be dead without a look */
 
 /* --- figures --- */
 
@@ -57,7 +58,7 @@ void compact_figures(struct compactor *c, struct store_compaction *ret)
 		ret->state = STORE_COMPACTION_NOT_SAFE;
 }
 
-/* --- by itself --- */
+/* --- without a request --- */
 
 static uint64_t log_bytes(struct compactor *c)
 {
@@ -67,8 +68,8 @@ static uint64_t log_bytes(struct compactor *c)
 	return log.active_bytes + log.sealed_bytes;
 }
 
-/* Half of what is dead is in few large segments or in many small ones: with small ones the new
- * files, and what is waiting in the active one, are a small share of the whole. */
+/* Half of the dead bytes are in few large segments or in many small ones: with small segments the
+ * new files, and the dead bytes still in the active segment, are a small share of the total. */
 static uint64_t segment_bytes(struct compactor *c, uint64_t live_bytes, uint64_t free_bytes)
 {
 	uint64_t bytes = live_bytes / SEGMENT_SHARE;
@@ -82,7 +83,7 @@ static uint64_t segment_bytes(struct compactor *c, uint64_t live_bytes, uint64_t
 	return bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
 }
 
-/* The reserve grows before the segments do: each of them fits it. */
+/* The reserve grows before the segments do, so that each of them fits it. */
 static void set_segment_size(struct compactor *c, uint64_t live_bytes, uint64_t free_bytes)
 	REQUIRES(c->run_lock)
 {
@@ -91,8 +92,8 @@ static void set_segment_size(struct compactor *c, uint64_t live_bytes, uint64_t 
 	log_writer_set_segment_size(c->log, store_keep_reserves(c->s, bytes));
 }
 
-/* How much may be dead without a look.  A small store that is overwritten all the time would be
- * written anew as often, for little space. */
+/* Returns the number of bytes that may be dead without a look.  A small store that is overwritten
+ * all the time would otherwise be rewritten just as often, for little space. */
 static uint64_t slack_bytes(const struct compactor *c, uint64_t free_bytes)
 {
 	uint64_t most = free_bytes / FREE_SHARE;
@@ -116,8 +117,8 @@ static uint64_t dead_bytes(struct compactor *c, uint64_t live_bytes)
 	return live_bytes < all ? all - live_bytes : 0;
 }
 
-/* Says whether so much has died since the last look that there may be something to gain.  On a full
- * disk less is worth it. */
+/* Returns whether enough has died since the last look that space can perhaps be gained.  On a full
+ * disk less is enough. */
 static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_lock)
 {
 	uint64_t live = compact_live_bytes(c), dead = dead_bytes(c, live);
@@ -132,7 +133,7 @@ static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_
 	return dead - c->dead_seen >= step && (is_short || dead >= slack_bytes(c, free_bytes));
 }
 
-/* Says the same of each segment, while nothing happens. */
+/* Returns the same for all segments, while nothing is appended. */
 static bool is_worth_all(struct compactor *c, bool is_short) REQUIRES(c->run_lock)
 {
 	uint64_t live = compact_live_bytes(c), dead = dead_bytes(c, live);
@@ -146,8 +147,9 @@ static bool is_worth_all(struct compactor *c, bool is_short) REQUIRES(c->run_loc
 	       dead >= free_bytes_of(c) / QUIET_FREE_SHARE;
 }
 
-/* What was dead when the rounds began, and is not gone, was looked at.  Not what has died
- * meanwhile: it may be all that there is. */
+/* Notes the bytes that were dead when the rounds began and are still there: they have been
+ * examined.  Does not include bytes that have died in the meantime, which may be the only ones to
+ * gain. */
 static void note_dead(struct compactor *c, bool all, uint64_t dead, uint64_t gained)
 	REQUIRES(c->run_lock)
 {
@@ -164,8 +166,8 @@ static uint64_t segments_so_far(struct compactor *c)
 	return log.segments;
 }
 
-/* Rounds, as long as they are worth it.  After each the reserves are made again, and the
- * threads that wait for space are told. */
+/* Runs rounds as long as they gain enough.  After each it makes the reserves again and tells the
+ * threads that wait for space. */
 static int do_rounds(struct compactor *c, struct compact_mode *mode) REQUIRES(c->run_lock)
 {
 	uint64_t before = compact_gained_bytes(c), after;
@@ -177,7 +179,7 @@ static int do_rounds(struct compactor *c, struct compact_mode *mode) REQUIRES(c-
 			return -ECANCELED;
 		err = compact_round(c, mode, &more);
 		after = compact_gained_bytes(c);
-		/* Before the others take what was gained. */
+		/* Before other threads take the space that was gained. */
 		(void)store_keep_reserves(c->s, 0);
 		if (after > before)
 			growth_answer(c->growth, true, 0);
@@ -194,7 +196,7 @@ static int do_rounds(struct compactor *c, struct compact_mode *mode) REQUIRES(c-
 	return err == 0 && mode->lacking_bytes > 0 ? full_err : err;
 }
 
-/* Each segment is worth it, once, as by hand. */
+/* Compacts each segment once, as by hand. */
 static int compact_thoroughly(struct compactor *c, struct compact_mode *mode) REQUIRES(c->run_lock)
 {
 	*mode = (struct compact_mode){
@@ -209,8 +211,8 @@ static int compact_thoroughly(struct compactor *c, struct compact_mode *mode) RE
 	return do_rounds(c, mode);
 }
 
-/* Compacts what is worth it, or 'all' that has anything dead.  Returns whether it should be tried
- * again although nothing is appended. */
+/* Compacts the segments that gain enough, or with 'all' every segment that has dead bytes.  Returns
+ * whether to try again although nothing is appended. */
 static bool compact_what_is_worth_it(struct compactor *c, bool all) REQUIRES(c->run_lock)
 {
 	struct compact_mode mode = { .dead_percent = c->dead_percent,
@@ -226,8 +228,7 @@ static bool compact_what_is_worth_it(struct compactor *c, bool all) REQUIRES(c->
 	return err < 0 || mode.lacking_bytes > 0;
 }
 
-/* Does what is worth doing.  Returns whether it should be tried again although nothing is appended.
- */
+/* Does the work that is due.  Returns whether to try again although nothing is appended. */
 static bool tick(struct compactor *c, bool is_quiet)
 {
 	uint64_t asked = growth_asked(c->growth);
@@ -268,7 +269,7 @@ int compact_by_hand(struct compactor *c, store_compact_progress_fn progress, voi
 	mutex_lock(&c->run_lock);
 	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
 	mode.run = ++c->runs;
-	mode.below = segments_so_far(c) + 1; /* the active one, when it has been sealed, too */
+	mode.below = segments_so_far(c) + 1; /* includes the active one, once it has been sealed */
 	(void)store_keep_reserves(c->s, 0);
 	err = do_rounds(c, &mode);
 	if (err == 0 && mode.lacking_bytes > 0)
@@ -299,7 +300,7 @@ int compact_by_thread(struct compactor *c, log_sync_fn done, void *arg)
 	return 0;
 }
 
-/* One run for all who have asked so far.  Returns whether anybody has. */
+/* Does one run for all requests so far.  Returns whether there were any. */
 static bool serve_requests(struct compactor *c)
 {
 	struct compact_request *r, *next;
@@ -322,8 +323,8 @@ static bool serve_requests(struct compactor *c)
 
 /* --- the thread --- */
 
-/* Waits until the log has grown by a piece, or for a while if it has grown at all; for ever while
- * nothing happens. */
+/* Waits until the log has grown by a piece, or for some time if it has grown at all; without a
+ * limit while nothing is appended. */
 static void rest(struct compactor *c, uint64_t *seen_end, bool again)
 {
 	uint64_t end = log_writer_size(c->log);
@@ -332,7 +333,7 @@ static void rest(struct compactor *c, uint64_t *seen_end, bool again)
 	*seen_end = end;
 	growth_wake_at(c->growth, quiet ? end + 1 : end + c->bytes_min);
 	if (log_writer_size(c->log) > end && quiet)
-		return; /* just now */
+		return; /* it has just grown */
 	if (again && quiet)
 		growth_sleep(c->growth, monotonic_ns() + RETRY_AFTER_NS);
 	else
@@ -383,7 +384,7 @@ int compact_start(struct compactor *c)
 {
 	int err;
 
-	/* Before somebody fills the disk. */
+	/* Before other files fill the disk. */
 	mutex_lock(&c->run_lock);
 	if (c->dead_percent > 0)
 		compact_first_reserves(c);

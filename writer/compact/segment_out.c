@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SYNC_EVERY_BYTES                                                        \
-	((uint64_t)8 * 1024 * 1024) /* small syncs hold up others for less long \
-				     */
+#define SYNC_EVERY_BYTES \
+	((uint64_t)8 * 1024 * 1024) /* small syncs block other threads for less time */
 
 int compact_out_init(struct compact_out *o, struct io *io, int fd)
 {

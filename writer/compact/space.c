@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Compaction on a full disk.  It needs space in order to make some: the new file of a segment is
- * written into the blocks of a reserve (store/reserves.c). */
+/* Space for compaction on a full disk.  Compaction needs space to gain space: the new file of a
+ * segment is written into the blocks of a reserve (store/reserves.c). */
 #include <errno.h>
 #include <fcntl.h>
 
 #include "writer/compact/compact_private.h"
 
-#define SPACE_SPARE_BYTES ((uint64_t)256 * 1024) /* left to others */
-#define ROOMY		  4 /* times the reserve is free: the disk is not full any more */
+#define SPACE_SPARE_BYTES ((uint64_t)256 * 1024) /* left for others */
+#define ROOMY		  4 /* with this many times the reserve free the disk is not full any more */
 
 /* --- the reserves --- */
 
-/* Nothing says what a quota leaves.  A store that was opened when it was nearly used up would know
- * of it only when a write has failed, and until then what is removed would not come back. */
+/* Nothing reports how much a quota leaves.  A store that was opened when its quota was nearly used
+ * up would notice it only when a write has failed, and until then removals would give no space
+ * back. */
 void compact_first_reserves(struct compactor *c)
 {
 	(void)store_keep_reserves(c->s, 0);

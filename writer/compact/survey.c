@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How much of each segment is live. */
+/* The survey of all segments: how much of each is live. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -9,9 +9,9 @@
 #include "writer/base/times.h"
 #include "writer/compact/compact_private.h"
 
-#define FUTURE_MIN_NS NSEC_PER_SEC /* a timestamp may be a little ahead of the clock */
-#define NODES_AT_ONCE 512	   /* of the keydir, with the locks */
-#define LET_IN_NS     20000	   /* between them */
+#define FUTURE_MIN_NS NSEC_PER_SEC /* a timestamp may be slightly ahead of the clock */
+#define NODES_AT_ONCE 512	   /* nodes examined in one go, with the locks held */
+#define LET_IN_NS     20000	   /* pause in between */
 
 static int compare_views(const void *a, const void *b)
 {
@@ -37,8 +37,8 @@ static struct compact_view *view_at(struct compact_look *l, uint64_t position)
 	return &l->views[low - 1];
 }
 
-/* The bytes of the log that a piece keeps.  Only the first of the pieces of one put counts what the
- * record has around them; those of an extent each may become one of their own. */
+/* Returns the bytes of the log that a piece keeps.  Only the first piece of a put counts its
+ * record's header and key; each piece of an extent may become an extent of its own. */
 static uint64_t kept_bytes(const struct content_piece *piece)
 {
 	uint64_t around = RECORD_HEADER_BYTES + piece->place.key_bytes;
@@ -103,7 +103,7 @@ struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
 	return &known[c->known_count++];
 }
 
-/* --- what is known of a segment --- */
+/* --- knowledge about segments --- */
 
 void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 {
@@ -115,7 +115,7 @@ void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 	mutex_unlock(&c->lock);
 }
 
-/* Returns how many bytes of a base were no live values when it was written; 0: it is none. */
+/* Returns the bytes of a base that were not live values when it was written; 0: not a base. */
 static uint64_t base_bytes(struct compactor *c, const struct segment *seg)
 {
 	struct meta_base base;
@@ -123,7 +123,7 @@ static uint64_t base_bytes(struct compactor *c, const struct segment *seg)
 	return segment_is_base(c->io, seg->fd, seg->bytes, &base) > 0 ? base.other_bytes : 0;
 }
 
-/* What is known to be neither live nor to be gained, before the first compaction. */
+/* Returns the bytes that are certainly neither live nor gainable, before the first compaction. */
 static uint64_t least_floor(struct compactor *c, const struct compact_view *v)
 {
 	return v->base_bytes > 0 ? v->base_bytes : log_writer_number_bytes(c->log, v->seg.number);
@@ -138,9 +138,9 @@ bool compact_is_retained(const struct compactor *c, const struct compact_view *v
 	return retain_ns == LOG_WRITER_NEVER || (retain_ns > 0 && age_ns < (uint64_t)retain_ns);
 }
 
-/* When the clock was ahead once, a segment has timestamps of the future.  Then its file says when
- * it was written, or if the clock was ahead at that time, it is older than the segments behind it,
- * and than the time for which the store has been open. */
+/* If the clock was ahead once, a segment has timestamps in the future.  Its date is then the mtime
+ * of its file or, if the clock was ahead at that time, too, a time before that of the segments
+ * behind it and before the store was opened. */
 static void date_segments(const struct compactor *c, struct compact_look *l)
 {
 	uint64_t now_ns = io_clock_ns(c->io);
@@ -177,7 +177,7 @@ static int list_segments(struct compactor *c, struct compact_look *l) REQUIRES(c
 		if (known == NULL)
 			return -ENOMEM;
 		view->known = *known;
-		if (l->count == 0) /* no other can be a base */
+		if (l->count == 0) /* no other segment can be a base */
 			view->base_bytes = base_bytes(c, &view->seg);
 		floor = least_floor(c, view);
 		if (known->floor_bytes < floor)
@@ -203,7 +203,8 @@ int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, v
 		more = store_each_place(c->s, &cursor, NODES_AT_ONCE, changes, fn, arg);
 		if (!changes && atomic_load(&c->stop))
 			return -ECANCELED;
-		/* Who has just unlocked a mutex gets it again before those that wait for it. */
+		/* pthread mutexes are unfair: without a pause this thread would take the mutex
+		 * again before the threads that wait for it. */
 		end = log_writer_size(c->log);
 		if (more && end != seen_end)
 			(void)nanosleep(&nap, NULL);

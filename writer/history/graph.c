@@ -16,11 +16,11 @@ struct graph_staged {
 	struct content_map *content;
 };
 
-/* One commit while it is applied. */
+/* A commit that is being applied. */
 struct change {
 	struct graph *g;
 	uint64_t now_ns;
-	const struct log_entry *entry; /* the part at hand */
+	const struct log_entry *entry; /* the current part */
 };
 
 /* --- nodes and names --- */
@@ -53,7 +53,7 @@ struct graph_name *graph_find(const struct graph_node *dir, const char *name, si
 	return found;
 }
 
-/* Returns what a name means now, or NULL. */
+/* Returns the node that a name has now, or NULL. */
 static struct graph_node *means(const struct graph_name *name)
 {
 	const struct graph_span *last;
@@ -83,13 +83,13 @@ static struct graph_name *name_get(struct graph_node *dir, const char *text, siz
 	return name;
 }
 
-/* The records of a base have the times that matter for what they say, in no order. */
+/* The timestamps of a base's records are the times of what they describe; they are in no order. */
 static bool is_in_base(const struct change *c)
 {
 	return c->g->base_segment != 0 && c->entry->segment == c->g->base_segment;
 }
 
-/* From now on 'name' in 'dir' means 'n'. */
+/* Gives the name 'name' in 'dir' to 'n' from now on. */
 static int begin(struct change *c, struct graph_node *dir, struct graph_name *name,
 		 struct graph_node *n)
 {
@@ -109,7 +109,7 @@ static int begin(struct change *c, struct graph_node *dir, struct graph_name *na
 	return 0;
 }
 
-/* The name means nothing any more. */
+/* Ends the present meaning of the name. */
 static void end(struct change *c, struct graph_node *dir, struct graph_name *name)
 {
 	struct graph_node *n = means(name);
@@ -124,7 +124,7 @@ static void end(struct change *c, struct graph_node *dir, struct graph_name *nam
 	}
 }
 
-/* A directory that existed only through its keys goes with the last one. */
+/* Removes a directory that existed only through its keys, with the last of them. */
 static void prune(struct change *c, struct graph_node *dir)
 {
 	while (dir->live == 0 && !dir->explicit && dir->dir != NULL && dir->own_name != NULL) {
@@ -137,14 +137,14 @@ static void prune(struct change *c, struct graph_node *dir)
 
 /* --- paths --- */
 
-/* The last component of a path, and the directory that it is in. */
+/* The last component of a path, and its directory. */
 struct place {
 	struct graph_node *dir;
 	struct graph_name *name;
-	struct graph_node *node; /* what it means now; NULL: nothing */
+	struct graph_node *node; /* the node that has the path now; NULL: none */
 };
 
-/* Enters a path, making the directories on the way. */
+/* Walks along a path, and makes missing directories on the way. */
 static int walk(struct change *c, const char *path, size_t path_bytes, struct place *ret)
 {
 	struct place at = { .node = c->g->root };
@@ -156,7 +156,7 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct pl
 		size_t bytes = path_next(path, path_bytes, &pos, &text);
 
 		if (at.name != NULL && at.node != NULL && !is_dir(at.node)) {
-			end(c, at.dir, at.name); /* a key that makes way for a directory */
+			end(c, at.dir, at.name); /* a key that gives way to a directory */
 			at.node = NULL;
 		}
 		if (at.name != NULL && at.node == NULL) {
@@ -175,7 +175,7 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct pl
 	return 0;
 }
 
-/* Looks up what a path means now.  False: nothing. */
+/* Looks up the node that has a path now.  Returns false if there is none. */
 static bool look_up(struct change *c, const char *path, size_t path_bytes, struct place *ret)
 {
 	struct place at = { .node = c->g->root };
@@ -201,7 +201,7 @@ static bool look_up(struct change *c, const char *path, size_t path_bytes, struc
 
 /* --- versions --- */
 
-/* Adds a version, filled in but for what is the same for all. */
+/* Adds a version; the caller has filled in everything except the common fields. */
 static int add_version(struct change *c, struct graph_node *n, const struct version *v)
 {
 	if (ARRAY_RESERVE(n->versions, n->version_count + 1, n->version_room) < 0)
@@ -221,7 +221,7 @@ static int add_version(struct change *c, struct graph_node *n, const struct vers
 	return 0;
 }
 
-/* Says whether a replay keeps the key as one that no path can name, because it is too deep. */
+/* Returns whether a replay keeps the key as an unnameable key, because it is too deep. */
 static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
 {
 	const char *slash = memrchr(path, '/', path_bytes);
@@ -231,7 +231,7 @@ static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
 	       (!look_up(c, path, (size_t)(slash - path), &dir) || !is_dir(dir.node));
 }
 
-/* A new content of the file at a path, which is made if it is missing. */
+/* Adds a new content of the file at a path; makes the file if it is missing. */
 static int put_version(struct change *c, const char *path, size_t path_bytes,
 		       const struct version *v)
 {
@@ -244,7 +244,7 @@ static int put_version(struct change *c, const char *path, size_t path_bytes,
 	if (err < 0)
 		return err;
 	if (at.node != NULL && at.node->type != META_TYPE_FILE)
-		return -EEXIST; /* the key is one that no path can name */
+		return -EEXIST; /* it is an unnameable key */
 	if (at.node == NULL) {
 		at.node = node_new(c->g, META_TYPE_FILE);
 		err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
@@ -268,7 +268,7 @@ int graph_content(const struct graph_node *n, size_t index, struct content_map *
 			.dropped = v->kind != VERSION_PLAIN,
 		};
 
-		/* What is to be laid over something unknown. */
+		/* To be laid over unknown content. */
 		bool lost = v->kind == VERSION_DROPPED || (i == 0 && v->keep);
 
 		err = content_map_reserve(content,
@@ -329,8 +329,8 @@ static int set_target(struct change *c, struct graph_node *n, const struct meta_
 	return err;
 }
 
-/* What an attr record says counts for the newest version, too: programs set the times after they
- * have written. */
+/* The attributes of an attr record apply to the newest version, too: programs set the times after
+ * they have written. */
 static void set_attr(struct graph_node *n, const struct meta_attr *attr)
 {
 	struct version *v = n->version_count > 0 ? &n->versions[n->version_count - 1] : NULL;
@@ -358,7 +358,7 @@ static int apply_attr(struct change *c, const struct commit_record *rec)
 	int err;
 
 	if (!path_ok(rec->path, rec->path_bytes))
-		return 0; /* the root among them */
+		return 0; /* the root, for example */
 	err = walk(c, rec->path, rec->path_bytes, &at);
 	if (err < 0)
 		return err;
@@ -396,7 +396,7 @@ static int apply_move(struct change *c, const struct commit_record *rec)
 	err = walk(c, move->new_path, move->new_path_bytes, &to);
 	if (err < 0)
 		return err;
-	/* Entering it cannot have taken the old name away, but for what no store writes. */
+	/* Walking cannot have ended the old name, except in a log that no store writes. */
 	moved = means(from.name);
 	other = to.node;
 	if (moved == NULL || moved == other)
@@ -504,7 +504,7 @@ static int apply_publish(struct change *c, const struct commit_record *rec)
 		return 0;
 	err = put_version(c, rec->path, rec->path_bytes, &v);
 	if (err == 0 && s != NULL)
-		s->content = NULL; /* the version has it */
+		s->content = NULL; /* the version owns it */
 	if (err != -ENOMEM && s != NULL)
 		staged_drop(c->g, s);
 	return err == -EEXIST ? 0 : err;
@@ -546,7 +546,7 @@ int graph_apply(struct graph *g, const struct log_entry *entries, size_t entry_c
 		err = apply(&c, &d.records[step.index]);
 	}
 	replay_release(&d);
-	return err == -EBADMSG ? 0 : err; /* the store says what is wrong with the commit */
+	return err == -EBADMSG ? 0 : err; /* the store reports the fault of the commit */
 }
 
 /* --- life --- */

@@ -17,7 +17,7 @@
 #include "writer/log_writer.h"
 #include "writer/base/thread.h"
 
-/* The files of the log, for as long as somebody reads from them. */
+/* The open log, shared by the history and the versions that read from its files. */
 struct shared_log {
 	struct log_writer *w;
 	atomic_uint refs;
@@ -35,14 +35,14 @@ struct history_version {
 	struct history_attr attr;
 	trouble_fn trouble; /* may be NULL */
 	void *trouble_arg;
-	char *path; /* owned; NULL: there was no memory for it */
+	char *path; /* owned; NULL: not enough memory for it */
 	size_t path_bytes;
-	struct value_place place; /* of the record, without a content */
+	struct value_place place; /* of the record of a version without a content map */
 	char *target;		  /* owned; symlinks */
 	atomic_bool verified;
 
 	struct mutex lock;		     /* innermost */
-	struct content_map *content GUARDED; /* by lock; owned; NULL: one record has it all */
+	struct content_map *content GUARDED; /* by lock; owned; NULL: a single record */
 };
 
 /* --- open, refresh, close --- */
@@ -51,7 +51,7 @@ static void log_release(struct shared_log *log)
 {
 	if (log == NULL || atomic_fetch_sub(&log->refs, 1) > 1)
 		return;
-	(void)!log_writer_close(log->w); /* read only: nothing to lose */
+	(void)!log_writer_close(log->w); /* read-only: nothing can be lost */
 	free(log);
 }
 
@@ -70,7 +70,7 @@ static struct graph new_graph(const struct history *h)
 	};
 }
 
-/* Reads the whole log into a new graph, and puts both in the place of the old ones. */
+/* Reads the whole log into a new graph, and replaces the old log and graph by the new ones. */
 static int read_log(struct history *h, struct diag *diag)
 {
 	const struct log_writer_config config = {
@@ -142,9 +142,9 @@ void history_close(struct history *h)
 	free(h);
 }
 
-/* --- where a path leads --- */
+/* --- resolving a path --- */
 
-/* A file or directory that had the path, and until when. */
+/* A file or directory that had the path, and the time when it lost it. */
 struct held {
 	const struct graph_node *node;
 	uint64_t until_ns;
@@ -163,7 +163,7 @@ static int held_add(struct held_list *l, const struct graph_node *node, uint64_t
 	return 0;
 }
 
-/* The same node together, the longest time first. */
+/* Orders by node; for the same node the longest time comes first. */
 static int compare_held(const void *a, const void *b)
 {
 	const struct held *x = a, *y = b;
@@ -185,7 +185,7 @@ static void merge_held(struct held_list *l)
 	l->count = kept;
 }
 
-/* Adds what 'name' meant in a directory that had its own path until 'until_ns'. */
+/* Adds the nodes that 'name' had in a directory which had its own path until 'until_ns'. */
 static int add_meanings(struct held_list *l, const struct graph_name *name, uint64_t until_ns)
 {
 	int err = 0;
@@ -199,7 +199,7 @@ static int add_meanings(struct held_list *l, const struct graph_name *name, uint
 	return err;
 }
 
-/* Finds everything that ever had the path.  The caller frees 'ret->held'. */
+/* Finds all nodes that ever had the path.  The caller frees 'ret->held'. */
 static int resolve(const struct history *h, const char *path, size_t path_bytes,
 		   struct held_list *ret)
 {
@@ -271,7 +271,7 @@ int history_directory_until(struct history *h, const char *path, size_t path_byt
 struct found_version {
 	const struct graph_node *node;
 	size_t index;
-	uint64_t timestamp_ns; /* its name: of its commit, or the next one that is free */
+	uint64_t timestamp_ns; /* its name: the timestamp of its commit, or the next free one */
 };
 
 struct found_list {
@@ -279,7 +279,8 @@ struct found_list {
 	size_t count;
 };
 
-/* Where the record of a version stands: what orders those of one timestamp. */
+/* Returns the position of the record of a version, which orders versions with the same timestamp.
+ */
 static uint64_t record_of(const struct found_version *f)
 {
 	return f->node->versions[f->index].offset;
@@ -294,8 +295,8 @@ static int compare_found(const void *a, const void *b)
 	return record_of(x) < record_of(y) ? -1 : record_of(x) > record_of(y);
 }
 
-/* The records of a base may share a timestamp, and two files of a base can have had one path since.
- * Each version needs a name of its own. */
+/* Records of a base may share a timestamp, and two files of a base can have had one path since.
+ * Each version needs a distinct name. */
 static void make_distinct(struct found_list *l)
 {
 	for (size_t i = 1; i < l->count; i++)
@@ -303,7 +304,7 @@ static void make_distinct(struct found_list *l)
 			l->found[i].timestamp_ns = l->found[i - 1].timestamp_ns + 1;
 }
 
-/* Collects the versions of all that had a path, oldest first. */
+/* Collects the versions of all files that had a path, oldest first. */
 static int find_versions(const struct held_list *held, struct found_list *ret)
 {
 	size_t count = 0, n = 0;
@@ -328,7 +329,7 @@ static int find_versions(const struct held_list *held, struct found_list *ret)
 	return 0;
 }
 
-/* Says whether all bytes of a content are in the log. */
+/* Returns whether all bytes of a content are in the log. */
 static bool is_available(const struct content_map *content)
 {
 	struct content_piece piece;
@@ -342,7 +343,8 @@ static bool is_available(const struct content_map *content)
 	return true;
 }
 
-/* Fills 'ret', and stores the content of what is in pieces (else NULL); the caller owns it. */
+/* Fills in 'ret', and stores the content of a version in pieces (otherwise NULL), which the caller
+ * owns. */
 static int describe(const struct graph_node *n, size_t index, struct history_attr *ret,
 		    struct content_map **ret_content)
 {
@@ -395,7 +397,7 @@ static int list_versions(const struct held_list *held, history_list_fn fn, void 
 
 /* --- listing --- */
 
-/* Says whether a directory had the name at all before it lost its own path. */
+/* Returns whether a directory had the name before it lost its own path. */
 static bool had_name(const struct held *dir, const struct graph_name *name)
 {
 	return name != NULL && name->span_count > 0 && name->spans[0].from_ns <= dir->until_ns;
@@ -543,7 +545,8 @@ ssize_t history_version_target(const struct history_version *v, char *buf, size_
 	return (ssize_t)v->attr.size_bytes;
 }
 
-/* Finds the piece at or behind 'at'.  False: there is none, or no pieces. */
+/* Finds the piece at or behind 'at'.  Returns false if there is none, or the version is not in
+ * pieces. */
 static bool find_piece(struct history_version *v, uint64_t at, struct content_piece *ret)
 {
 	bool found;
@@ -569,8 +572,8 @@ bool history_version_is_hole(struct history_version *v, uint64_t offset,
 	return p.offset > offset;
 }
 
-/* Reads 'n' bytes of the value at 'place', from 'from' on, and checks the record unless that has
- * been done. */
+/* Reads 'n' bytes of the value at 'place', from byte 'from' on, and checks the CRC of the record
+ * unless that has been done. */
 static int read_record(struct history_version *v, const struct value_place *place, bool verified,
 		       uint64_t from, void *buf, size_t n)
 {
@@ -597,8 +600,8 @@ static int read_piece(struct history_version *v, const struct content_piece *p, 
 	return 0;
 }
 
-/* Reads some of what is in pieces: up to the end of the piece, or of the hole, at 'at'.  Returns
- * how many bytes, or -errno. */
+/* Reads bytes of a version in pieces: up to the end of the piece, or of the hole, at 'at'.  Returns
+ * the number of bytes, or -errno. */
 static ssize_t read_some(struct history_version *v, uint8_t *buf, size_t n, uint64_t at)
 {
 	struct content_piece p;
