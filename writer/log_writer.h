@@ -29,7 +29,7 @@
 #include "writer/log/reader.h"
 
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
-#define LOG_WRITER_NEVER	   INT64_MAX /* fsync_interval_ns: no deadline, the kernel decides */
+#define LOG_WRITER_NEVER	   INT64_MAX		  /* fsync_interval_ns: no deadline */
 #define LOG_WRITER_BUFFER_MAX	   (INT64_C(1) << 30)
 #define LOG_WRITER_ROOM_MAX	   (INT64_C(1) << 30) /* preallocate_bytes */
 #define LOG_WRITER_SEGMENT_MIN	   INT64_C(1024)

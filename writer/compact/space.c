@@ -7,7 +7,7 @@
 #include "writer/compact/compact_private.h"
 
 #define SPACE_SPARE_BYTES ((uint64_t)256 * 1024) /* left for others */
-#define ROOMY		  4 /* with this many times the reserve free the disk is not full any more */
+#define ROOMY		  4 /* times the reserve is free: the disk is not full any more */
 
 /* --- the reserves --- */
 
