@@ -290,7 +290,7 @@ static const char *unit_hint(enum option_kind kind)
 {
 	switch (kind) {
 	case OPTION_DURATION:
-		return " (units ms s m h)";
+		return " (units ms s m h d)";
 	case OPTION_SIZE:
 		return " (bytes, or units K M G)";
 	case OPTION_MODE:

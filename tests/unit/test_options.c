@@ -204,6 +204,7 @@ static const struct list_case {
 	{ ",ro,,nofail,", "ro", NULL },
 	{ "debug", "", NULL },
 	{ "fsync_interval=1s,ro,buffer_size=1K", "ro", NULL },
+	{ "retain=7x", NULL, "(units ms s m h d)" },
 	{ "max_read=10x", NULL, "max_read" },
 	{ "max_read=4095", NULL, "max_read" },
 	{ "max_read=1048577", NULL, "max_read" },
