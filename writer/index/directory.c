@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "writer/index/directory.h"
+#include "writer/index/directory_private.h"
 
 #include <errno.h>
 #include <stdlib.h>

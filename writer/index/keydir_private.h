@@ -2,7 +2,7 @@
 /* The structures of the keydir.  Only files in writer/index/ include this header.
  *
  * Entries are found by (directory, name) in one hash table for the whole store, and listed through
- * the slots of each directory (directory.h).
+ * the slots of each directory (directory_private.h).
  *
  * Nodes, entries and other objects of fixed size are in a slab, and refer to each other by its
  * references: half of the bytes that pointers take. */
@@ -15,7 +15,7 @@
 
 #include "writer/base/number_set.h"
 #include "writer/base/thread.h"
-#include "writer/index/directory.h"
+#include "writer/index/directory_private.h"
 #include "writer/index/entries.h"
 #include "writer/index/hash_table.h"
 #include "writer/index/keydir.h"

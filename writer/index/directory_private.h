@@ -7,8 +7,8 @@
  * are squeezed out when they are the larger part, or when there is no room for a new entry.
  *
  * Threads: by the keydir lock. */
-#ifndef FREYJAFS_WRITER_INDEX_DIRECTORY_H
-#define FREYJAFS_WRITER_INDEX_DIRECTORY_H
+#ifndef FREYJAFS_WRITER_INDEX_DIRECTORY_PRIVATE_H
+#define FREYJAFS_WRITER_INDEX_DIRECTORY_PRIVATE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
