@@ -6,6 +6,7 @@
 #include "writer/index/entries.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/paths.h"
+#include "writer/index/record_paths.h"
 #include "writer/index/unnameable.h"
 
 static int refuse(struct rename *r, int err, const char *problem)
@@ -53,10 +54,11 @@ void rename_cancel(struct keydir *k, struct rename *r)
 		keydir_dentry_free(k, r->to);
 }
 
-void rename_apply(struct keydir *k, const struct rename *r, const struct commit_record *rec,
-		  int64_t now_ns)
+int rename_apply(struct keydir *k, const struct rename *r, const struct commit_record *rec,
+		 int64_t now_ns)
 {
 	const struct meta_move *move = &rec->move;
+	struct node *old_dir = dentry_dir(r->from);
 	struct node *n = dentry_node(r->from), *other = r->exchange ? dentry_node(r->to) : NULL;
 
 	keydir_write_lock(k);
@@ -73,4 +75,7 @@ void rename_apply(struct keydir *k, const struct rename *r, const struct commit_
 	if (other != NULL && move->other_ino != 0)
 		keydir_set_ino(k, other, move->other_ino);
 	keydir_write_unlock(k);
+	if (r->exchange)
+		return 0;
+	return keydir_path_is_free(k, rec->path, rec->path_bytes, old_dir, now_ns);
 }

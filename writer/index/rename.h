@@ -25,9 +25,9 @@ int rename_prepare(struct keydir *k, struct rename *r) WARN_UNUSED;
 void rename_cancel(struct keydir *k, struct rename *r);
 
 /* Renames, as the move record 'rec' says, and frees 'from' unless it exchanges.  A file that comes
- * to a path supersedes the unnameable key of that path.  Takes the keydir's write lock.  The caller
- * then has to call replay_reveal() for the old path, unless it exchanges. */
-void rename_apply(struct keydir *k, const struct rename *r, const struct commit_record *rec,
-		  int64_t now_ns);
+ * to a path supersedes the unnameable key of that path; the old path comes free (record_paths.h).
+ * Takes the keydir's write lock.  -ENOMEM: the old path is not settled. */
+int rename_apply(struct keydir *k, const struct rename *r, const struct commit_record *rec,
+		 int64_t now_ns) WARN_UNUSED;
 
 #endif

@@ -7,14 +7,13 @@
 #include <string.h>
 
 #include "codec/path.h"
-#include "writer/base/array.h"
 #include "writer/base/times.h"
 #include "writer/index/entries.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h" /* accessors, inlined */
 #include "writer/index/node_attributes.h"
 #include "writer/index/node_content.h"
-#include "writer/index/paths.h"
+#include "writer/index/record_paths.h"
 #include "writer/index/rename.h"
 #include "writer/index/staged.h"
 #include "writer/index/unnameable.h"
@@ -42,13 +41,6 @@ static struct value_place place_of(const struct log_entry *entry)
 	};
 }
 
-static void link_locked(struct replay *r, struct dentry *d, struct node *n)
-{
-	keydir_write_lock(r->k);
-	keydir_link(r->k, d, n, r->now_ns);
-	keydir_write_unlock(r->k);
-}
-
 static void unlink_locked(struct replay *r, struct dentry *d)
 {
 	keydir_write_lock(r->k);
@@ -64,107 +56,6 @@ static void set_value_locked(struct replay *r, struct node *n, const struct valu
 	keydir_write_unlock(r->k);
 }
 
-/* Makes a node of 'type' under 'name'. */
-static int make(struct replay *r, struct node *dir, const char *name, size_t name_bytes,
-		mode_t type, struct node **ret)
-{
-	struct node *n = keydir_node_new(r->k, type);
-	struct dentry *d;
-
-	if (n == NULL)
-		return -ENOMEM;
-	d = keydir_dentry_new(r->k, dir, name, name_bytes);
-	if (d == NULL) {
-		keydir_node_free(r->k, n);
-		return -ENOMEM;
-	}
-	(void)keydir_ino_for(r->k, n, dir, name, name_bytes);
-	keydir_set_committed(n);
-	keydir_touch(n, r->now_ns);
-	link_locked(r, d, n);
-	*ret = n;
-	return 0;
-}
-
-/* A key that is a file turns out to be the directory of another key: no path can name it any more.
- * It is kept, and the name becomes a directory. */
-static int displace(struct replay *r, struct node *file, const char *path, size_t path_bytes,
-		    const char *name, size_t name_bytes, struct node **ret)
-{
-	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
-	struct unnameable u = { .key = (const uint8_t *)path,
-				.key_bytes = path_bytes,
-				.place = node_value(file),
-				.timestamp_ns = (uint64_t)node_times(file).mtime_ns };
-	struct node *dir = dentry_dir(d);
-	int err = 0;
-
-	/* A copy: somebody may have the file open. */
-	if (node_content(file) != NULL) {
-		u.content = content_map_copy(node_content(file));
-		if (u.content == NULL)
-			return -ENOMEM;
-	}
-	keydir_write_lock(r->k);
-	if (u.place.value_bytes > 0 || (u.content != NULL && content_map_size(u.content) > 0))
-		err = keydir_unnameable_put(r->k, &u);
-	else
-		content_map_free(u.content);
-	if (err < 0)
-		content_map_free(u.content);
-	if (err == 0)
-		keydir_unlink(r->k, d, r->now_ns);
-	keydir_write_unlock(r->k);
-	return err < 0 ? err : make(r, dir, name, name_bytes, S_IFDIR, ret);
-}
-
-/* Enters directory 'name' of '*dir', whose path is 'path', making it if it is not there: it exists
- * because a key below it does. */
-static int enter(struct replay *r, struct node **dir, const char *path, size_t path_bytes,
-		 const char *name, size_t name_bytes)
-{
-	struct dentry *d = keydir_find(r->k, *dir, name, name_bytes);
-
-	if (d == NULL)
-		return make(r, *dir, name, name_bytes, S_IFDIR, dir);
-	if (!node_is_dir(dentry_node(d)))
-		return displace(r, dentry_node(d), path, path_bytes, name, name_bytes, dir);
-	*dir = dentry_node(d);
-	return 0;
-}
-
-/* Where a path leads: its last component and the directory that it is looked up in. */
-struct place {
-	struct node *dir;
-	const char *name;
-	size_t name_bytes;
-	struct dentry *d; /* NULL: there is no such entry */
-};
-
-static int walk(struct replay *r, const char *path, size_t path_bytes, struct place *ret)
-{
-	size_t pos = keydir_dir_bytes(path, path_bytes);
-	struct place at = { .dir = keydir_find_dir(r->k, path, pos) };
-	int err;
-
-	if (at.dir == NULL) { /* or something else is there */
-		at.dir = keydir_root(r->k);
-		pos = 0;
-	}
-	for (;;) {
-		at.name_bytes = path_next(path, path_bytes, &pos, &at.name);
-		if (pos >= path_bytes)
-			break;
-		err = enter(r, &at.dir, path, (size_t)(at.name - path) + at.name_bytes, at.name,
-			    at.name_bytes);
-		if (err < 0)
-			return err;
-	}
-	at.d = keydir_find(r->k, at.dir, at.name, at.name_bytes);
-	*ret = at;
-	return 0;
-}
-
 static void remove_unnameable(struct replay *r, const void *key, size_t key_bytes)
 {
 	keydir_write_lock(r->k);
@@ -172,32 +63,23 @@ static void remove_unnameable(struct replay *r, const void *key, size_t key_byte
 	keydir_write_unlock(r->k);
 }
 
-/* Says whether a key stays one that no path can name although it is a path: it would make more
- * directories than a key may, and the one that it is in is not there.  (A key of 64 KB could make
- * 32,000 directories, and 25 MB of such keys would take gigabytes of memory.) */
-static bool is_too_deep(struct replay *r, const char *key, size_t key_bytes)
-{
-	return path_levels(key, key_bytes) > PATH_KEY_LEVELS_MAX &&
-	       keydir_find_dir(r->k, key, keydir_dir_bytes(key, key_bytes)) == NULL;
-}
-
 /* Finds or makes the file that gets a value.  '*ret' is NULL if no path can name the key. */
 static int file_for_value(struct replay *r, const struct commit_record *rec, struct node **ret)
 {
-	struct place at;
+	struct record_place at;
 	int err;
 
 	*ret = NULL;
 	if (rec->unnameable || !path_ok(rec->path, rec->path_bytes) ||
-	    is_too_deep(r, rec->path, rec->path_bytes))
+	    keydir_is_too_deep(r->k, rec->path, rec->path_bytes))
 		return 0;
-	err = walk(r, rec->path, rec->path_bytes, &at);
+	err = keydir_enter(r->k, rec->path, rec->path_bytes, r->now_ns, &at);
 	if (err < 0)
 		return err;
-	if (at.d == NULL)
-		return make(r, at.dir, at.name, at.name_bytes, S_IFREG, ret);
-	if (node_is_file(dentry_node(at.d)))
-		*ret = dentry_node(at.d);
+	if (at.entry == NULL)
+		return keydir_make(r->k, &at, S_IFREG, r->now_ns, ret);
+	if (node_is_file(dentry_node(at.entry)))
+		*ret = dentry_node(at.entry);
 	return 0;
 }
 
@@ -233,97 +115,6 @@ static int apply_put(struct replay *r, const struct commit_record *rec)
 	return 0;
 }
 
-/* A path has become free: a key that it stood in the way of can be named again. */
-static int reveal(struct replay *r, const char *path, size_t path_bytes)
-{
-	const struct unnameable *u = keydir_unnameable_find(r->k, path, path_bytes);
-	struct node *n = NULL;
-	struct place at;
-	int err;
-
-	if (u == NULL)
-		return 0;
-	err = walk(r, path, path_bytes, &at);
-	if (err == 0 && at.d != NULL)
-		return 0;
-	if (err == 0)
-		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
-	return err < 0 ? err : keydir_unnameable_become(r->k, u, n);
-}
-
-/* Keys that are too deep to be files (is_too_deep()), at a path or below it. */
-struct deep_keys {
-	struct keydir *k;
-	const char *path;
-	size_t path_bytes;
-	const struct unnameable **found; /* owned */
-	size_t count, room;
-	bool no_memory;
-};
-
-static void add_deep_key(void *arg, const struct unnameable *u)
-{
-	struct deep_keys *d = arg;
-	const char *key = (const char *)u->key;
-
-	if (u->key_bytes < d->path_bytes || memcmp(key, d->path, d->path_bytes) != 0 ||
-	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
-	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
-		return;
-	if (ARRAY_RESERVE(d->found, d->count + 1, d->room) < 0) {
-		d->no_memory = true;
-		return;
-	}
-	d->found[d->count++] = keydir_unnameable_find(d->k, u->key, u->key_bytes);
-}
-
-/* Earlier versions made files of keys however deep they were.  A record of theirs about such a
- * file, or about a directory that it is in, finds it: it becomes a file now. */
-static int reveal_below(struct replay *r, const char *path, size_t path_bytes)
-{
-	struct deep_keys deep = { .k = r->k, .path = path, .path_bytes = path_bytes };
-	int err = 0;
-
-	keydir_unnameable_each(r->k, add_deep_key, &deep);
-	if (deep.no_memory)
-		err = -ENOMEM;
-	for (size_t i = 0; err == 0 && i < deep.count; i++)
-		err = reveal(r, (const char *)deep.found[i]->key, deep.found[i]->key_bytes);
-	free(deep.found);
-	return err;
-}
-
-/* Finds an entry that a record is about.  NULL: there is none, or '*err' is set. */
-static struct dentry *find_operand(struct replay *r, const char *path, size_t path_bytes, int *err)
-{
-	struct dentry *d = keydir_find_path(r->k, path, path_bytes);
-
-	if (d != NULL)
-		return d;
-	*err = reveal_below(r, path, path_bytes);
-	return *err < 0 ? NULL : keydir_find_path(r->k, path, path_bytes);
-}
-
-/* Removes 'dir', and what is above it, for as long as they are empty and exist only through their
- * keys. */
-static int prune(struct replay *r, struct node *dir)
-{
-	char path[PATH_BYTES_MAX];
-	int err = 0;
-
-	while (err == 0 && dir != keydir_root(r->k) && !node_is_explicit(dir) &&
-	       keydir_dir_count(dir) == 0) {
-		ssize_t path_bytes = keydir_path(r->k, dir, NULL, 0, path);
-		struct node *above = node_parent(dir);
-
-		unlink_locked(r, node_name(dir));
-		if (path_bytes > 0)
-			err = reveal(r, path, (size_t)path_bytes);
-		dir = above;
-	}
-	return err;
-}
-
 static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 {
 	struct dentry *d;
@@ -337,7 +128,7 @@ static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 		return 0; /* FreyjaDB deletes keys that do not exist, too */
 	dir = dentry_dir(d);
 	unlink_locked(r, d);
-	return prune(r, dir);
+	return keydir_path_is_free(r->k, rec->path, rec->path_bytes, dir, r->now_ns);
 }
 
 /* Gives 'n' the xattrs of 'attr': the whole list, or one change. */
@@ -412,30 +203,30 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 		     const struct meta_attr *attr, struct node **ret)
 {
 	bool is_there = attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT;
-	struct place at = { 0 };
+	struct record_place at = { 0 };
 	int err = 0;
 
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "an attr record of something that is no path");
 	if (is_there)
-		at.d = find_operand(r, path, path_bytes, &err);
+		err = keydir_find_operand(r->k, path, path_bytes, r->now_ns, &at.entry);
 	else
-		err = walk(r, path, path_bytes, &at);
+		err = keydir_enter(r->k, path, path_bytes, r->now_ns, &at);
 	if (err < 0)
 		return err;
-	if (is_there && at.d == NULL)
+	if (is_there && at.entry == NULL)
 		return refuse(r, "an attr record of a file that does not exist");
-	if (at.d != NULL && attr->content == META_CONTENT_NEW) {
-		if (node_is_dir(dentry_node(at.d)))
+	if (at.entry != NULL && attr->content == META_CONTENT_NEW) {
+		if (node_is_dir(dentry_node(at.entry)))
 			return refuse(r, "a new file where a directory is");
-		unlink_locked(r, at.d);
-		at.d = NULL;
+		unlink_locked(r, at.entry);
+		at.entry = NULL;
 	}
-	if (at.d == NULL)
-		return make(r, at.dir, at.name, at.name_bytes, node_type_bits(attr->type), ret);
-	if (node_type(dentry_node(at.d)) != attr->type)
+	if (at.entry == NULL)
+		return keydir_make(r->k, &at, node_type_bits(attr->type), r->now_ns, ret);
+	if (node_type(dentry_node(at.entry)) != attr->type)
 		return refuse(r, "an attr record of another type than what is there");
-	*ret = dentry_node(at.d);
+	*ret = dentry_node(at.entry);
 	return 0;
 }
 
@@ -463,36 +254,30 @@ static int apply_move(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_move *move = &rec->move;
 	struct rename rename = { .exchange = (move->flags & META_FLAG_EXCHANGE) != 0 };
-	struct node *old_dir;
-	struct place to;
-	int err = 0;
+	struct record_place to;
+	int err;
 
 	if (!path_ok(rec->path, rec->path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
 		return refuse(r, "a move of something that is no path");
-	rename.from = find_operand(r, rec->path, rec->path_bytes, &err);
+	err = keydir_find_operand(r->k, rec->path, rec->path_bytes, r->now_ns, &rename.from);
 	if (err < 0)
 		return err;
 	if (rename.from == NULL)
 		return refuse(r, "a move of something that does not exist");
-	err = walk(r, move->new_path, move->new_path_bytes, &to);
+	err = keydir_enter(r->k, move->new_path, move->new_path_bytes, r->now_ns, &to);
 	if (err < 0)
 		return err;
 	rename.from = keydir_find_path(r->k, rec->path, rec->path_bytes);
 	if (rename.from == NULL) /* a file that the new path has made a directory of */
 		return refuse(r, "a move into itself");
 	rename.at = (struct store_name){ to.dir, to.name, to.name_bytes };
-	rename.to = to.d;
+	rename.to = to.entry;
 	if (rename_check(&rename) < 0)
 		return refuse(r, rename.problem);
 	err = rename_prepare(r->k, &rename);
 	if (err < 0)
 		return err;
-	old_dir = dentry_dir(rename.from);
-	rename_apply(r->k, &rename, rec, r->now_ns);
-	if (rename.exchange)
-		return 0;
-	err = reveal(r, rec->path, rec->path_bytes);
-	return err < 0 ? err : prune(r, old_dir);
+	return rename_apply(r->k, &rename, rec, r->now_ns);
 }
 
 static int apply_link(struct replay *r, const struct commit_record *rec)
@@ -501,24 +286,24 @@ static int apply_link(struct replay *r, const struct commit_record *rec)
 	const char *path = rec->path;
 	size_t path_bytes = rec->path_bytes;
 	struct dentry *from, *d;
-	struct place to;
+	struct record_place to;
 	struct node *n;
 	int err = 0;
 
 	if (!path_ok(path, path_bytes) || !path_ok(link->new_path, link->new_path_bytes))
 		return refuse(r, "a link to something that is no path");
-	from = find_operand(r, path, path_bytes, &err);
+	err = keydir_find_operand(r->k, path, path_bytes, r->now_ns, &from);
 	if (err < 0)
 		return err;
 	if (from == NULL || node_is_dir(dentry_node(from)))
 		return refuse(r, "a link to something that does not exist or is a directory");
-	err = walk(r, link->new_path, link->new_path_bytes, &to);
+	err = keydir_enter(r->k, link->new_path, link->new_path_bytes, r->now_ns, &to);
 	if (err < 0)
 		return err;
 	from = keydir_find_path(r->k, path, path_bytes); /* it may be a directory now */
 	if (from == NULL || node_is_dir(dentry_node(from)))
 		return refuse(r, "a link into itself");
-	if (to.d != NULL)
+	if (to.entry != NULL)
 		return refuse(r, "a link where something is already");
 	n = dentry_node(from);
 	err = keydir_prepare_name(r->k, n);
@@ -659,7 +444,7 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	const char *path = rec->path;
 	size_t path_bytes = rec->path_bytes;
 	const struct content_map *staged = NULL;
-	struct place at = { 0 };
+	struct record_place at = { 0 };
 	struct node *n = NULL;
 	int err = 0;
 
@@ -674,18 +459,18 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	if (publish->staging_id != 0 && staged == NULL)
 		return refuse(r, "a publish of what was not staged");
 	if (publish->flags & META_FLAG_KEEP)
-		at.d = find_operand(r, path, path_bytes, &err);
+		err = keydir_find_operand(r->k, path, path_bytes, r->now_ns, &at.entry);
 	else
-		err = walk(r, path, path_bytes, &at);
+		err = keydir_enter(r->k, path, path_bytes, r->now_ns, &at);
 	if (err < 0)
 		return err;
-	if (at.d == NULL ? (publish->flags & META_FLAG_KEEP) != 0
-			 : !node_is_file(dentry_node(at.d)))
+	if (at.entry == NULL ? (publish->flags & META_FLAG_KEEP) != 0
+			     : !node_is_file(dentry_node(at.entry)))
 		return refuse(r, "a publish where no file is");
-	if (at.d != NULL)
-		n = dentry_node(at.d);
+	if (at.entry != NULL)
+		n = dentry_node(at.entry);
 	else
-		err = make(r, at.dir, at.name, at.name_bytes, S_IFREG, &n);
+		err = keydir_make(r->k, &at, S_IFREG, r->now_ns, &n);
 	if (err == 0)
 		err = publish_staged(r, n, staged, (publish->flags & META_FLAG_KEEP) != 0,
 				     publish->size_bytes);
@@ -741,13 +526,6 @@ void replay_ahead(struct keydir *k, const struct record *rec)
 	dir = keydir_find_dir(k, path, dir_bytes);
 	if (dir != NULL)
 		keydir_prefetch(k, dir, path + dir_bytes, bytes - dir_bytes);
-}
-
-int replay_reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
-{
-	struct replay r = { .k = k, .now_ns = now_ns };
-
-	return reveal(&r, path, path_bytes);
 }
 
 static int tell(const char *path, const struct log_entry *entry, int err, const char *problem,

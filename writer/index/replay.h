@@ -39,9 +39,4 @@ int replay_commit(struct keydir *k, const char *path, const struct log_entry *en
 /* Fetches into the cache what applying the record will need; changes nothing. */
 void replay_ahead(struct keydir *k, const struct record *rec);
 
-/* To be called when the node at 'path' has moved away: a key that only its path stood in the way of
- * can be named again, and becomes a file.  -ENOMEM. */
-int replay_reveal(struct keydir *k, const char *path, size_t path_bytes,
-		  int64_t now_ns) WARN_UNUSED;
-
 #endif

@@ -15,7 +15,6 @@
 #include "writer/index/node_content.h"
 #include "writer/index/paths.h"
 #include "writer/index/rename.h"
-#include "writer/index/replay.h"
 #include "writer/index/unnameable.h"
 
 /* As in ext4: removing one of a node's names requires a search through all of them, in a replay,
@@ -537,25 +536,21 @@ static int add_rename(struct store *s, const struct rename *r, struct commit_rec
 static void apply_rename(struct store *s, const struct rename *r, const struct commit_record *rec)
 	REQUIRES(s->commit_lock)
 {
-	struct node *n = dentry_node(r->from), *old_dir = dentry_dir(r->from);
+	struct node *n = dentry_node(r->from);
 	struct value_place empty = { 0 };
 	int64_t now_ns = s->commit.now_ns;
 
-	if (rec->kind == META_MOVE) {
-		rename_apply(s->keydir, r, rec, now_ns);
-		if (r->exchange)
-			return;
-		keydir_write_lock(s->keydir);
-		keydir_set_explicit(old_dir); /* done by keep_parent() */
-		keydir_write_unlock(s->keydir);
-		/* Without memory the key stays hidden until the next mount. */
-		(void)!replay_reveal(s->keydir, rec->path, rec->path_bytes, now_ns);
-	} else {
-		keydir_write_lock(s->keydir);
+	keydir_write_lock(s->keydir);
+	if (rec->kind == META_MOVE && !r->exchange)
+		keydir_set_explicit(dentry_dir(r->from)); /* done by keep_parent() */
+	if (rec->kind != META_MOVE) {
 		keydir_move(s->keydir, r->from, r->to, now_ns);
 		keydir_set_value(s->keydir, n, &empty, now_ns);
-		keydir_write_unlock(s->keydir);
 	}
+	keydir_write_unlock(s->keydir);
+	/* Without memory an unnameable key stays hidden until the next mount. */
+	if (rec->kind == META_MOVE)
+		(void)!rename_apply(s->keydir, r, rec, now_ns);
 }
 
 static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)

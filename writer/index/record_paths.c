@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "writer/index/record_paths.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/path.h"
+#include "writer/base/array.h"
+#include "writer/index/inode_numbers.h"
+#include "writer/index/keydir_private.h" /* accessors, inlined */
+#include "writer/index/node_attributes.h"
+#include "writer/index/node_content.h"
+#include "writer/index/paths.h"
+#include "writer/index/unnameable.h"
+
+int keydir_make(struct keydir *k, const struct record_place *at, mode_t type, int64_t now_ns,
+		struct node **ret)
+{
+	struct node *n = keydir_node_new(k, type);
+	struct dentry *d;
+
+	if (n == NULL)
+		return -ENOMEM;
+	d = keydir_dentry_new(k, at->dir, at->name, at->name_bytes);
+	if (d == NULL) {
+		keydir_node_free(k, n);
+		return -ENOMEM;
+	}
+	(void)keydir_ino_for(k, n, at->dir, at->name, at->name_bytes);
+	keydir_set_committed(n);
+	keydir_touch(n, now_ns);
+	keydir_write_lock(k);
+	keydir_link(k, d, n, now_ns);
+	keydir_write_unlock(k);
+	*ret = n;
+	return 0;
+}
+
+/* The file at 'at' makes way for a directory: no path can name its key, 'path', any more. */
+static int displace(struct keydir *k, const struct record_place *at, const char *path,
+		    size_t path_bytes, int64_t now_ns)
+{
+	struct node *file = dentry_node(at->entry);
+	struct unnameable u = { .key = (const uint8_t *)path,
+				.key_bytes = path_bytes,
+				.place = node_value(file),
+				.timestamp_ns = (uint64_t)node_times(file).mtime_ns };
+	int err = 0;
+
+	/* A copy: somebody may have the file open. */
+	if (node_content(file) != NULL) {
+		u.content = content_map_copy(node_content(file));
+		if (u.content == NULL)
+			return -ENOMEM;
+	}
+	keydir_write_lock(k);
+	if (u.place.value_bytes > 0 || (u.content != NULL && content_map_size(u.content) > 0))
+		err = keydir_unnameable_put(k, &u);
+	else
+		content_map_free(u.content);
+	if (err < 0)
+		content_map_free(u.content);
+	if (err == 0)
+		keydir_unlink(k, at->entry, now_ns);
+	keydir_write_unlock(k);
+	return err;
+}
+
+int keydir_enter(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns,
+		 struct record_place *ret)
+{
+	size_t pos = keydir_dir_bytes(path, path_bytes);
+	struct record_place at = { .dir = keydir_find_dir(k, path, pos) };
+	int err = 0;
+
+	if (at.dir == NULL) { /* or something else is there */
+		at.dir = keydir_root(k);
+		pos = 0;
+	}
+	for (;;) {
+		at.name_bytes = path_next(path, path_bytes, &pos, &at.name);
+		at.entry = keydir_find(k, at.dir, at.name, at.name_bytes);
+		if (pos >= path_bytes)
+			break;
+		if (at.entry != NULL && node_is_dir(dentry_node(at.entry))) {
+			at.dir = dentry_node(at.entry);
+			continue;
+		}
+		if (at.entry != NULL)
+			err = displace(k, &at, path, (size_t)(at.name - path) + at.name_bytes,
+				       now_ns);
+		if (err == 0)
+			err = keydir_make(k, &at, S_IFDIR, now_ns, &at.dir);
+		if (err < 0)
+			return err;
+	}
+	*ret = at;
+	return 0;
+}
+
+bool keydir_is_too_deep(struct keydir *k, const char *key, size_t key_bytes)
+{
+	return path_levels(key, key_bytes) > PATH_KEY_LEVELS_MAX &&
+	       keydir_find_dir(k, key, keydir_dir_bytes(key, key_bytes)) == NULL;
+}
+
+/* Makes a file of the unnameable key that is 'path', if there is one and nothing is there. */
+static int reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
+{
+	const struct unnameable *u = keydir_unnameable_find(k, path, path_bytes);
+	struct node *n = NULL;
+	struct record_place at;
+	int err;
+
+	if (u == NULL)
+		return 0;
+	err = keydir_enter(k, path, path_bytes, now_ns, &at);
+	if (err == 0 && at.entry != NULL)
+		return 0;
+	if (err == 0)
+		err = keydir_make(k, &at, S_IFREG, now_ns, &n);
+	return err < 0 ? err : keydir_unnameable_become(k, u, n);
+}
+
+/* Keys that are too deep to be files (keydir_is_too_deep()), at a path or below it. */
+struct deep_keys {
+	struct keydir *k;
+	const char *path;
+	size_t path_bytes;
+	const struct unnameable **found; /* owned */
+	size_t count, room;
+	bool no_memory;
+};
+
+static void add_deep_key(void *arg, const struct unnameable *u)
+{
+	struct deep_keys *d = arg;
+	const char *key = (const char *)u->key;
+
+	if (u->key_bytes < d->path_bytes || memcmp(key, d->path, d->path_bytes) != 0 ||
+	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
+	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
+		return;
+	if (ARRAY_RESERVE(d->found, d->count + 1, d->room) < 0) {
+		d->no_memory = true;
+		return;
+	}
+	d->found[d->count++] = keydir_unnameable_find(d->k, u->key, u->key_bytes);
+}
+
+static int reveal_below(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
+{
+	struct deep_keys deep = { .k = k, .path = path, .path_bytes = path_bytes };
+	int err = 0;
+
+	keydir_unnameable_each(k, add_deep_key, &deep);
+	if (deep.no_memory)
+		err = -ENOMEM;
+	for (size_t i = 0; err == 0 && i < deep.count; i++)
+		err = reveal(k, (const char *)deep.found[i]->key, deep.found[i]->key_bytes, now_ns);
+	free(deep.found);
+	return err;
+}
+
+int keydir_find_operand(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns,
+			struct dentry **ret)
+{
+	int err = 0;
+
+	*ret = keydir_find_path(k, path, path_bytes);
+	if (*ret == NULL) {
+		err = reveal_below(k, path, path_bytes, now_ns);
+		*ret = keydir_find_path(k, path, path_bytes);
+	}
+	return err;
+}
+
+/* Removes 'dir', and the directories above it, for as long as they are empty and exist only through
+ * their keys. */
+static int prune(struct keydir *k, struct node *dir, int64_t now_ns)
+{
+	char path[PATH_BYTES_MAX];
+	int err = 0;
+
+	while (err == 0 && dir != keydir_root(k) && !node_is_explicit(dir) &&
+	       keydir_dir_count(dir) == 0) {
+		ssize_t path_bytes = keydir_path(k, dir, NULL, 0, path);
+		struct node *above = node_parent(dir);
+
+		keydir_write_lock(k);
+		keydir_unlink(k, node_name(dir), now_ns);
+		keydir_write_unlock(k);
+		if (path_bytes > 0)
+			err = reveal(k, path, (size_t)path_bytes, now_ns);
+		dir = above;
+	}
+	return err;
+}
+
+int keydir_path_is_free(struct keydir *k, const char *path, size_t path_bytes, struct node *dir,
+			int64_t now_ns)
+{
+	int err = reveal(k, path, path_bytes, now_ns);
+
+	return err < 0 ? err : prune(k, dir, now_ns);
+}
