@@ -13,6 +13,7 @@
 #include "fuse/ops/privileges.h"
 #include "fuse/mount/reply.h"
 #include "fuse/virtual/virtual.h"
+#include "writer/base/times.h"
 
 /* Replies: entry (a negative one has no node and no pin), err. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -73,6 +74,12 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- setattr --- */
 
+/* Returns the nearest time that the log can hold, so that a program sees at once what is kept. */
+static struct timespec keepable(struct timespec t)
+{
+	return timespec_of_ns(ns_of_timespec(t));
+}
+
 static void set_from(const struct stat *attr, int to_set, struct store_set *ret)
 {
 	struct timespec now;
@@ -82,8 +89,8 @@ static void set_from(const struct stat *attr, int to_set, struct store_set *ret)
 		.mode = attr->st_mode & 07777,
 		.uid = attr->st_uid,
 		.gid = attr->st_gid,
-		.mtime = to_set & FUSE_SET_ATTR_MTIME_NOW ? now : attr->st_mtim,
-		.atime = to_set & FUSE_SET_ATTR_ATIME_NOW ? now : attr->st_atim,
+		.mtime = to_set & FUSE_SET_ATTR_MTIME_NOW ? now : keepable(attr->st_mtim),
+		.atime = to_set & FUSE_SET_ATTR_ATIME_NOW ? now : keepable(attr->st_atim),
 	};
 	if (to_set & FUSE_SET_ATTR_MODE)
 		ret->which |= STORE_SET_MODE;
