@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Cutting a segment.  The bytes that are cut are saved in quarantine/ first, with a report, and
- * both are durable before the cut.
+/* Cutting a segment.  The bytes to be cut are first saved in quarantine/ with a report, and both
+ * are durable before the cut.
  *
- * On a full disk hints and reserves are given up for that.  Where this is not enough, the segment
- * is cut from its end on, a piece at a time: each piece is held in memory, and what is saved goes
- * to the space of what was cut.  A piece is lost if the process dies between its cut and its copy,
- * and the last one if not even then a file can be made for it.  Nobody was promised these bytes: no
- * append of them has ever been acknowledged as durable. */
+ * On a full disk hints and reserves are given up for that.  If this is not enough, the segment is
+ * cut from its end, a piece at a time: each piece is held in memory, and its copy uses the space of
+ * the bytes that were cut.  A piece is lost if the process dies between its cut and its copy; the
+ * last piece is also lost if even then no file can be made for it.  No promise is broken by that:
+ * no append of these bytes was ever acknowledged as durable. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,15 +23,15 @@
 #define COPY_CHUNK_BYTES ((size_t)256 * 1024)
 #define PIECE_BYTES	 ((size_t)1024 * 1024)
 
-/* What is saved: the bytes of the segment from 'from' on. */
+/* A range to be saved: the bytes of the segment from 'from' on. */
 struct saved {
 	uint64_t from;
-	uint64_t end; /* behind the last one that is not zero: zeros are only counted */
+	uint64_t end; /* behind the last non-zero byte; zeros are only counted */
 	uint64_t to;
 	const uint8_t *bytes; /* NULL: they are still in the segment */
 };
 
-/* Finds the end of the last byte at or behind 'from' that is not zero; 'from' if there is none. */
+/* Finds the end of the last non-zero byte at or behind 'from'; 'from' if there is none. */
 static int find_last_nonzero(const struct log_tail *t, uint8_t *chunk, uint64_t *ret_end)
 {
 	uint64_t end = t->file_bytes;
@@ -74,8 +74,9 @@ static int save_report(const struct log_tail *t, int quarantine_fd, const char *
 				 saved->to - saved->end, now_ns);
 }
 
-/* Writes the bytes and the report into quarantine/ and makes them durable.  A report for which
- * there is no space is left out where 'saved->bytes' are: the name of the copy says the same. */
+/* Writes the bytes and the report into quarantine/ and makes them durable.  If there is no space
+ * for the report and 'saved->bytes' is set, the report is left out: the name of the copy has the
+ * same information. */
 static int save_in(const struct log_tail *t, int quarantine_fd, const struct saved *saved,
 		   char *ret_name, size_t ret_name_size)
 {
@@ -110,7 +111,7 @@ static int save(const struct log_tail *t, const struct saved *saved, char *ret_n
 	if (fd < 0)
 		return fd;
 	err = save_in(t, fd, saved, ret_name, ret_name_size);
-	(void)io_close(t->io, &fd); /* a directory: nothing to lose */
+	(void)io_close(t->io, &fd); /* a directory: nothing can be lost */
 	return err;
 }
 
@@ -143,8 +144,7 @@ static int truncate_to(const struct log_tail *t, uint64_t bytes)
 
 /* --- on a full disk --- */
 
-/* Saves and cuts the last bytes of the segment: where they cannot be saved first, the other way
- * round. */
+/* Saves and cuts the last bytes of the segment; cuts first if they cannot be saved before. */
 static int cut_piece(const struct log_tail *t, const struct saved *saved, char *ret_name,
 		     size_t ret_name_size)
 {
@@ -161,7 +161,7 @@ static int cut_piece(const struct log_tail *t, const struct saved *saved, char *
 		(void)snprintf(ret_name, ret_name_size, "nothing: the disk is full");
 		return 0;
 	}
-	if (err < 0) /* as it was, but for those that are saved */
+	if (err < 0) /* as it was, except for the bytes that are saved */
 		(void)!io_pwrite_all(t->io, t->fd, saved->bytes, n, saved->from);
 	return err;
 }
@@ -201,7 +201,7 @@ static int cut_in_pieces(const struct log_tail *t, uint64_t end, char *ret_name,
 	return err;
 }
 
-/* --- all of it --- */
+/* --- the whole cut --- */
 
 static int save_and_cut(struct log_tail *t, char *ret_name, size_t ret_name_size)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The set of files that make up a log, and its changes.  MANIFEST says which files these are
+/* The set of files that make up a log, and its changes.  MANIFEST lists these files
  * (docs/FORMAT.md, section 14), and each change is one new MANIFEST: before its rename the old set
  * is the log, after it the new one.
  *
- * So a file has to be complete and durable before MANIFEST lists it, and until then it has another
- * name.  It gets the one that is listed right after the change; killed in between, the next open
- * finds it under the other one (segments.c).  Files that are replaced are listed as obsolete, and
- * removed once the change is durable: nothing else is ever removed. */
+ * So a file must be complete and durable before MANIFEST lists it, and until then it has another
+ * name.  It gets its listed name right after the change; if the process is killed in between, the
+ * next open finds it under the other name (segments_open.c).  Replaced files are listed as
+ * obsolete, and removed once the change is durable: no other file is ever removed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,11 +18,11 @@
 #include "writer/log/log_writer_private.h"
 #include "writer/log/manifest_file.h"
 
-#define GENERATIONS_TRIED 1000 /* of names that somebody else has taken */
+#define GENERATIONS_TRIED 1000 /* names of generations that other files have */
 
 /* --- one change --- */
 
-/* How far the log is durable: up to the end of a record, like the mark. */
+/* Stores the durable position: the end of a record, like the mark. */
 static void note_durable(struct log_writer *w, struct manifest *m)
 {
 	struct segment seg;
@@ -67,18 +67,18 @@ static int write_locked(struct log_writer *w, const struct manifest *m, bool *re
 	if (log_is_full(err) && !*ret_replaced)
 		fd = reserve_take(r, MANIFEST_TEMP_NAME);
 	if (fd >= 0) {
-		(void)io_close(w->io, &fd); /* holds nothing but space */
+		(void)io_close(w->io, &fd); /* an empty file that only keeps space */
 		err = manifest_file_write(w->io, w->dir_fd, m, ret_replaced);
 	}
 	if (r->fd < 0)
-		reserve_fill(r); /* before anybody else takes the inode of the old MANIFEST */
+		reserve_fill(r); /* before another file takes the inode of the old MANIFEST */
 	else if (err == 0)
 		reserve_refill(r);
 	return err;
 }
 
-/* Puts 'm' in the place of the present MANIFEST and takes it over.  On failure it is the caller's,
- * and nothing has changed unless '*ret_replaced'. */
+/* Replaces the present MANIFEST by 'm' and takes ownership of 'm'.  On failure 'm' stays the
+ * caller's, and nothing has changed unless '*ret_replaced'. */
 static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_replaced)
 	REQUIRES(w->set_lock)
 {
@@ -116,8 +116,8 @@ static struct manifest_segment entry_of(const struct segment *seg)
 					  .is_base = seg->is_base };
 }
 
-/* Adds to 'm' what is to be listed, and digests that are known now.  Stores whether there was
- * anything. */
+/* Adds to 'm' the segments to be listed, and digests that are known now.  Stores whether there were
+ * any. */
 static int add_segments(struct log_writer *w, struct manifest *m, uint64_t below, bool *ret_changed)
 {
 	struct segment seg;
@@ -127,7 +127,7 @@ static int add_segments(struct log_writer *w, struct manifest *m, uint64_t below
 	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++) {
 		struct manifest_segment entry = entry_of(&seg);
 
-		/* Both are in the order of their numbers; files that are missing are listed. */
+		/* Both are ordered by number; missing files stay listed. */
 		while (at < m->count && m->segments[at].id.number < seg.number)
 			at++;
 		if (at < m->count) {
@@ -147,7 +147,7 @@ static int add_segments(struct log_writer *w, struct manifest *m, uint64_t below
 	return 0;
 }
 
-/* Gives rotated segments that are listed the names that they are listed under. */
+/* Gives listed, rotated segments the names under which they are listed. */
 static int name_listed(struct log_writer *w, uint64_t below)
 {
 	char rotated[SEGMENT_NAME_BYTES], sealed[SEGMENT_NAME_BYTES];
@@ -213,7 +213,7 @@ struct folded {
 	uint64_t base_number;
 };
 
-/* A file that the base has taken in, and that a fold did not come to remove. */
+/* Lists a file that is folded into the base, but that the fold has not removed yet. */
 static int add_folded(void *arg, const char *name)
 {
 	struct folded *f = arg;
@@ -235,7 +235,7 @@ static int fill_first(struct log_writer *w, struct manifest *m)
 	if (getrandom(m->store_id, sizeof(m->store_id), 0) != (ssize_t)sizeof(m->store_id))
 		return -EIO;
 	m->active_number = SEGMENT_FIRST_NUMBER;
-	/* Recovery has made those durable that have not got their names yet, too. */
+	/* Recovery has made all segments durable, also those without their final names. */
 	for (size_t i = 0; segments_get(&w->segments, i, &seg); i++) {
 		struct manifest_segment entry = entry_of(&seg);
 
@@ -272,7 +272,7 @@ bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
 	return segments_get(&w->segments, index, ret) && ret->full_bytes == 0;
 }
 
-/* Returns whether any file has the name of that segment. */
+/* Returns whether a file has the name of that segment. */
 static bool is_taken(struct log_writer *w, struct segment_id id)
 {
 	char name[SEGMENT_NAME_BYTES];
@@ -348,7 +348,7 @@ static struct segment segment_of(const struct log_new_segment *n)
 				 .facts = n->facts };
 }
 
-/* Says in 'm' that the files are in place. */
+/* Replaces the entries in 'm' by the new files. */
 static int put_in(struct manifest *m, const struct log_new_segment *list, size_t count, bool folds)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -364,7 +364,7 @@ static int put_in(struct manifest *m, const struct log_new_segment *list, size_t
 	return folds && !manifest_remove_below(m, list[0].number) ? -ENOMEM : 0;
 }
 
-/* The files are the log's: under their own names, and in memory. */
+/* Makes the files the log's: under their own names, and in memory. */
 static void take_over(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds)
 {
 	char name[SEGMENT_NAME_BYTES];
@@ -374,7 +374,7 @@ static void take_over(struct log_writer *w, struct log_new_segment *list, size_t
 
 		segment_name((struct segment_id){ seg.number, seg.generation }, name);
 		(void)!io_rename(w->io, w->dir_fd, list[i].name,
-				 name); /* or the next open does it */
+				 name); /* otherwise the next open does it */
 		list[i].start = segments_replace(&w->segments, &seg, folds);
 		list[i].fd = -1;
 	}
@@ -396,7 +396,7 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 	err = manifest_copy(&w->manifest, &m) ? 0 : -ENOMEM;
 	if (err == 0) {
 		err = put_in(&m, list, count, folds);
-		if (err == 0) /* not after MANIFEST: it must not list what is not there */
+		if (err == 0) /* before MANIFEST, which must not list names that are not durable */
 			err = sync_names(w);
 		if (err == 0)
 			err = change_locked(w, &m, ret_installed);
@@ -410,7 +410,7 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 	return err;
 }
 
-/* Removes a file that is no part of the log any more, and its hint. */
+/* Removes a file that does not belong to the log any more, and its hint. */
 static int remove_file(struct log_writer *w, struct segment_id id)
 {
 	char name[SEGMENT_NAME_BYTES], temp[SEGMENT_TEMP_NAME_BYTES], hint[SEGMENT_NAME_BYTES];
@@ -419,9 +419,9 @@ static int remove_file(struct log_writer *w, struct segment_id id)
 	segment_name(id, name);
 	segment_temp_name(id, temp);
 	if (hint_name(id, hint) == 0)
-		(void)!io_unlink(w->io, w->dir_fd, hint); /* the next open does it */
+		(void)!io_unlink(w->io, w->dir_fd, hint); /* otherwise the next open does it */
 	err = io_unlink(w->io, w->dir_fd, name);
-	if (err == -ENOENT) /* it may not have got that name */
+	if (err == -ENOENT) /* it may still have its temporary name */
 		err = io_unlink(w->io, w->dir_fd, temp);
 	return err == -ENOENT ? 0 : err;
 }
@@ -433,14 +433,14 @@ static void remove_obsolete_locked(struct log_writer *w) REQUIRES(w->set_lock)
 
 	for (size_t i = 0; err == 0 && i < m->obsolete_count; i++)
 		err = remove_file(w, m->obsolete[i]);
-	/* Once it is durable that they are gone they need not be listed any more. */
+	/* Once the removal is durable, the files need not be listed any more. */
 	if (err == 0 && sync_names(w) == 0)
 		m->obsolete_count = 0;
 }
 
 void log_writer_remove_replaced(struct log_writer *w)
 {
-	/* Where the last change is not durable a power cut brings back a set that has the files. */
+	/* If the last change is not durable, a power cut brings back a set that has the files. */
 	if (is_poisoned(w))
 		return;
 	mutex_lock(&w->set_lock);

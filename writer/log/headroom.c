@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Head room: zeros that stand ready behind the end of the active segment.  A record that is written
- * over them changes neither the size of the file nor its blocks, so the filesystem has no metadata
- * to commit when it is synced.  The zeros are written, not only allocated: ext4 and xfs keep blocks
- * that nobody wrote to apart, and turning them into written ones is metadata again.
+/* Head room: zeros behind the end of the active segment.  A record that is written over them
+ * changes neither the size of the file nor its blocks, so the filesystem has no metadata to commit
+ * when the file is synced.  The zeros are written, not only allocated: ext4 and xfs mark allocated
+ * blocks as unwritten, and changing that mark is metadata again.
  *
- * With head room the file is not opened with O_APPEND, which would write behind the zeros.  What
- * appends is still one lock and one offset. */
+ * With head room the file is not opened with O_APPEND, which would write behind the zeros.  Appends
+ * are still ordered by one lock and one offset. */
 #include "writer/log/log_writer_private.h"
 
-#define CHUNK_BYTES ((uint64_t)64 * 1024) /* zeros that a writer may have to wait for */
+#define CHUNK_BYTES ((uint64_t)64 * 1024) /* most zeros that an append may have to wait for */
 
-/* How far the zeros should reach: no further than the segment may grow. */
+/* Returns the intended end of the zeros: at most the size that the segment may have. */
 static uint64_t room_goal_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
 	uint64_t goal = w->written_offset + w->room_bytes;
@@ -30,14 +30,14 @@ bool log_writer_wants_room_locked(const struct log_writer *w)
 	       w->written_offset < goal; /* a record may be larger than its segment */
 }
 
-/* Takes back what is not used, so that others can have it, and does not try again soon. */
+/* Gives the unused zeros back to the disk, and does not try again soon. */
 static void give_up_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	w->room_from = w->written_offset + w->room_bytes / 4;
-	(void)!log_writer_trim_room_locked(w); /* a longer file is no harm */
+	(void)!log_writer_trim_room_locked(w); /* a longer file does no harm */
 }
 
-/* Adds zeros up to the next chunk.  False: no more of them. */
+/* Adds zeros up to the next chunk.  Returns false if no more are needed or possible. */
 static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	static const uint8_t zeros[CHUNK_BYTES];
@@ -50,7 +50,7 @@ static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock)
 	if (n > goal - from)
 		n = goal - from;
 	if (io_pwrite_all(w->io, w->fd, zeros, (size_t)n, from - w->active_start) < 0) {
-		w->room_end = from + n; /* as far as it may have come */
+		w->room_end = from + n; /* the write may have come this far */
 		give_up_locked(w);
 		return false;
 	}
@@ -61,7 +61,7 @@ static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock)
 void log_writer_make_room_locked(struct log_writer *w)
 {
 	while (add_chunk_locked(w)) {
-		mutex_unlock(&w->lock); /* appends first; the segment may be another one then */
+		mutex_unlock(&w->lock); /* appends first; they may change the segment */
 		mutex_lock(&w->lock);
 	}
 }

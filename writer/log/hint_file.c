@@ -14,8 +14,8 @@
 #include "writer/base/pages.h"
 
 #define BUFFER_BYTES ((size_t)256 * 1024)
-#define DROP_BYTES   PAGES_HUGE_BYTES /* of a hint that are given back at a time */
-/* No hint is made where less than this is free, and less than that share of the disk. */
+#define DROP_BYTES   PAGES_HUGE_BYTES /* bytes of a hint given back at a time */
+/* No hint is made if less than this is free, and less than this share of the disk. */
 #define SPARE_BYTES ((uint64_t)64 * 1024 * 1024)
 #define SPARE_SHARE 32
 
@@ -35,12 +35,12 @@ static bool read_last_crc(struct io *io, int fd, uint64_t offset, uint32_t *ret)
 struct hint_reader {
 	uint8_t *bytes;	      /* owned; the whole file, checked */
 	size_t mapped_bytes;  /* of memory by pages_map(); 0: it is from malloc() */
-	size_t dropped_bytes; /* of it that have been given back, from the front */
+	size_t dropped_bytes; /* of it, given back from the front */
 	size_t byte_count, pos;
 	uint64_t offset; /* of the next record in the segment */
 };
 
-/* Says whether the hint speaks of this very segment. */
+/* Returns whether the hint belongs to this very segment. */
 static bool is_about(struct io *io, const struct hint_header *h, const struct hint_about *about)
 {
 	const struct manifest_facts *f = about->facts;
@@ -56,8 +56,8 @@ static bool is_about(struct io *io, const struct hint_header *h, const struct hi
 	       crc == h->last_record_crc;
 }
 
-/* Takes memory for so many bytes.  A hint of which nothing could be dropped is not worth a mapping.
- */
+/* Allocates memory for 'bytes'.  A mapping is not useful for a hint from which nothing could be
+ * dropped. */
 static void take_memory(struct hint_reader *r, size_t bytes)
 {
 	r->byte_count = bytes;
@@ -162,7 +162,7 @@ struct hint_writer {
 	struct io *io;
 	int dir_fd;
 	int fd;
-	char name[NAME_MAX + 1]; /* while it is not complete */
+	char name[NAME_MAX + 1]; /* the temporary name */
 	uint8_t *buffer;
 	size_t buffered;
 	uint64_t written; /* bytes of the file */
@@ -171,7 +171,7 @@ struct hint_writer {
 	bool failed;
 };
 
-/* The last of the space is for what cannot be made again. */
+/* The last free space is for files that cannot be made again. */
 static bool is_nearly_full(struct io *io, int dir_fd)
 {
 	struct io_space disk;
@@ -195,7 +195,7 @@ struct hint_writer *hint_writer_open(struct io *io, int dir_fd, const char *name
 		return NULL;
 	w->io = io;
 	w->dir_fd = dir_fd;
-	w->written = HINT_HEADER_BYTES; /* which comes last */
+	w->written = HINT_HEADER_BYTES; /* the header is written last */
 	len = snprintf(w->name, sizeof(w->name), "%s" SEGMENT_TEMP_SUFFIX, name);
 	w->fd = -1;
 	w->buffer = malloc(BUFFER_BYTES);
@@ -282,8 +282,8 @@ void hint_writer_close(struct hint_writer *w, const struct hint_about *about)
 	if (w == NULL)
 		return;
 	if (about == NULL || !complete(w, about))
-		(void)!io_unlink(w->io, w->dir_fd, w->name); /* it would only lie about */
-	(void)io_close(w->io, &w->fd); /* what did not arrive, the CRC tells */
+		(void)!io_unlink(w->io, w->dir_fd, w->name); /* nothing else would remove it */
+	(void)io_close(w->io, &w->fd); /* the CRC shows bytes that are missing */
 	free(w->buffer);
 	free(w);
 }
@@ -322,13 +322,13 @@ bool hint_file_make(struct io *io, int dir_fd, const struct hint_about *about,
 
 /* --- a full disk --- */
 
-/* Names of hints, one behind the other, each with its NUL byte. */
+/* Names of hints, one after the other, each with its NUL byte. */
 struct hint_names {
 	char *text;
 	size_t bytes;
 };
 
-/* Takes those of segments, of the active one, too, and files that are being written. */
+/* Adds the name of a hint: of a segment, of the active one, or of one that is being written. */
 static int add_hint_name(void *arg, const char *name)
 {
 	struct hint_names *names = arg;
@@ -352,7 +352,7 @@ bool hint_files_drop(struct io *io, int dir_fd)
 	struct hint_names names = { NULL, 0 };
 	bool any = false;
 
-	(void)!io_list(io, dir_fd, add_hint_name, &names); /* those that it has come to */
+	(void)!io_list(io, dir_fd, add_hint_name, &names); /* or a part of the names */
 	for (size_t at = 0; at < names.bytes; at += strlen(names.text + at) + 1)
 		any = io_unlink(io, dir_fd, names.text + at) == 0 || any;
 	free(names.text);

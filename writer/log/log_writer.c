@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Three positions move through the file, each at most as far as the one before:
+/* The log writer: appending and syncing.  Three positions move through the file, each at most as
+ * far as the one before:
  *
  *   end_offset	     the last acknowledged record ends here
  *   written_offset  the kernel has everything below; the rest is in 'buffer', which may begin
  *		     inside a record
  *   durable_offset  fdatasync() has returned 0 for everything below
  *
- * Syncs.  At most one fdatasync() runs.  A thread that needs durability runs it itself if none is
- * running: with one thread, a durable put costs no switch to another thread.  Otherwise it waits,
- * and all who came meanwhile are served by the next one (group commit).  The syncer thread runs
- * those that nobody waits for: at the deadline of the oldest record that is not durable, and for
- * log_writer_sync_async(). */
+ * Syncs.  At most one fdatasync() runs at a time.  A thread that needs durability runs it itself if
+ * none is running: with one thread, a durable put needs no switch to another thread.  Otherwise it
+ * waits, and the next sync serves all threads that have come in the meantime (group commit).  The
+ * syncer thread runs the syncs for which no thread waits: at the deadline of the oldest record that
+ * is not durable, and for log_writer_sync_async(). */
 #include "writer/log_writer.h"
 
 #include <errno.h>
@@ -21,12 +22,12 @@
 #include "writer/log/mark.h"
 
 #define RECORD_PARTS  4 /* header, key, head and rest of the value */
-#define PARTS_MAX     (1 + RECORD_PARTS * LOG_WRITER_GROUP_MAX) /* the buffer, too */
-#define GATHER_SHARES 4 /* one who waits alone does so for that part of a sync */
+#define PARTS_MAX     (1 + RECORD_PARTS * LOG_WRITER_GROUP_MAX) /* plus the buffer */
+#define GATHER_SHARES 4 /* a single thread waits for this share of a sync */
 
 /* --- writing --- */
 
-/* Takes away what a failed write may have left behind the last whole record. */
+/* Removes bytes that a failed write may have left behind the last whole record. */
 int log_writer_restore_tail_locked(struct log_writer *w)
 {
 	int err;
@@ -37,12 +38,12 @@ int log_writer_restore_tail_locked(struct log_writer *w)
 	if (err < 0)
 		return err;
 	w->tail_dirty = false;
-	w->room_end = 0; /* cut off with it */
+	w->room_end = 0; /* the cut removes the head room, too */
 	return 0;
 }
 
-/* A write has failed.  If the file is as it was, there is nothing to take away; on a full disk that
- * is so most of the time. */
+/* Notes a failed write.  If the file has not changed, there is nothing to remove; on a full disk
+ * that is the usual case. */
 static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
 {
 	uint64_t in_file = w->written_offset - w->active_start;
@@ -55,13 +56,13 @@ static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w
 	w->tail_dirty = true;
 	if (w->refused_bytes < bytes)
 		w->refused_bytes = bytes;
-	/* If this fails, too, the next write tries again first. */
+	/* If this fails, too, the next write first tries again. */
 	(void)!log_writer_restore_tail_locked(w);
 }
 
-/* After a power cut what was refused could be there again: a record that does not cover all of it
- * could be followed by a piece of it.  So the cut is made durable before such a record is written;
- * not before, or each removal that a full disk refuses would cost a sync. */
+/* After a power cut refused bytes could be in the file again: behind a record that is shorter than
+ * them, a piece of them could follow.  So the cut is made durable before such a record is written.
+ * It is not made durable earlier, or each removal that a full disk refuses would cost a sync. */
 static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
 {
 	int err = log_writer_restore_tail_locked(w);
@@ -77,7 +78,7 @@ static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(
 	return err;
 }
 
-/* Hands 'bytes' to the kernel in one piece, or none of them. */
+/* Passes all of 'bytes' to the kernel, or none of them. */
 static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, uint64_t bytes)
 	REQUIRES(w->lock)
 {
@@ -113,7 +114,7 @@ static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock)
 	return (size_t)(w->end_offset - w->written_offset);
 }
 
-/* Writes the buffer out.  On failure it keeps its records. */
+/* Writes the buffer to the file.  On failure the buffer keeps its records. */
 int log_writer_flush_locked(struct log_writer *w)
 {
 	struct iovec iov = { .iov_base = w->buffer, .iov_len = buffered_locked(w) };
@@ -134,7 +135,7 @@ static int stamp_locked(struct log_writer *w, struct record *records, size_t rec
 		if (records[i].timestamp_ns <= last_ns)
 			records[i].timestamp_ns = last_ns + 1;
 		if (records[i].timestamp_ns == 0)
-			return -EOVERFLOW; /* the log holds the last timestamp there is */
+			return -EOVERFLOW; /* the log has the largest timestamp already */
 		last_ns = records[i].timestamp_ns;
 	}
 	return 0;
@@ -151,7 +152,8 @@ static void encode_into_buffer_locked(struct log_writer *w, const struct record 
 	}
 }
 
-/* The buffer is full at the last end of a block of the file that it can reach. */
+/* Returns the position at which the buffer is full: the last end of a block of the file that it can
+ * reach. */
 static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
 	uint64_t end = w->written_offset + w->buffer_room;
@@ -159,9 +161,9 @@ static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock)
 	return end - ((end - w->active_start) & (w->block_bytes - 1));
 }
 
-/* Says up to where to write when records of 'bytes' do not fit the buffer: to the end of a block if
- * there are blocks, so that the kernel gets whole ones, but to the end of the records if they are
- * larger than the buffer. */
+/* Returns the position up to which to write if records of 'bytes' do not fit the buffer: the end of
+ * a block if the buffer is cut at blocks, so that the kernel gets whole ones; the end of the
+ * records if they are larger than the buffer. */
 static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
 {
 	uint64_t end = w->end_offset + bytes;
@@ -180,7 +182,8 @@ static struct iovec *add_part(struct iovec *part, const void *bytes, size_t n)
 	return part;
 }
 
-/* Lists what 'records' consist of, their headers encoded into 'headers'.  Returns the end. */
+/* Lists the parts of 'records', with their headers encoded into 'headers'.  Returns the end of the
+ * list. */
 static struct iovec *list_parts(const struct record *records, size_t record_count,
 				uint8_t headers[][RECORD_HEADER_BYTES], struct iovec *part)
 {
@@ -196,8 +199,8 @@ static struct iovec *list_parts(const struct record *records, size_t record_coun
 	return part;
 }
 
-/* Takes the last 'bytes' off the parts: part i of what was taken is in rest[i].  Returns the first
- * i; the part before it is the last whole one. */
+/* Removes the last 'bytes' from the parts and stores them: the removed bytes of part i are in
+ * rest[i].  Returns the first such i; the part before it is the last complete one. */
 static int cut_parts(struct iovec *parts, int count, uint64_t bytes, struct iovec *rest)
 {
 	while (bytes > 0) {
@@ -211,8 +214,8 @@ static int cut_parts(struct iovec *parts, int count, uint64_t bytes, struct iove
 	return count;
 }
 
-/* Writes the buffer and records behind it, which do not fit it, in one piece and without copying
- * them.  What comes after the last whole block begins the next buffer. */
+/* Writes the buffer and records that do not fit it in one piece, without copying the records.
+ * Bytes behind the last whole block begin the next buffer. */
 static int write_records_locked(struct log_writer *w, const struct record *records,
 				size_t record_count, uint64_t bytes) REQUIRES(w->lock)
 {
@@ -232,7 +235,7 @@ static int write_records_locked(struct log_writer *w, const struct record *recor
 	return err;
 }
 
-/* Starts the clock of promise "at most an interval", unless an older record has started it. */
+/* Starts the fsync_interval deadline unless an older unsynced record has already started it. */
 static void start_deadline_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	if (w->fsync_interval_ns == 0 || w->fsync_interval_ns == LOG_WRITER_NEVER)
@@ -243,7 +246,7 @@ static void start_deadline_locked(struct log_writer *w) REQUIRES(w->lock)
 	thread_check(pthread_cond_signal(&w->wake));
 }
 
-/* Appends stamped records of 'bytes' in all. */
+/* Appends stamped records of 'bytes' in total. */
 static int append_locked(struct log_writer *w, const struct record *records, size_t record_count,
 			 uint64_t bytes) REQUIRES(w->lock)
 {
@@ -266,7 +269,7 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 	return 0;
 }
 
-/* Stamps the records where they are and appends them.  Stores the offset that they begin at. */
+/* Stamps the records in place and appends them.  Stores the position of the first one. */
 static int stamp_and_append(struct log_writer *w, struct record *records, size_t record_count,
 			    uint64_t bytes, uint64_t *ret_offset)
 {
@@ -331,7 +334,7 @@ int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, co
 
 /* --- syncing --- */
 
-/* Counts a caller that waits for a sync that has not begun. */
+/* Counts a caller that waits for the next sync. */
 static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	w->waiting++;
@@ -339,9 +342,10 @@ static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 		thread_check(pthread_cond_signal(&w->gathered));
 }
 
-/* Threads that were served a moment ago are about to put again: waits for them, or every sync would
- * serve one half of the threads while the other half waits for the next.  For the next one only as
- * long as that costs those who are here, all together, half of what the last sync took. */
+/* Threads that the last sync has served are about to put again.  This waits for them, because
+ * otherwise every sync would serve one half of the threads while the other half waits for the next.
+ * It waits for the next thread only as long as the wait costs the present threads, in total, half
+ * of the duration of the last sync. */
 static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	uint32_t seen = 0;
@@ -360,20 +364,20 @@ static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
 	w->gathering = false;
 }
 
-/* What one sync has to do. */
+/* The work of one sync. */
 struct sync_work {
-	uint64_t durable_offset; /* before it */
-	uint64_t goal;		 /* after it */
+	uint64_t durable_offset; /* before the sync */
+	uint64_t goal;		 /* after the sync */
 	uint64_t number;	 /* of the active segment */
-	uint64_t goal_in_file;	 /* what is in it */
-	int fd;			 /* its own */
-	uint32_t full_count;	 /* segments before it that are not durable */
-	bool sync_names;	 /* for another reason, too */
-	bool ends_record;	 /* the goal is no place inside a record */
+	uint64_t goal_in_file;	 /* the goal as an offset in it */
+	int fd;			 /* of the active segment */
+	uint32_t full_count;	 /* number of rotated segments that are not durable */
+	bool sync_names;	 /* also for a reason other than rotated segments */
+	bool ends_record;	 /* the goal is not inside a record */
 };
 
-/* In the order of the log: nothing may be called durable before all that is before it.  The names
- * are part of that: the active segment is lost without its own. */
+/* Syncs in the order of the log: a position must not count as durable before everything in front of
+ * it is.  The names of the files are included: without its name the active segment is lost. */
 static int do_sync(struct log_writer *w, const struct sync_work *work)
 {
 	uint64_t first = work->number - work->full_count;
@@ -388,13 +392,13 @@ static int do_sync(struct log_writer *w, const struct sync_work *work)
 	return err;
 }
 
-/* Says whether a sync would make anything durable that is in the file. */
+/* Returns whether a sync would make anything in the files durable. */
 static bool has_unsynced_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
 	return w->durable_offset < w->written_offset || w->full_count > 0 || w->names_dirty;
 }
 
-/* Says what a sync of all that is written has to do. */
+/* Describes a sync of everything that is written. */
 static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	struct sync_work work = { .durable_offset = w->durable_offset,
@@ -406,7 +410,7 @@ static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock)
 				  .sync_names = w->names_dirty,
 				  .ends_record = w->written_offset == w->end_offset };
 
-	w->names_dirty = false; /* a sync that fails ends all */
+	w->names_dirty = false; /* if the sync fails, the log is poisoned */
 	return work;
 }
 
@@ -435,8 +439,8 @@ static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
 	took_ns = monotonic_ns() - started_ns;
 	mutex_lock(&w->lock);
 	w->sync_ns_last = took_ns;
-	/* An error of the disk is told to one fdatasync() alone: log_writer_restore_tail_locked()
-	 * may have had this one's. */
+	/* The kernel reports an error of the disk to only one fdatasync():
+	 * log_writer_restore_tail_locked() may have received the error of this one. */
 	if (err == 0)
 		err = w->poison;
 	if (err < 0) {
@@ -455,9 +459,8 @@ static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
 	return 0;
 }
 
-/* Runs one sync of all that is in the log now.  If the buffer cannot be written, it keeps its
- * records, and what is before it is synced all the same.  The caller has made sure that none is
- * running. */
+/* Runs one sync of everything that is in the log now.  If the buffer cannot be written, it keeps
+ * its records, and the log in front of them is still synced.  Requires that no sync is running. */
 static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	uint32_t served;
@@ -465,14 +468,14 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
 
 	w->syncing = true;
 	gather_locked(w);
-	(void)!log_writer_restore_tail_locked(w); /* best effort here: only a write depends on it */
+	(void)!log_writer_restore_tail_locked(w); /* best effort: only writes depend on it */
 	flush_err = log_writer_flush_locked(w);
 	if (flush_err == 0 && w->no_background && log_writer_wants_room_locked(w))
 		log_writer_make_room_locked(w);
 	if (flush_err == 0)
-		w->oldest_unsynced_ns = 0; /* what comes from here on is younger */
+		w->oldest_unsynced_ns = 0; /* later records are younger */
 	served = w->waiting;
-	w->waiting = 0; /* whom it does not serve, sees for itself */
+	w->waiting = 0; /* callers this sync does not serve check again */
 	if (w->poison == 0 && (flush_err == 0 || has_unsynced_locked(w))) {
 		err = sync_written_locked(w);
 		w->expected = served + w->waiting;
@@ -503,8 +506,8 @@ int log_writer_sync_to_seal_locked(struct log_writer *w)
 	return err;
 }
 
-/* Says whether the next sync makes everything below 'offset' durable, although the last one could
- * not write the buffer: it was written meanwhile. */
+/* Returns whether the next sync makes everything below 'offset' durable, although the last one
+ * could not write the buffer: the buffer was written in the meantime. */
 static bool is_next_locked(const struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
 {
 	return w->poison == 0 && offset <= w->written_offset;
@@ -523,12 +526,12 @@ static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->loc
 			cond_wait(&w->synced, &w->lock);
 		else
 			err = sync_once_locked(w);
-		/* Whatever the sync failed with: -ENOSPC, say, would mean that nothing was
-		 * appended. */
+		/* Always -EIO, whatever the error of the sync: -ENOSPC, for example, would mean
+		 * that nothing was appended. */
 		if (w->poison < 0)
 			return -EIO;
 	}
-	return w->durable_offset < offset ? err : 0; /* what failed came later in the log */
+	return w->durable_offset < offset ? err : 0; /* the failure was behind 'offset' */
 }
 
 int log_writer_sync_to(struct log_writer *w, uint64_t offset)
@@ -580,7 +583,7 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 	return 0;
 }
 
-/* Takes off the list the requests that can be answered: after a failure all, but for those that the
+/* Removes the requests that can be answered from the list: after a failure all except those the
  * next sync can serve. */
 static struct sync_request *take_answered_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 {
@@ -604,14 +607,14 @@ static struct sync_request *take_answered_locked(struct log_writer *w, int err) 
 	return answered;
 }
 
-/* Calls back, with the lock released. */
+/* Calls the callbacks, with the lock released. */
 static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 {
 	struct sync_request *req = take_answered_locked(w, err), *next;
 	uint64_t durable_offset = w->poison < 0 ? 0 : w->durable_offset;
 
 	if (w->poison < 0)
-		err = -EIO; /* as sync_to_locked() */
+		err = -EIO; /* as in sync_to_locked() */
 	if (req == NULL)
 		return;
 	mutex_unlock(&w->lock);
@@ -623,7 +626,7 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 	mutex_lock(&w->lock);
 }
 
-/* Says when the next sync is due: 0 now, UINT64_MAX when nobody needs one. */
+/* Returns the time of the next sync: 0 now, UINT64_MAX if none is needed. */
 static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	if (w->requests != NULL || log_writer_syncs_to_seal_locked(w) ||
@@ -634,19 +637,20 @@ static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 	return w->oldest_unsynced_ns + (uint64_t)w->fsync_interval_ns;
 }
 
-/* One sync by the syncer, and the answers to all whom it served. */
+/* Runs one sync by the syncer, and answers all requests that it served. */
 static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 {
 	bool made_room;
 	int err = 0;
 
-	answer_locked(w, w->poison); /* served, or failed, by another thread's sync meanwhile */
+	answer_locked(w, w->poison); /* served, or failed, by another thread's sync */
 	if (w->poison < 0)
 		return;
 	made_room = !w->no_background && log_writer_wants_room_locked(w);
 	if (made_room)
 		log_writer_make_room_locked(w);
-	/* The first sync of new head room is a slow one: rather here than in somebody's way. */
+	/* The first sync of new head room is slow: the syncer does it, so that no other thread
+	 * waits for it. */
 	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room &&
 	    !log_writer_syncs_to_seal_locked(w))
 		return;
@@ -655,7 +659,7 @@ static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
 		return;
 	}
 	err = sync_once_locked(w);
-	if (err < 0 && w->poison == 0) { /* the disk is full: not again at once */
+	if (err < 0 && w->poison == 0) { /* the disk is full: do not retry immediately */
 		log_writer_rotate_later_locked(w);
 		if (w->oldest_unsynced_ns != 0)
 			w->oldest_unsynced_ns = monotonic_ns();

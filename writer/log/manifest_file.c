@@ -82,8 +82,8 @@ int manifest_file_read(struct io *io, int dir_fd, const char *dir, struct manife
 			err == -EINVAL ? "not a regular file" : strerror(-err));
 }
 
-/* Writes the text to the temporary name and makes it durable.  Blocks that the file has are used:
- * it may have been a reserve. */
+/* Writes the text under the temporary name and makes it durable.  Uses blocks that the file has
+ * already: it may have been a reserve. */
 static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes)
 {
 	int fd = io_open(io, dir_fd, MANIFEST_TEMP_NAME, O_RDWR | O_CREAT, 0600);
@@ -100,8 +100,8 @@ static int write_temp(struct io *io, int dir_fd, const char *text, size_t bytes)
 	return err < 0 ? err : close_err;
 }
 
-/* Writes 'm' as text into memory that the caller frees, and reads that as the next open does: a
- * MANIFEST that is refused there must not take the place of a good one. */
+/* Formats 'm' as text in memory that the caller frees, and reads it as the next open does: a
+ * MANIFEST that this open would refuse must not replace a good one. */
 static int format(const struct manifest *m, char **ret, size_t *ret_bytes)
 {
 	enum manifest_error error;
@@ -139,7 +139,7 @@ int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m, boo
 	if (err == 0)
 		err = io_rename(io, dir_fd, MANIFEST_TEMP_NAME, MANIFEST_NAME);
 	if (err < 0) {
-		(void)!io_unlink(io, dir_fd, MANIFEST_TEMP_NAME); /* or it is written over */
+		(void)!io_unlink(io, dir_fd, MANIFEST_TEMP_NAME); /* or the next overwrites it */
 		return err;
 	}
 	*ret_replaced = true;

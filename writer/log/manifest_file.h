@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The file MANIFEST of a log's directory, and the point at which the set of files changes: a new
- * MANIFEST takes the place of the old one by one rename.  Threads: one at a time. */
+ * MANIFEST replaces the old one by one rename.  Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_LOG_MANIFEST_FILE_H
 #define FREYJAFS_WRITER_LOG_MANIFEST_FILE_H
 
@@ -9,17 +9,18 @@
 #include "writer/base/io.h"
 #include "writer/log/names.h"
 
-/* Reads MANIFEST in 'dir_fd' ('dir' is for messages).  Returns 1, and stores what it says, which
- * the caller frees; 0 if there is none; or -errno with the reason in 'diag': -EBADMSG if it is
- * damaged or says what cannot be, -EPROTONOSUPPORT if a later version has written it. */
+/* Reads MANIFEST in 'dir_fd' ('dir' is for messages).  Returns 1 and stores its content, which the
+ * caller frees with manifest_free(); 0 if there is no MANIFEST; or -errno with the reason in
+ * 'diag': -EBADMSG if it is damaged or has impossible content, -EPROTONOSUPPORT if a later version
+ * has written it. */
 int manifest_file_read(struct io *io, int dir_fd, const char *dir, struct manifest *ret,
 		       struct diag *diag) WARN_UNUSED;
 
-/* Puts a new MANIFEST in the place of the old one and makes that durable.  Returns 0 or -errno, and
- * stores in any case whether the new one has the name.  On failure without the name nothing has
- * changed.  On failure with the name the sync of the directory has failed: a power cut may leave
- * either of the two, so the log must not go on.  -EINVAL, -EFBIG: a reader would refuse
- * it; nothing was written. */
+/* Replaces MANIFEST by a new one and makes that durable.  Returns 0 or -errno, and in any case
+ * stores whether the new one has the name.  On failure without the name nothing has changed.  On
+ * failure with the name the sync of the directory has failed: a power cut may leave either of the
+ * two, so the log must not continue.  -EINVAL, -EFBIG if a reader would refuse it; then nothing was
+ * written. */
 int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m,
 			bool *ret_replaced) WARN_UNUSED;
 

@@ -9,7 +9,7 @@
 int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid)
 {
-	uint8_t buf[SYNCED_BYTES + 1]; /* one more: a longer file is no mark */
+	uint8_t buf[SYNCED_BYTES + 1]; /* one more byte: a longer file is not a mark */
 	struct synced synced = { 0 };
 	bool valid = false;
 	ssize_t got;
@@ -24,8 +24,8 @@ int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, s
 		return (int)got;
 	}
 	valid = synced_decode(buf, (size_t)got, &synced);
-	/* Longer than a mark: it would stay invalid, whatever is written over its front.  If this
-	 * fails, there is no mark, as before. */
+	/* A longer file would stay invalid even after its front is overwritten.  If the cut fails,
+	 * there is no mark, as before. */
 	if (got > SYNCED_BYTES && io_truncate(io, fd, 0) < 0)
 		valid = false;
 	*ret_fd = fd;
@@ -60,5 +60,5 @@ void synced_mark_write(struct io *io, int fd, struct synced mark)
 
 	synced_encode(&mark, buf);
 	if (io_pwrite_all(io, fd, buf, sizeof(buf), 0) < 0)
-		return; /* see the header: an older mark is a valid one */
+		return; /* an older mark is still valid (see the header) */
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The durable mark: a small file beside the log that holds a lower bound of what is durable in it.
+/* The durable mark: a small file next to the log that holds a lower bound of its durable position.
  * It is written after each successful sync up to the end of a record and never synced itself: after
- * a power cut it may be older than the truth, never newer.  Threads: one at a time. */
+ * a power cut it may be older than the durable position, never newer.  Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_LOG_MARK_H
 #define FREYJAFS_WRITER_LOG_MARK_H
 
@@ -12,17 +12,17 @@
 #include "writer/base/io.h"
 #include "writer/log/names.h"
 
-/* Opens or creates the mark and reads it: 'ret_valid' is false, and 'ret' zeros, where it holds
- * none.  Stores a descriptor that the caller owns. */
+/* Opens or creates the mark and reads it.  If it has no valid content, 'ret_valid' is false and
+ * 'ret' zeros.  Stores a descriptor that the caller owns. */
 int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 
-/* The same without creating or changing it; there may be none. */
+/* The same without creating or changing the mark, which may be missing. */
 int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 
-/* Records how far the log is durable.  A failure is not reported: it leaves the mark too low or
- * invalid, which costs protection against later damage alone. */
+/* Records a durable position.  A failure is not reported: it leaves the mark too low or invalid,
+ * which only weakens the protection against later damage. */
 void synced_mark_write(struct io *io, int fd, struct synced mark);
 
 #endif

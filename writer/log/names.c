@@ -16,7 +16,7 @@ static bool ends_with(const char *name, size_t bytes, const char *suffix)
 	return bytes > n && memcmp(name + bytes - n, suffix, n) == 0;
 }
 
-/* Puts 'suffix' in the place of ".data", or behind a name that does not end so. */
+/* Replaces ".data" by 'suffix', or appends it to a name that does not end in ".data". */
 static int with_suffix(const char *log_name, const char *suffix, char *ret, size_t ret_size)
 {
 	size_t n = strlen(log_name);

@@ -12,7 +12,7 @@
 #include "codec/compiler.h"
 #include "codec/segment_name.h"
 
-#define ACTIVE_NAME	     "active.data" /* of a store; a log alone may have another name */
+#define ACTIVE_NAME	     "active.data" /* of a store; other logs may have other names */
 #define ACTIVE_MARK_NAME     "active.synced"
 #define MANIFEST_NAME	     "MANIFEST"
 #define MANIFEST_TEMP_NAME   MANIFEST_NAME SEGMENT_TEMP_SUFFIX
@@ -22,20 +22,20 @@
 #define RESERVE_NAME	     "reserve"
 #define RESERVE_SEGMENT_NAME "reserve.segment"
 #define RESERVE_SET_NAME     "reserve.manifest"
-#define RESERVE_ACTIVE_NAME  "reserve.active" /* an inode alone, no struct reserve */
-#define SALVAGE_TEMP_SUFFIX  ".salvage"	      /* of a segment that fsck.freyjafs is writing anew */
+#define RESERVE_ACTIVE_NAME  "reserve.active" /* only an inode, no struct reserve */
+#define SALVAGE_TEMP_SUFFIX  ".salvage"	      /* of a segment that fsck.freyjafs is rewriting */
 
-/* Stores the name of the durable mark of the log file 'log_name': of "x.data" it is "x.synced".
+/* Stores the name of the durable mark of the log file 'log_name': for "x.data" it is "x.synced".
  * -ENAMETOOLONG. */
 int synced_mark_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
-/* Stores the name of the hint of a segment: of "x.data" it is "x.hint".  -ENAMETOOLONG. */
+/* Stores the name of the hint of a segment: for "x.data" it is "x.hint".  -ENAMETOOLONG. */
 int hint_file_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
 
 /* Returns whether 'name' is the name of a hint of a store.  Stores the segment (number 0: the
- * active one), and whether the file is one that is being written. */
+ * active one), and whether the file is being written. */
 bool hint_name_parse(const char *name, struct segment_id *ret, bool *ret_temp);
 
-/* Returns whether a store may use a file of that name. */
+/* Returns whether a store may have a file of that name. */
 bool store_uses_name(const char *name);
 
 #endif

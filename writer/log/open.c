@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a log: its directory, its files, its threads; and closing it. */
+/* Opening a log: its directory, files and threads; and closing it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -47,17 +47,17 @@ static int check_config(const struct log_writer_config *config, struct diag *dia
 	return 0;
 }
 
-/* Opens the directory of the log, making it if it is missing. */
+/* Opens the directory of the log, which is made if missing. */
 static int open_dir(struct log_writer *w, const char *dir, struct diag *diag)
 {
 	int err = io_mkdir(w->io, AT_FDCWD, dir, 0700);
 	bool existed = err == -EEXIST;
 
-	/* Whoever made it may have been killed before its name was durable. */
+	/* The process that made it may have been killed before the name was durable. */
 	if (err == 0 || existed)
 		err = io_sync_parent(w->io, dir);
 	if (err == -EACCES && existed)
-		err = 0; /* somebody else's directory: its name is theirs to sync */
+		err = 0; /* another user's directory: its owner must sync its name */
 	if (err < 0)
 		return diag_set(diag, err, "%s: cannot make the directory: %s", dir,
 				strerror(-err));
@@ -79,9 +79,8 @@ static int lock_file(struct log_writer *w, struct io_stat *ret_st,
 	if (err == 0)
 		err = io_stat(w->io, w->fd, ret_st);
 	if (err == 0)
-		err = io_fsync(
-			w->io,
-			w->dir_fd); /* its name, too; also after an open that was cut off here */
+		err = io_fsync(w->io, w->dir_fd); /* its name, too; also after an open that was
+						     interrupted here */
 	if (err < 0)
 		return diag_set(diag, err, "%s: cannot open for appending: %s", w->path,
 				strerror(-err));
@@ -90,7 +89,7 @@ static int lock_file(struct log_writer *w, struct io_stat *ret_st,
 	return 0;
 }
 
-/* Opens the active segment.  If it is missing it is made, or with 'make' false nothing is opened.
+/* Opens the active segment.  If it is missing, makes it; with 'make' false nothing is opened then.
  */
 static int open_file(struct log_writer *w, bool make, struct io_stat *ret_st,
 		     struct diag *diag) NO_THREAD_SAFETY
@@ -109,8 +108,8 @@ static int open_file(struct log_writer *w, bool make, struct io_stat *ret_st,
 	return lock_file(w, ret_st, diag);
 }
 
-/* Finds the first number that is missing among the segments, from the base or the first one
- * that ever was to the one before the active segment, and counts them all. */
+/* Finds the first missing number among the segments, from the base or the first segment ever to the
+ * one before the active segment, and returns how many are missing. */
 static uint64_t count_missing(struct log_writer *w, uint64_t active_number, uint64_t *ret_first)
 {
 	uint64_t next = SEGMENT_FIRST_NUMBER, missing = 0;
@@ -129,7 +128,7 @@ static uint64_t count_missing(struct log_writer *w, uint64_t active_number, uint
 	return active_number > next ? missing + active_number - next : missing;
 }
 
-/* Writes the name of segment 'number' as MANIFEST has it. */
+/* Stores the name of segment 'number', as MANIFEST lists it. */
 static void name_of(struct log_writer *w, uint64_t number,
 		    char ret[SEGMENT_NAME_BYTES]) NO_THREAD_SAFETY
 {
@@ -139,8 +138,8 @@ static void name_of(struct log_writer *w, uint64_t number,
 	segment_name(listed != NULL ? listed->id : id, ret);
 }
 
-/* Refuses a log that lacks segments, unless that is accepted, and one that would lack more than a
- * log can: from there on, numbers would be without meaning. */
+/* Refuses a log with missing segments, unless they are accepted, and a log that would lack more
+ * than a log can: its numbers would have no meaning. */
 static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 {
 	char name[SEGMENT_NAME_BYTES];
@@ -164,9 +163,9 @@ static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 			o->dir, name, o->recovery->segments_missing > 1 ? " (and others)" : "");
 }
 
-/* Takes in what the durable mark and MANIFEST say: both are lower bounds, and the higher one
- * counts.  One of an earlier segment says nothing about the active one. One of a later segment says
- * that there are segments missing. */
+/* Uses the durable mark and MANIFEST: both are lower bounds, and the higher one counts.  A mark of
+ * an earlier segment has no information about the active one.  A mark of a later segment shows that
+ * segments are missing. */
 static void take_mark(struct log_opening *o, bool valid, uint64_t active_bytes) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -178,12 +177,12 @@ static void take_mark(struct log_opening *o, bool valid, uint64_t active_bytes) 
 	w->replay_bytes = segments_end(&w->segments) + active_bytes;
 	w->active_number = segments_next_number(&w->segments);
 	if (w->has_manifest && w->active_number < m->active_number)
-		w->active_number = m->active_number; /* the last ones are missing */
+		w->active_number = m->active_number; /* the last segments are missing */
 	if (o->mark.segment > w->active_number)
 		w->active_number = o->mark.segment;
 }
 
-/* Refuses a log whose MANIFEST is gone. */
+/* Refuses a log whose MANIFEST is missing. */
 static int check_mark(const struct log_opening *o, bool valid)
 {
 	if (!valid || !o->mark.with_manifest || o->w->has_manifest || o->w->segment_bytes_max == 0)
@@ -214,7 +213,7 @@ static int read_mark(struct log_opening *o, uint64_t active_bytes)
 	return err;
 }
 
-/* Reads MANIFEST, if there is one. */
+/* Reads MANIFEST, if it exists. */
 static int open_manifest(struct log_opening *o) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -225,7 +224,7 @@ static int open_manifest(struct log_opening *o) NO_THREAD_SAFETY
 	return got < 0 ? got : 0;
 }
 
-/* Refuses a log whose active segment is missing and had something that was durable. */
+/* Refuses a log whose active segment is missing and had durable records. */
 static int check_active(const struct log_opening *o) NO_THREAD_SAFETY
 {
 	const struct log_writer *w = o->w;
@@ -240,8 +239,8 @@ static int check_active(const struct log_opening *o) NO_THREAD_SAFETY
 			w->path, o->mark.durable_offset);
 }
 
-/* Makes the active segment and the mark, where they are missing.  Not before the log is accepted:
- * nothing is changed where it is refused. */
+/* Makes the active segment and the mark, if they are missing.  Only after the log is accepted: a
+ * refused log must not change. */
 static int make_missing(struct log_opening *o) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -263,7 +262,7 @@ static int make_missing(struct log_opening *o) NO_THREAD_SAFETY
 		       : 0;
 }
 
-/* Makes the first MANIFEST.  From then on a log without one is damaged. */
+/* Makes the first MANIFEST.  From then on a log without one counts as damaged. */
 static int create_set(struct log_writer *w) NO_THREAD_SAFETY
 {
 	int err = log_set_create(w);
@@ -277,8 +276,8 @@ static int create_set(struct log_writer *w) NO_THREAD_SAFETY
 	return err;
 }
 
-/* Lists what recovery has left, and gives all files their names.  On a full disk what is not listed
- * waits: its name says how long it is. */
+/* Lists the segments that recovery has left, and gives all files their names.  On a full disk a
+ * segment that is not listed waits: its name has its size. */
 static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -288,7 +287,7 @@ static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
 	if (w->segment_bytes_max == 0)
 		return 0;
 	reserve_open(&w->set_reserve, w->io, w->dir_fd, RESERVE_SET_NAME, RESERVE_STEP_BYTES);
-	(void)!log_writer_keep_inodes(w); /* or before the next rotation */
+	(void)!log_writer_keep_inodes(w); /* otherwise before the next rotation */
 	do
 		err = w->has_manifest ? 0 : create_set(w);
 	while (log_is_full(err) && log_give_up(w->io, w->dir_fd, &given_up));
@@ -333,7 +332,7 @@ static int open_and_recover(struct log_opening *o) NO_THREAD_SAFETY
 	return err < 0 ? err : seal_recovered(o);
 }
 
-/* A time that is inside what was folded cannot be gone back to. */
+/* Refuses a time inside the folded segments, whose states are gone. */
 static int check_until(struct log_opening *o)
 {
 	const struct log_writer *w = o->w;
@@ -347,7 +346,7 @@ static int check_until(struct log_opening *o)
 			o->dir, timestamp_format(w->segments.base.as_of_ns, text));
 }
 
-/* Notes that the log begins after the time that is asked for, so that it is empty. */
+/* Notes that the log begins after the requested time, so that it is empty. */
 static int note_nothing_before(struct log_opening *o) NO_THREAD_SAFETY
 {
 	const struct log_writer *w = o->w;
@@ -413,7 +412,7 @@ static void destroy(struct log_writer *w) NO_THREAD_SAFETY
 	segments_close(&w->segments);
 	reserve_close(&w->set_reserve);
 	(void)io_close(w->io, &w->mark_fd);
-	(void)io_close(w->io, &w->fd); /* synced before, or failed before */
+	(void)io_close(w->io, &w->fd); /* synced or failed already */
 	(void)io_close(w->io, &w->dir_fd);
 	thread_check(pthread_cond_destroy(&w->rotated_durable));
 	thread_check(pthread_cond_destroy(&w->gathered));
@@ -428,11 +427,11 @@ static void destroy(struct log_writer *w) NO_THREAD_SAFETY
 	free(w);
 }
 
-/* A full buffer is cut at the end of a block of so many bytes.  ext4 takes 64 KiB that begin at
- * a multiple of 64 KiB in two thirds of the time of 64 KiB that begin elsewhere: it makes one large
- * folio of them, and touches no page twice.  Cut at pages alone they take nine tenths.  A buffer
- * larger than the largest block is cut at the end of a record: there whole blocks cost more time
- * than they save (docs/TUNING.md). */
+/* Returns the size of the blocks at whose ends a full buffer is cut. ext4 takes 64 KiB that begin
+ * at a multiple of 64 KiB in two thirds of the time of 64 KiB that begin elsewhere: it makes one
+ * large folio of them, and touches no page twice.  With cuts at pages it takes nine tenths.  A
+ * buffer larger than the largest block is cut at the end of a record: for such buffers whole blocks
+ * cost more time than they save (docs/TUNING.md). */
 static uint64_t block_bytes(size_t buffer_room)
 {
 	uint64_t bytes = BLOCK_BYTES_MAX;
@@ -455,7 +454,7 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->fd = w->mark_fd = w->dir_fd = w->set_reserve.fd = -1;
 	w->set_reserve.io = w->io;
 	w->fsync_interval_ns = config->fsync_interval_ns;
-	/* A put that is durable when it returns leaves nothing in a buffer. */
+	/* If puts must be durable on return, no record may stay in a buffer. */
 	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
 	w->block_bytes = block_bytes(w->buffer_room);
 	w->no_background = config->no_background;
@@ -491,7 +490,7 @@ static struct log_writer *create(const struct log_writer_config *config,
 	return w;
 }
 
-/* The number of the first segment that the hinter has to look at. */
+/* Returns the number of the first segment that the hinter must handle. */
 static uint64_t first_without_digest(struct log_writer *w) NO_THREAD_SAFETY
 {
 	struct segment seg;
@@ -564,15 +563,15 @@ int log_writer_open(const struct log_writer_config *config, struct log_writer **
 	return log_writer_open_replay(config, NULL, NULL, ret, NULL, diag);
 }
 
-/* Makes everything durable, and the file as long as its records. */
+/* Makes everything durable, and cuts the file behind its records. */
 static int sync_and_trim(struct log_writer *w)
 {
 	int err = log_writer_sync(w);
 
 	if (err == 0)
-		(void)!log_writer_seal(w); /* durable they are; the next open seals them, too */
+		(void)!log_writer_seal(w); /* they are durable; or the next open seals */
 	mutex_lock(&w->lock);
-	/* Not a failure where it cannot be: the next open takes zeros for what they are. */
+	/* A failure is harmless: the next open recognises the zeros. */
 	if (err == 0 && w->room_end > w->written_offset && log_writer_trim_room_locked(w) == 0)
 		(void)!io_fdatasync(w->io, w->fd);
 	mutex_unlock(&w->lock);

@@ -16,7 +16,7 @@
 #define REPORT_BYTES_MAX 2048
 #define SUFFIX		 ".bad"
 
-/* Reads the part in chunks. */
+/* Copies the part in chunks. */
 static int copy_by(const struct file_part *part, struct io *io, int to_fd, uint64_t to,
 		   uint8_t *chunk)
 {

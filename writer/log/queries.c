@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading from an open log, and asking about it. */
+/* Reading from an open log, and its figures. */
 #include <string.h>
 
 #include "writer/log/log_writer_private.h"
@@ -24,7 +24,7 @@ static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t o
 	if (from_buffer > 0)
 		memcpy((uint8_t *)buf + from_file,
 		       w->buffer + (offset + from_file - w->written_offset), from_buffer);
-	segments_hold(&w->segments); /* it may be sealed, and more, meanwhile */
+	segments_hold(&w->segments); /* it may be rotated, sealed and replaced in the meantime */
 	mutex_unlock(&w->lock);
 	if (from_file > 0)
 		got = io_pread_all(w->io, fd, buf, from_file, offset - start);
@@ -40,7 +40,7 @@ ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offs
 	if (offset >= w->active_start && offset < w->end_offset)
 		return read_active(w, buf, n, offset);
 	mutex_unlock(&w->lock);
-	return segments_read(&w->segments, buf, n, offset); /* 0 behind the end of the log, too */
+	return segments_read(&w->segments, buf, n, offset); /* also 0 behind the end of the log */
 }
 
 uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
@@ -67,7 +67,7 @@ bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
 		.number = w->active_number, .start = w->active_start, .bytes = durable, .fd = w->fd
 	};
 	mutex_unlock(&w->lock);
-	/* A rotation may have come in between. */
+	/* A rotation may have happened in between. */
 	return index == 0 ||
 	       (segments_get(&w->segments, index - 1, &before) && before.number < ret->number);
 }

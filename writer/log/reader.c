@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The reader keeps a window of the file in memory and classifies the position in it with
- * record_scan().  A record larger than the window is read twice: once in pieces for its CRC, and,
- * when that is right and its sizes can be believed, once more for the key and the front of the
- * value. */
+/* The reader of a log file keeps a window of the file in memory and classifies each position in it
+ * with record_scan().  A record larger than the window is read twice: once in pieces for its CRC
+ * and, if that is right, so that its sizes can be trusted, once more for the key and the front of
+ * the value. */
 #include "writer/log/reader.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 struct log_reader {
 	struct io *io;
 	int fd;
-	uint64_t file_bytes; /* the end, as far as this reader goes */
+	uint64_t file_bytes; /* the end for this reader */
 	uint64_t offset;     /* of the next record */
 
 	/* The window: file bytes [window_offset, window_offset + window_bytes). */
@@ -25,7 +25,7 @@ struct log_reader {
 	size_t window_bytes;
 
 	bool may_shrink;
-	bool has_shrunk; /* file_bytes is the new end */
+	bool has_shrunk; /* 'file_bytes' is the new end */
 
 	uint8_t *large; /* key and front of the value of a record larger than the window */
 	struct log_stop stop;
@@ -85,7 +85,7 @@ static int read_exactly(struct log_reader *r, void *buf, size_t n, uint64_t offs
 	return -EIO;
 }
 
-/* Moves the window so that it begins at the next record and is as full as the file allows. */
+/* Moves the window so that it begins at the next record, and fills it as far as the file allows. */
 static int refill(struct log_reader *r)
 {
 	size_t used = (size_t)(r->offset - r->window_offset);
@@ -103,14 +103,14 @@ static int refill(struct log_reader *r)
 	return err;
 }
 
-/* Computes the CRC of the 'bytes' long record at the reader's position, a window at a time. */
+/* Computes the CRC of the record of 'bytes' at the reader's position, a window at a time. */
 static int crc_in_pieces(struct log_reader *r, uint64_t bytes, uint32_t *ret_crc)
 {
 	uint64_t done = RECORD_CRC_COVERS_FROM;
 	uint32_t crc = 0;
 	int err;
 
-	r->window_bytes = 0; /* its memory is borrowed here */
+	r->window_bytes = 0; /* its memory is used here */
 	r->window_offset = r->offset;
 	while (done < bytes) {
 		size_t n = bytes - done < WINDOW_BYTES ? (size_t)(bytes - done) : WINDOW_BYTES;
@@ -225,7 +225,7 @@ int log_reader_next(struct log_reader *r, struct log_entry *ret)
 {
 	int got = next(r, ret);
 
-	if (got == -EIO && r->has_shrunk) { /* once more, up to its new end */
+	if (got == -EIO && r->has_shrunk) { /* once more, up to the new end */
 		r->has_shrunk = false;
 		r->window_bytes = 0;
 		r->window_offset = r->offset;

@@ -10,7 +10,7 @@
 #include "writer/log_writer.h"
 
 #define CHUNK_BYTES    ((size_t)256 * 1024)
-#define READ_BYTES_MIN 512 /* holds many records whole */
+#define READ_BYTES_MIN 512 /* enough for many records */
 
 static int read_exactly(struct log_writer *w, void *buf, size_t n, uint64_t position)
 {
@@ -25,21 +25,21 @@ static int read_exactly(struct log_writer *w, void *buf, size_t n, uint64_t posi
 struct check {
 	struct log_writer *w;
 	const struct value_place *place;
-	uint64_t from, end; /* of the wanted bytes, in the record */
+	uint64_t from, end; /* of the wanted bytes, as offsets in the record */
 	uint8_t *buf;
 	uint8_t *chunk; /* owned */
 	uint64_t done;
 	uint32_t crc, stored;
 };
 
-/* Returns memory for the next 'n' bytes: that of the caller if all of them are wanted, or the
- * chunk, which is made the first time.  NULL: no memory. */
+/* Returns memory for the next 'n' bytes: the caller's if all of them are wanted, otherwise the
+ * chunk, which is allocated the first time.  NULL: no memory. */
 static uint8_t *target(struct check *c, size_t n)
 {
 	if (c->done >= c->from && c->done + n <= c->end)
 		return c->buf + (c->done - c->from);
 	if (c->chunk == NULL)
-		c->chunk = malloc(n); /* no later one is larger */
+		c->chunk = malloc(n); /* no later chunk is larger */
 	return c->chunk;
 }
 
@@ -119,7 +119,7 @@ static int reserve(struct log_record *r, uint64_t bytes)
 	return 0;
 }
 
-/* Checks a record before memory is allocated by a size that may be wrong. */
+/* Checks the record's CRC before memory is allocated by a size that may be wrong. */
 static int check_large(struct log_writer *w, uint64_t position,
 		       const struct record_scan_result *found)
 {
@@ -130,7 +130,7 @@ static int check_large(struct log_writer *w, uint64_t position,
 	return found->bytes > CHUNK_BYTES ? record_at_check(w, &place, 0, NULL, 0) : 0;
 }
 
-/* Reads 'bytes' at 'position' into memory, in the place of the bytes that are there. */
+/* Reads 'bytes' at 'position' into memory, replacing the bytes that are there. */
 static int fill(struct log_writer *w, struct log_record *r, uint64_t position, uint64_t bytes)
 {
 	int err = reserve(r, bytes);

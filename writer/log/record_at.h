@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading a record whose position in the log is known.  Threads: any.
  *
- * Errors of all functions: -EBADMSG: the record that was asked for is not there: the CRC or a size
+ * Errors of all functions: -EBADMSG if the requested record is not there: the CRC or a size
  * differs, or the segment ends before the record does.  Others are those of the read: -EIO, and
  * -EAGAIN under io_set_nowait(); or -ENOMEM. */
 #ifndef FREYJAFS_WRITER_LOG_RECORD_AT_H
@@ -15,44 +15,44 @@
 
 struct log_writer;
 
-/* Where the record of a value is. */
+/* The record of a value. */
 struct value_place {
 	uint64_t record_offset; /* a log position */
 	uint32_t key_bytes;
-	uint32_t value_bytes; /* 0: there is no record, the file is empty */
+	uint32_t value_bytes; /* 0: no record, the file is empty */
 };
 
-/* Returns where in the record the value begins. */
+/* Returns the offset of the value in the record. */
 static inline uint64_t value_place_header_bytes(const struct value_place *place)
 {
 	return RECORD_HEADER_BYTES + (uint64_t)place->key_bytes;
 }
 
-/* Reads the whole record and compares its CRC and its sizes.  Copies 'n' of its bytes, from 'from'
- * on, to 'buf'; all of it is read once. */
+/* Reads the whole record and compares its CRC and its sizes.  Copies 'n' of its bytes, from byte
+ * 'from' of the record on, to 'buf'.  Reads each byte once. */
 int record_at_check(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
 		    size_t n) WARN_UNUSED;
 
-/* Reads 'n' bytes of the record, from 'from' on, and checks nothing. */
+/* Reads 'n' bytes of the record, from byte 'from' on, without a check. */
 int record_at_read(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
 		   size_t n) WARN_UNUSED;
 
-/* A record in memory.  All zeros before the first use, but 'ahead_bytes' may be set; free(data)
- * after the last. */
+/* A record in memory.  Must be all zeros before the first use, except 'ahead_bytes'; the caller
+ * frees 'data' (free(3)) after the last use. */
 struct log_record {
 	struct record rec;    /* points into 'data' */
 	const uint8_t *start; /* the record as it is in the log, in 'data' */
 	size_t bytes;	      /* of the record */
-	size_t ahead_bytes;   /* so many bytes at least are read at a time, if there are as many */
+	size_t ahead_bytes;   /* least number of bytes to read at a time, if there are as many */
 	uint64_t held_from;   /* position of the first byte in 'data' */
 	size_t held_bytes;    /* in 'data' */
 	uint8_t *data;
-	size_t room; /* of 'data' */
+	size_t room; /* capacity of 'data' */
 };
 
-/* Reads the whole record at a log position, of unknown size, into '*r' and compares its CRC.  Bytes
- * that the call before has left in memory are not read again. -ERANGE: no segment has that
- * position.  After an error 'rec' is void. */
+/* Reads the whole record of unknown size at a log position into '*r' and compares its CRC.  Does
+ * not read bytes again that the previous call has left in memory.  -ERANGE if no segment has that
+ * position.  After an error 'rec' is invalid. */
 int record_at_load(struct log_writer *w, uint64_t position, struct log_record *r) WARN_UNUSED;
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sealed segments are whole.  Of the full ones, and of the active one, a power cut may have left
- * any part of what was not durable.  The log ends with the last commit before which nothing is
- * missing: what stands behind goes to quarantine/, and the rest is made durable before anybody sees
- * it. */
+/* Recovery of a log that is being opened.  Sealed segments are whole.  Of the rotated segments, and
+ * of the active one, a power cut may have left any part of the bytes that were not durable.  The
+ * log ends with the last commit before which nothing is missing: bytes behind it go to quarantine/,
+ * and the rest is made durable before any program sees it. */
 #include "writer/log/recovery.h"
 
 #include <errno.h>
@@ -16,14 +16,14 @@
 #include "writer/log/names.h"
 #include "writer/log/segment_replay.h"
 
-/* Where a full segment, or the active one, has its last whole commit. */
+/* The last whole commit of a rotated segment, or of the active one. */
 struct log_end {
-	struct segment seg; /* number 0: all full segments are complete */
+	struct segment seg; /* number 0: all rotated segments are complete */
 	struct log_stop stop;
 	struct manifest_facts kept; /* of the records before it */
 };
 
-/* Whoever watches the replay watches that of 't'. */
+/* Forwards the progress and prefetch callbacks to 't'. */
 static void observe(const struct log_writer *w, struct log_tail *t)
 {
 	t->ahead = w->ahead;
@@ -41,13 +41,13 @@ static void add_replayed(struct log_opening *o, const struct log_tail *t) NO_THR
 
 /* --- segments --- */
 
-/* Says whether a segment that is not sealed has to begin with its number. */
+/* Returns whether a segment that is not sealed must begin with its number. */
 static bool is_numbered(const struct log_writer *w, uint64_t number)
 {
 	return w->has_manifest && number >= w->numbered_from;
 }
 
-/* Returns how many bytes of a rotated segment are known to be durable. */
+/* Returns how many bytes of a rotated segment are certainly durable. */
 static uint64_t durable_bytes_of(const struct log_opening *o, const struct segment *seg)
 {
 	bool sealed_behind = false;
@@ -58,7 +58,7 @@ static uint64_t durable_bytes_of(const struct log_opening *o, const struct segme
 	return synced_durable_bytes(&o->mark, seg->number, seg->full_bytes, sealed_behind);
 }
 
-/* Refuses a sealed segment that is whole and not the one that MANIFEST lists. */
+/* Refuses a sealed segment that is whole but is not the one that MANIFEST lists. */
 static int check_facts(const struct log_opening *o, const struct segment *seg,
 		       const struct log_tail *t)
 {
@@ -78,7 +78,8 @@ static int check_facts(const struct log_opening *o, const struct segment *seg,
 			t->path, got->records, want->records);
 }
 
-/* What is known of a segment after its replay: a hint has no digest, and MANIFEST may have one. */
+/* Notes the facts of a segment after its replay: a hint has no digest, but MANIFEST may have one.
+ */
 static void note_facts(const struct log_opening *o, const struct segment *seg,
 		       const struct log_tail *t)
 {
@@ -88,8 +89,8 @@ static void note_facts(const struct log_opening *o, const struct segment *seg,
 		segments_set_facts(&o->w->segments, id, &t->facts);
 }
 
-/* Replays one segment that is sealed or full.  Stores where it stops and what is before that, and
- * whether it has all that it had. */
+/* Replays one sealed or rotated segment.  Stores the position at which it stops with the facts of
+ * the part before it, and whether the segment is complete. */
 static int replay_segment(struct log_opening *o, const struct segment *seg, struct log_end *ret,
 			  bool *ret_complete)
 {
@@ -124,7 +125,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg, stru
 	segment_name((struct segment_id){ seg->number, seg->generation }, name);
 	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
-		return err; /* cannot be */
+		return err; /* cannot happen */
 	segment_file_name(seg, name);
 	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
 	observe(w, &t);
@@ -149,7 +150,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg, stru
 	return err;
 }
 
-/* Replays all that stands before the active segment, up to the first one that lacks something. */
+/* Replays all segments before the active one, up to the first that is not complete. */
 static int replay_segments(struct log_opening *o, struct log_end *ret)
 {
 	struct segments *segments = &o->w->segments;
@@ -171,7 +172,7 @@ static int replay_segments(struct log_opening *o, struct log_end *ret)
 
 /* --- hints of the active segment --- */
 
-/* Says what one would be about; false: it has none. */
+/* Describes the hint; returns false if the log has none. */
 static bool active_hint(struct log_writer *w, uint64_t file_bytes, char hint_name[NAME_MAX + 1],
 			struct hint_about *ret) NO_THREAD_SAFETY
 {
@@ -184,7 +185,7 @@ static bool active_hint(struct log_writer *w, uint64_t file_bytes, char hint_nam
 	return w->segment_bytes_max > 0 && hint_file_name(w->name, hint_name, NAME_MAX + 1) == 0;
 }
 
-/* Takes the hint that a clean close has left, if all of the file is known to be durable. */
+/* Uses the hint that a clean close has left, if all of the file is certainly durable. */
 static void use_active_hint(struct log_writer *w, struct log_tail *t)
 {
 	char hint_name[NAME_MAX + 1];
@@ -195,14 +196,14 @@ static void use_active_hint(struct log_writer *w, struct log_tail *t)
 		t->hint = hint_reader_open(w->io, w->dir_fd, &about);
 }
 
-/* The segment is about to grow. */
+/* Removes the hint, because the segment is about to grow. */
 static void drop_active_hint(struct log_writer *w)
 {
 	char hint_name[NAME_MAX + 1];
 	struct hint_about about;
 
 	if (active_hint(w, 0, hint_name, &about))
-		(void)!io_unlink(w->io, w->dir_fd, hint_name); /* or it is seen to be too old */
+		(void)!io_unlink(w->io, w->dir_fd, hint_name); /* or it is seen to be old */
 }
 
 void log_recover_leave_hint(struct log_writer *w) NO_THREAD_SAFETY
@@ -217,7 +218,7 @@ void log_recover_leave_hint(struct log_writer *w) NO_THREAD_SAFETY
 
 /* --- the active segment --- */
 
-/* The log is what it has up to the end of 't'. */
+/* Sets the end of the log to the end of 't'. */
 static void take_end(struct log_opening *o, const struct log_tail *t) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -247,9 +248,9 @@ static int replay_active(struct log_opening *o, struct log_tail *t)
 	return err;
 }
 
-/* Cuts what stands behind the whole commits of the active segment, and makes durable what is left:
- * what a reader sees from here on must not be lost by a power cut that follows a crash of the
- * process alone. */
+/* Cuts the bytes behind the whole commits of the active segment, and makes the rest durable:
+ * commits that a program has read must not be lost by a power cut that follows a crash of only the
+ * process. */
 static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -277,7 +278,7 @@ static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SA
 	err = zeros_cut ? io_fsync(w->io, w->fd) : io_fdatasync(w->io, w->fd);
 	if (err < 0)
 		return diag_set(o->diag, err, "%s: cannot sync: %s", t->path, strerror(-err));
-	synced_mark_write(w->io, w->mark_fd, /* only a lower bound */
+	synced_mark_write(w->io, w->mark_fd, /* it is only a lower bound */
 			  (struct synced){ .segment = w->active_number,
 					   .durable_offset = t->kept_bytes,
 					   .with_manifest = w->has_manifest });
@@ -311,10 +312,10 @@ static struct log_tail active_tail(const struct log_opening *o,
 	};
 }
 
-/* --- rotated segments that are complete --- */
+/* --- complete rotated segments --- */
 
-/* Makes the file of one as long as its records.  What stands behind is zeros, or was appended when
- * the name had been taken back, and never promised. */
+/* Cuts the file of a rotated segment to the size of its records.  The bytes behind are zeros, or
+ * were appended after its name was taken back, and were never acknowledged as durable. */
 static int trim_full(struct log_opening *o, const struct segment *seg, const char *name)
 {
 	struct log_writer *w = o->w;
@@ -346,7 +347,7 @@ static int trim_full(struct log_opening *o, const struct segment *seg, const cha
 	return err;
 }
 
-/* Makes those before number 'end' durable: they can be sealed when all is recovered. */
+/* Makes the segments before number 'end' durable: they can be sealed when all is recovered. */
 static int sync_complete(struct log_opening *o, uint64_t end)
 {
 	struct log_writer *w = o->w;
@@ -372,9 +373,9 @@ static int sync_complete(struct log_opening *o, uint64_t end)
 	return err < 0 ? diag_set(o->diag, err, "%s: cannot sync: %s", o->dir, strerror(-err)) : 0;
 }
 
-/* --- a rotated segment that is not --- */
+/* --- an incomplete rotated segment --- */
 
-/* Empties a file that stands behind the end of the log; what it has goes to quarantine. */
+/* Empties a file behind the end of the log; its bytes go to quarantine. */
 static int empty_behind(struct log_opening *o, const char *name, int fd)
 {
 	char path[PATH_MAX + SEGMENT_NAME_BYTES];
@@ -399,7 +400,7 @@ static int empty_behind(struct log_opening *o, const char *name, int fd)
 		       : log_tail_cut(&t, rec->quarantine, sizeof(rec->quarantine), o->diag);
 }
 
-/* Takes away a full segment that stands behind the end of the log. */
+/* Removes a rotated segment behind the end of the log. */
 static int remove_behind(struct log_opening *o, const struct segment *seg)
 {
 	struct log_writer *w = o->w;
@@ -419,7 +420,7 @@ static int remove_behind(struct log_opening *o, const struct segment *seg)
 	(void)io_close(w->io, &fd); /* only read from */
 	err = io_unlink(w->io, w->dir_fd, name);
 	if (err == 0)
-		err = io_fsync(w->io, w->dir_fd); /* no other may be gone before this one is */
+		err = io_fsync(w->io, w->dir_fd); /* before the next one is removed */
 	return err < 0 ? diag_set(o->diag, err, "%s/%s: cannot remove it: %s", o->dir, name,
 				  strerror(-err))
 		       : 0;
@@ -430,9 +431,9 @@ static bool last_segment(struct segments *s, struct segment *ret)
 	return segments_by_number(s, segments_next_number(s) - 1, ret);
 }
 
-/* The newest first: whatever of this a power cut leaves, the torn one stays the first that is not
- * complete, and no number is missing between two.  None is sealed: before one that is, a torn one
- * would be damage (durable_bytes_of). */
+/* Removes the newest first: whatever part of this a power cut leaves, the torn segment stays the
+ * first that is not complete, and no number is missing between two segments.  None of them is
+ * sealed: before a sealed segment a torn one would be damage (durable_bytes_of). */
 static int remove_all_behind(struct log_opening *o, const struct segment *torn) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -444,8 +445,8 @@ static int remove_all_behind(struct log_opening *o, const struct segment *torn) 
 	return err;
 }
 
-/* Makes the torn segment the active one again, in the place of the one that is empty now.  It is
- * locked before it has that name. */
+/* Makes the torn segment the active one again, in the place of the present one, which is empty now.
+ * The file is locked before it has that name. */
 static int reactivate(struct log_writer *w, const char *name) NO_THREAD_SAFETY
 {
 	int append = w->room_bytes > 0 ? 0 : O_APPEND;
@@ -468,7 +469,7 @@ static int reactivate(struct log_writer *w, const char *name) NO_THREAD_SAFETY
 	return 0;
 }
 
-/* What 'end' comes to as the active segment. */
+/* Returns the torn segment as an active segment. */
 static struct log_tail torn_tail(const struct log_opening *o, const struct log_end *end)
 {
 	struct log_tail t = active_tail(o, end->seg.bytes);
@@ -492,8 +493,8 @@ static void report_torn(struct log_opening *o, const char *name, const struct lo
 		       o->dir, name, end->seg.full_bytes, end->stop.offset);
 }
 
-/* The log ends in a full segment: a power cut has left its end out, whatever it has left of later
- * ones. */
+/* Handles a log that ends in a rotated segment: a power cut has removed the end of that segment,
+ * whatever it has left of later ones. */
 static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -515,7 +516,7 @@ static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THR
 	(void)io_close(w->io, &fd); /* only read from */
 	w->active_number = end->seg.number;
 	t.fd = w->fd;
-	/* All that it has is saved, also what stands behind the size in its name (trim_full). */
+	/* All its bytes are saved, also those behind the size in its name (trim_full). */
 	err = io_stat(w->io, w->fd, &st);
 	if (err < 0)
 		return diag_set(o->diag, err, "%s/%s: %s", o->dir, name, strerror(-err));
@@ -526,8 +527,8 @@ static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THR
 	return err;
 }
 
-/* The same for a log that is only read.  The segment keeps its name, because it loses that when a
- * writer recovers the log. */
+/* The same for a read-only log.  The segment keeps its name, because only a writer's recovery
+ * changes it. */
 static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;
@@ -551,7 +552,7 @@ static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THRE
 	return 0;
 }
 
-/* --- all of it --- */
+/* --- the whole recovery --- */
 
 int log_recover(struct log_opening *o, uint64_t active_bytes) NO_THREAD_SAFETY
 {

@@ -20,8 +20,8 @@ bool reserve_is_whole(const struct reserve *r)
 	return r->bytes >= r->goal_bytes;
 }
 
-/* Where there is no space for all of it, half of it is tried, and so on: a part of a reserve helps,
- * too. */
+/* If there is no space for all of it, tries half of it, and so on: a part of a reserve helps, too.
+ */
 static void allocate(struct reserve *r)
 {
 	uint64_t more = r->goal_bytes > r->bytes ? r->goal_bytes - r->bytes : 0;
@@ -33,7 +33,7 @@ static void allocate(struct reserve *r)
 			r->bytes += more;
 			continue;
 		}
-		if (io_truncate(r->io, r->fd, r->bytes) < 0) { /* whatever part it got */
+		if (io_truncate(r->io, r->fd, r->bytes) < 0) { /* a part may be allocated */
 			r->bytes = 0;
 			return;
 		}
@@ -53,7 +53,7 @@ void reserve_open(struct reserve *r, struct io *io, int dir_fd, const char *name
 	reserve_fill(r);
 }
 
-/* Takes over what the file has: on a full disk nobody could get that again. */
+/* Takes over the blocks that the file has: on a full disk they could not be allocated again. */
 static void open_file(struct reserve *r)
 {
 	struct io_stat st = { 0 };
@@ -114,7 +114,7 @@ bool reserve_drop(struct reserve *r)
 		return false;
 	r->bytes = 0;
 	r->next_try_ns = monotonic_ns() + RETRY_NS;
-	(void)io_close(r->io, &r->fd); /* holds nothing but space */
+	(void)io_close(r->io, &r->fd); /* an empty file that only keeps space */
 	return io_unlink(r->io, r->dir_fd, r->name) == 0;
 }
 
@@ -123,13 +123,13 @@ int reserve_take(struct reserve *r, const char *to)
 	int fd, err;
 
 	if (r->fd < 0 && r->name != NULL)
-		reserve_fill(r); /* a rotation may have made the file (log_rotate.c) */
+		reserve_fill(r); /* a rotation may have made the file (log/rotation.c) */
 	fd = r->fd;
 	if (fd < 0)
 		return -ENOENT;
 	err = io_rename(r->io, r->dir_fd, r->name, to);
 	if (err == -ENOENT)
-		(void)io_close(r->io, &fd); /* somebody has removed it: its inode is given back */
+		(void)io_close(r->io, &fd); /* another process removed it: frees the inode */
 	else if (err < 0)
 		return err;
 	r->fd = -1;
@@ -145,5 +145,5 @@ void reserve_refill(struct reserve *r)
 
 void reserve_close(struct reserve *r)
 {
-	(void)io_close(r->io, &r->fd); /* holds nothing but space */
+	(void)io_close(r->io, &r->fd); /* an empty file that only keeps space */
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Rotation, in three steps.  The active segment gets a name that says how long it is (segments.h)
- * and a new one takes its own: by whoever appends, without waiting for the disk.  The next sync
- * makes rotated segments durable, oldest first, before it syncs the active one.  Then the hinter
- * reads each of them, writes its hint and has it listed in MANIFEST (log/file_set.c): it is sealed.
+/* Rotation, in three steps.  The thread that appends gives the active segment a name with its size
+ * (segments.h), and gives the active name to a new segment, without waiting for the disk.  The next
+ * sync makes rotated segments durable, oldest first, before it syncs the active one.  Then the
+ * hinter reads each of them, writes its hint and lists it in MANIFEST (log/file_set.c): it is
+ * sealed.
  *
- * So a power cut may leave the end of a rotated segment out, and later ones in.  The name says how
- * long it was: recovery sees that something is missing, and ends the log there (log/recovery.c).
+ * So a power cut may remove the end of a rotated segment and still leave later segments.  The name
+ * has the size: recovery sees that bytes are missing, and ends the log there (log/recovery.c).
  *
- * Killed between the two names there is no active segment: the next open makes one.  The durable
- * mark names the segment that it speaks of; those before it are durable as a whole.  A segment
- * begins with a record that says which one it is. */
+ * If the process is killed between the two renames there is no active segment: the next open makes
+ * one.  The durable mark has the number of its segment; all segments before it are completely
+ * durable.  A segment begins with a record that has its number. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,13 +25,14 @@
 
 #define NUMBER_RECORD_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES)
 #define RETRY_SHARE \
-	16 /* of a segment: that much is appended before a failed rotation is tried again */
+	16 /* of a segment: bytes to be appended before a failed rotation is tried again */
 
-/* A new active segment takes an inode for long, and the reserves need theirs to get any back: each
- * change of the set of files a new MANIFEST, compaction a new file.  So the files of reserves that
- * are missing are made before.
+/* A new active segment takes an inode for a long time, and the reserves need theirs to get any
+ * inode back: each change of the set of files needs a new MANIFEST, and compaction needs a new
+ * file.  So missing files of reserves are made first.
  *
- * Another thread may hold a reserve under another name now; it finds the file that is made here. */
+ * Another thread may have given a reserve another name at this moment; it then finds the file that
+ * is made here. */
 int log_writer_keep_inodes(struct log_writer *w)
 {
 	static const char *const names[] = { RESERVE_SET_NAME, RESERVE_SEGMENT_NAME, RESERVE_NAME,
@@ -42,13 +44,13 @@ int log_writer_keep_inodes(struct log_writer *w)
 		fd = io_open(w->io, w->dir_fd, names[i], O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 		if (log_is_full(fd))
 			return fd;
-		(void)io_close(w->io, &fd); /* holds nothing but space */
+		(void)io_close(w->io, &fd); /* an empty file that only keeps space */
 	}
 	return 0;
 }
 
 /* Makes an empty active segment, locked.  For compaction ('wanted') it gets the inode that is kept
- * for it.  Returns its descriptor. */
+ * for it.  Returns its descriptor, or -errno. */
 static int new_active(struct log_writer *w, bool wanted)
 {
 	int flags = O_RDWR | O_CREAT | O_EXCL | (w->room_bytes > 0 ? 0 : O_APPEND);
@@ -64,12 +66,12 @@ static int new_active(struct log_writer *w, bool wanted)
 	if (err == 0)
 		return fd;
 	(void)io_close(w->io, &fd);
-	(void)!io_unlink(w->io, w->dir_fd, w->name); /* the rename back will say so */
+	(void)!io_unlink(w->io, w->dir_fd, w->name); /* if this fails, the rename back fails, too */
 	return err;
 }
 
-/* Gives the active segment its name as a full one and makes the next one.  On failure the log goes
- * on in the old one, under its old name; where even that fails, it is poisoned. */
+/* Gives the active segment its name as a rotated one and makes the next one.  On failure the log
+ * continues in the old one, under its old name; if even that fails, it is poisoned. */
 static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd) REQUIRES(w->lock)
 {
 	char full[SEGMENT_NAME_BYTES];
@@ -82,8 +84,8 @@ static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd
 	fd = new_active(w, wanted);
 	if (fd < 0) {
 		err = io_rename(w->io, w->dir_fd, full, w->name);
-		/* Its size is in the name that it had: nothing longer may be called durable
-		 * before that name is gone for good. */
+		/* The name that it had contains its size: no position behind that size may count as
+		 * durable before that name is gone for good. */
 		w->names_dirty = true;
 		if (err < 0)
 			log_writer_poison_locked(w, err);
@@ -93,7 +95,7 @@ static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd
 	return 0;
 }
 
-/* Remembers how an attempt to rotate has ended, and tells of the first failure. */
+/* Notes the result of an attempt to rotate, and reports the first failure. */
 static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 {
 	bool first = err < 0 && w->rotate_error == 0;
@@ -142,7 +144,7 @@ static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock
 	return 0;
 }
 
-/* 'wanted': by compaction, or by hand: then it uses the inode that is kept for it. */
+/* Rotates.  'wanted': for compaction, or by hand; then it uses the inode that is kept for it. */
 static int rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock)
 {
 	int err = log_writer_keep_inodes(w);
@@ -219,7 +221,7 @@ int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
 
 	for (; err == 0 && count > 0; number++, count--) {
 		if (!segments_by_number(&w->segments, number, &seg))
-			return -EIO; /* cannot be */
+			return -EIO; /* cannot happen */
 		if (seg.start + seg.bytes > durable_offset || w->room_bytes > 0 || seg.was_cut)
 			err = io_fdatasync(w->io, seg.fd);
 	}
@@ -245,7 +247,7 @@ static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(
 	       in_file + bytes > w->segment_bytes_now && w->end_offset >= w->rotate_from;
 }
 
-/* Returns whether the active segment may become a full one, too. */
+/* Returns whether another segment may be rotated before the present ones are durable. */
 static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock)
 {
 	uint64_t in_file = w->end_offset - w->active_start;
@@ -292,7 +294,7 @@ int log_writer_seal(struct log_writer *w)
 	int err = 0;
 
 	mutex_lock(&w->lock);
-	below = w->active_number; /* others may become full for ever */
+	below = w->active_number; /* other threads may rotate segments without end */
 	while (err == 0 && w->full_count > 0 && w->active_number - w->full_count < below)
 		err = log_writer_sync_to_seal_locked(w);
 	mutex_unlock(&w->lock);
@@ -338,7 +340,7 @@ int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, lo
 	segment_file_name(seg, name);
 	err = hint_file_name(name, hint_name, sizeof(hint_name));
 	if (err < 0)
-		return err; /* cannot be */
+		return err; /* cannot happen */
 	t.hint = hint_reader_open(w->io, w->dir_fd, &about);
 	err = log_tail_replay(&t, fn, arg, diag);
 	hint_reader_close(t.hint);
@@ -347,7 +349,7 @@ int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, lo
 
 /* --- hints --- */
 
-/* Reads a segment through a descriptor of its own, writes its hint and notes its facts. */
+/* Reads a segment through a separate descriptor, writes its hint and notes its facts. */
 static void make_hint(struct log_writer *w, const struct segment *seg)
 {
 	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
@@ -362,7 +364,7 @@ static void make_hint(struct log_writer *w, const struct segment *seg)
 
 	segment_name(id, name);
 	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
-		return; /* cannot be */
+		return; /* cannot happen */
 	about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
 	if (about.segment_fd == -ENOENT) {
 		segment_file_name(seg, name);
@@ -376,8 +378,9 @@ static void make_hint(struct log_writer *w, const struct segment *seg)
 		segments_set_facts(&w->segments, id, &facts);
 }
 
-/* Hints and seals segments that become durable while the log is open.  Those that had no hint when
- * it was opened got it then; digests that MANIFEST lacks are made here, too. */
+/* The hinter: writes hints of segments that become durable while the log is open, and seals them.
+ * Also makes digests that MANIFEST lacks.  Segments that had no hint when the log was opened got
+ * one then. */
 void *log_writer_hinter_main(void *arg)
 {
 	struct log_writer *w = arg;
@@ -399,9 +402,9 @@ void *log_writer_hinter_main(void *arg)
 				make_hint(w, &seg);
 			unlisted = true;
 		}
-		/* A rotated segment is sealed at once; digests alone wait for each other. */
+		/* A rotated segment is sealed immediately; digests alone are collected. */
 		if (unlisted && (idle || seg.full_bytes > 0) && !atomic_load(&w->stop_hinter)) {
-			(void)!log_set_list(w, number); /* the next one tries again, or close */
+			(void)!log_set_list(w, number); /* the next one tries again, or the close */
 			unlisted = false;
 		}
 		mutex_lock(&w->lock);

@@ -17,7 +17,7 @@
 
 /* --- lists --- */
 
-/* Stores where a range is in the new file, given the one before it. */
+/* Stores the offset of a range in the new file, given the range before it. */
 static void place_behind(const struct salvage_lost *before, struct salvage_lost *l)
 {
 	l->new_offset = l->offset;
@@ -76,8 +76,8 @@ int salvage_put_instead(struct salvage_lost *l, const struct record *rec)
 	return 0;
 }
 
-/* The last range that begins at or before 'offset' of the old file (or 'by_new': of the new one);
- * NULL: there is none. */
+/* Returns the last range that begins at or before 'offset' of the old file (with 'by_new': of the
+ * new one); NULL: none. */
 static const struct salvage_lost *last_before(const struct salvage *s, uint64_t offset, bool by_new)
 {
 	size_t low = 0, high = s->count;
@@ -115,10 +115,10 @@ uint64_t salvage_new_bytes(const struct salvage *s, uint64_t file_bytes)
 
 /* --- reading the new file --- */
 
-/* Reads what stands at one place of the new file: up to the next range, or in one. */
+/* Reads from one part of the new file: up to the next range, or from a range. */
 static ssize_t view_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
 {
-	struct salvage_view *v = (struct salvage_view *)(void *)io; /* its first member */
+	struct salvage_view *v = (struct salvage_view *)(void *)io; /* 'io' is its first member */
 	const struct salvage_lost *l, *next;
 	uint64_t in_old = offset, end;
 
@@ -158,7 +158,7 @@ void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
 	v->io.ops = &v->ops;
 }
 
-/* --- what stands for a record --- */
+/* --- stand-ins --- */
 
 static int encode_alone(const struct record *rec, uint8_t **ret, size_t *ret_bytes)
 {
@@ -170,7 +170,7 @@ static int encode_alone(const struct record *rec, uint8_t **ret, size_t *ret_byt
 	return 0;
 }
 
-/* A publish that says that the content of this key was here. */
+/* Encodes a publish which states that the content of this key was here. */
 static int dropped_value(const struct record *was, uint8_t **ret, size_t *ret_bytes)
 {
 	const struct meta_publish publish = { .flags = META_FLAG_DROPPED,
@@ -197,7 +197,7 @@ static int dropped_value(const struct record *was, uint8_t **ret, size_t *ret_by
 	return err;
 }
 
-/* A hole that says that the bytes of this extent were here. */
+/* Encodes a hole which states that the bytes of this extent were here. */
 static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes)
 {
 	struct record rec = was->rec;
@@ -217,7 +217,7 @@ static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_
 	return encode_alone(&rec, ret, ret_bytes);
 }
 
-/* Says whether a record has bytes of a file in it, which no hint and no claim prove. */
+/* Returns whether a record has bytes of a file, which neither a hint nor a claim proves. */
 static bool has_content(const struct salvage_record *was)
 {
 	const struct record *rec = &was->rec;
@@ -251,7 +251,7 @@ int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *re
 
 /* --- writing --- */
 
-/* Saves 'count' lost ranges, one behind the other, as one. */
+/* Saves 'count' adjacent lost ranges as one. */
 static int save(const struct salvage_file *f, struct io *by, int quarantine_fd,
 		struct salvage_lost *l, size_t count)
 {
@@ -312,11 +312,11 @@ static int save_both(const struct salvage_file *f, struct io *view, struct salva
 		err = save_all(f, view, quarantine_fd, edits);
 	if (err == 0)
 		err = io_fsync(f->io, quarantine_fd);
-	(void)io_close(f->io, &quarantine_fd); /* a directory: nothing to lose */
+	(void)io_close(f->io, &quarantine_fd); /* a directory: nothing can be lost */
 	return err;
 }
 
-/* Copies the file that 'view' reads, of 'bytes', with the edits in it. */
+/* Copies the file that 'view' reads, of 'bytes', with the edits applied. */
 static int copy_edited(const struct salvage_file *f, struct io *view, uint64_t bytes,
 		       const struct salvage *edits, int to)
 {
@@ -359,7 +359,7 @@ static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes
 	if (err == 0)
 		err = io_rename(f->io, f->dir_fd, temp, name);
 	if (err < 0)
-		(void)!io_unlink(f->io, f->dir_fd, temp); /* it would only lie about */
+		(void)!io_unlink(f->io, f->dir_fd, temp); /* nothing else would remove it */
 	return err < 0 ? err : io_fsync(f->io, f->dir_fd);
 }
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Salvage: which records of a damaged segment are whole, what the others were, and a file that has
- * the same commits without the bytes that are lost.
+/* Salvage of a damaged segment: which of its records are whole, what the others were, and a new
+ * file with the same commits without the lost bytes.
  *
- * A hint says what each record of a segment was.  Where a segment has one, a damaged record costs
- * its own bytes: a record that a hint has completely (a removal, a rename, attributes, a publish)
- * is written again; of a value or a piece of content the place is kept by a record that says that
- * its bytes are gone, so that all that follows means what it meant.
+ * A hint names every record of a segment.  If a segment has one, damage to a record costs only the
+ * bytes of that record: a record that the hint has completely (a removal, a rename, attributes, a
+ * publish) is written again; a value or a piece of content is replaced by a record which states
+ * that its bytes are gone, so that all later records keep their meaning.
  *
- * Without a hint a length whose CRC is wrong is not believed: behind a record that is not whole the
- * next one is searched for byte by byte.  But what stands inside the length that it claims may be
- * its own value, and a value can be the image of a log; what looks like records there is counted
- * and not taken, unless the caller says so.  If a whole record stands just where the damaged one
- * claims to end, its sizes are right, and what it claims to be is passed on as a claim.
+ * Without a hint, a length whose CRC is wrong is not trusted: behind a record that is not whole the
+ * next one is searched for byte by byte.  But the bytes inside the claimed length may be the
+ * record's value, and a value can be the image of a log; bytes there that look like records are
+ * counted but not taken, unless the caller requests it.  If a whole record begins exactly where the
+ * damaged one claims to end, the sizes are right, and the content of the damaged record is passed
+ * on as a claim.
  *
  * Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_LOG_SALVAGE_H
@@ -28,86 +29,88 @@
 #define SALVAGE_NAME_BYTES   128
 #define SALVAGE_REASON_BYTES 120
 
-/* How much is known of the record that a lost range was. */
+/* How much is known about the record in a lost range. */
 enum salvage_known {
 	SALVAGE_UNKNOWN, /* nothing: any records may have been there */
-	SALVAGE_CLAIMED, /* 'was' is what its bytes say; its sizes are right */
-	SALVAGE_PROVEN,	 /* 'was' is what a hint says: one record */
-	SALVAGE_NOTHING, /* a hint says that no record was there */
+	SALVAGE_CLAIMED, /* 'was' is the content of its bytes; its sizes are right */
+	SALVAGE_PROVEN,	 /* 'was' is from a hint: one record */
+	SALVAGE_NOTHING, /* by a hint, no record was there */
 };
 
-/* A record, and as much of its value as is known. */
+/* A record, and the known part of its value. */
 struct salvage_record {
 	struct record rec; /* key and value point into 'owned' */
 	uint32_t value_held_bytes;
 	uint8_t *owned;
 };
 
-/* A range of a segment that is no whole record, and what is put in its place. */
+/* A range of a segment that is not a whole record, and its replacement. */
 struct salvage_lost {
 	uint64_t offset, bytes;
 	char reason[SALVAGE_REASON_BYTES];
 	uint64_t inside;      /* records in it that look whole, and may be part of a value */
-	uint64_t inside_from; /* where the first of them is */
+	uint64_t inside_from; /* offset of the first of them */
 	char saved_as[SALVAGE_NAME_BYTES]; /* set by salvage_write(); "": nothing to save */
 	enum salvage_known known;
 	struct salvage_record was; /* CLAIMED, PROVEN */
-	bool exact;		   /* 'instead' is what was there: nothing is lost */
+	bool exact;		   /* 'instead' is identical to the lost bytes: nothing is lost */
 	uint8_t *instead;	   /* owned; NULL: the range is left out */
 	size_t instead_bytes;
-	uint64_t new_offset; /* where its place is in the new file */
+	uint64_t new_offset; /* offset of its replacement in the new file */
 };
 
 /* Lost ranges in the order of their offsets; they do not overlap. */
 struct salvage {
 	struct salvage_lost *lost; /* owned */
 	size_t count, room;
-	uint64_t records; /* that are whole */
-	bool used_hint;	  /* it says what all of the segment was */
+	uint64_t records; /* whole records */
+	bool used_hint;	  /* it names all records of the segment */
 };
 
-/* A file to be salvaged. */
+/* A file for salvage. */
 struct salvage_file {
 	struct io *io;
 	int dir_fd;
 	const char *name;     /* in 'dir_fd' */
-	const char *new_name; /* of the new file; NULL: it takes the place of the old one */
-	int fd;		      /* -1: it is missing */
+	const char *new_name; /* of the new file; NULL: it replaces the old one */
+	int fd;		      /* -1: missing */
 	uint64_t bytes;
-	uint64_t number;	 /* of the segment, as hints have it */
-	const char *hint_name;	 /* NULL: it has none */
-	uint64_t boundary_bytes; /* a record is known to end there; 0: nothing is known */
-	bool may_have_more;	 /* than its hint has: the active segment may have grown */
-	bool is_cut;		 /* bytes are missing: what is left need not belong together */
-	bool take_inside;	 /* records inside a claimed length are taken, too */
+	uint64_t number;	 /* of the segment, as in hints */
+	const char *hint_name;	 /* NULL: no hint */
+	uint64_t boundary_bytes; /* a record certainly ends there; 0: unknown */
+	bool may_have_more;	 /* more records than its hint: the active segment may have grown */
+	bool is_cut;	  /* bytes are missing: the remaining parts may not belong together */
+	bool take_inside; /* records inside a claimed length are taken, too */
 };
 
-/* Reads a segment and adds what is lost in it.  -ENOMEM; -EIO and others while reading: nothing is
+/* Reads a segment and adds its lost ranges.  -ENOMEM; -EIO and other errors of a read: nothing is
  * concluded. */
 int salvage_scan(const struct salvage_file *f, struct salvage *ret) WARN_UNUSED;
-/* Adds a range that is left out, and returns it; NULL: no memory. */
+/* Adds a range that is left out, and returns it, borrowed; NULL: no memory. */
 struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes,
 				 const char *reason);
-/* Encodes a record to be put in the place of 'l', behind what is there already.  -ENOMEM. */
+/* Encodes a record as a replacement of 'l', behind the replacements that exist already.  -ENOMEM.
+ */
 int salvage_put_instead(struct salvage_lost *l, const struct record *rec) WARN_UNUSED;
-/* Forgets all ranges but the first 'count'. */
+/* Drops all ranges except the first 'count'. */
 void salvage_keep(struct salvage *s, size_t count);
 void salvage_free(struct salvage *s);
-/* What is put in the place of ranges has changed: says anew where each is in the new file. */
+/* Computes the offsets in the new file again; required after a replacement has changed. */
 void salvage_place(struct salvage *s);
 
-/* Encodes what stands for a record whose bytes are gone: the record itself where all of it is
- * known, or one of the same key and time that says that its bytes cannot be read.  The caller frees
- * it. -ENODATA: too little is known of it.  -ENOMEM. */
+/* Encodes a stand-in for a record whose bytes are gone: the record itself if all of it is known,
+ * otherwise one with the same key and time which states that the bytes cannot be read.  The caller
+ * frees it (free(3)).  -ENODATA if too little is known.  -ENOMEM. */
 int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
 		     bool *ret_exact) WARN_UNUSED;
 
-/* Where a byte of the old file is in the new one: if it is lost, where what was lost would be. */
+/* Returns the offset in the new file of a byte of the old one; for a lost byte the offset where it
+ * would be. */
 uint64_t salvage_new_offset(const struct salvage *s, uint64_t offset);
-/* The size of the new file. */
+/* Returns the size of the new file. */
 uint64_t salvage_new_bytes(const struct salvage *s, uint64_t file_bytes);
 
-/* The new file, to be read by its offsets before it is there: 'view->io' reads it from 'fd'. */
+/* A view of the new file by its offsets, before it exists: 'view->io' reads it from 'fd'. */
 struct salvage_view {
 	struct io io;
 	struct io_ops ops;
@@ -119,11 +122,11 @@ struct salvage_view {
 void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
 		       const struct salvage *s);
 
-/* Puts the new file in the place of 'f->name': 1. each range is saved in quarantine/ with a report,
- * and synced; 2. the new file is written under another name and synced; 3. it is renamed and the
- * directory synced.  Killed at any point, the old file or the new one is there.  'edits' are ranges
- * of the new file, to be replaced in the same way; may be empty.  Stores the size of the new one.
- */
+/* Replaces 'f->name' by the new file: 1. saves each range in quarantine/ with a report, and syncs
+ * them; 2. writes the new file under another name and syncs it; 3. renames it and syncs the
+ * directory.  If the process is killed at any point, either the old or the new file is there.
+ * 'edits' are ranges of the new file to be replaced in the same way; may be empty.  Stores the size
+ * of the new file. */
 int salvage_write(const struct salvage_file *f, struct salvage *s, struct salvage *edits,
 		  uint64_t *ret_bytes) WARN_UNUSED;
 

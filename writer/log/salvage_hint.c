@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Each record of the hint is looked for where it has to be: behind the one before.  Where that
- * fails for several, bytes may have come in or gone: then all records are looked for at every byte,
- * by their timestamps, in one pass. */
+/* The search for the records of a hint: each must be behind the one before.  If several are not,
+ * bytes may have been inserted or removed: then all records are searched for at every byte, by
+ * their timestamps, in one pass. */
 #include "writer/log/salvage_hint.h"
 
 #include <errno.h>
@@ -15,18 +15,18 @@
 #include "writer/log/salvage_search.h"
 
 #define NOWHERE UINT64_MAX
-/* So many records behind a damaged one are tried before all are looked for. */
+/* Number of records behind a damaged one that are tried before all are searched for. */
 #define LOOK_AHEAD 64
 
-/* One record that the hint names. */
+/* A record that the hint names. */
 struct expected {
 	struct log_entry entry; /* points into the hint */
-	uint64_t at;		/* in the file; NOWHERE: it is lost */
-	size_t next_same;	/* 1 + index of one with the same hash; 0: none */
+	uint64_t at;		/* in the file; NOWHERE: lost */
+	size_t next_same;	/* 1 + index of a record with the same hash; 0: none */
 	size_t first_seen;	/* 1 + index in 'seen'; 0: none */
 };
 
-/* A place of the file where such a record is. */
+/* A position in the file that has such a record. */
 struct seen {
 	uint64_t offset;
 	size_t next; /* 1 + index */
@@ -37,7 +37,7 @@ struct fitting {
 	struct search search;
 	struct expected *records;
 	size_t count;
-	size_t *table; /* 1 + index of a record, by the hash of its timestamp; NULL: not made */
+	size_t *table; /* 1 + index of a record, by the hash of its timestamp; NULL: not made yet */
 	size_t table_mask;
 	struct seen *seen;
 	size_t seen_count, seen_room;
@@ -53,7 +53,7 @@ static bool same_header(const uint8_t *p, const struct record *rec)
 	       le64_load(p + RECORD_TIMESTAMP_OFFSET) == rec->timestamp_ns;
 }
 
-/* Says whether 'n' bytes of the file are these.  Returns 1, 0 or -errno. */
+/* Returns whether the file has these 'n' bytes at 'offset': 1, 0 or -errno. */
 static int has_bytes(struct fitting *g, uint64_t offset, const void *bytes, size_t n)
 {
 	int err = 0;
@@ -64,7 +64,7 @@ static int has_bytes(struct fitting *g, uint64_t offset, const void *bytes, size
 	return p != NULL && memcmp(p, bytes, n) == 0;
 }
 
-/* Says whether this very record is at 'offset', whole.  Returns 1, 0 or -errno. */
+/* Returns whether exactly this record is at 'offset', whole: 1, 0 or -errno. */
 static int is_at(struct fitting *g, const struct log_entry *e, uint64_t offset)
 {
 	int err = 0;
@@ -82,7 +82,7 @@ static int is_at(struct fitting *g, const struct log_entry *e, uint64_t offset)
 	return got;
 }
 
-/* --- looking everywhere --- */
+/* --- searching the whole file --- */
 
 static size_t slot_of(const struct fitting *g, uint64_t timestamp_ns)
 {
@@ -117,8 +117,8 @@ static int make_table(struct fitting *g)
 	return 0;
 }
 
-/* Notes which records are at which bytes of the file.  The last are noted first, so that each has
- * its places in their order. */
+/* Notes the records at each byte of the file.  Goes from the end to the beginning, so that each
+ * record has its positions in order. */
 static int look_everywhere(struct fitting *g)
 {
 	uint64_t end =
@@ -142,23 +142,23 @@ static int look_everywhere(struct fitting *g)
 	return err;
 }
 
-/* The first place of a record at or behind 'from'. */
+/* Returns the first position of a record at or behind 'from'. */
 static uint64_t first_seen_from(const struct fitting *g, const struct expected *r, uint64_t from)
 {
 	uint64_t found = NOWHERE;
 
 	for (size_t i = r->first_seen; i > 0; i = g->seen[i - 1].next) {
 		if (g->seen[i - 1].offset < from)
-			break; /* those that follow are further in front */
+			break; /* the others are further in front */
 		found = g->seen[i - 1].offset;
 	}
 	return found;
 }
 
-/* --- finding all --- */
+/* --- finding all records --- */
 
-/* Says whether one of the records behind number 'i', which is damaged, is where it would be if only
- * bytes were changed.  Returns 1, 0 or -errno. */
+/* Returns whether one of the records behind number 'i', which is damaged, is at the position that
+ * it has if bytes were only changed: 1, 0 or -errno. */
 static int goes_on(struct fitting *g, size_t i, uint64_t at)
 {
 	int got = 0;
@@ -179,8 +179,8 @@ static int goes_on(struct fitting *g, size_t i, uint64_t at)
 
 static int find_all(struct fitting *g)
 {
-	uint64_t at = 0,
-		 behind = 0; /* where the next one should be, and where the last one ended */
+	uint64_t at = 0, behind = 0; /* the expected position of the next record, and the end of the
+					last one */
 
 	for (size_t i = 0; i < g->count; i++) {
 		struct expected *r = &g->records[i];
@@ -207,7 +207,7 @@ static int find_all(struct fitting *g)
 	return 0;
 }
 
-/* --- what is lost --- */
+/* --- lost records --- */
 
 static int copy_record(const struct log_entry *e, struct salvage_record *ret)
 {
@@ -238,7 +238,8 @@ static int add_lost(struct salvage *ret, const struct log_entry *e, uint64_t off
 	return err == -ENODATA ? 0 : err;
 }
 
-/* The records 'from' ... 'to' (not included) are lost; ['at', 'end') is what is in their place. */
+/* Adds the records 'from' ... 'to' (not included) as lost; ['at', 'end') are the bytes in their
+ * place. */
 static int add_missing(const struct fitting *g, size_t from, size_t to, uint64_t at, uint64_t end,
 		       struct salvage *ret)
 {
@@ -262,8 +263,8 @@ static int add_missing(const struct fitting *g, size_t from, size_t to, uint64_t
 	return l == NULL ? -ENOMEM : 0;
 }
 
-/* Where the part of the file ends that the hint speaks of; the records from 'first' on are missing.
- * What is appended to an active segment is behind that. */
+/* Returns the end of the part of the file that the hint covers, if the records from 'first' on are
+ * missing.  Records appended to an active segment are behind it. */
 static uint64_t end_of_hint(const struct fitting *g, size_t first, uint64_t at)
 {
 	if (!g->f->may_have_more)
@@ -276,7 +277,7 @@ static uint64_t end_of_hint(const struct fitting *g, size_t first, uint64_t at)
 static int add_all(const struct fitting *g, struct salvage *ret, uint64_t *ret_next)
 {
 	uint64_t at = 0, end;
-	size_t first = 0; /* of those that are missing */
+	size_t first = 0; /* of the missing records */
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && i < g->count; i++) {
@@ -306,7 +307,7 @@ static int load(struct fitting *g, struct hint_reader *hint)
 	return search_init(&g->search, g->f->io, g->f->fd, g->f->bytes);
 }
 
-/* Says whether the hint says no more than the file does. */
+/* Returns whether the hint has no more information than the file. */
 static bool is_agreed(const struct salvage_file *f, const struct salvage *scanned,
 		      const struct hint_header *h)
 {
@@ -335,7 +336,7 @@ int salvage_by_hint(const struct salvage_file *f, const struct salvage *scanned,
 	err = g.records == NULL ? -ENOMEM : load(&g, hint);
 	if (err == 0)
 		err = find_all(&g);
-	/* A hint of another file has nothing, or little, of what is whole in this one. */
+	/* A hint of another file has few or none of the whole records of this one. */
 	if (err == 0 && 2 * g.matched >= scanned->records) {
 		ret->used_hint = true;
 		err = add_all(&g, ret, ret_next);

@@ -5,11 +5,11 @@
 
 #include "writer/log/salvage.h"
 
-/* Adds what the segment has lost of the records that its hint names, also those behind its end, and
- * what stands between records and is none.  'scanned' is what a scan without the hint has found.
- * 'ret->used_hint' stays false where the hint would say nothing else; where there is none; or one
- * that does not fit what is whole in the file.  '*ret_next' is where the hint ends in the file: the
- * caller reads on there.  -ENOMEM; -errno of a read. */
+/* Adds the records of the hint that the segment has lost, including records behind its end, and
+ * bytes between records that are not records.  'scanned' is the result of a scan without the hint.
+ * 'ret->used_hint' stays false if the hint has no more information, if there is none, or if it does
+ * not fit the whole records of the file.  '*ret_next' is the offset in the file where the hint
+ * ends: the caller must continue there.  -ENOMEM; -errno of a read. */
 int salvage_by_hint(const struct salvage_file *f, const struct salvage *scanned,
 		    struct salvage *ret, uint64_t *ret_next) WARN_UNUSED;
 

@@ -5,8 +5,8 @@
 
 #include "codec/crc32.h"
 
-/* A CRC is linear: what a change of a byte does to it depends on the change, and on how many bytes
- * follow. */
+/* A CRC is linear: the effect of a changed byte depends only on the change and on the number of
+ * bytes that follow. */
 static bool change_at(uint8_t *byte, const struct crc32_powers *p, uint64_t behind,
 		      uint32_t syndrome)
 {
@@ -19,8 +19,7 @@ static bool change_at(uint8_t *byte, const struct crc32_powers *p, uint64_t behi
 		by_bit[bit] = crc32_of_end(
 			p, crc32_extend(0, &change, 1) ^ crc32_extend(0, &zero, 1), 0, behind);
 	}
-	for (unsigned int n = 1; n < 256;
-	     n++) { /* one bit more or less in each step: a Gray code */
+	for (unsigned int n = 1; n < 256; n++) { /* each step changes one bit: a Gray code */
 		unsigned int bit = (unsigned int)__builtin_ctz(n);
 
 		crc ^= by_bit[bit];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scanning a segment: its whole records one behind the other, and where one is not whole, where to
- * go on. */
+/* The scan of a segment: reads its whole records one after the other and, at one that is not whole,
+ * finds the position at which to continue. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,13 +14,14 @@
 #include "writer/log/salvage_search.h"
 
 #define LOCATE_BYTES_MAX 8192 /* of the front of a record; a path has at most half of that */
-#define CLAIMS_MAX	 64   /* damaged records, one behind the other */
+#define CLAIMS_MAX	 64   /* damaged records in sequence */
 #define MENDED_BYTES_MAX 512  /* a longer record may have other damage that looks like one byte */
 
-/* Where reading stopped, and where what is lost begins: a group goes as a whole. */
+/* The position where reading stopped, and the beginning of the lost part: a group is lost as a
+ * whole. */
 struct stop {
 	struct log_stop at;
-	uint64_t before_ns; /* time of the record before it; 0: there is none */
+	uint64_t before_ns; /* time of the record before it; 0: none */
 	uint64_t lost_from;
 	uint64_t in_group; /* whole records before it in its group */
 };
@@ -59,14 +60,14 @@ static int read_run(const struct salvage_file *f, uint64_t from, struct salvage 
 	return got;
 }
 
-/* What a damaged record claims to be, and whether one byte of the claim was wrong and is right now.
- */
+/* The claim of a damaged record, and whether one byte of the claim was wrong and has been
+ * corrected. */
 struct claim {
 	struct salvage_record was;
 	bool located;
 };
 
-/* How much of the value says what a record is. */
+/* Returns the number of bytes of the value that describe the record. */
 static uint32_t claimed_value_bytes(const struct record *rec)
 {
 	uint32_t most = META_EXCHANGE_FIXED_BYTES + PATH_BYTES_MAX;
@@ -110,8 +111,8 @@ static int read_claim(struct search *s, uint64_t offset, struct claim *ret)
 	return 0;
 }
 
-/* Says whether all of a record is in the claim, so that the byte that was wrong is one of all of
- * its bytes, and it is no content: what is nearly certain is not enough for that. */
+/* Returns whether the claim has all of a record, so that all its bytes were tried for the wrong
+ * one, and the record has no content: near certainty is not enough for content. */
 static bool is_mended(const struct claim *c)
 {
 	const struct record *rec = &c->was.rec;
@@ -127,8 +128,8 @@ static bool is_mended(const struct claim *c)
 	return decoded.kind != META_BASE && decoded.kind != META_EXTENT;
 }
 
-/* Adds a record that is what it claims to be.  A value is replaced by what says that it was there,
- * also as the last of its group.  'stop' is where the group began; NULL: not in one. */
+/* Adds a record that is what it claims to be.  A stand-in replaces a value, also one that is the
+ * last record of its group.  'stop' has the beginning of the group; NULL: not in a group. */
 static int add_claimed(struct search *s, uint64_t offset, const struct stop *stop,
 		       struct salvage *ret)
 {
@@ -160,15 +161,15 @@ static int add_claimed(struct search *s, uint64_t offset, const struct stop *sto
 	return salvage_stand_in(was, &l->instead, &l->instead_bytes, &l->exact);
 }
 
-/* Follows what damaged records claim to be long, from the stop to a whole record or to where one is
- * known to end: then the sizes are right.  Stores where that is.  Returns how many records these
- * are, 0 if they lead nowhere, or -errno. */
+/* Follows the claimed lengths of damaged records from the stop to a whole record, or to a position
+ * where a record certainly ends: then the sizes are right.  Stores that position.  Returns the
+ * number of these records, 0 if their lengths do not lead to one, or -errno. */
 static int follow_claims(struct search *s, const struct salvage_file *f, const struct stop *stop,
 			 uint64_t *ret_end)
 {
 	uint64_t at = stop->at.offset, end, last_ns = stop->before_ns, ns, bytes;
 
-	/* The front of one record and the rest of another can look like one. */
+	/* The front of one record and the rest of another can look like one record. */
 	if (f->is_cut)
 		return 0;
 	for (int count = 1; count <= CLAIMS_MAX; count++) {
@@ -192,10 +193,11 @@ static int follow_claims(struct search *s, const struct salvage_file *f, const s
 	return 0;
 }
 
-/* What a record claims to be long is refuted if whole records stand one behind the other from
- * inside of it over its end, up to the next whole one or to where a record is known to end: nothing
- * in a value can go on behind it.  They must be later than the record, too, which an image of the
- * log in its value is not.  Says so, or -errno. */
+/* Returns whether a claimed length is refuted, or -errno.  It is refuted if an unbroken sequence of
+ * whole records begins inside the claimed record and reaches over its end, up to the next whole
+ * record or to a position where a record certainly ends: bytes of a value cannot continue behind
+ * the value.  The records must also be later than the claimed record, which an image of the log in
+ * its value is not. */
 static int is_refuted(struct search *s, const struct salvage_file *f, const struct stop *stop,
 		      const struct search_result *found)
 {
@@ -224,7 +226,7 @@ static int is_refuted(struct search *s, const struct salvage_file *f, const stru
 	return err < 0 ? err : at == found->offset;
 }
 
-/* Notes that unknown records are lost, from the stop to 'next'. */
+/* Adds a lost range of unknown records, from the stop to 'found'. */
 static int add_unknown(const struct stop *stop, const struct search_result *found,
 		       struct salvage *ret)
 {
@@ -238,7 +240,7 @@ static int add_unknown(const struct stop *stop, const struct search_result *foun
 	return 0;
 }
 
-/* Adds the records that are what they claim to be, from the stop to where 'found' is. */
+/* Adds the records that are what they claim to be, from the stop to 'found'. */
 static int add_claims(struct search *s, const struct stop *stop, int count,
 		      const struct search_result *found, struct salvage *ret)
 {
@@ -258,7 +260,8 @@ static int add_claims(struct search *s, const struct stop *stop, int count,
 	return err;
 }
 
-/* Finds where to go on behind a position that is not whole, and notes what is lost. */
+/* Finds the position at which to continue behind one that is not whole, and adds the lost ranges.
+ */
 static int skip(struct search *s, const struct salvage_file *f, const struct stop *stop,
 		struct salvage *ret, uint64_t *ret_next)
 {
@@ -267,7 +270,7 @@ static int skip(struct search *s, const struct salvage_file *f, const struct sto
 	int count = follow_claims(s, f, stop, &end);
 	int got = count < 0 ? count : search_claimed_end(s, stop->at.offset, &claimed);
 
-	/* No record reaches over where one is known to end. */
+	/* No record extends over a position where a record certainly ends. */
 	if (stop->at.offset < f->boundary_bytes && claimed > f->boundary_bytes)
 		claimed = f->boundary_bytes;
 	if (count > 0)
@@ -288,7 +291,7 @@ static int skip(struct search *s, const struct salvage_file *f, const struct sto
 	return add_unknown(stop, &found, ret);
 }
 
-/* Reads from 'at' on. */
+/* Scans from 'at' on. */
 static int scan_from(const struct salvage_file *f, uint64_t at, struct salvage *ret)
 {
 	struct search s;

@@ -10,7 +10,7 @@
 #include "codec/record.h"
 
 #define WINDOW_BYTES ((size_t)4 << 20)
-/* A candidate up to here is read: that is cheaper than the arithmetic. */
+/* A candidate of at most this size is read completely: that is cheaper than the arithmetic. */
 #define SHORT_BYTES 2048
 /* The longest key that is searched for: every path, and most others. */
 #define KEY_BYTES_MAX ((uint32_t)4 * PATH_BYTES_MAX)
@@ -56,7 +56,7 @@ const uint8_t *search_load(struct search *s, uint64_t offset, size_t n, int *ret
 	return (size_t)got < n ? NULL : s->window;
 }
 
-/* --- CRCs of what is in front of a byte --- */
+/* --- CRCs of the bytes in front of a position --- */
 
 static int make_sums(struct search *s)
 {
@@ -131,7 +131,7 @@ static bool is_zero(const uint8_t *header)
 	return memcmp(header, zeros, sizeof(zeros)) == 0;
 }
 
-/* Decodes a header at 'offset' that could be one.  Returns 1, 0 or -errno. */
+/* Decodes the header at 'offset', if the bytes there can be one.  Returns 1, 0 or -errno. */
 static int read_header(struct search *s, uint64_t offset, struct record *ret, uint32_t *ret_crc)
 {
 	int err = 0;
@@ -144,7 +144,7 @@ static int read_header(struct search *s, uint64_t offset, struct record *ret, ui
 	       !is_zero(p);
 }
 
-/* Computes the CRC of a record of 'bytes'. */
+/* Computes the CRC of the record of 'bytes' at 'offset'. */
 static int record_crc(struct search *s, uint64_t offset, uint64_t bytes, uint32_t *ret)
 {
 	int err = 0;

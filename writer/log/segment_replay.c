@@ -13,9 +13,9 @@
 #include "writer/base/array.h"
 #include "writer/log/reader.h"
 
-#define BATCH_RECORDS 16 /* that are announced before the first one of them is replayed */
+#define BATCH_RECORDS 16 /* announced before the first of them is replayed */
 
-/* The records of a group that has begun and not ended.  Each owns one buffer for its key and value.
+/* The records of a group that has begun but not ended.  Each owns one buffer for its key and value.
  */
 struct group {
 	struct log_entry *entries;
@@ -44,8 +44,8 @@ static void group_free(struct group *g)
 	free(g->entries);
 }
 
-/* Appends a copy of 'entry'; of a plain record without the value, which nobody needs in order to
- * know where it is. */
+/* Appends a copy of 'entry'; of a plain record without its value, of which only the position is
+ * needed. */
 static int group_add(struct group *g, const struct log_entry *entry)
 {
 	size_t key_bytes = entry->rec.key_bytes;
@@ -70,7 +70,7 @@ static int group_add(struct group *g, const struct log_entry *entry)
 	return 0;
 }
 
-/* Refuses a segment that is not the one that should stand here. */
+/* Refuses a segment that is not the expected one. */
 static int refuse_segment(const struct log_tail *t, uint64_t number, struct diag *diag)
 {
 	if (t->store_id == NULL)
@@ -103,7 +103,7 @@ static void add_kept(struct manifest_facts *kept, const struct record *rec)
 		kept->last_timestamp_ns = rec->timestamp_ns;
 }
 
-/* A segment record says which segment it begins. */
+/* Checks a segment record, which has the number of its segment. */
 static int take_segment_record(struct log_tail *t, const struct group *g,
 			       const struct log_entry *entry, struct diag *diag)
 {
@@ -126,8 +126,8 @@ static int take_segment_record(struct log_tail *t, const struct group *g,
 	return 0;
 }
 
-/* Takes in one record: completes a commit and hands it on, or keeps it for the rest of its group.
- */
+/* Takes one record: completes a commit and passes it on, or keeps the record for the rest of its
+ * group. */
 static int take(struct log_tail *t, struct replay *r, const struct log_entry *entry,
 		struct diag *diag)
 {
@@ -181,7 +181,7 @@ static int next_batch(struct log_tail *t, struct log_reader *r, struct log_entry
 	return count;
 }
 
-/* Hands on the records of a batch. */
+/* Passes on the records of a batch. */
 static int take_batch(struct log_tail *t, struct replay *r, struct log_entry *entries, size_t count,
 		      struct diag *diag)
 {
@@ -227,7 +227,8 @@ static int read_all(struct log_tail *t, struct log_reader *reader, struct replay
 	t->stop = t->hint != NULL ? (struct log_stop){ .offset = t->file_bytes, .scan = RECORD_END }
 				  : log_reader_stop(reader);
 	if (r->group.count > 0) {
-		/* Whatever stands behind it, the group has no end: the log stops where it began. */
+		/* The group has no end, whatever is behind it: the log stops at the group's
+		 * beginning. */
 		if (t->stop.scan == RECORD_END)
 			t->stop.reason = RECORD_REASON_GROUP;
 		t->stop.scan = RECORD_TORN;
@@ -236,7 +237,7 @@ static int read_all(struct log_tail *t, struct log_reader *reader, struct replay
 	return 0;
 }
 
-/* Refuses a log that lacks bytes which were durable: that is damage, not a torn append. */
+/* Refuses a log without some of its durable bytes: that is damage, not a torn append. */
 static int check_durable(const struct log_tail *t, struct diag *diag)
 {
 	if (t->stop.scan != RECORD_END && t->sealed)

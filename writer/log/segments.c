@@ -90,7 +90,7 @@ void segments_close(struct segments *s)
 	rwlock_destroy(&s->lock);
 }
 
-/* Makes room for 'more' ranges beyond those that are promised. */
+/* Reserves memory for 'more' ranges beyond the promised ones. */
 static int reserve_ranges_locked(struct segments *s, size_t more)
 {
 	return ARRAY_RESERVE(s->ranges, s->range_count + s->promised + more, s->range_room);
@@ -146,7 +146,7 @@ void segments_add(struct segments *s, const struct segment *seg)
 
 static struct segment *by_number_locked(struct segments *s, uint64_t number)
 {
-	for (size_t i = s->count; i > 0; i--) /* mostly the last */
+	for (size_t i = s->count; i > 0; i--) /* usually the last one */
 		if (s->list[i - 1].number == number)
 			return &s->list[i - 1];
 	return NULL;
@@ -159,7 +159,7 @@ void segments_seal(struct segments *s, uint64_t number)
 	rwlock_unlock(&s->lock);
 }
 
-/* Forgets a file.  An empty one has the start of the next. */
+/* Removes a file.  An empty one has the same start as the next. */
 static void remove_range_locked(struct segments *s, int fd)
 {
 	size_t kept = 0;
@@ -228,10 +228,10 @@ void segments_retire(struct segments *s, uint64_t start)
 	if (fd >= 0)
 		remove_range_locked(s, fd);
 	rwlock_unlock(&s->lock);
-	(void)io_close(s->io, &fd); /* outside: this may be what frees its blocks */
+	(void)io_close(s->io, &fd); /* without the lock: this close may free its blocks */
 }
 
-/* --- looking --- */
+/* --- queries --- */
 
 uint64_t segments_next_number(struct segments *s)
 {
@@ -278,7 +278,7 @@ bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret
 	return seg != NULL;
 }
 
-/* Returns the file that holds 'position', or NULL. */
+/* Returns the file that has 'position', or NULL. */
 static const struct segment_range *find_locked(const struct segments *s, uint64_t position)
 {
 	size_t low = 0, high = s->range_count;
@@ -333,7 +333,7 @@ ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position
 	const struct segment_range *range;
 	ssize_t got = 0;
 
-	/* Held across the read, so that nobody closes the file meanwhile. */
+	/* Held across the read, so that no thread closes the file in the meantime. */
 	rwlock_read_lock(&s->lock);
 	range = find_locked(s, position);
 	if (range != NULL) {

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The files that were the active segment once.  After a rotation its file has a name that says how
- * many bytes it has: NNNNNN.BYTES.full.  When it is durable and MANIFEST lists it, it is *sealed*:
- * NNNNNN.data.  Sealed segments change no more, but for compaction, which puts a file of another
- * generation in the place of one: NNNNNN.2.data.  Those that are not sealed come behind all that
- * are.
+/* The files that were once the active segment.  After a rotation the name of such a file has its
+ * size: NNNNNN.BYTES.full.  When it is durable and MANIFEST lists it, it is *sealed*: NNNNNN.data.
+ * Sealed segments do not change any more, except by compaction, which replaces the file by one of
+ * another generation: NNNNNN.2.data.  Rotated segments are behind all sealed ones.
  *
- * Log positions.  All segments in number order, and the active one behind them, are one sequence of
- * bytes when a log is opened: a position is an offset in it.  Each file keeps its positions until
- * it is closed, whatever becomes of its neighbours; one that takes the place of another gets new
- * ones, far behind all others.  Positions mean nothing beyond one open: on disk there are file
- * offsets only.
+ * Log positions.  When a log is opened, all segments in the order of their numbers, and the active
+ * one behind them, are one sequence of bytes: a position is an offset in it.  Each file keeps its
+ * positions until it is closed, whatever happens to its neighbours; a file that replaces another
+ * gets new ones, far behind all others.  Positions have no meaning after the log is closed: on disk
+ * there are only file offsets.
  *
  * Threads: any number may read while one adds and one replaces. */
 #ifndef FREYJAFS_WRITER_LOG_SEGMENTS_H
@@ -25,7 +24,7 @@
 #include "writer/base/io.h"
 #include "writer/base/thread.h"
 
-/* First position of files that take the place of others. */
+/* First position of files that replace others. */
 #define SEGMENTS_REPLACED_START (UINT64_C(1) << 62)
 
 struct segment {
@@ -33,15 +32,15 @@ struct segment {
 	uint64_t generation;
 	uint64_t start; /* position of its first byte */
 	uint64_t bytes;
-	uint64_t full_bytes; /* what the name of a rotated one says; 0: it is sealed */
+	uint64_t full_bytes; /* size in the name of a rotated segment; 0: it is sealed */
 	int fd;		     /* borrowed from its range */
 	bool is_base;
-	bool was_cut; /* behind its end something was cut, which is not durable yet */
+	bool was_cut; /* bytes behind its end were cut; the cut is not durable yet */
 	struct manifest_facts facts;
 };
 
-/* A file that can be read from: of a segment, or of one that was replaced while somebody may still
- * read from it. */
+/* A file that can be read: of a segment, or one that was replaced while a thread may still read
+ * from it. */
 struct segment_range {
 	uint64_t start, bytes;
 	int fd; /* owned */
@@ -51,8 +50,8 @@ struct segments {
 	struct io *io;
 	int dir_fd;	 /* borrowed */
 	bool may_change; /* files may be given the names that MANIFEST has for them */
-	bool lenient;	 /* for who repairs: what is there is opened, whatever MANIFEST says */
-	/* When opened: the number of the base that the log begins with, and the base; 0: the log
+	bool lenient;	 /* for repairs: opens the existing files, whatever MANIFEST lists */
+	/* At the open: the number of the base that the log begins with, and the base; 0: the log
 	 * begins with the first segment. */
 	uint64_t base_number;
 	struct meta_base base;
@@ -64,79 +63,83 @@ struct segments {
 	struct segment_range *ranges; /* by start */
 	size_t range_count, range_room;
 	size_t promised;     /* ranges that segments_replace() will add */
-	uint64_t next_start; /* of the next file that takes the place of another */
+	uint64_t next_start; /* of the next file that replaces another */
 };
 
-/* Writes the name that the file of 'seg' has. */
+/* Stores the name of the file of 'seg'. */
 void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES]);
 
 /* Reads a segment of 'bytes' and stores its facts.  Returns 1, 0 if it is not whole, or -errno. */
 int segment_facts(struct io *io, int fd, uint64_t bytes, struct manifest_facts *ret) WARN_UNUSED;
 
 /* Returns 1 if a segment of 'file_bytes' begins with a base, and stores the base; 0 if not, or
- * -errno.  A base whose record is damaged is all zeros; it counts all the same, because nothing
- * else has that key. */
+ * -errno.  A base whose record is damaged is all zeros; it still counts, because no other record
+ * has that key. */
 int segment_is_base(struct io *io, int fd, uint64_t file_bytes, struct meta_base *ret) WARN_UNUSED;
 
 void segments_init(struct segments *s, struct io *io, int dir_fd);
 void segments_clear(struct segments *s); /* closes all files */
-void segments_close(struct segments *s); /* the same, for good */
+void segments_close(struct segments *s); /* the same, and destroys the lock */
 
-/* Opens the segments that 'm' lists, and those that were rotated since; with 'm' NULL every one in
- * the directory, from the newest base on.  A file that is missing is left out: its number is.
- * 'dir' is for messages.  -EBADMSG: a file is not as 'm' says, or is not in it and should be, or
- * two files are the same segment. */
+/* Opens the segments that 'm' lists, and those rotated since then; with 'm' NULL every segment in
+ * the directory, from the newest base on.  A missing file is left out, and so is its number.  'dir'
+ * is for messages.  -EBADMSG if a file does not match 'm', or is not listed and should be, or two
+ * files are the same segment. */
 int segments_open(struct segments *s, const struct manifest *m, const char *dir,
 		  struct diag *diag) WARN_UNUSED;
 
-/* Removes what an interrupted compaction or a hinter has left: files that were not complete, and
- * hints of segments that the log does not have.  'keep_hints': segments are missing, and their
- * hints say what was in them. */
+/* Removes files left by an interrupted compaction or hinter: incomplete files, and hints of
+ * segments that the log does not have.  'keep_hints': segments are missing, and their hints name
+ * their records. */
 void segments_remove_leftovers(struct segments *s, bool keep_hints);
 
-/* Makes sure that segments_add() cannot fail once.  -ENOMEM. */
+/* Reserves memory so that one segments_add() cannot fail.  -ENOMEM. */
 int segments_reserve(struct segments *s) WARN_UNUSED;
-/* Makes sure that segments_replace() cannot fail 'count' times, whatever is added meanwhile. */
+/* Reserves memory so that 'count' calls of segments_replace() cannot fail, whatever is added in the
+ * meantime.  -ENOMEM. */
 int segments_promise(struct segments *s, size_t count) WARN_UNUSED;
-/* Takes that back. */
+/* Drops that reservation. */
 void segments_unpromise(struct segments *s, size_t count);
-/* Takes over 'seg->fd', the file of a segment whose number is behind all others. */
+/* Adds a segment whose number is behind all others; takes ownership of 'seg->fd'.  Requires
+ * segments_reserve(). */
 void segments_add(struct segments *s, const struct segment *seg);
-/* Rotated segment 'number' is sealed, by its name, too. */
+/* Marks rotated segment 'number' as sealed; its file has the sealed name. */
 void segments_seal(struct segments *s, uint64_t number);
-/* Forgets rotated segment 'number', the last one.  The caller owns the descriptor that it returns.
+/* Removes rotated segment 'number', the last one.  The caller owns the descriptor that it returns.
  */
 int segments_take_last(struct segments *s, uint64_t number);
-/* The facts of a segment are known now, if it is still of that generation. */
+/* Sets the facts of a segment, if it still has that generation. */
 void segments_set_facts(struct segments *s, struct segment_id id,
 			const struct manifest_facts *facts);
-/* Takes over 'with->fd': the file of segment 'with->number' from here on.  Returns the position of
- * its first byte.  The old file can be read from until segments_retire().  With 'folds' all
- * segments with smaller numbers are no more, at once: they are folded into it.  Their files can be
- * read from until segments_retire(), too. */
+/* Makes 'with->fd' the file of segment 'with->number', and takes ownership of it.  Returns the
+ * position of its first byte.  The old file can be read from until segments_retire().  With 'folds'
+ * all segments with smaller numbers leave the log at the same time: they are folded into it.  Their
+ * files can be read from until segments_retire(), too.  Requires segments_promise(). */
 uint64_t segments_replace(struct segments *s, const struct segment *with, bool folds);
-/* Closes the file whose first byte is at 'start', which is no segment's any more. */
+/* Closes the file whose first byte is at 'start', which must not belong to a segment any more. */
 void segments_retire(struct segments *s, uint64_t start);
 
-/* The number that follows the last one. */
+/* Returns the number behind the last one. */
 uint64_t segments_next_number(struct segments *s);
-/* The position behind the last one. */
+/* Returns the position behind the last segment. */
 uint64_t segments_end(struct segments *s);
-/* Copies segment 'index' (0 ...).  False: there are not so many. */
+/* Copies the description of segment 'index' (0 ...).  Returns false if 'index' is behind the last
+ * one. */
 bool segments_get(struct segments *s, size_t index, struct segment *ret);
-/* Copies the segment of that number. */
+/* Copies the description of the segment with that number.  Returns false if there is none. */
 bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret);
-/* How many bytes there are from 'position' to the end of its file; 0: no file has it. */
+/* Returns the number of bytes from 'position' to the end of its file; 0: no file has it. */
 uint64_t segments_room(struct segments *s, uint64_t position);
-/* The size of all of them. */
+/* Returns the size of all segments together. */
 uint64_t segments_bytes(struct segments *s);
 
-/* Between these no file is closed, the active one included once it is sealed. */
+/* Prevent, between the two calls, that any file is closed, including the active one once it is
+ * sealed. */
 void segments_hold(struct segments *s);
 void segments_release(struct segments *s);
 
-/* Reads up to 'n' bytes at 'position', not past the end of the segment that holds it.  Returns how
- * many, 0 when no segment does, or -errno. */
+/* Reads up to 'n' bytes at 'position', not past the end of the segment that has it.  Returns their
+ * number, 0 if no segment has it, or -errno. */
 ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position) WARN_UNUSED;
 
 #endif

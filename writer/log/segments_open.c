@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which files of a directory are the segments of a log, with MANIFEST and without, and opening
- * them.
- */
+/* Opening the segments of a log: which files of a directory they are, with MANIFEST and without. */
 #include "writer/log/segments.h"
 
 #include <errno.h>
@@ -18,13 +16,13 @@
 
 /* --- the directory --- */
 
-/* A file, by its name. */
+/* A file, described by its name. */
 struct found_file {
 	struct segment_id id;
-	uint64_t full_bytes; /* 0: it is a sealed one */
+	uint64_t full_bytes; /* 0: sealed */
 };
 
-/* The files that are there, in no order. */
+/* The files in the directory, in no order. */
 struct found {
 	struct found_file *files;
 	size_t count, room;
@@ -61,7 +59,7 @@ static int compare_found(const void *a, const void *b)
 	return x->full_bytes < y->full_bytes ? -1 : x->full_bytes > y->full_bytes;
 }
 
-/* By number, and each once: io_list() may repeat. */
+/* Sorts by number and removes duplicates: io_list() may repeat names. */
 static void sort_found(struct found *f)
 {
 	size_t kept = 0;
@@ -83,7 +81,7 @@ static void found_name(const struct found_file *f, char ret[SEGMENT_NAME_BYTES])
 			  ret);
 }
 
-/* No step of a rotation leaves two files of one number. */
+/* Refuses two files of one number: no step of a rotation leaves them. */
 static int check_single(const struct found *f, const char *dir, struct diag *diag)
 {
 	char name[SEGMENT_NAME_BYTES], other[SEGMENT_NAME_BYTES];
@@ -101,8 +99,8 @@ static int check_single(const struct found *f, const char *dir, struct diag *dia
 	return 0;
 }
 
-/* Of the generations of a segment only the newest counts: a file has its name only after MANIFEST
- * has listed it. */
+/* Keeps only the newest generation of a segment: a file has its name only after MANIFEST has listed
+ * it. */
 static void drop_older_generations(struct found *f)
 {
 	size_t kept = 0;
@@ -117,7 +115,7 @@ static void drop_older_generations(struct found *f)
 
 /* --- opening --- */
 
-/* Opens a regular file and looks at its size.  -ENOENT is not explained. */
+/* Opens a regular file and stores its size.  Does not explain -ENOENT in 'diag'. */
 static int open_regular(struct segments *s, const char *name, const char *dir, int *ret_fd,
 			uint64_t *ret_bytes, struct diag *diag)
 {
@@ -150,7 +148,7 @@ static int add_open(struct segments *s, struct segment *seg, const char *dir, st
 		(void)io_close(s->io, &seg->fd); /* read-only */
 		return diag_set(diag, err, "%s: out of memory", dir);
 	}
-	/* Behind what a rotated one had, there can only be zeros that were to be cut off. */
+	/* Behind its size, a rotated segment can only have zeros that were not cut off yet. */
 	if (seg->full_bytes > 0 && seg->bytes > seg->full_bytes)
 		seg->bytes = seg->full_bytes;
 	seg->start = segments_end(s);
@@ -170,8 +168,8 @@ static int rename_listed(struct segments *s, const char *from, const char *to, c
 		       : 0;
 }
 
-/* MANIFEST changes first, then the file gets its name: until then it has the one that it was
- * written under.  Opens it by whichever of them it has. */
+/* Opens a file that MANIFEST lists.  MANIFEST changes first, then the file gets its name: until
+ * then it has the name under which it was written.  Tries both. */
 static int open_listed_file(struct segments *s, const struct manifest_segment *m, const char *dir,
 			    struct segment *ret, struct diag *diag)
 {
@@ -191,7 +189,7 @@ static int open_listed_file(struct segments *s, const struct manifest_segment *m
 		ret->full_bytes = m->bytes;
 	else if (err == 0 && s->may_change)
 		err = rename_listed(s, other, name, dir, diag);
-	if (err == -ENOENT) /* a writer may have renamed it between the two looks */
+	if (err == -ENOENT) /* a writer may have renamed it between the two attempts */
 		err = open_regular(s, name, dir, &ret->fd, &ret->bytes, diag);
 	return err;
 }
@@ -251,7 +249,7 @@ static int check_base(struct segments *s, const struct manifest *m, const char *
 				  dir, name);
 }
 
-/* Opens what was rotated after the last change of MANIFEST. */
+/* Opens the segments that were rotated after the last change of MANIFEST. */
 static int open_rotated(struct segments *s, const struct manifest *m, const struct found *f,
 			const char *dir, struct diag *diag)
 {
@@ -266,7 +264,7 @@ static int open_rotated(struct segments *s, const struct manifest *m, const stru
 				       .fd = -1 };
 
 		if (file->id.number < m->active_number)
-			continue; /* listed, or no part of the log */
+			continue; /* listed, or not part of the log */
 		found_name(file, name);
 		if (file->full_bytes == 0 && !s->lenient)
 			return diag_set(diag, -EBADMSG,
@@ -292,7 +290,7 @@ static int open_by_manifest(struct segments *s, const struct manifest *m, struct
 		err = open_listed(s, &m->segments[i], dir, diag);
 	if (err == 0)
 		err = check_base(s, m, dir, diag);
-	/* Files of older numbers that are not listed are no part of the log. */
+	/* Files with older numbers that are not listed are not part of the log. */
 	while (rotated.count < f->count && f->files[rotated.count].id.number < m->active_number)
 		rotated.count++;
 	rotated.files += rotated.count;
@@ -313,8 +311,8 @@ struct opened {
 	int fd;
 };
 
-/* Opens files from the last number on, down to the newest base.  Stores how many of the list are
- * older than that. */
+/* Opens files from the last number down to the newest base.  Stores how many files of the list are
+ * older than that base. */
 static int open_down(struct segments *s, const struct found *f, struct opened *opened,
 		     const char *dir, size_t *ret_older, struct diag *diag)
 {
@@ -341,7 +339,7 @@ static int open_down(struct segments *s, const struct found *f, struct opened *o
 			 : 0;
 }
 
-/* Checks that the base has taken in the segments before it: their first records are not later.  If
+/* Checks that the base includes the segments before it: their first records must not be later.  If
  * they are, files have each other's names. */
 static int check_older(struct segments *s, const struct found *f, size_t older, const char *dir,
 		       struct diag *diag)
@@ -376,7 +374,7 @@ static int check_older(struct segments *s, const struct found *f, size_t older, 
 	return 0;
 }
 
-/* Hands the open files over, oldest first. */
+/* Adds the open files, oldest first. */
 static int add_opened(struct segments *s, struct opened *opened, size_t count, const char *dir,
 		      struct diag *diag)
 {
@@ -398,7 +396,7 @@ static int add_opened(struct segments *s, struct opened *opened, size_t count, c
 	return err;
 }
 
-/* Names as they were before there was a MANIFEST. */
+/* Checks that the names are those from before MANIFEST existed. */
 static int check_names(const struct segments *s, struct found *f, const char *dir,
 		       struct diag *diag)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A writer that is at work rotates and seals segments while we open one after the other, and
- * compaction replaces sealed ones.  So MANIFEST is read first, then all files are opened.  If after
- * that MANIFEST and the name of the active segment still mean the same files, there was a moment at
- * which the log was these files: each rotation gives another file that name, and all other changes
- * are changes of MANIFEST.  Else all is done again.  A file that is open stays what it is, whatever
- * becomes of its name.  What is not sealed is read up to the size that it had, or to its end, where
- * its writer has cut it meanwhile. */
+/* The snapshot of a log while its writer works.  The writer rotates and seals segments while the
+ * reader opens one after the other, and compaction replaces sealed ones.  So MANIFEST is read
+ * first, then all files are opened.  If after that MANIFEST and the name of the active segment
+ * still lead to the same files, there was a moment at which these files were the log: each rotation
+ * gives the active name to another file, and all other changes are changes of MANIFEST.  Otherwise
+ * everything is done again.  An open file does not change, whatever becomes of its name.  A segment
+ * that is not sealed is read up to the size that it had, or to its end, if its writer has cut it in
+ * the meantime. */
 #include "writer/log/snapshot.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include "writer/log/names.h"
 
 #define ATTEMPTS_MAX 1000
-#define PAUSE_NS     1000000L /* after an attempt in vain */
+#define PAUSE_NS     1000000L /* after a failed attempt */
 
 int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd)
 {
@@ -44,7 +45,7 @@ int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd)
 	return err < 0 ? err : now.ino == then.ino;
 }
 
-/* Reads MANIFEST.  Stores a descriptor of it, or -1, which names the file while it is open. */
+/* Reads MANIFEST.  Stores a descriptor that identifies the file while it is open, or -1. */
 static int read_manifest(struct log_snapshot *s, const char *dir, int *ret_fd, struct diag *diag)
 {
 	struct io *io = s->segments->io;
@@ -64,7 +65,7 @@ static int read_manifest(struct log_snapshot *s, const char *dir, int *ret_fd, s
 	return 0;
 }
 
-/* Opens the segments and looks at the mark and the active one. */
+/* Opens the segments, and reads the mark and the state of the active one. */
 static int open_files(struct log_snapshot *s, const char *dir, const char *active_name,
 		      struct diag *diag)
 {
@@ -75,7 +76,7 @@ static int open_files(struct log_snapshot *s, const char *dir, const char *activ
 	if (err < 0)
 		return err;
 	err = synced_mark_name(active_name, mark_name, sizeof(mark_name));
-	/* Before the size is looked at: what the mark says is then within it. */
+	/* Before the size is read, so that the mark is within it. */
 	if (err == 0)
 		err = synced_mark_read(segments->io, segments->dir_fd, mark_name, &s->mark,
 				       &s->mark_valid);
@@ -87,7 +88,7 @@ static int open_files(struct log_snapshot *s, const char *dir, const char *activ
 		       : 0;
 }
 
-/* Says whether the names still mean the files that were opened.  Returns 1, 0 or -errno. */
+/* Returns whether the names still lead to the opened files: 1, 0 or -errno. */
 static int is_unchanged(const struct log_snapshot *s, const char *active_name, int manifest_fd)
 {
 	struct segments *segments = s->segments;
@@ -98,7 +99,7 @@ static int is_unchanged(const struct log_snapshot *s, const char *active_name, i
 	return same;
 }
 
-/* One attempt.  Returns 1, 0 (something has changed meanwhile) or -errno. */
+/* Makes one attempt.  Returns 1, 0 (a file has changed in the meantime) or -errno. */
 static int try_open(struct log_snapshot *s, const char *dir, const char *active_name,
 		    struct diag *diag)
 {
@@ -116,7 +117,7 @@ static int try_open(struct log_snapshot *s, const char *dir, const char *active_
 		s->fd = -1;
 	if (err == 0)
 		err = open_files(s, dir, active_name, diag);
-	/* What failed may have failed because of a change. */
+	/* A failure may be the result of a change. */
 	same = is_unchanged(s, active_name, manifest_fd);
 	(void)io_close(io, &manifest_fd); /* read-only */
 	if (same == 0)
@@ -127,7 +128,7 @@ static int try_open(struct log_snapshot *s, const char *dir, const char *active_
 			: same;
 }
 
-/* Forgets what an attempt in vain has opened. */
+/* Closes the files of a failed attempt. */
 static void clear(struct log_snapshot *s)
 {
 	segments_clear(s->segments);
@@ -146,7 +147,8 @@ int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *act
 
 		if (got < 0)
 			return got;
-		/* Without an active segment the writer was killed, or is, while it sealed one. */
+		/* Without an active segment the writer was killed during a rotation, or is in one.
+		 */
 		if (got > 0 && (ret->fd >= 0 || i > 0)) {
 			if (ret->fd < 0 && !segments_get(ret->segments, 0, &seg))
 				return diag_set(diag, -ENOENT,
@@ -155,7 +157,7 @@ int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *act
 			if (ret->fd >= 0 && !S_ISREG(ret->active.mode))
 				return diag_set(diag, -EINVAL, "%s/%s: not a regular file", dir,
 						active_name);
-			return diag_set(diag, 0, "%s", ""); /* of an attempt in vain */
+			return diag_set(diag, 0, "%s", ""); /* of a failed attempt */
 		}
 		clear(ret);
 		(void)nanosleep(&pause, NULL);
@@ -167,8 +169,7 @@ int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *act
 		dir, active_name);
 }
 
-/* Says whether a sealed segment was replaced or removed since it was opened.  Returns 1, 0 or
- * -errno. */
+/* Returns whether a sealed segment was replaced or removed since it was opened: 1, 0 or -errno. */
 static int has_lost_name(struct log_writer *w)
 {
 	struct io_stat st = { 0 };

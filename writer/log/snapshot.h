@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of a log, opened to be read only: such as they were at one moment, whatever a writer
- * does meanwhile.  Threads: one. */
+/* A snapshot of a log: its files, opened only for reading, as they were at one moment, whatever a
+ * writer does in the meantime.  Threads: one. */
 #ifndef FREYJAFS_WRITER_LOG_SNAPSHOT_H
 #define FREYJAFS_WRITER_LOG_SNAPSHOT_H
 
@@ -8,24 +8,24 @@
 #include "writer/log/mark.h"
 
 struct log_snapshot {
-	int fd;		       /* of the active segment, and the caller's; -1: there is none */
-	struct io_stat active; /* of that one */
-	struct synced mark;    /* the durable mark; zeros: there is none */
+	int fd;		       /* of the active segment, owned by the caller; -1: none */
+	struct io_stat active; /* of the active segment */
+	struct synced mark;    /* the durable mark; zeros: none */
 	bool mark_valid;
-	struct manifest manifest; /* what the caller frees, also after a failure */
+	struct manifest manifest; /* the caller frees it, also after a failure */
 	bool has_manifest;
-	bool manifest_damaged; /* 'segments->lenient': it is there, and 'diag' says what is wrong */
-	struct segments *segments; /* the caller's; all others */
+	bool manifest_damaged; /* with 'segments->lenient': it exists, and 'diag' has the fault */
+	struct segments *segments; /* all other segments; owned by the caller */
 };
 
-/* Opens them.  'ret->segments' is one that is initialized and empty; 'dir' is its directory, for
- * messages; 'active_name' is in it.  -ENOENT: there is no log; -EBADMSG: MANIFEST is damaged or
- * a file is not as it says; -EAGAIN: the files have changed all the time. */
+/* Opens the files.  'ret->segments' must be initialised and empty; 'dir' is its directory, for
+ * messages; 'active_name' is a file in it.  -ENOENT if there is no log; -EBADMSG if MANIFEST is
+ * damaged or a file does not match it; -EAGAIN if the files kept changing. */
 int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *active_name,
 		      struct diag *diag) WARN_UNUSED;
 
-/* Says whether 'name' still means the file behind 'fd' (-1: there was none).  Returns 1, 0 or
- * -errno. */
+/* Returns whether 'name' still leads to the file behind 'fd' (-1: there was none): 1, 0 or -errno.
+ */
 int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd) WARN_UNUSED;
 
 #endif
