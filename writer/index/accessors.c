@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The accessors of keydir_private.h as functions, for files outside writer/index/. */
+/* The accessors of node.h and entries.h as functions, for files outside writer/index/
+ * (keydir_private.h has them inline). */
 #define ACCESSORS_AS_FUNCTIONS
 #include "writer/index/keydir_private.h"
 

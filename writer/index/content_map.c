@@ -10,7 +10,7 @@
 #include "codec/record.h"
 
 struct extent {
-	RB_ENTRY(extent) entry; /* of a spare one the right child is the next spare one */
+	RB_ENTRY(extent) entry; /* in a spare extent the right child is the next spare one */
 	struct content_piece piece;
 };
 
@@ -22,7 +22,7 @@ struct content_map {
 	size_t spare_count;
 	bool keeps_holes; /* constant */
 	uint64_t size_bytes;
-	uint64_t count, data_bytes, dropped_bytes, live_bytes; /* as the queries say */
+	uint64_t count, data_bytes, dropped_bytes, live_bytes; /* for the queries of these names */
 };
 
 static int compare(const struct extent *a, const struct extent *b)
@@ -62,7 +62,7 @@ static struct extent *spare_take(struct content_map *c)
 {
 	struct extent *e = c->spares;
 
-	assert(e != NULL); /* reserved before */
+	assert(e != NULL); /* reserved earlier */
 	c->spares = RB_RIGHT(e, entry);
 	c->spare_count--;
 	return e;
@@ -103,7 +103,7 @@ int content_map_reserve(struct content_map *c, size_t pieces)
 {
 	struct extent *e;
 
-	while (c->spare_count < 2 * pieces) { /* laying one can split another */
+	while (c->spare_count < 2 * pieces) { /* one new piece can split another */
 		e = malloc(sizeof(*e));
 		if (e == NULL)
 			return -ENOMEM;
@@ -112,7 +112,7 @@ int content_map_reserve(struct content_map *c, size_t pieces)
 	return 0;
 }
 
-/* Gives back what was reserved and not needed: it would add up over many files. */
+/* Frees reserved extents that were not needed: over many files they would add up. */
 static void trim_spares(struct content_map *c)
 {
 	while (c->spares != NULL)
@@ -121,7 +121,7 @@ static void trim_spares(struct content_map *c)
 
 /* --- changing --- */
 
-/* Counts an extent (+1), or no longer (-1). */
+/* Adds an extent to the counts (+1), or removes it (-1). */
 static void count(struct content_map *c, const struct content_piece *p, int by)
 {
 	uint64_t around = RECORD_HEADER_BYTES + p->place.key_bytes + META_EXTENT_FIXED_BYTES;
@@ -173,7 +173,8 @@ static void set_end(struct content_map *c, struct extent *e, uint64_t end)
 	count(c, &e->piece, 1);
 }
 
-/* Its place in the tree stays: nothing is between the old offset and the new one. */
+/* Changes the beginning of an extent.  It keeps its place in the tree: no extent is between the old
+ * offset and the new one. */
 static void set_begin(struct content_map *c, struct extent *e, uint64_t begin)
 {
 	count(c, &e->piece, -1);
@@ -184,7 +185,7 @@ static void set_begin(struct content_map *c, struct extent *e, uint64_t begin)
 	count(c, &e->piece, 1);
 }
 
-/* Takes away what stands in [begin, end). */
+/* Removes the bytes in [begin, end). */
 static void clear(struct content_map *c, uint64_t begin, uint64_t end)
 {
 	struct extent *e = first_ending_after(c, begin), *next;
@@ -266,7 +267,7 @@ void content_map_each(struct content_map *c, content_piece_fn fn, void *arg)
 	}
 }
 
-/* --- looking --- */
+/* --- queries --- */
 
 bool content_map_find(const struct content_map *c, uint64_t offset, struct content_piece *ret)
 {

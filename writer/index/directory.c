@@ -6,7 +6,7 @@
 
 #define SLOT_ROOM_MIN	 4
 #define SLOT_HOLES_MIN	 16
-#define SLOT_HOLES_SHARE 8  /* one in so many is squeezed out rather than grown around */
+#define SLOT_HOLES_SHARE 8  /* removes holes instead of growing if their share is larger */
 #define COOKIE_FIRST	 16 /* smaller ones are for the callers' "." and ".." */
 
 _Static_assert(offsetof(struct dentry, name) == 13, "there are millions of them");
@@ -60,9 +60,9 @@ static void squeeze(struct dir *dir)
 	dir->used = kept;
 }
 
-/* The cookies have reached the limit of 32 bits: counts on from a larger base.  Where an entry is
- * older than four thousand million others all get new ones, behind the old ones: a listing that
- * is under way then meets entries again, or ends if it has a bound. */
+/* The cookies have reached the limit of 32 bits: continues from a larger base.  If an entry is
+ * older than four thousand million others, all entries get new cookies, larger than the old ones: a
+ * listing in progress then returns entries again, or ends if it has a bound. */
 static void rebase(struct dir *dir)
 {
 	uint32_t first, base;
@@ -94,7 +94,7 @@ int directory_reserve(struct dir *dir)
 	if (room < SLOT_ROOM_MIN)
 		room = SLOT_ROOM_MIN;
 	if (room < dir->room)
-		return -ENOMEM; /* no 32 bits can count them */
+		return -ENOMEM; /* 32 bits cannot count them */
 	slots = reallocarray(dir->room > 1 ? dir->slots : NULL, room, sizeof(slots[0]));
 	if (slots == NULL)
 		return -ENOMEM;

@@ -2,9 +2,9 @@
 /* The slots of a directory: its entries in the order of a listing.  Only files in writer/index/
  * include this header.
  *
- * Slots are sorted by cookie, and a cookie is given out once: removing an entry leaves a hole, so
- * every other entry keeps its position in a listing, which is found again by binary search.  Holes
- * are squeezed out when they are the larger part, or when there is no room for a new entry.
+ * Slots are sorted by cookie, and a cookie is used only once: removing an entry leaves a hole, so
+ * every other entry keeps its position in a listing, which a binary search finds again.  Holes are
+ * squeezed out if they are the larger part, or if there is no space for a new entry.
  *
  * Threads: by the keydir lock. */
 #ifndef FREYJAFS_WRITER_INDEX_DIRECTORY_PRIVATE_H
@@ -32,34 +32,34 @@ struct slot {
 };
 
 struct dir {
-	/* The number of the directory, which the numbers of its entries are made of; 0: not asked
-	 * for yet.  Any thread may ask, and finds the same. */
+	/* The number of the directory, from which the numbers of its entries are computed; 0: not
+	 * computed yet.  Any thread may compute it; all get the same result. */
 	_Atomic uint64_t ino;
 	/* Added to the cookies of slots and entries. */
 	uint64_t cookie_base;
-	/* Sorted by cookie.  The slot of a single entry, which very many directories have, is here.
-	 */
+	/* Sorted by cookie.  The slot of a single entry, as very many directories have, is stored
+	 * here. */
 	union {
 		struct slot *slots; /* owned */
-		struct slot one;    /* with 'room' 1 */
+		struct slot one;    /* if 'room' is 1 */
 	};
-	uint32_t used, room;   /* 'used' counts the holes, too */
+	uint32_t used, room;   /* 'used' includes the holes */
 	uint32_t count;	       /* entries */
 	uint32_t subdir_count; /* entries that are directories */
 	uint32_t cookie_next;
 	/* No path below this directory, from its first component on, has more bytes and levels than
-	 * this.  An upper bound (keydir_fits()); at most UINT16_MAX, which means more.  Of the one
-	 * thread that changes the keydir. */
+	 * these.  Upper bounds (keydir_fits()); at most UINT16_MAX, which stands for any larger
+	 * number.  Only for the one thread that changes the keydir. */
 	uint16_t below_bytes, below_levels;
 };
 
-/* 'dir' is an object of a slab, full of zeros. */
+/* Initialises 'dir', which must be all zeros and an object of a slab. */
 void directory_init(struct dir *dir);
 void directory_empty(struct dir *dir); /* frees the slots */
 
-/* Makes room for one more entry.  -ENOMEM. */
+/* Reserves memory for one more entry.  -ENOMEM. */
 int directory_reserve(struct dir *dir) WARN_UNUSED;
-/* Adds an entry at the end, in room that has been reserved. */
+/* Adds an entry at the end.  Requires directory_reserve(). */
 void directory_add(struct dir *dir, struct dentry *d);
 void directory_remove(struct dir *dir, const struct dentry *d);
 
@@ -67,11 +67,11 @@ void directory_remove(struct dir *dir, const struct dentry *d);
 uint32_t directory_after(struct dir *dir, uint64_t cookie);
 /* Returns the index of the slot behind that of 'd'. */
 uint32_t directory_after_entry(struct dir *dir, const struct dentry *d);
-/* Returns the entry at or behind slot '*i', and steps past it; NULL: there is none. */
+/* Returns the entry at or behind slot '*i', and moves '*i' past it; NULL: none. */
 struct dentry *directory_next(struct dir *dir, uint32_t *i);
-/* The cookie of an entry, for listings. */
+/* Returns the cookie of an entry, for listings. */
 uint64_t directory_cookie(const struct dir *dir, const struct dentry *d);
-/* No entry has a larger cookie now; each one that is added later has. */
+/* Returns a cookie: no entry has a larger one now, and each entry that is added later does. */
 uint64_t directory_last_cookie(const struct dir *dir);
 
 #endif

@@ -49,7 +49,7 @@ void keydir_dentry_free(struct keydir *k, struct dentry *d)
 
 /* --- names of nodes --- */
 
-/* Counts a node that got its first name (+1) or lost its last (-1). */
+/* Counts a node that has received its first name (+1) or lost its last one (-1). */
 static void count_node(struct keydir *k, const struct node *n, int by)
 {
 	uint64_t *counter = node_is_dir(n) ? &k->stats.directories : &k->stats.files;
@@ -58,7 +58,7 @@ static void count_node(struct keydir *k, const struct node *n, int by)
 	k->stats.live_bytes += (uint64_t)by * node_live_bytes(n);
 }
 
-/* Puts a new entry into its directory. */
+/* Adds a new entry to its directory. */
 static void dentry_insert(struct keydir *k, struct dentry *d)
 {
 	struct node *dir = dentry_dir(d);
@@ -76,7 +76,7 @@ static void dentry_remove(struct keydir *k, struct dentry *d)
 	slab_free(d);
 }
 
-/* Puts 'd' behind the other names of 'n'. */
+/* Adds 'd' behind the other names of 'n'. */
 static void name_add(struct keydir *k, struct dentry *d, struct node *n)
 {
 	d->node = slab_ref(n);
@@ -93,7 +93,7 @@ static void name_add(struct keydir *k, struct dentry *d, struct node *n)
 	dentry_raise_bounds(d);
 }
 
-/* Takes 'd' from the names of its node, which is left alone. */
+/* Removes 'd' from the names of its node, which does not change otherwise. */
 static void name_remove(struct keydir *k, struct dentry *d)
 {
 	struct node *n = dentry_node(d);
@@ -104,7 +104,7 @@ static void name_remove(struct keydir *k, struct dentry *d)
 	d->node = 0;
 	if (node_is_dir(n)) {
 		dentry_dir(d)->dir->subdir_count--;
-		k->last_dir.node = NULL; /* its path, or one below it, is another now */
+		k->last_dir.node = NULL; /* its path, or one below it, has changed */
 	}
 	if (more == NULL || more->count == 0) {
 		n->name = 0;
@@ -125,7 +125,7 @@ static void name_remove(struct keydir *k, struct dentry *d)
 void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns)
 {
 	if (n->name != 0) {
-		node_keep_ino(k, n); /* it may outlive the name that its number comes from */
+		node_keep_ino(k, n); /* it may outlive the name of this number */
 		keydir_set_ctime(n, now_ns);
 	}
 	dentry_insert(k, d);
@@ -133,14 +133,14 @@ void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now
 	keydir_touch(dentry_dir(d), now_ns);
 }
 
-/* The node behind 'd' loses that name. */
+/* Removes the name 'd' from its node. */
 static void drop_name(struct keydir *k, struct dentry *d, int64_t now_ns)
 {
 	struct node *n = dentry_node(d);
 
 	if (node_is_pinned(n) || node_name_count(n) > 1) {
-		(void)node_rare_get(k, n); /* has been made, but where it does not matter much */
-		node_keep_ino(k, n);	   /* while it has a path */
+		(void)node_rare_get(k, n); /* exists, except where it matters little */
+		node_keep_ino(k, n);	   /* while it still has a path */
 	}
 	name_remove(k, d);
 	keydir_set_ctime(n, now_ns);
@@ -166,7 +166,7 @@ void keydir_move(struct keydir *k, struct dentry *from, struct dentry *to, int64
 	else
 		dentry_insert(k, to);
 	name_remove(k, from);
-	name_add(k, to, n); /* in the room that its old name had */
+	name_add(k, to, n); /* in the memory of its old name */
 	keydir_set_ctime(n, now_ns);
 	dentry_remove(k, from);
 }

@@ -13,10 +13,10 @@ struct node *dentry_dir(const struct dentry *d);
 struct node *dentry_node(const struct dentry *d);      /* NULL: not linked */
 struct store_name dentry_name(const struct dentry *d); /* valid as long as the entry */
 
-/* --- preparing, so that nothing can fail after the append; takes the lock --- */
+/* --- preparing, so that no step can fail after the append; takes the lock --- */
 
-/* Makes an entry that keydir_link() or keydir_move() can link without failing, if no other entry is
- * linked in between.  NULL: no memory.  keydir_dentry_free() frees it unless it is linked. */
+/* Makes an entry that keydir_link() or keydir_move() can link without a failure, if no other entry
+ * is linked in between.  NULL: no memory. keydir_dentry_free() frees it unless it is linked. */
 struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
 				 size_t name_bytes);
 void keydir_dentry_free(struct keydir *k, struct dentry *d);
@@ -25,8 +25,8 @@ void keydir_dentry_free(struct keydir *k, struct dentry *d);
 
 /* Gives 'n' a name: its first, or one more (requires keydir_prepare_name()). */
 void keydir_link(struct keydir *k, struct dentry *d, struct node *n, int64_t now_ns);
-/* Removes the entry and frees it, and the node, too, if it has neither another name nor a pin.
- * Requires keydir_prepare() for a node that stays: it could lose its inode number otherwise. */
+/* Removes the entry and frees it, and also the node, if it has neither another name nor a pin.
+ * Requires keydir_prepare() for a node that stays, which could otherwise lose its inode number. */
 void keydir_unlink(struct keydir *k, struct dentry *d, int64_t now_ns);
 /* Renames: moves the node of 'from' to 'to', an existing entry, whose node loses that name, or a
  * new one from keydir_dentry_new().  'from' is freed.  Nodes keep their inode numbers.  Requires

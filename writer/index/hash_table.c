@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Open addressing with linear probing, with the entries sorted by hash.  An entry belongs in the
- * slot that its hash is to all hashes as the slot is to all slots (its home), or as near behind it
- * as it gets.  So the whole array is in the order of the hashes, for any size of it: it need not be
- * a power of two, and is moved to a larger one from front to back.  Those at the end have nobody to
- * wrap around to: there is a tail for them, whose last slot is always free.
+/* The hash table uses open addressing with linear probing, with the entries sorted by hash.  The
+ * home of an entry is the slot whose share of all slots is the hash's share of all hashes; the
+ * entry is there, or as close behind it as possible.  So the whole array is in the order of the
+ * hashes, whatever its size: the size need not be a power of two, and entries move to a larger
+ * array from front to back.  Entries at the end do not wrap around: there is a tail for them, whose
+ * last slot is always free.
  *
- * The table is in parts, so that only one of them is there twice while it is moved, and nobody
- * waits for all of it. */
+ * The table consists of parts, so that only one part exists twice while it is moved, and no thread
+ * waits for the whole table. */
 #include "writer/index/hash_table.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 #define ROOM_FIRST 16
 #define TAIL_FIRST 16
-/* At most 5/6 are used, and 1/5 is added: at least 25/36 are used of a part that has grown. */
+/* At most 5/6 are used, and 1/5 is added: of a part that has grown at least 25/36 are used. */
 #define LOAD_NUM 5
 #define LOAD_DEN 6
 #define GROW_DEN 5
@@ -34,7 +35,7 @@ void hash_table_init(struct hash_table *t)
 
 static struct hash_part *part_of(const struct hash_table *t, uint32_t hash)
 {
-	/* Whoever looks for something does not change it. */
+	/* The caller may be a lookup, which does not change the part. */
 	return (struct hash_part *)(uintptr_t)&t->parts[hash >> (32 - HASH_TABLE_PART_BITS)];
 }
 
@@ -77,8 +78,8 @@ void hash_table_destroy(struct hash_table *t)
 	hash_table_init(t);
 }
 
-/* Moves the entries of a part to more slots.  All of them fit: none is nearer to the end of the
- * room than it was in a smaller one. */
+/* Moves the entries of a part to more slots.  All of them fit: none is closer to the end than it
+ * was in the smaller array. */
 static int stretch(struct hash_part *p, uint32_t room, uint32_t tail)
 {
 	struct hash_slot *slots = slots_new((size_t)room + tail);
@@ -111,7 +112,7 @@ int hash_table_reserve(struct hash_table *t, uint32_t hash)
 		return stretch(p, ROOM_FIRST, TAIL_FIRST);
 	if (((uint64_t)p->count + 1) * LOAD_DEN > (uint64_t)room * LOAD_NUM)
 		room += room / GROW_DEN + ROOM_FIRST;
-	if (p->slots[slot_count(p) - 2].ref != 0) /* the last slot has to stay free */
+	if (p->slots[slot_count(p) - 2].ref != 0) /* the last slot must stay free */
 		tail *= 2;
 	return room == p->room && tail == p->tail ? 0 : stretch(p, room, tail);
 }
@@ -139,7 +140,7 @@ void hash_table_remove(struct hash_table *t, uint32_t hash, uint32_t ref)
 
 	while (p->slots[at].ref != ref)
 		at++;
-	/* What stands behind it and not at its home moves up. */
+	/* Entries behind it that are not at their home move up. */
 	for (end = at + 1; p->slots[end].ref != 0 && home(p->room, p->slots[end].hash) < end; end++)
 		;
 	memmove(&p->slots[at], &p->slots[at + 1], (end - at - 1) * sizeof(p->slots[0]));

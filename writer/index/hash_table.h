@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash table of references: a small one, which grows in small steps and without a second copy of
- * itself.  It knows hashes and references, not what they refer to.
+/* A hash table of references that needs little memory: it grows in small steps and without a second
+ * copy of itself.  It knows only hashes and references, not the objects behind them.
  *
- * Threads: as whoever holds it says. */
+ * Threads: one at a time, or several that only search. */
 #ifndef FREYJAFS_WRITER_INDEX_HASH_TABLE_H
 #define FREYJAFS_WRITER_INDEX_HASH_TABLE_H
 
@@ -20,9 +20,9 @@ struct hash_slot {
 	uint32_t ref; /* 0: free */
 };
 
-/* The entries of all hashes that begin with the same bits. */
+/* The entries of all hashes with the same first bits. */
 struct hash_part {
-	struct hash_slot *slots; /* sorted by hash; 'room' of them, then 'tail' */
+	struct hash_slot *slots; /* sorted by hash; first 'room' slots, then 'tail' */
 	uint32_t room, tail, count;
 };
 
@@ -33,20 +33,21 @@ struct hash_table {
 void hash_table_init(struct hash_table *t);
 void hash_table_destroy(struct hash_table *t);
 
-/* Makes room for one more entry with this hash.  -ENOMEM. */
+/* Makes space for one more entry with this hash.  -ENOMEM. */
 int hash_table_reserve(struct hash_table *t, uint32_t hash) WARN_UNUSED;
-/* Adds an entry, for which there is room. */
+/* Adds an entry.  Requires hash_table_reserve(). */
 void hash_table_add(struct hash_table *t, uint32_t hash, uint32_t ref);
-/* Takes away an entry, which is there. */
+/* Removes an entry, which must exist. */
 void hash_table_remove(struct hash_table *t, uint32_t hash, uint32_t ref);
 
-/* Returns the first entry with this hash, or NULL; then the next one. */
+/* hash_table_find() returns the first entry with this hash, hash_table_next() the next one; NULL:
+ * none. */
 const struct hash_slot *hash_table_find(const struct hash_table *t, uint32_t hash);
 static inline const struct hash_slot *hash_table_next(const struct hash_slot *slot)
 {
 	return slot[1].ref != 0 && slot[1].hash == slot->hash ? slot + 1 : NULL;
 }
-/* Asks for the memory where hash_table_find() will look. */
+/* Prefetches the memory that hash_table_find() will read. */
 void hash_table_prefetch(const struct hash_table *t, uint32_t hash);
 
 size_t hash_table_bytes(const struct hash_table *t);

@@ -5,18 +5,18 @@
 
 #include "writer/index/keydir_private.h"
 
-#define INO_FIRST 16 /* smaller ones are for the files that a mount shows beside the tree */
+#define INO_FIRST 16 /* smaller ones are for the files that a mount shows next to the tree */
 
 _Static_assert(SLAB_CHUNKS_MAX << SLAB_CHUNK_REF_BITS <= UINT32_MAX - INO_FIRST, "node_ino32()");
 
-/* Makes a number of 53 bits from any. */
+/* Reduces a number to 53 bits. */
 static uint64_t fold_ino(uint64_t ino)
 {
 	ino &= STORE_INO_MAX;
 	return ino < INO_FIRST ? ino + INO_FIRST : ino;
 }
 
-/* The first number from 'ino' on that no node was given. */
+/* Returns the first number from 'ino' on that was not given to a node. */
 static uint64_t next_free_ino(const struct keydir *k, uint64_t ino)
 {
 	while (number_set_has(&k->given, ino))
@@ -27,7 +27,7 @@ static uint64_t next_free_ino(const struct keydir *k, uint64_t ino)
 static uint64_t ino_of_path(const struct keydir *k, const struct node *dir, const char *name,
 			    size_t name_bytes)
 {
-	uint64_t parent_ino = keydir_ino(k, dir); /* as deep as the path; the root has its number */
+	uint64_t parent_ino = keydir_ino(k, dir); /* recursive; the root has its number */
 
 	return fold_ino(XXH3_64bits_withSeed(name, name_bytes, parent_ino));
 }
@@ -86,15 +86,15 @@ void node_forget_ino(struct keydir *k, struct node *n)
 void keydir_set_ino(struct keydir *k, struct node *n, uint64_t ino)
 {
 	if (n == k->root || n->rare == 0)
-		return; /* the root has the same one always */
+		return; /* the root always has the same number */
 	node_forget_ino(k, n);
-	/* An earlier version gave numbers of 64 bits. */
+	/* An earlier version used numbers of 64 bits. */
 	if (ino > STORE_INO_MAX)
 		ino = next_free_ino(k, fold_ino(ino));
 	node_rare(n)->ino = ino;
 	if (node_is_dir(n))
 		atomic_store_explicit(&n->dir->ino, ino, memory_order_relaxed);
-	/* Without memory for it another node may get the same number: no reason to fail. */
+	/* Without memory another node may get the same number, which is not a reason to fail. */
 	(void)!number_set_add(&k->given, ino);
 }
 
@@ -104,8 +104,8 @@ void node_keep_ino(struct keydir *k, struct node *n)
 		keydir_set_ino(k, n, keydir_ino(k, n));
 }
 
-/* Finds the number that a new node gets as 'name' in 'dir', and says whether it is not the one of
- * the path. */
+/* Finds the number for a new node 'name' in 'dir', and returns whether it differs from the number
+ * of the path. */
 static bool free_ino(struct keydir *k, const struct node *dir, const char *name, size_t name_bytes,
 		     uint64_t *ret)
 {
@@ -128,11 +128,12 @@ bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, co
 
 	if (keydir_ino_is_given(n))
 		return true;
-	keydir_read_lock(k); /* the thread that gives the last pin back removes a number */
+	keydir_read_lock(k); /* the thread that drops the last pin removes a number */
 	differs = free_ino(k, dir, name, name_bytes, &ino);
 	keydir_read_unlock(k);
 	if (!differs || keydir_prepare(k, n) < 0)
-		return false; /* without memory the two have the same one: no reason to fail */
+		return false; /* without memory both have the same number, which is not a reason to
+				 fail */
 	keydir_write_lock(k);
 	keydir_set_ino(k, n, ino);
 	keydir_write_unlock(k);
@@ -147,7 +148,7 @@ int keydir_give_ino(struct keydir *k, struct node *n, const struct node *dir)
 	if (err < 0)
 		return err;
 	keydir_write_lock(k);
-	/* No name is like the bytes of an address, which have a NUL in them. */
+	/* No name has the bytes of an address, which contain a NUL. */
 	ino = ino_of_path(k, dir, (const char *)&n, sizeof(n));
 	keydir_set_ino(k, n, next_free_ino(k, ino));
 	keydir_write_unlock(k);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The lock of the keydir, for all files that change it. */
+/* The lock of the keydir, for all files that change the keydir. */
 #include "writer/index/keydir_private.h"
 
 void keydir_write_lock(struct keydir *k)

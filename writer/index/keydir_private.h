@@ -29,10 +29,10 @@
 /* Kinds of objects in the slab. */
 enum {
 	KIND_OTHER,
-	KIND_NODE = SLAB_KIND_DATED, /* the mount hands out addresses of nodes */
+	KIND_NODE = SLAB_KIND_DATED, /* the mount uses addresses of nodes as identifiers */
 };
 
-/* The names of a node except the first: only of a file with hard links. */
+/* The names of a node except the first; only a file with hard links has them. */
 struct node_names {
 	slab_ref_t *refs; /* owned; of entries, oldest first */
 	uint32_t count, room;
@@ -45,27 +45,27 @@ struct node_extra {
 	size_t target_bytes;
 	uint8_t *xattrs; /* see codec/xattrs.h; owned; NULL: none */
 	size_t xattrs_bytes;
-	struct content_map
-		*content; /* of a file that is more than one record; owned; by the lock */
+	struct content_map *content; /* of a file with more than one record; owned; by the lock */
 	struct node_names more_names;
 };
 
-/* Fields that a file does not need if it was written under its own name, with no attributes of its
- * own. */
+/* Fields that a file does not need if it was written under its present name, and has no attributes
+ * of its own. */
 struct node_rare {
 	uint64_t ino; /* given: no other node gets it; 0: the hash of the path */
 	int64_t ctime_ns, atime_ns;
-	struct node_extra *extra; /* owned; NULL: nothing of that */
+	struct node_extra *extra; /* owned; NULL: none of these */
 };
 
-/* There are millions of them.  Fields that can be left out are in 'rare', which keydir_prepare()
- * makes before a change that needs it. */
+/* A node.  There are millions of them.  Optional fields are in 'rare', which keydir_prepare() makes
+ * before a change that needs it. */
 struct node {
 	uint16_t mode;	    /* 0: not in use */
 	uint16_t key_bytes; /* of the value's record */
 	slab_ref_t name;    /* the first entry; 0: the root, or none */
 	_Atomic uint32_t pins;
-	slab_ref_t rare; /* 0: ctime is mtime, atime follows it, and nothing else */
+	slab_ref_t rare; /* 0: the ctime equals the mtime, the atime follows it, and the other
+			    fields are empty */
 	uint32_t uid, gid;
 	union {
 		uint64_t record_offset; /* of the value, unless 'extra' has a content */
@@ -74,12 +74,13 @@ struct node {
 	uint32_t value_bytes;
 	bool committed; /* the log has it */
 	bool explicit;	/* directories: the log has an attr record of it */
-	bool mtime_set; /* directories: the mtime was set by hand, and no entry has changed since */
+	bool mtime_set; /* directories: the mtime was set explicitly, and no entry has changed since
+			 */
 	bool verified;	/* the CRC of the value has been checked since open */
 	int64_t mtime_ns;
 };
 
-/* The directory that was found last by a path. */
+/* The directory that the last search by path has found. */
 struct found_dir {
 	struct node *node; /* NULL: none */
 	size_t bytes;
@@ -96,13 +97,13 @@ struct keydir {
 	/* All below: by lock. */
 	struct slab slab;
 	struct hash_table table;
-	/* The inode numbers of nodes that have another one than that of their path, or once had. */
+	/* The inode numbers of nodes whose number differs from that of their path, or once did. */
 	struct number_set given;
 	void *unnameable; /* see unnameable.c */
 	void *staged;	  /* see staged.c */
 	struct keydir_stats stats;
 
-	/* Of the one thread that changes the keydir: */
+	/* Only for the one thread that changes the keydir: */
 	struct found_dir last_dir;
 	bool begun; /* a record has been replayed */
 };
@@ -233,47 +234,47 @@ static inline bool node_is_pinned_inline(const struct node *n)
 /* --- node.c; with the write lock --- */
 
 struct node *node_new(struct keydir *k, mode_t type); /* NULL: no memory */
-/* Frees the memory of a node that is not in the slab. */
+/* Frees the memory of a node that is outside of the slab. */
 void node_empty(struct node *n);
-/* Makes 'rare', unless it is there.  NULL: no memory. */
+/* Makes 'rare' unless it exists.  NULL: no memory. */
 struct node_rare *node_rare_get(struct keydir *k, struct node *n);
-/* Frees a node that has neither name nor pin. */
+/* Frees a node if it has neither a name nor a pin. */
 void node_release_if_unused(struct keydir *k, struct node *n);
 
-/* Makes 'extra', unless it is there, for writing.  NULL: no memory.  Takes the lock itself. */
+/* Makes 'extra' unless it exists, for writing.  NULL: no memory.  Takes the lock itself. */
 struct node_extra *node_extra_get(struct keydir *k, struct node *n);
 
 /* --- node_content.c --- */
 
-/* The bytes of records of the log that a content keeps alive; see content_map_live_bytes(). */
+/* Returns the bytes of the log that a content keeps alive; see content_map_live_bytes(). */
 uint64_t content_live_bytes(const struct value_place *place, const struct content_map *content);
 uint64_t node_live_bytes(const struct node *n);
 uint64_t node_size_bytes(const struct node *n);
-/* The one record of a file as a piece. */
+/* Returns the single record of a file as a piece. */
 struct content_piece node_whole_piece(const struct node *n);
-/* The content is 'place', or 'content' unless that is NULL, which 'n' owns from here on and for
- * which it has an 'extra'.  With the write lock. */
+/* Sets the content to 'place' or, unless it is NULL, to 'content', which 'n' then owns and for
+ * which it must have an 'extra'.  With the write lock. */
 void node_replace_content(struct keydir *k, struct node *n, const struct value_place *place,
 			  struct content_map *content, int64_t now_ns);
 
 /* --- inode_numbers.c --- */
 
-/* A number of 32 bits that no other node has now: the position of the node in memory. */
+/* Returns a number of 32 bits that no other node has now: the position of the node in memory. */
 uint64_t node_ino32(const struct node *n);
-/* 'n' is about to leave the path that its number comes from: gives it that number. */
+/* Gives 'n' the number of its path, which it is about to leave. */
 void node_keep_ino(struct keydir *k, struct node *n);
-/* Others may get the number that 'n' was given. */
+/* Allows other nodes to get the number that 'n' was given. */
 void node_forget_ino(struct keydir *k, struct node *n);
 
 /* --- paths.c --- */
 
-/* The entry 'd' has been linked: raises the bounds that keydir_fits() goes by. */
+/* Raises the bounds that keydir_fits() uses, for entry 'd', which has been linked. */
 void dentry_raise_bounds(const struct dentry *d);
 
 /* --- unnameable.c, places.c --- */
 
 void unnameable_destroy(struct keydir *k);
-/* Calls 'fn' for each value of an unnameable key, which it may move. */
+/* Calls 'fn' for each value of an unnameable key; 'fn' may change its position. */
 void unnameable_each_place(struct keydir *k, bool changes, content_piece_fn fn, void *arg);
 
 #endif

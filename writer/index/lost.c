@@ -32,7 +32,7 @@ static void describe(const struct content_map *c, struct lost_name *ret)
 	ret->first_lost = piece.offset;
 }
 
-/* Tells of one name of a file. */
+/* Reports one name of a file. */
 static int tell(const struct keydir *k, const struct node *n, const struct dentry *d,
 		const struct walk *w)
 {

@@ -32,7 +32,7 @@ enum meta_type node_type(const struct node *n)
 	size_t type = META_TYPE_FILE;
 
 	while (type_bits[type] != (n->mode & S_IFMT))
-		type++; /* nothing else is ever made */
+		type++; /* no other type exists */
 	return (enum meta_type)type;
 }
 
@@ -74,7 +74,8 @@ bool keydir_is_default(const struct keydir *k, const struct node *n)
 
 /* --- pins --- */
 
-/* A node that the kernel has asked for so often is never freed: the count stays where it is. */
+/* If the kernel asks for a node this often, the count stays at its maximum, and the node is never
+ * freed. */
 void node_pin(struct node *n)
 {
 	uint32_t pins = atomic_load_explicit(&n->pins, memory_order_relaxed);

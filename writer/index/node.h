@@ -13,21 +13,21 @@
 
 bool node_is_dir(const struct node *n);
 bool node_is_file(const struct node *n);
-/* The type of a node, in attr records and in st_mode. */
+/* Return the type of a node, and the bits for a type in st_mode. */
 enum meta_type node_type(const struct node *n);
 mode_t node_type_bits(enum meta_type type);
 
-/* Says whether the log has the node. */
+/* Returns whether the log has the node. */
 bool node_is_committed(const struct node *n);
-/* Says whether the log has an attr record of a directory; a directory without one exists through
- * the keys in it. */
+/* Returns whether the log has an attr record of a directory.  A directory without one exists
+ * through the keys in it. */
 bool node_is_explicit(const struct node *n);
 
 /* The names of a node: none while it is new or unlinked, more than one with hard links. */
 uint32_t node_name_count(const struct node *n);
 struct dentry *node_name(const struct node *n); /* the oldest one; NULL: the root, or none */
 struct dentry *node_nth_name(const struct node *n, uint32_t i); /* by age; below the count */
-struct node *node_parent(const struct node *n); /* directory of the oldest name, which it has */
+struct node *node_parent(const struct node *n); /* directory of the oldest name; requires a name */
 bool keydir_is_gone(const struct keydir *k, const struct node *n); /* no name, and not the root */
 
 /* Times in ns since the epoch (writer/base/times.h). */
@@ -37,45 +37,45 @@ struct node_times {
 	int64_t atime_ns; /* or NODE_ATIME_FOLLOWS_MTIME */
 };
 struct node_times node_times(const struct node *n);
-/* Directories: says whether the mtime was set by keydir_set_attributes(), and no entry has changed
- * since. */
+/* Directories: returns whether the mtime was set by keydir_set_attributes(), and no entry has
+ * changed since. */
 bool node_mtime_is_set(const struct node *n);
 
-/* The position of the value of a file that is one record. */
+/* Returns the position of the value of a file that is one record. */
 struct value_place node_value(const struct node *n);
-/* The content of a file in pieces; NULL: it is one record or none. */
+/* Returns the content of a file in pieces, borrowed; NULL: it is one record or none. */
 struct content_map *node_content(const struct node *n);
 
-/* The list of extended attributes (codec/xattrs.h), which the node owns; NULL: there are none. */
+/* Returns the list of extended attributes (codec/xattrs.h), which the node owns; NULL: none. */
 const uint8_t *node_xattrs(const struct node *n, size_t *ret_bytes);
 
-/* Says whether owner and mode are those of a new node. */
+/* Returns whether owner and mode are those of a new node. */
 bool keydir_is_default(const struct keydir *k, const struct node *n);
 
 /* --- pins: a node lives until its last name and its last pin are gone --- */
 
-/* Adds a pin; keydir_unpin() takes pins back.  The caller has the node pinned, or holds the keydir
- * lock.  Any thread. */
+/* Adds a pin; keydir_unpin() drops pins.  Requires that the caller has the node pinned, or holds
+ * the keydir lock.  Any thread. */
 void node_pin(struct node *n);
 bool node_is_pinned(const struct node *n);
 
-/* --- making and preparing, so that nothing can fail after the append; takes the lock --- */
+/* --- making and preparing, so that no step can fail after the append; takes the lock --- */
 
 /* Makes a node of a type (S_IFMT), with the default owner and mode and without a name.
  * keydir_node_free() frees it unless it is linked.  NULL: no memory. */
 struct node *keydir_node_new(struct keydir *k, mode_t type);
 void keydir_node_free(struct keydir *k, struct node *n); /* NULL is a no-op */
-/* Makes room in 'n' for an inode number and for times that differ.  Required before each change of
- * its names except its first one, and before a change of its ctime alone.  -ENOMEM. */
+/* Reserves memory in 'n' for an inode number and for times that differ.  Required before each
+ * change of its names except its first one, and before a change of only its ctime.  -ENOMEM. */
 int keydir_prepare(struct keydir *k, struct node *n) WARN_UNUSED;
-/* The same, and room for one more name. */
+/* The same, and memory for one more name. */
 int keydir_prepare_name(struct keydir *k, struct node *n) WARN_UNUSED;
 
 /* --- changing; with the write lock, or while no other thread knows the node --- */
 
-/* The log has the node from here on. */
+/* Notes that the log has the node. */
 void keydir_set_committed(struct node *n);
-/* The log has an attr record of the node from here on; has a meaning for directories alone. */
+/* Notes that the log has an attr record of the node; only meaningful for directories. */
 void keydir_set_explicit(struct node *n);
 /* Sets permission bits and owner; the type of 'owner->mode' is ignored. */
 void keydir_set_owner(struct node *n, const struct store_owner *owner);

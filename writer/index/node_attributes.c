@@ -10,7 +10,7 @@
 
 /* --- reading --- */
 
-/* Copies 'n' bytes if they fit; a buffer of 0 bytes asks only for the size. */
+/* Copies 'n' bytes if they fit; with a buffer of 0 bytes only returns the size. */
 static ssize_t copy_out(void *buf, size_t buf_bytes, const void *bytes, size_t n)
 {
 	if (buf_bytes == 0)

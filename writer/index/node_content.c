@@ -87,9 +87,9 @@ static void set_value(struct node *n, const struct value_place *place)
 	n->value_bytes = place->value_bytes;
 }
 
-/* A file comes into the log, at 'now_ns'.  A replay will make its entry then, and so its directory
- * shows that time from here on, too; unless its time was set by hand, which is in the log as well.
- */
+/* Notes the first commit of a file, at 'now_ns'.  A replay makes its entry at that time, so its
+ * directory must show that time from here on, too, unless the directory's time was set explicitly,
+ * which the log has as well. */
 static void commit_entry(struct node *n, int64_t now_ns)
 {
 	if (!n->committed && n->name != 0 && !node_parent(n)->mtime_set &&
@@ -122,8 +122,7 @@ void keydir_set_value(struct keydir *k, struct node *n, const struct value_place
 	node_replace_content(k, n, place, NULL, now_ns);
 }
 
-/* Lays 'over' (NULL: nothing) over the content that 'n' has; room for its pieces has been
- * reserved. */
+/* Lays 'over' (NULL: nothing) over the content of 'n'.  Requires a reservation for its pieces. */
 static void lay_content(struct keydir *k, struct node *n, const struct content_map *over,
 			uint64_t size_bytes, int64_t now_ns)
 {
@@ -151,7 +150,7 @@ int keydir_prepare_publish(struct keydir *k, struct node *n, struct content_chan
 		return -ENOMEM;
 	if (change->keep && node_content(n) != NULL)
 		return content_map_reserve(node_content(n), pieces);
-	keydir_read_lock(k); /* others tell of a CRC that they have checked */
+	keydir_read_lock(k); /* other threads may note a CRC that they have checked */
 	base = node_whole_piece(n);
 	keydir_read_unlock(k);
 	c = content_map_new(false);

@@ -11,38 +11,37 @@
 
 /* Pieces of a content, copied. */
 struct content_pieces {
-	struct content_piece *pieces; /* of the caller: 'room' of them */
+	struct content_piece *pieces; /* owned by the caller; 'room' is their capacity */
 	size_t room;
 	size_t count;	     /* filled in */
 	uint64_t size_bytes; /* filled in: the size of the whole content */
 };
-/* Copies the pieces that have bytes in ['offset', 'end'), as many as there is room for; they are
- * not cut to the range.  Returns the count. */
+/* Copies the pieces that have bytes in ['offset', 'end'), up to the capacity; they are not cut to
+ * the range.  Returns their number. */
 size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t end,
 		     struct content_pieces *ret);
-/* Records that the CRC of the record behind 'piece' is right, if the content still has it. */
+/* Notes that the CRC of the record of 'piece' is right, if the content still has that piece. */
 void keydir_set_verified(struct keydir *k, struct node *n, const struct content_piece *piece);
 
-/* --- publishing what is staged, in two steps: nothing can fail after keydir_prepare_publish() ---
+/* --- publishing staged content, in two steps: no step can fail after keydir_prepare_publish() ---
  */
 
 struct content_change {
 	const struct content_map *staged; /* NULL: nothing */
-	bool keep;			  /* 'staged' is laid over the content that the file has */
-	uint64_t size_bytes;		  /* of the file, after it */
-	struct content_map *fresh; /* made by keydir_prepare_publish() if it is needed; owned */
+	bool keep;		   /* 'staged' is laid over the present content of the file */
+	uint64_t size_bytes;	   /* of the file, after the change */
+	struct content_map *fresh; /* made by keydir_prepare_publish() if needed; owned */
 };
-/* Makes all that keydir_publish() needs.  Takes the lock.  -ENOMEM. */
+/* Prepares keydir_publish().  Takes the lock.  -ENOMEM. */
 int keydir_prepare_publish(struct keydir *k, struct node *n,
 			   struct content_change *change) WARN_UNUSED;
-/* Gives up what keydir_prepare_publish() has made. */
+/* Frees the results of keydir_prepare_publish(). */
 void keydir_drop_publish(struct content_change *change);
 /* Changes the content of 'n', and sets mtime and ctime.  With the write lock. */
 void keydir_publish(struct keydir *k, struct node *n, struct content_change *change,
 		    int64_t now_ns);
 
-/* The content of 'n' is the value at 'place' from here on.  Sets mtime and ctime.  With the write
- * lock. */
+/* Sets the content of 'n' to the value at 'place'.  Sets mtime and ctime.  With the write lock. */
 void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
 		      int64_t now_ns);
 

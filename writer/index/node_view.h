@@ -60,8 +60,9 @@ struct store_attr {
 	bool committed; /* false: store_create()d and not yet in the log */
 };
 
-/* One entry of a directory.  'cookie' is where the entry after it is found; cookies of entries that
- * stay do not change while the store is open, whatever comes and goes beside them. */
+/* One entry of a directory.  Listing from 'cookie' on continues with the entry after it; cookies of
+ * entries that stay do not change while the store is open, whatever other entries are made or
+ * removed. */
 struct store_dirent {
 	const char *name; /* not NUL-terminated */
 	size_t name_bytes;
@@ -70,11 +71,11 @@ struct store_dirent {
 	struct store_attr attr;
 	uint64_t cookie;
 };
-/* Not 0 stops the listing at this entry, which is not used up.  Must not call into the store, but
- * for store_pin_in_list(). */
+/* Called for each entry.  If it does not return 0, the listing stops at this entry, which counts as
+ * not listed.  Must not call the store, except store_pin_in_list(). */
 typedef int (*store_list_fn)(void *arg, const struct store_dirent *entry);
 
-/* Says whether a list of xattr names is to have this one. */
+/* Returns whether a list of xattr names may include this one. */
 typedef bool (*store_xattr_filter)(const char *name, size_t name_bytes);
 
 #endif

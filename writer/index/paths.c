@@ -18,7 +18,7 @@ ssize_t keydir_path(const struct keydir *k, const struct node *n, const char *na
 		bytes += node_name(at)->name_bytes + (bytes > 0 ? 1u : 0u);
 	if (bytes > PATH_BYTES_MAX)
 		return -ENAMETOOLONG;
-	end = buf + bytes; /* filled from the back */
+	end = buf + bytes; /* filled from its end */
 	if (name != NULL) {
 		end -= name_bytes;
 		memcpy(end, name, name_bytes);
@@ -57,21 +57,20 @@ bool keydir_is_inside(const struct node *n, const struct node *dir)
 	while (n != dir) {
 		if (n->name == 0)
 			return false;
-		n = node_parent(
-			n); /* only directories are above anything, and they have one name */
+		n = node_parent(n); /* only directories have entries, and they have one name */
 	}
 	return true;
 }
 
-/* --- how long and how deep paths are --- */
+/* --- length and depth of paths --- */
 
 static uint16_t saturated(uint32_t n)
 {
 	return n < UINT16_MAX ? (uint16_t)n : UINT16_MAX;
 }
 
-/* Raises the bounds of the directory of 'd' by what 'd' and all below it has.  Says whether that
- * changed them. */
+/* Raises the bounds of the directory of 'd' by the bytes and levels of 'd' and everything below it.
+ * Returns whether that changed them. */
 static bool raise_bounds(const struct dentry *d)
 {
 	const struct node *n = dentry_node(d);
@@ -127,7 +126,7 @@ static void tighten_bounds(struct node *top)
 	}
 }
 
-/* How long the path of 'n' is, with a slash behind it, and how deep. */
+/* Stores the size of the path of 'n', with a slash behind it, and its depth. */
 static void measure_path(const struct node *n, size_t *ret_bytes, size_t *ret_levels)
 {
 	*ret_bytes = *ret_levels = 0;
@@ -137,7 +136,8 @@ static void measure_path(const struct node *n, size_t *ret_bytes, size_t *ret_le
 	}
 }
 
-/* Says whether the directory 'n' is too long or too deep behind so many bytes and levels. */
+/* Returns whether the paths in directory 'n' are too long or too deep behind a path of 'bytes' and
+ * 'levels'. */
 static bool is_too_much(const struct node *n, size_t bytes, size_t levels, size_t levels_max)
 {
 	if (n != NULL && n->dir->below_bytes > 0) {
@@ -157,12 +157,12 @@ int keydir_fits(struct node *n, const struct node *dir, size_t name_bytes)
 	if (n != NULL)
 		measure_path(n, &old_bytes, &old_levels);
 	if (levels <= old_levels)
-		levels_max = SIZE_MAX; /* it becomes no deeper than it is */
+		levels_max = SIZE_MAX; /* it does not become deeper than it is */
 	if (!is_too_much(n, bytes, levels, levels_max))
 		return 0;
 	if (n == NULL)
 		return -ENAMETOOLONG;
-	tighten_bounds(n); /* a long path may have been there once */
+	tighten_bounds(n); /* the bounds may be those of a long path that is gone */
 	return is_too_much(n, bytes, levels, levels_max) ? -ENAMETOOLONG : 0;
 }
 
@@ -174,7 +174,7 @@ struct node *keydir_find_too_long(struct keydir *k)
 	if (n->dir->below_bytes < PATH_BYTES_MAX)
 		return NULL;
 	tighten_bounds(n);
-	/* Down the longest path, to where half of a key is full. */
+	/* Goes down the longest path, until half of a key is full. */
 	while (bytes < PATH_BYTES_MAX / 2) {
 		const struct dentry *d, *longest = NULL;
 		uint32_t i = 0, most = 0;

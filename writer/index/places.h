@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* All positions of the log that something is read from, for compaction and for a scrub. */
+/* Places: all positions of the log that are in use, for compaction and for a scrub. */
 #ifndef FREYJAFS_WRITER_INDEX_PLACES_H
 #define FREYJAFS_WRITER_INDEX_PLACES_H
 
 #include "writer/index/content_map.h"
 #include "writer/index/keydir.h"
 
-/* Calls 'fn' with each of them, as a piece of content: the pieces of at most 'nodes' nodes from
+/* Calls 'fn' for each position, as a piece of content: for the pieces of at most 'nodes' nodes from
  * '*cursor' (0: from the start) on, including pinned ones without a name, and with the last nodes
- * also the pieces of unnameable keys.  False: they were the last.  With the commit lock; where that
- * is released between two calls, some may be missed, or come twice.  'fn' returns true if it has
- * changed the position of the bytes; it may only with 'changes'.  Takes the keydir lock. */
+ * also for the pieces of unnameable keys.  Returns false if these were the last.  With the commit
+ * lock; if that is released between two calls, some pieces may be missed, or come twice.  'fn'
+ * returns true if it has changed the position of the bytes, which is only allowed with 'changes'.
+ * Takes the keydir lock. */
 bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
 		       content_piece_fn fn, void *arg);
 

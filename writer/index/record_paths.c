@@ -37,7 +37,7 @@ int keydir_make(struct keydir *k, const struct record_place *at, mode_t type, in
 	return 0;
 }
 
-/* The file at 'at' makes way for a directory: no path can name its key, 'path', any more. */
+/* Makes the file at 'at' give way to a directory: its key, 'path', becomes unnameable. */
 static int displace(struct keydir *k, const struct record_place *at, const char *path,
 		    size_t path_bytes, int64_t now_ns)
 {
@@ -48,7 +48,7 @@ static int displace(struct keydir *k, const struct record_place *at, const char 
 				.timestamp_ns = (uint64_t)node_times(file).mtime_ns };
 	int err = 0;
 
-	/* A copy: somebody may have the file open. */
+	/* A copy, because a program may have the file open. */
 	if (node_content(file) != NULL) {
 		u.content = content_map_copy(node_content(file));
 		if (u.content == NULL)
@@ -74,7 +74,7 @@ int keydir_enter(struct keydir *k, const char *path, size_t path_bytes, int64_t 
 	struct record_place at = { .dir = keydir_find_dir(k, path, pos) };
 	int err = 0;
 
-	if (at.dir == NULL) { /* or something else is there */
+	if (at.dir == NULL) { /* or something that is not a directory is there */
 		at.dir = keydir_root(k);
 		pos = 0;
 	}
@@ -105,7 +105,7 @@ bool keydir_is_too_deep(struct keydir *k, const char *key, size_t key_bytes)
 	       keydir_find_dir(k, key, keydir_dir_bytes(key, key_bytes)) == NULL;
 }
 
-/* Makes a file of the unnameable key that is 'path', if there is one and nothing is there. */
+/* Makes a file of the unnameable key 'path', if that exists and no entry has the path. */
 static int reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
 {
 	const struct unnameable *u = keydir_unnameable_find(k, path, path_bytes);
@@ -123,7 +123,7 @@ static int reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t
 	return err < 0 ? err : keydir_unnameable_become(k, u, n);
 }
 
-/* Keys that are too deep to be files (keydir_is_too_deep()), at a path or below it. */
+/* Keys at a path or below it that are too deep to be files (keydir_is_too_deep()). */
 struct deep_keys {
 	struct keydir *k;
 	const char *path;
@@ -176,7 +176,7 @@ int keydir_find_operand(struct keydir *k, const char *path, size_t path_bytes, i
 	return err;
 }
 
-/* Removes 'dir', and the directories above it, for as long as they are empty and exist only through
+/* Removes 'dir', and the directories above it, as long as they are empty and exist only through
  * their keys. */
 static int prune(struct keydir *k, struct node *dir, int64_t now_ns)
 {

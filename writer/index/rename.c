@@ -25,7 +25,7 @@ int rename_check(struct rename *r)
 		return refuse(r, -EINVAL, "a move into itself");
 	if (r->exchange && other == NULL)
 		return refuse(r, -ENOENT, "an exchange with something that does not exist");
-	/* Where the entry is: a file may have other names elsewhere. */
+	/* The directory of this entry: a file may have other names elsewhere. */
 	if (r->exchange && keydir_is_inside(dentry_dir(r->from), other))
 		return refuse(r, -EINVAL, "an exchange with a directory above it");
 	if (r->exchange || other == NULL)

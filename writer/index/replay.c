@@ -20,8 +20,8 @@
 
 struct replay {
 	struct keydir *k;
-	const struct log_entry *entry; /* the one being applied */
-	int64_t now_ns;		       /* when the commit happened */
+	const struct log_entry *entry; /* the entry that is being applied */
+	int64_t now_ns;		       /* time of the commit */
 	bool grouped;		       /* the commit has more than one record */
 	const char *problem;	       /* set with -EBADMSG */
 };
@@ -63,7 +63,7 @@ static void remove_unnameable(struct replay *r, const void *key, size_t key_byte
 	keydir_write_unlock(r->k);
 }
 
-/* Finds or makes the file that gets a value.  '*ret' is NULL if no path can name the key. */
+/* Finds or makes the file that gets a value.  '*ret' is NULL if the key is unnameable. */
 static int file_for_value(struct replay *r, const struct commit_record *rec, struct node **ret)
 {
 	struct record_place at;
@@ -83,7 +83,7 @@ static int file_for_value(struct replay *r, const struct commit_record *rec, str
 	return 0;
 }
 
-/* Puts a value under a key that no path can name. */
+/* Puts a value under an unnameable key. */
 static int put_unnameable(struct replay *r, const struct commit_record *rec,
 			  const struct value_place *value, struct content_map *content)
 {
@@ -156,7 +156,7 @@ static int set_xattrs(struct replay *r, struct node *n, const struct meta_attr *
 	return 0;
 }
 
-/* Gives 'n' the device number, the target and the xattrs of 'attr', as far as it has them. */
+/* Gives 'n' the device number, the target and the xattrs of 'attr', if it has them. */
 static int set_rare(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
 	int err = 0;
@@ -168,7 +168,7 @@ static int set_rare(struct replay *r, struct node *n, const struct meta_attr *at
 	return err < 0 ? err : set_xattrs(r, n, attr);
 }
 
-/* Sets what an attr record says beyond type and content. */
+/* Sets the attributes in an attr record, except type and content. */
 static int set_attr(struct replay *r, struct node *n, const struct meta_attr *attr)
 {
 	const struct store_owner owner = { .mode = attr->mode, .uid = attr->uid, .gid = attr->gid };
@@ -268,7 +268,7 @@ static int apply_move(struct replay *r, const struct commit_record *rec)
 	if (err < 0)
 		return err;
 	rename.from = keydir_find_path(r->k, rec->path, rec->path_bytes);
-	if (rename.from == NULL) /* a file that the new path has made a directory of */
+	if (rename.from == NULL) /* the new path made a directory of the file */
 		return refuse(r, "a move into itself");
 	rename.at = (struct store_name){ to.dir, to.name, to.name_bytes };
 	rename.to = to.entry;
@@ -320,7 +320,7 @@ static int apply_link(struct replay *r, const struct commit_record *rec)
 	return 0;
 }
 
-/* --- content that is not one record --- */
+/* --- content in pieces --- */
 
 static int apply_extent(struct replay *r, const struct commit_record *rec)
 {
@@ -359,7 +359,7 @@ static int publish_staged(struct replay *r, struct node *n, const struct content
 	return 0;
 }
 
-/* A content of which nothing can be read. */
+/* Makes a content of which no byte can be read. */
 static struct content_map *dropped_content(uint64_t size_bytes)
 {
 	const struct content_piece piece = { .bytes = size_bytes, .dropped = true };
@@ -374,7 +374,8 @@ static struct content_map *dropped_content(uint64_t size_bytes)
 	return c;
 }
 
-/* The same as a put of a value whose bytes are lost.  'content' is given away, unless it fails. */
+/* Applies the loss of a value: as a put, but without the bytes.  'content' changes its owner,
+ * unless this fails. */
 static int put_dropped(struct replay *r, const struct commit_record *rec,
 		       struct content_map *content)
 {
@@ -407,7 +408,7 @@ static int apply_dropped(struct replay *r, const struct commit_record *rec)
 	return err;
 }
 
-/* What was staged becomes the value of a key that no path can name. */
+/* Publishes staged content as the value of an unnameable key. */
 static int apply_unnameable(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
@@ -419,7 +420,7 @@ static int apply_unnameable(struct replay *r, const struct commit_record *rec)
 	if (meta_is_key(rec->path, rec->path_bytes))
 		return refuse(r, "a publish to the key of a meta record");
 	if (publish->flags & META_FLAG_MORE)
-		return 0; /* it is said of a record that follows */
+		return 0; /* it belongs to a record that follows */
 	staged = keydir_staged(r->k, publish->staging_id, false);
 	if (staged == NULL)
 		return refuse(r, "a publish of what was not staged");
@@ -481,7 +482,7 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	return 0;
 }
 
-/* Everything begins here: what older segments had is in what follows. */
+/* The log begins here: its content replaces that of older segments. */
 static int apply_base(struct replay *r, size_t operand_bytes)
 {
 	if (operand_bytes > 0)
@@ -506,7 +507,7 @@ static int apply(struct replay *r, const struct commit_record *rec)
 		return apply_extent(r, rec);
 	case META_PUBLISH:
 		return apply_publish(r, rec);
-	case META_SEGMENT: /* log/segment_replay.c takes the one at the front of a segment */
+	case META_SEGMENT: /* log/segment_replay.c handles the one at the beginning of a segment */
 		return refuse(r, "a segment record that is not the beginning of a segment");
 	}
 	return rec->value_bytes > 0 ? apply_put(r, rec) : apply_tombstone(r, rec);
@@ -573,7 +574,7 @@ void replay_release(struct decoded_commit *c)
 int replay_decoded(struct keydir *k, const char *path, const struct decoded_commit *c,
 		   struct diag *diag)
 {
-	/* All parts of a group happen at one time: that of its last record. */
+	/* All parts of a group happen at the same time: that of its last record. */
 	struct replay r = { .k = k,
 			    .entry = &c->entries[c->count - 1],
 			    .now_ns = ns_of_timestamp(c->entries[c->count - 1].rec.timestamp_ns),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the records of a log do to the keydir (docs/FORMAT.md, section 5).  Used when a store is
+/* The effects of a log's records on the keydir (docs/FORMAT.md, section 5).  Used when a store is
  * opened, and for the key interface.  Threads: the one that changes the keydir. */
 #ifndef FREYJAFS_WRITER_INDEX_REPLAY_H
 #define FREYJAFS_WRITER_INDEX_REPLAY_H
@@ -8,27 +8,27 @@
 #include "writer/index/keydir.h"
 #include "writer/log_writer.h"
 
-/* One commit, a record or the records of a group, decoded. */
+/* A decoded commit: one record, or the records of a group. */
 struct decoded_commit {
 	const struct log_entry *entries; /* borrowed */
 	struct commit_record *records;	 /* one for each entry */
 	size_t count;
-	bool resolved; /* as commit_resolve_unnameable() has returned */
-	/* After -EBADMSG: which record is invalid, and why. */
+	bool resolved; /* result of commit_resolve_unnameable() */
+	/* After -EBADMSG: index of the invalid record, and the reason. */
 	size_t problem_at;
 	enum meta_error problem;
 	struct commit_record few[LOG_WRITER_GROUP_MAX];
 };
 
-/* Decodes a commit; replay_release() must follow, also after an error.  The pointers in 'entries'
- * have to live until then.  -EBADMSG: a meta record that this version does not know; 'diag' says
- * which and where, 'path' being the log's name for it.  -ENOMEM. */
+/* Decodes a commit.  The caller must call replay_release() afterwards, also after an error; the
+ * pointers in 'entries' must be valid until then.  -EBADMSG if a meta record is unknown to this
+ * version; 'diag' has the record and its position, with 'path' as the name of the log.  -ENOMEM. */
 int replay_decode(struct decoded_commit *c, const char *path, const struct log_entry *entries,
 		  size_t entry_count, struct diag *diag) WARN_UNUSED;
 void replay_release(struct decoded_commit *c);
 
-/* Applies a commit.  Takes the keydir's write lock.  -EBADMSG: it does not fit the tree; 'diag'
- * says what does not.  -ENOMEM. */
+/* Applies a commit.  Takes the keydir's write lock.  -EBADMSG if it does not fit the tree; 'diag'
+ * has the reason.  -ENOMEM. */
 int replay_decoded(struct keydir *k, const char *path, const struct decoded_commit *c,
 		   struct diag *diag) WARN_UNUSED;
 
@@ -36,7 +36,7 @@ int replay_decoded(struct keydir *k, const char *path, const struct decoded_comm
 int replay_commit(struct keydir *k, const char *path, const struct log_entry *entries,
 		  size_t entry_count, struct diag *diag) WARN_UNUSED;
 
-/* Fetches into the cache what applying the record will need; changes nothing. */
+/* Prefetches the memory that applying the record will need; changes nothing. */
 void replay_ahead(struct keydir *k, const struct record *rec);
 
 #endif

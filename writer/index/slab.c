@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A chunk hands out its granules in order, and before that what was given back to it.  One that has
- * become empty goes back to the operating system.  A reference is the number of a chunk and the
- * granule in it; granule 0 is the head, so that no reference is 0.
+/* The slab.  A chunk hands out freed places first, and then its granules in order.  A chunk that
+ * has become empty is returned to the operating system.  A reference consists of the number of a
+ * chunk and the granule in it; granule 0 is the head, so that no reference is 0.
  *
  * In a free object the first four bytes are zero, for slab_each(), and the next four link it to the
- * next free one.  AddressSanitizer is told of the rest, so that it finds what is used after it was
- * freed. */
+ * next free one.  AddressSanitizer is told that the rest is free, so that it finds uses after a
+ * free. */
 #include "writer/index/slab.h"
 
 #include <stdatomic.h>
@@ -20,8 +20,8 @@
 #define HEAD_BYTES	 ((size_t)64)
 #define HEAD_GRANULES	 (HEAD_BYTES / SLAB_GRANULE_BYTES)
 #define CHUNK_GRANULES	 (SLAB_CHUNK_BYTES / SLAB_GRANULE_BYTES)
-#define FREE_BYTES	 SLAB_GRANULE_BYTES /* of a free object that are used */
-#define KEPT_CHUNKS_MAX	 8 /* so much of a region that is kept may have been touched */
+#define FREE_BYTES	 SLAB_GRANULE_BYTES /* bytes of a free object that are in use */
+#define KEPT_CHUNKS_MAX	 8 /* most chunks of a kept region that may have been touched */
 #define HUGE_FROM_CHUNKS ((size_t)64 * 1024 * 1024 / SLAB_CHUNK_BYTES)
 
 _Static_assert(sizeof(struct slab_chunk) <= HEAD_BYTES, "the head fits");
@@ -111,8 +111,8 @@ static void generations_free(struct slab_chunk *c)
 	free(c->generations);
 }
 
-/* The place of 'object', which is freed, gets another generation.  False: there is no memory, so it
- * must not be used again. */
+/* Gives the place of 'object', which is being freed, another generation.  Returns false if memory
+ * is missing; the place must then not be used again. */
 static bool renew_place(struct slab_chunk *c, const void *object)
 {
 	if (c->kind != SLAB_KIND_DATED)
@@ -125,12 +125,12 @@ static bool renew_place(struct slab_chunk *c, const void *object)
 
 /* --- chunks --- */
 
-/* The region of a small slab that was destroyed, for the next one: to map it, to touch it and to
- * unmap it takes longer than all else that is done with it.  NULL: none. */
+/* The region of a small slab that was destroyed, for the next one: mapping, touching and unmapping
+ * it takes longer than all other work on such a slab.  NULL: none. */
 static _Atomic(uint8_t *) kept_region;
 
-/* Takes address space for more chunks: in huge pages where what is left over of the last one is
- * little beside all the others. */
+/* Takes address space for more chunks: in huge pages if the unused rest of the last one is small
+ * compared with the whole slab. */
 static int region_new(struct slab *s)
 {
 	bool huge = s->chunk_count >= HUGE_FROM_CHUNKS;
@@ -145,7 +145,7 @@ static int region_new(struct slab *s)
 /* Finds a number for a chunk. */
 static int number_new(struct slab *s, size_t *ret)
 {
-	if (s->chunk_count < s->chunk_end) { /* one was given back */
+	if (s->chunk_count < s->chunk_end) { /* a number was given back */
 		*ret = s->chunk_end;
 		while (s->chunks[--*ret] != NULL)
 			;
@@ -231,7 +231,8 @@ void slab_destroy(struct slab *s)
 {
 	uint8_t *from = s->region, *end = s->region_end; /* to be unmapped in one piece */
 
-	/* The last ones were taken from the region in order, so they end where its rest begins. */
+	/* The last chunks were taken from the region in order, so they end where its rest begins.
+	 */
 	for (size_t i = s->chunk_end; i-- > 0;) {
 		uint8_t *chunk = (uint8_t *)s->chunks[i];
 
@@ -306,7 +307,8 @@ void slab_free(void *object)
 	forbid((uint8_t *)o + FREE_BYTES, object_bytes(c) - FREE_BYTES);
 	if (again)
 		c->free = (uint32_t)(((uintptr_t)o & (SLAB_CHUNK_BYTES - 1)) / SLAB_GRANULE_BYTES);
-	/* The last one of its size stays: whoever frees and makes in turn would map and unmap. */
+	/* The last chunk of its size stays: a caller that frees and makes objects in turn would
+	 * otherwise map and unmap it each time. */
 	if (--c->used == 0 && (c->next != NULL || c->prev != NULL)) {
 		list_remove(c);
 		chunk_free(c);
@@ -330,7 +332,7 @@ void *slab_each(const struct slab *s, unsigned int kind, slab_ref_t *cursor)
 
 			if (o->zero == 0)
 				continue;
-			/* Past the end of a chunk is the head of the next one. */
+			/* Behind the end of a chunk is the head of the next one. */
 			*cursor = (slab_ref_t)((number << SLAB_CHUNK_REF_BITS) + granule +
 					       c->granules);
 			return o;

@@ -27,7 +27,7 @@ static int compare(const void *a, const void *b)
 	return x->key_bytes < y->key_bytes ? -1 : x->key_bytes > y->key_bytes;
 }
 
-/* The common case is that there are none: callers look at k->unnameable first. */
+/* Finds an item.  Usually there are none: callers check k->unnameable first. */
 static struct item *find(struct keydir *k, const void *key, size_t key_bytes)
 {
 	const struct item probe = { .u = { .key = key, .key_bytes = key_bytes } };
@@ -85,7 +85,7 @@ int keydir_unnameable_put(struct keydir *k, const struct unnameable *u)
 	return 0;
 }
 
-/* Takes an item out of the tree. */
+/* Removes an item from the tree. */
 static void take_out(struct keydir *k, struct item *i)
 {
 	(void)tdelete(i, &k->unnameable, compare);

@@ -16,18 +16,17 @@ struct unnameable {
 	struct content_map *content; /* NULL: the value is at 'place' */
 	uint64_t timestamp_ns;
 };
-/* Valid until the key is put again or removed; NULL: there is no such key. */
+/* Returns the key, borrowed, valid until it is put again or removed; NULL: no such key. */
 const struct unnameable *keydir_unnameable_find(struct keydir *k, const void *key,
 						size_t key_bytes);
-/* Puts a copy of 'u'; 'u->content' belongs to the keydir from here on, unless it fails.
- * -ENOMEM. */
+/* Puts a copy of 'u'; the keydir then owns 'u->content', unless this fails.  -ENOMEM. */
 int keydir_unnameable_put(struct keydir *k, const struct unnameable *u) WARN_UNUSED;
 void keydir_unnameable_remove(struct keydir *k, const void *key, size_t key_bytes);
-/* The key can be named again: its value becomes the content of file 'n', and the key is removed.
+/* Makes the value of a key that has become nameable the content of file 'n', and removes the key.
  * Takes the lock itself.  -ENOMEM. */
 int keydir_unnameable_become(struct keydir *k, const struct unnameable *u,
 			     struct node *n) WARN_UNUSED;
-/* Calls 'fn' for each of them, in no order. */
+/* Calls 'fn' for each key, in no order. */
 void keydir_unnameable_each(struct keydir *k, void (*fn)(void *arg, const struct unnameable *u),
 			    void *arg);
 
