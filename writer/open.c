@@ -9,7 +9,7 @@
 #include "writer/store.h"
 #include "writer/store/for_background.h"
 
-/* Starts the threads that the store is to have. */
+/* Starts the threads that the config allows. */
 static int start(struct background *b, const struct store_config *config)
 {
 	int err;
@@ -43,7 +43,7 @@ int store_open(const struct store_config *config, struct store **ret, struct dia
 	if (err < 0) {
 		(void)diag_set(diag, err, "%s: cannot start a thread: %s", store_path(s),
 			       strerror(-err));
-		(void)!store_close(s); /* the first error is told */
+		(void)!store_close(s); /* the first error is reported */
 		return err;
 	}
 	*ret = s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Folding: the oldest segments 1 ... k become one, the base, which has the number k and their
- * combined result.  So names, moves and tombstones without effect disappear, too, and the log has
- * fewer files.
+/* Folding: the oldest segments become one, the base.  It replaces segments 1 to k, and has the
+ * number k and their combined result.  So names, moves and tombstones without effect disappear,
+ * too, and the log has fewer files.
  *
  * The segments are replayed into a separate tree, with no lock.  Their live bytes are collected as
  * in compaction.  The base is written next to them and takes the place of segment k.  From then on

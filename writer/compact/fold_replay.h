@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The replay of the segments to be folded: they are replayed into a separate tree, with the times
- * at which contents were made, where the times of their files have been set since then.
+/* The replay of the segments to be folded, into a separate tree.  It also keeps the time at which a
+ * content was made, if the times of its file were set since then.
  *
  * Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_COMPACT_FOLD_REPLAY_H

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The schedule of compaction: without a request, in a thread that looks as the log grows, or by
- * hand. */
+/* The schedule of compaction: its thread looks as the log grows, and rounds also run by hand. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,7 +13,8 @@
 #define LOOK_SHARE	  32 /* of the live bytes: additional dead bytes until the next look */
 #define SEGMENT_SHARE	  16 /* share of the live bytes: size of a segment */
 #define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
-/* Smaller segments are sealed too often, if the disk has space for this size so many times. */
+/* Smaller segments are sealed too often.  Used if the disk has free space for FREE_SHARE of them.
+ */
 #define SEGMENT_BYTES_FEW ((uint64_t)32 * 1024 * 1024)
 #define LOG_SHARE	  4    /* of the log: largest segment, as its reserve is as large */
 #define FREE_SHARE	  8    /* of the disk: largest segment, or most dead bytes */

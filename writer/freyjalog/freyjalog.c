@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The public functions check sizes and keys, and call those of the log. */
+/* The shared library: public functions that check sizes and keys, and call the functions of the
+ * log. */
 #include "writer/freyjalog/freyjalog.h"
 
 #include <errno.h>

@@ -83,7 +83,8 @@ static struct graph_name *name_get(struct graph_node *dir, const char *text, siz
 	return name;
 }
 
-/* The timestamps of a base's records are the times of what they describe; they are in no order. */
+/* The timestamps of a base's records are the times of the described changes; they are in no order.
+ */
 static bool is_in_base(const struct change *c)
 {
 	return c->g->base_segment != 0 && c->entry->segment == c->g->base_segment;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* History: reads the log into the graph, and finds the versions of paths in it. */
 #include "writer/history.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A node and an entry of a directory as the keydir shows them: copies, without the keydir's own
+/* The public view of a node and of a directory entry: copies of the keydir's values, without its
  * structures.  Part of the interface of a store: writer/store.h includes this header. */
 #ifndef FREYJAFS_WRITER_INDEX_NODE_VIEW_H
 #define FREYJAFS_WRITER_INDEX_NODE_VIEW_H
@@ -12,8 +12,8 @@
 
 struct node; /* see writer/index/keydir.h */
 
-/* Inode numbers have 53 bits: programs in JavaScript, Lua and others have no integers beside the
- * numbers that a double can hold, and must tell two files apart. */
+/* Inode numbers have 53 bits: programs in JavaScript, Lua and other languages represent integers as
+ * doubles, which are exact up to 53 bits, and must be able to tell two files apart. */
 #define STORE_INO_MAX ((UINT64_C(1) << 53) - 1)
 
 /* A name in a directory.  The name is not NUL-terminated. */
@@ -23,13 +23,13 @@ struct store_name {
 	size_t name_bytes;
 };
 
-/* Mode and owner of a node.  The type is in 'mode' where one is asked for. */
+/* Mode and owner of a node.  'mode' includes the type if a function requires it. */
 struct store_owner {
 	mode_t mode;
 	uint32_t uid, gid;
 };
 
-/* A change of attributes: only the ones in 'which' change. */
+/* A change of attributes: only those selected by 'which' change. */
 enum {
 	STORE_SET_MODE = 1 << 0, /* permission bits */
 	STORE_SET_UID = 1 << 1,
@@ -53,9 +53,9 @@ struct store_attr {
 	uint32_t uid, gid;
 	uint32_t link_count;
 	uint32_t rdev_major, rdev_minor; /* devices */
-	uint64_t size_bytes; /* of the committed value, or the target of a symlink; else 0 */
+	uint64_t size_bytes; /* of the committed value, or the target of a symlink; otherwise 0 */
 	uint64_t data_bytes; /* the same without holes */
-	uint64_t pieces;     /* of the log that the value is read from; 1 for a plain record */
+	uint64_t pieces;     /* number of pieces of the log in the value; 1 for a plain record */
 	struct timespec atime, mtime, ctime;
 	bool committed; /* false: store_create()d and not yet in the log */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds out whether a single wrong byte in the front of a record explains its damage.  Threads:
- * any. */
+/* Locating a damaged byte: whether a single wrong byte in the front of a record explains its
+ * damage.  Threads: any. */
 #ifndef FREYJAFS_WRITER_LOG_SALVAGE_LOCATE_H
 #define FREYJAFS_WRITER_LOG_SALVAGE_LOCATE_H
 

@@ -15,14 +15,14 @@
 #include "writer/store/for_background.h"
 
 #define WINDOW_BYTES ((size_t)256 * 1024)
-/* How long it rests, as a multiple of the time that reading a window took, and at least. */
+/* A rest lasts for this multiple of the time that reading a window took, and at least this long. */
 #define REST_TIMES	 3
 #define REST_NS_MIN	 UINT64_C(2000000)
-#define REST_BUSY_TIMES	 15 /* while others append */
+#define REST_BUSY_TIMES	 15 /* while other threads append */
 #define REST_BUSY_NS_MIN UINT64_C(10000000)
 #define NODES_AT_ONCE	 512
-#define WITHOUT_HINT_MAX 32 /* each takes a look at all files */
-#define SCRUB_REPLACED	 1  /* the segment has got another file */
+#define WITHOUT_HINT_MAX 32 /* each search examines all files */
+#define SCRUB_REPLACED	 1  /* the segment's file was replaced */
 
 struct scan {
 	struct scrubber *c;
@@ -30,17 +30,17 @@ struct scan {
 	uint8_t *window; /* owned; bytes of the segment from 'from' on */
 	uint64_t from;
 	size_t held;
-	uint64_t read_ns, appends; /* when and where the last window was read */
+	uint64_t read_ns, appends; /* time of the last read, and the number of appends then */
 	bool asked_hint;
-	struct hint_reader *hint;   /* owned; NULL: there is none */
+	struct hint_reader *hint;   /* owned; NULL: none */
 	struct manifest_scan facts; /* of the segment, for its digest */
-	size_t without_hint;	    /* damaged records of this segment that no hint tells of */
+	size_t without_hint;	    /* damaged records of this segment that a hint does not have */
 	struct store_scrub result;
 };
 
 /* --- reading --- */
 
-/* Rests between two windows.  False: it is to stop. */
+/* Rests between two windows.  Returns false if the scrub must stop. */
 static bool rest(struct scan *sc, uint64_t took_ns)
 {
 	struct scrubber *c = sc->c;
@@ -71,7 +71,7 @@ static bool get_segment(struct scrubber *c, uint64_t number, struct segment *ret
 	return false;
 }
 
-/* Says whether compaction has given the segment another file since. */
+/* Returns whether compaction has replaced the segment's file since it was opened. */
 static bool is_replaced(const struct scan *sc)
 {
 	struct segment now;
@@ -80,8 +80,8 @@ static bool is_replaced(const struct scan *sc)
 	       now.start != sc->seg.start;
 }
 
-/* Fills the window from 'offset' on, at most to the end of the segment.  -EIO: nothing can be read
- * there.  SCRUB_REPLACED.  -ECANCELED. */
+/* Fills the window from 'offset' on, at most to the end of the segment.  -EIO if no byte can be
+ * read there.  SCRUB_REPLACED.  -ECANCELED. */
 static int fill(struct scan *sc, uint64_t offset)
 {
 	size_t n = WINDOW_BYTES;
@@ -103,8 +103,8 @@ static int fill(struct scan *sc, uint64_t offset)
 
 /* --- damage --- */
 
-/* The hint of the segment says what should be there.  NULL: there is none, or it is of another file
- * of that number. */
+/* Opens the hint of the segment, which names its records.  NULL: none, or it belongs to another
+ * file of that number. */
 static struct hint_reader *open_hint(const struct scan *sc)
 {
 	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
@@ -121,7 +121,7 @@ static struct hint_reader *open_hint(const struct scan *sc)
 	return NULL;
 }
 
-/* Finds what the hint has at 'offset'.  False: nothing. */
+/* Finds the record at 'offset' in the hint.  Returns false if the hint has none. */
 static bool find_in_hint(struct scan *sc, uint64_t offset, struct log_entry *ret)
 {
 	if (!sc->asked_hint)
@@ -150,7 +150,8 @@ static bool take_next(void *arg, struct content_piece *piece)
 	return false;
 }
 
-/* Finds the first record at or behind 'offset' that a file is read from.  False: there is none. */
+/* Finds the first record at or behind 'offset' that a file is read from.  Returns false if there is
+ * none. */
 static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
 		      struct value_place *ret)
 {
@@ -178,8 +179,9 @@ static void set_key(struct trouble *t, const void *key, size_t key_bytes)
 	t->path_bytes = key_bytes - skip;
 }
 
-/* Says which record is damaged, and where the next one begins: its own length may be what is wrong.
- * A hint tells; without one what is live is checked, record by record. */
+/* Finds out which record is damaged, and where the next one begins: the length in the record may
+ * itself be wrong.  The hint has both; without a hint only records that files are read from are
+ * checked, one by one. */
 static void find_out(struct scan *sc, uint64_t offset, struct trouble *t, uint64_t *ret_next)
 {
 	uint64_t at = 0, skip = offset - sc->from;
@@ -204,7 +206,7 @@ static void find_out(struct scan *sc, uint64_t offset, struct trouble *t, uint64
 		sc->result.unchecked_bytes += *ret_next - offset;
 }
 
-/* Tells of a damaged record, and stores where it goes on. */
+/* Reports a damaged record, and stores the offset at which the scrub continues. */
 static void damage(struct scan *sc, uint64_t offset, const char *reason, uint64_t *ret_next)
 {
 	struct trouble t = { .kind = TROUBLE_SCRUB,
@@ -217,8 +219,8 @@ static void damage(struct scan *sc, uint64_t offset, const char *reason, uint64_
 	store_tell(sc->c->s, &t);
 }
 
-/* Tells of a segment whose records are whole, each by itself, and are not the ones that MANIFEST
- * lists: of an older copy, or of another file. */
+/* Reports a segment whose records are whole, but which is not the one that MANIFEST lists: it is
+ * from an older copy, or another file. */
 static void wrong_digest(struct scan *sc)
 {
 	const struct trouble t = { .kind = TROUBLE_SCRUB,
@@ -295,16 +297,16 @@ static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
 		if (res.bytes > WINDOW_BYTES)
 			return check_large(sc, offset, &res, ret_problem);
 		if (skip == 0 && sc->held >= res.bytes)
-			return -EIO; /* cannot happen: it has what it wants */
+			return -EIO; /* cannot happen: the window has all needed bytes */
 		err = fill(sc, offset);
 		if (err != 0)
 			return err;
 		if (sc->held < res.bytes)
-			return -EIO; /* the file is shorter than it was */
+			return -EIO; /* the file has become shorter */
 	}
 }
 
-/* 0, SCRUB_REPLACED or -ECANCELED. */
+/* Returns 0, SCRUB_REPLACED or -ECANCELED. */
 static int check_segment(struct scan *sc)
 {
 	uint64_t offset = 0, bytes = 0, damaged = sc->result.damaged;
@@ -343,7 +345,7 @@ static int check_segment(struct scan *sc)
 	return err;
 }
 
-/* Checks all of the log that there is now; of the active segment what is durable. */
+/* Checks the log up to its present end; of the active segment only the durable part. */
 static int check_log(struct scan *sc)
 {
 	struct log_writer_stats log;

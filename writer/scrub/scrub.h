@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Scrub: reads the whole log in the background and checks the CRC of each record, also of the
- * records that a mount took from a hint without reading them, so that rot is found while there is a
- * backup.
+ * records that a mount took from a hint without reading them, so that damage is found while there
+ * is a backup.
  *
- * It reads by log position, as readers do, a piece at a time, and rests for several times as long
- * as that took: it never holds a lock for long.  A segment that compaction replaces meanwhile is
- * read again from its new file.  Threads: any. */
+ * It reads by log position, as other readers do, a piece at a time, and rests after each piece for
+ * several times as long as the piece took: it never holds a lock for long.  A segment that
+ * compaction replaces in the meantime is read again from its new file.  Threads: any. */
 #ifndef FREYJAFS_WRITER_SCRUB_SCRUB_H
 #define FREYJAFS_WRITER_SCRUB_SCRUB_H
 
@@ -20,13 +20,13 @@ struct scrubber {
 	struct io *io;
 	int dir_fd;
 	struct log_writer *log;
-	int64_t interval_ns; /* 0: when asked alone */
+	int64_t interval_ns; /* 0: only on request */
 
-	atomic_bool stop; /* in the middle of everything */
+	atomic_bool stop; /* checked in all loops */
 
-	/* Innermost. */
+	/* Innermost lock. */
 	struct mutex lock;
-	pthread_cond_t wake; /* with lock: 'requested' or 'stop' */
+	pthread_cond_t wake; /* with lock: 'requested' or 'stop' was set */
 	/* All below: by lock. */
 	bool has_thread GUARDED;
 	bool requested GUARDED;
@@ -34,11 +34,11 @@ struct scrubber {
 	struct store_scrub figures GUARDED;
 };
 
-/* 's' is open. */
+/* Initialises 'c' for an open store, which it borrows. */
 void scrub_init(struct scrubber *c, struct store *s, const struct store_config *config);
 /* Starts the thread.  -errno. */
 int scrub_start(struct scrubber *c) WARN_UNUSED;
-/* Stops it, at once. */
+/* Stops the thread, without waiting for the end of a scrub. */
 void scrub_stop(struct scrubber *c);
 void scrub_destroy(struct scrubber *c);
 
