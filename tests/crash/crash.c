@@ -61,7 +61,7 @@ static void add_instant(struct crash_recorder *r, struct simdisk *d, uint64_t ca
 	r->list = sim_realloc(r->list, (r->count + 1) * sizeof(r->list[0]));
 	i = &r->list[r->count++];
 	*i = (struct crash_instant){ .call = call };
-	/* Least promise first: what is read late is too low, not too high. */
+	/* Reads the weakest promise first: a number that is read late is too low, not too high. */
 	for (size_t t = 0; t < CRASH_THREADS_MAX; t++) {
 		i->progress[t].synced = atomic_load(&r->now[t].synced);
 		i->progress[t].returned = atomic_load(&r->now[t].returned);
@@ -98,7 +98,7 @@ void crash_recorder_free(struct crash_recorder *r)
 
 /* --- images --- */
 
-/* Hashes of the images that were looked at, so that none is twice. */
+/* Hashes of the examined images, so that none is examined twice. */
 struct seen {
 	uint64_t *slots; /* 0: free */
 	size_t count, room;
@@ -144,7 +144,7 @@ static uint64_t image_hash(const struct crash_image *image)
 	return hash;
 }
 
-/* Image 0 is the dead process, 1 keeps nothing, 2 keeps all, the others keep some. */
+/* Image 0 is the dead process, 1 keeps no pending bytes, 2 keeps all, the others keep some. */
 static struct crash_image make_image(const struct crash_instant *instant, uint64_t index,
 				     uint64_t seed)
 {
@@ -171,7 +171,7 @@ static bool is_chosen(const struct crash_options *options, const struct crash_im
 	       rng_mix(image->seed, 5, 0) % options->every == 0;
 }
 
-/* Calls 'fn' for each different image of all instants; returns how many there were. */
+/* Calls 'fn' for each different image of all instants; returns their number. */
 static uint64_t for_each_image(const struct crash_recorder *r, const struct crash_options *options,
 			       image_fn fn, void *arg)
 {
@@ -180,7 +180,7 @@ static uint64_t for_each_image(const struct crash_recorder *r, const struct cras
 
 	for (size_t i = 0; i < r->count; i++) {
 		const struct crash_instant *instant = &r->list[i];
-		/* With all of it durable, every power cut is the same. */
+		/* If everything is durable, all power cuts have the same result. */
 		uint64_t images = simdisk_has_pending(instant->disk) ? 3 + options->images : 2;
 
 		if (options->only_call != 0 && options->only_call != instant->call)
@@ -204,34 +204,34 @@ static uint64_t for_each_image(const struct crash_recorder *r, const struct cras
 
 /* --- checking one image --- */
 
-#define SECOND_EVERY 13 /* of the images, one in so many is also cut during its recovery */
-#define FILES_MAX    34 /* full segments, and the active one */
+#define SECOND_EVERY 13 /* one image of this many is also cut during its recovery */
+#define FILES_MAX    34 /* rotated segments, and the active one */
 
 /* A file of the log that is not sealed, as it was before recovery. */
 struct log_file {
 	char name[SEGMENT_NAME_BYTES];
 	uint64_t number; /* 0: the active one */
 	uint8_t *data;	 /* NULL: it does not exist */
-	size_t bytes;	 /* at most what the name of a full one says, while it may be sealed */
+	size_t bytes;	 /* at most the size in the name of a rotated one, while it may be sealed */
 	size_t all_bytes;
 };
 
 struct check {
 	const struct crash_system *system;
 	const struct crash_options *options;
-	uint64_t torn_count;   /* images with a tail to cut */
-	uint64_t second_count; /* images that were cut again */
+	uint64_t torn_count;   /* number of images with a tail to cut */
+	uint64_t second_count; /* number of images that were cut again */
 
-	/* The image at hand. */
+	/* The current image. */
 	const struct crash_image *image;
 	struct log_file files[FILES_MAX]; /* in the order of the log */
 	size_t file_count;		  /* at least the active one, the last */
-	size_t last; /* the file that the log ends in: the active one after recovery */
+	size_t last; /* the file in which the log ends: the active one after recovery */
 	char *state; /* after recovery */
 	uint64_t kept_bytes;
 };
 
-/* Fails the test, and says how to run this image alone. */
+/* Fails the test, and prints how to run only this image. */
 static void check_fail(const struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void check_fail(const struct check *c, const char *fmt, ...)
 {
@@ -343,7 +343,7 @@ static bool has_same(const struct check *c, struct simdisk *d, const char *name,
 	return same;
 }
 
-/* Finds the file that the log ends in after recovery: the first one that was not sealed.  MANIFEST
+/* Finds the file in which the log ends after recovery: the first one that was not sealed.  MANIFEST
  * seals; the name may follow after the next power cut. */
 static size_t find_last(const struct check *c, struct simdisk *durable)
 {
@@ -359,7 +359,7 @@ static size_t find_last(const struct check *c, struct simdisk *durable)
 	return i;
 }
 
-/* Where the part of a file begins that recovery cuts. */
+/* Returns the offset from which recovery cuts a file. */
 static size_t cut_from(const struct check *c, size_t i)
 {
 	return i == c->last ? (size_t)c->kept_bytes : 0;
@@ -367,7 +367,7 @@ static size_t cut_from(const struct check *c, size_t i)
 
 /* --- */
 
-/* Says whether what was cut has to be reported: not so the zeros that a writer keeps ready. */
+/* Returns whether the cut must be reported: zeros that a writer keeps ready are not. */
 static bool wants_report(const struct check *c)
 {
 	for (size_t i = c->last; i < c->file_count; i++) {
@@ -382,8 +382,8 @@ static bool wants_report(const struct check *c)
 	return false;
 }
 
-/* Even if the power goes right after recovery, the kept part is as it was, the rest is gone from
- * the log and in quarantine. */
+/* Checks that the kept part is unchanged even if the power is cut right after recovery, and that
+ * the rest is in quarantine and no longer in the log. */
 static void check_cut(struct check *c, const struct log_recovery *recovery)
 {
 	struct simdisk *durable = simdisk_power_cut(c->image->disk, SIMDISK_KEEP_NONE, 0);
@@ -394,7 +394,7 @@ static void check_cut(struct check *c, const struct log_recovery *recovery)
 
 	c->last = find_last(c, durable);
 	last = &c->files[c->last];
-	/* All that they have is cut, also behind the size in their names. */
+	/* All their bytes are cut, also those behind the size in their names. */
 	for (size_t i = c->last; i < c->file_count; i++)
 		c->files[i].bytes = c->files[i].all_bytes;
 	if (log == NULL || bytes != kept || kept > last->bytes ||
@@ -422,7 +422,7 @@ static void check_cut(struct check *c, const struct log_recovery *recovery)
 	simdisk_free(durable);
 }
 
-/* Writes on after recovery, and opens what the next power cut leaves of that. */
+/* Writes after recovery, and opens the log as the next power cut leaves it. */
 static void check_goes_on(const struct check *c, void *handle)
 {
 	char *want = NULL, *state = NULL;
@@ -449,7 +449,8 @@ static void check_goes_on(const struct check *c, void *handle)
 
 /* --- a second power cut, during recovery --- */
 
-/* Bytes behind the kept part are in the log or in quarantine, whatever happened. */
+/* Returns whether the bytes behind the kept part are in the log or in quarantine, whatever
+ * happened. */
 static bool tail_is_somewhere(const struct check *c, struct simdisk *d)
 {
 	for (size_t i = c->last; i < c->file_count; i++) {
@@ -464,7 +465,7 @@ static bool tail_is_somewhere(const struct check *c, struct simdisk *d)
 	return true;
 }
 
-/* 'second' is an image of the recovery of c->image. */
+/* Checks 'second', an image of the recovery of c->image. */
 static void check_second_image(void *arg, const struct crash_image *second)
 {
 	struct check *c = arg;
@@ -480,7 +481,7 @@ static void check_second_image(void *arg, const struct crash_image *second)
 	if (c->image->kind == CRASH_CUT && !tail_is_somewhere(c, second->disk))
 		check_fail(c, "%s: the tail is destroyed", when);
 	handle = open_image(c, second->disk, when, &state, &recovery);
-	/* All of a cut image is on the disk, so only the same state can come back. */
+	/* Everything in a cut image is on the disk, so only the same state can come back. */
 	if (c->image->kind == CRASH_CUT)
 		ok = strcmp(state, c->state) == 0;
 	else
@@ -492,7 +493,7 @@ static void check_second_image(void *arg, const struct crash_image *second)
 	free(state);
 }
 
-/* Recovers 'start', a copy of the image, and cuts the power at each call of that. */
+/* Recovers 'start', a copy of the image, and cuts the power at each call of the recovery. */
 static void check_second_cut(struct check *c, struct simdisk *start)
 {
 	struct crash_options options = { .seed = c->image->seed,
@@ -554,7 +555,7 @@ void crash_check(const struct crash_system *system, const struct crash_recorder 
 	print_message("%s: %zu instants, %llu images, %llu with a torn tail, %llu cut again\n",
 		      system->name, recorder->count, (unsigned long long)images,
 		      (unsigned long long)c.torn_count, (unsigned long long)c.second_count);
-	if (recorder->count > 50 * options->every) /* else a sample may be too small */
+	if (recorder->count > 50 * options->every) /* otherwise a sample may be too small */
 		assert_true(images > recorder->count / (2 * options->every));
 	if (options->every == 1) {
 		assert_true(images > recorder->count / 2);
@@ -563,8 +564,8 @@ void crash_check(const struct crash_system *system, const struct crash_recorder 
 	}
 }
 
-/* Keeps every nth test, from the ith on, as CRASH_SHARD="i/n" says: several processes then share
- * the work.  Returns how many. */
+/* Keeps every nth test, from the ith on, as CRASH_SHARD="i/n" requires: several processes can then
+ * share the work.  Returns the number of tests. */
 static size_t take_shard(struct CMUnitTest *tests, size_t count)
 {
 	const char *text = getenv("CRASH_SHARD");
@@ -580,8 +581,8 @@ static size_t take_shard(struct CMUnitTest *tests, size_t count)
 
 int crash_run(const char *group, struct CMUnitTest *tests, size_t count, int argc, char **argv)
 {
-	/* Opening a log takes and returns large buffers, of which little is used; without this most
-	 * of the time goes into mapping them and into zeroing huge pages. */
+	/* Opening a log allocates and frees large buffers of which little is used; without this
+	 * most of the time is spent mapping them and zeroing huge pages. */
 	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Cutting the power at every call of a workload: what both crash tests share.
+/* Cutting the power at every call of a workload: the common part of both crash tests.
  *
  * A workload runs once on a simulated disk.  Before each call the disk is copied (an instant), with
- * what had been promised by then.  Afterwards images are made of each instant, as the process dying
+ * the promises made by then.  Afterwards images are made of each instant, as a dying process
  * and several power cuts would leave it, and the test recovers from each.
  *
  * Environment:
@@ -30,16 +30,16 @@
 #define CRASH_THREADS_MAX 4
 #define CRASH_WHY_BYTES	  8192
 
-/* How far one thread of a workload has come.  Numbers of steps; each at most the one before. */
+/* The progress of one thread of a workload, in steps; each number is at most the one before. */
 struct crash_progress {
 	uint64_t issued;   /* begun */
-	uint64_t returned; /* the call said 0 */
-	uint64_t synced;   /* known to be durable */
+	uint64_t returned; /* the call returned 0 */
+	uint64_t synced;   /* certainly durable */
 };
 
 struct crash_instant {
 	struct simdisk *disk;
-	uint64_t call; /* before this call of the workload; the last ones are after it */
+	uint64_t call; /* before this call of the workload; the last instants are after it */
 	struct crash_progress progress[CRASH_THREADS_MAX];
 };
 
@@ -56,7 +56,7 @@ struct crash_options {
 	uint64_t seed;
 	uint64_t runs;
 	unsigned int images;
-	uint64_t every;	     /* one image in so many */
+	uint64_t every;	     /* one image of this many */
 	uint64_t only_call;  /* 0: all */
 	uint64_t only_image; /* UINT64_MAX: all */
 };
@@ -65,13 +65,13 @@ struct crash_options crash_options(unsigned int default_runs, unsigned int defau
 
 /* Records every call on 'd' from now on. */
 void crash_record(struct crash_recorder *r, struct simdisk *d);
-/* Adds the state that 'd' has now, behind the last call. */
+/* Adds the present state of 'd', behind the last call. */
 void crash_record_end(struct crash_recorder *r, struct simdisk *d);
 void crash_recorder_free(struct crash_recorder *r);
 
-/* How an image came to be. */
+/* The origin of an image. */
 enum crash_kind {
-	CRASH_KILLED, /* the process died, the machine runs on; index 0 */
+	CRASH_KILLED, /* the process died, the machine keeps running; index 0 */
 	CRASH_CUT,    /* the power was cut */
 };
 
@@ -80,25 +80,25 @@ struct crash_image {
 	const struct crash_instant *instant;
 	enum crash_kind kind;
 	uint64_t index; /* of the image, for CRASH_IMAGE */
-	uint64_t seed;	/* for choices made from here on */
+	uint64_t seed;	/* for later random choices */
 };
 
-/* What is under test: a log or a store.  A state is a text; what holds the same has the same one.
- */
+/* The system under test: a log or a store.  A state is a text; equal content has equal text. */
 struct crash_system {
 	const char *name;     /* of the workload */
-	const char *log_dir;  /* where active.data is */
-	bool makes_head_room; /* zeros up to the end of the log are cut without a word */
+	const char *log_dir;  /* directory of active.data */
+	bool makes_head_room; /* zeros up to the end of the log are cut without a report */
 	void *arg;
-	/* Opens what is on 'd' and stores its state, which the caller frees.  NULL: cannot be, and
-	 * 'why' says more. */
+	/* Opens the files on 'd' and stores their state, which the caller frees.  NULL: an
+	 * impossible result, and 'why' has the reason. */
 	void *(*open)(void *arg, struct simdisk *d, char **ret_state, struct log_recovery *recovery,
 		      char why[CRASH_WHY_BYTES]);
-	/* Says whether the state may be there after these promises. */
+	/* Returns whether the state is allowed after these promises. */
 	bool (*is_allowed)(void *arg, const char *state,
 			   const struct crash_progress progress[CRASH_THREADS_MAX],
 			   enum crash_kind kind, char why[CRASH_WHY_BYTES]);
-	/* Commits something new, makes it durable, stores the state after it.  0 or -errno. */
+	/* Commits new records, makes them durable, and stores the state after them.  0 or -errno.
+	 */
 	int (*go_on)(void *arg, void *handle, char **ret_state);
 	int (*close)(void *arg, void *handle);
 };

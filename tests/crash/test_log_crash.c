@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The log alone: after a power cut at any call it holds a prefix of what was appended, and that
- * prefix has all that was acknowledged as durable. */
+/* The log by itself: after a power cut at any call it has a prefix of the appended records, and
+ * that prefix includes all that were acknowledged as durable. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,14 +16,14 @@
 #define LOG_DIR	 "/data"
 #define LOG_PATH LOG_DIR "/active.data"
 
-/* What a workload does.  Thread t appends its commits 0, 1, 2, ... one after the other. */
+/* A workload.  Thread t appends its commits 0, 1, 2, ... one after the other. */
 struct workload {
 	const char *name;
 	int64_t interval_ns;
 	int64_t buffer_bytes;
 	unsigned int threads;
 	unsigned int commits;	 /* of each thread */
-	unsigned int sync_every; /* commits; 0: never */
+	unsigned int sync_every; /* number of commits; 0: never */
 	struct commit_style style;
 	bool async; /* syncs by callback */
 	unsigned int sync_delay_us;
@@ -143,13 +143,13 @@ static void run_workers(struct run *run)
 	}
 }
 
-/* --- what a log holds --- */
+/* --- the content of a log --- */
 
 struct found {
 	const struct workload *workload;
-	uint64_t next[CRASH_THREADS_MAX]; /* how many commits of each thread */
+	uint64_t next[CRASH_THREADS_MAX]; /* number of commits of each thread */
 	uint64_t last_timestamp_ns;
-	char why[COMMIT_WHY_BYTES]; /* "" while all is as it should be */
+	char why[COMMIT_WHY_BYTES]; /* "" as long as no fault was found */
 };
 
 static int wrong(struct found *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -315,13 +315,14 @@ static void test_workload(void **state)
 	simdisk_free(run.disk);
 }
 
-/* --- damage: what no power cut does --- */
+/* --- damage, which no power cut causes --- */
 
 #define DAMAGE_COMMITS 12
 #define DAMAGE_SYNCED  8
-#define DAMAGE_STEP    5 /* bytes; coprime to every field's size, so that it meets all of them */
+#define DAMAGE_STEP    5 /* bytes; coprime to the size of every field, to meet all bytes */
 
-/* A log of 12 commits; the durable mark is behind the eighth.  Returns its size and that mark. */
+/* Makes a log of 12 commits, with the durable mark behind the eighth.  Stores its size and that
+ * mark. */
 static struct simdisk *make_damage_log(const struct workload *w, uint8_t **ret_log,
 				       size_t *ret_bytes, size_t *ret_synced)
 {
@@ -349,7 +350,7 @@ static struct simdisk *make_damage_log(const struct workload *w, uint8_t **ret_l
 	return killed;
 }
 
-/* Opens a log of which 'bytes' are left and that is damaged at 'at'. */
+/* Opens a log that was cut to 'bytes' and is damaged at 'at'. */
 static void check_damaged(const struct workload *w, struct simdisk *disk, const uint8_t *log,
 			  size_t bytes, size_t at, size_t synced)
 {
@@ -388,8 +389,8 @@ static void check_damaged(const struct workload *w, struct simdisk *disk, const 
 	simdisk_free(d);
 }
 
-/* A byte changed, or the end missing: before the durable mark the log is refused as it is, behind
- * it the rest is cut and kept. */
+/* Changes a byte, or removes the end: before the durable mark the log is refused unchanged, behind
+ * it the rest is cut and kept in quarantine. */
 static void test_damage(void **state)
 {
 	static const struct workload w = { .name = "damage", .style = GROUPS };

@@ -234,7 +234,7 @@ static void wake(void *arg, int err)
 	(void)pthread_mutex_unlock(&wait->lock);
 }
 
-/* What a daemon does before it acknowledges: waits by callback. */
+/* Waits by callback, as a daemon does before it acknowledges. */
 static int wait_for(struct store *s, uint64_t end)
 {
 	struct waiting wait = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0 };
@@ -296,7 +296,7 @@ static void print_ops(const struct run *run, uint64_t count)
 	}
 }
 
-/* What the odd keys hold.  An empty file is not the value of a key. */
+/* The values of the odd keys.  An empty file is not the value of a key. */
 struct key_values {
 	void *values[ARRAY_SIZE(odd_keys)]; /* NULL: nothing */
 	size_t bytes[ARRAY_SIZE(odd_keys)];

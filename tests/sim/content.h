@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a simulated file or directory holds at one moment.  Never changed once made: each change
- * makes a new one that shares what stayed.  Counted references.  Threads: any. */
+/* The content of a simulated file or directory at one moment.  Contents never change: each change
+ * makes a new one that shares the unchanged parts.  Reference-counted.  Threads: any. */
 #ifndef FREYJAFS_TESTS_SIM_CONTENT_H
 #define FREYJAFS_TESTS_SIM_CONTENT_H
 
@@ -16,7 +16,7 @@ struct page {
 	uint8_t bytes[PAGE_BYTES];
 };
 
-/* The bytes of a file.  Those past the end in the last page are zero. */
+/* The bytes of a file.  Bytes of the last page behind the end are zero. */
 struct content {
 	atomic_uint refs;
 	uint64_t size_bytes;
@@ -27,14 +27,14 @@ struct content {
 struct content *content_new(uint64_t size_bytes); /* zeros */
 struct content *content_ref(struct content *c);
 void content_unref(struct content *c);
-/* Returns 'c' with 'n' bytes at 'offset' replaced, made longer if need be. */
+/* Returns 'c' with 'n' bytes at 'offset' replaced, extended if necessary. */
 struct content *content_write(const struct content *c, const void *buf, size_t n, uint64_t offset);
 struct content *content_resize(const struct content *c, uint64_t size_bytes);
-/* Copies up to 'n' bytes from 'offset'; returns how many. */
+/* Copies up to 'n' bytes from 'offset'; returns their number. */
 size_t content_read(const struct content *c, void *buf, size_t n, uint64_t offset);
-/* Copies the bytes of page 'index', zeros where there are none. */
+/* Copies the bytes of page 'index', or zeros for a missing page. */
 void content_page(const struct content *c, size_t index, uint8_t out[PAGE_BYTES]);
-/* Puts a page into a content that nobody else has seen yet. */
+/* Sets a page of a content that no other thread has seen yet. */
 void content_set_page(struct content *c, size_t index, const uint8_t bytes[PAGE_BYTES]);
 /* The same, sharing the page of 'from'. */
 void content_share_page(struct content *c, const struct content *from, size_t index);

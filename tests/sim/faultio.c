@@ -21,7 +21,7 @@ struct log_line {
 };
 
 struct faultio {
-	struct io io; /* first, so that a pointer to it is one to the whole */
+	struct io io; /* first, so that a pointer to it is a pointer to the whole */
 	struct io *inner;
 
 	/* Protects all below. */
@@ -38,7 +38,7 @@ struct faultio {
 	struct log_line log[LOG_ENTRIES];
 };
 
-/* What is to become of one call. */
+/* The result of one call. */
 enum verdict {
 	PASS,
 	FAIL,
@@ -91,8 +91,7 @@ static enum verdict judge_locked(struct faultio *f, enum iocall kind)
 	return SHORTEN;
 }
 
-/* Counts a call and says what becomes of it; '*ret_err' is the failure, '*ret_number' its number.
- */
+/* Counts a call and returns its result; '*ret_err' is the failure, '*ret_number' its number. */
 static enum verdict begin(struct faultio *f, enum iocall kind, int *ret_err, uint64_t *ret_number)
 {
 	enum verdict verdict;
@@ -183,7 +182,7 @@ static ssize_t fault_pwrite(struct io *io, int fd, const void *buf, size_t n, ui
 					  verdict != PASS });
 }
 
-/* Copies the first 'n' bytes' worth of 'iov'; returns how many parts that are. */
+/* Copies the first 'n' bytes of 'iov' as parts; returns the number of parts. */
 static int cut_iov(const struct iovec *iov, int iov_count, size_t n, struct iovec out[IOV_COPY])
 {
 	int count = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A seam over another seam that lets chosen calls fail, counts all of them and remembers the last
- * ones.  Threads: any, but for faultio_free(). */
+/* A seam over another seam that lets selected calls fail, counts all calls and remembers the last
+ * ones.  Threads: any, except for faultio_free(). */
 #ifndef FREYJAFS_TESTS_SIM_FAULTIO_H
 #define FREYJAFS_TESTS_SIM_FAULTIO_H
 
@@ -11,20 +11,20 @@
 #include "tests/sim/iocall.h"
 #include "writer/base/io.h"
 
-struct faultio; /* opaque, see faultio.c */
+struct faultio; /* defined in faultio.c */
 
 enum fault_action {
-	FAULT_ERROR,   /* the call does nothing and fails; a close closes all the same */
-	FAULT_SHORT,   /* a read or a write does half of what was asked, at least a byte */
-	FAULT_PARTIAL, /* a write does half of what was asked, and the call after it fails */
+	FAULT_ERROR,   /* the call does nothing and fails; a close still closes */
+	FAULT_SHORT,   /* a read or a write does half of the requested bytes, at least one */
+	FAULT_PARTIAL, /* a write does half of the requested bytes, and the next call fails */
 };
 
 #define FAULT_FOR_EVER UINT64_MAX
 
 struct fault_plan {
 	uint64_t at;	    /* the first call that is hit, 1 ...; 0: none */
-	uint64_t times;	    /* how many in a row; FAULT_FOR_EVER */
-	unsigned int kinds; /* IOCALL_BIT()s: only these count and are hit */
+	uint64_t times;	    /* number of consecutive calls; FAULT_FOR_EVER */
+	unsigned int kinds; /* IOCALL_BIT()s: only these calls count and are hit */
 	enum fault_action action;
 	int err; /* -errno */
 };
@@ -33,19 +33,19 @@ struct faultio *faultio_new(struct io *inner); /* borrows 'inner' */
 void faultio_free(struct faultio *f);	       /* NULL is a no-op */
 struct io *faultio_io(struct faultio *f);
 
-/* From now on 'plan' holds (NULL: no call fails); its calls are counted from here. */
+/* Sets the plan (NULL: no call fails), which counts calls from now on. */
 void faultio_set_plan(struct faultio *f, const struct fault_plan *plan);
-/* While paused, calls are neither hit nor counted by the plan: for looking at what happened. */
+/* While paused, calls are neither hit nor counted by the plan: for examining the result. */
 void faultio_pause(struct faultio *f, bool paused);
-/* How many calls the plan has hit. */
+/* Returns the number of calls that the plan has hit. */
 uint64_t faultio_hits(struct faultio *f);
-/* How many calls of one kind the plan made fail (not: shortened). */
+/* Returns the number of calls of one kind that the plan made fail; shortened calls do not count. */
 uint64_t faultio_failures(struct faultio *f, enum iocall kind);
 
-/* Of these, syncs of a directory. */
+/* The same for syncs of a directory. */
 uint64_t faultio_dir_sync_failures(struct faultio *f);
 
-/* Calls of one kind since faultio_new(). */
+/* Returns the number of calls of one kind since faultio_new(). */
 uint64_t faultio_calls(struct faultio *f, enum iocall kind);
 /* Writes the last calls with their results, oldest first. */
 void faultio_print_log(struct faultio *f, FILE *out);

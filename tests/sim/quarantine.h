@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What recovery put aside on a simulated disk.  Threads: any. */
+/* The quarantine on a simulated disk: bytes that recovery saved.  Threads: any. */
 #ifndef FREYJAFS_TESTS_SIM_QUARANTINE_H
 #define FREYJAFS_TESTS_SIM_QUARANTINE_H
 
@@ -9,11 +9,11 @@
 
 #include "tests/sim/simdisk.h"
 
-/* Says whether a file under 'dir'/quarantine is exactly the bytes of 'tail'; its trailing zeros are
- * not saved, so a tail of zeros always is. */
+/* Returns whether a file under 'dir'/quarantine has exactly the bytes of 'tail'.  Trailing zeros
+ * are not saved, so the result is true for a tail of zeros. */
 bool quarantine_holds(struct simdisk *d, const char *dir, const uint8_t *tail, size_t tail_bytes);
 
-/* How many files are under 'dir'/quarantine. */
+/* Returns the number of files under 'dir'/quarantine. */
 unsigned int quarantine_count(struct simdisk *d, const char *dir);
 
 #endif

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* What a power cut leaves of a simulated disk.
+/* The images of a simulated disk after a power cut.
  *
- * A sector that reached the disk holds what the page cache held at some moment between the last
- * sync and the cut, and each sector has its own moment; so has the size of a file.  A sector may
- * also be torn, or hold whatever stood there before the file grew over it.  Names follow the same
- * rule, but those that a rename ties together change together. */
+ * A sector that reached the disk has the content of the page cache at some moment between the last
+ * sync and the cut, and each sector has its own moment; so does the size of a file.  A sector may
+ * also be torn, or have the bytes that were there before the file grew over it.  Names follow the
+ * same rule, except that names which a rename ties together change together. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/rng.h"
 #include "tests/sim/simdisk_impl.h"
 
-/* How the sectors of one file, or the names of one directory, choose among the versions. */
+/* The way in which the sectors of one file, or the names of one directory, choose among the
+ * versions. */
 enum choice {
-	CHOICE_MOMENT,	  /* all the same one: the disk stopped at a point in time */
+	CHOICE_MOMENT,	  /* all the same: the disk stopped at a point in time */
 	CHOICE_ALL_NEW,	  /* the last: useful with another size */
 	CHOICE_NONE_NEW,  /* the first: a size without data */
-	CHOICE_EACH,	  /* each its own */
-	CHOICE_MOST_NEW,  /* nine in ten the last, the others their own */
+	CHOICE_EACH,	  /* each independently */
+	CHOICE_MOST_NEW,  /* nine in ten the last, the others independently */
 	CHOICE_MOST_OLD,  /* nine in ten the first, the others the last */
 	CHOICE_ONE_OLD,	  /* one sector is missing */
 	CHOICE_ONE_NEW,	  /* one sector arrived */
 	CHOICE_TAIL_LOST, /* up to some sector the last, behind it the first */
-	CHOICE_TAIL_ONLY, /* the other way about */
+	CHOICE_TAIL_ONLY, /* the opposite */
 	CHOICE_COUNT,
 };
 
@@ -31,9 +32,9 @@ struct chooser {
 	enum choice how;
 	size_t version_count;
 	size_t moment;	/* CHOICE_MOMENT */
-	uint64_t pivot; /* the sector that CHOICE_ONE_... and CHOICE_TAIL_... speak of */
+	uint64_t pivot; /* the sector of CHOICE_ONE_... and CHOICE_TAIL_... */
 	unsigned int torn_percent;
-	bool garbage; /* a sector that never arrived holds anything, not zeros */
+	bool garbage; /* a sector that never arrived has any bytes, not zeros */
 };
 
 static struct chooser make_chooser(struct rng *rng, size_t version_count, uint64_t first_sector,
@@ -111,7 +112,7 @@ static void build_sector(struct chooser *c, const struct inode *n, uint64_t sect
 	memcpy(out + at, other + at, SIMDISK_SECTOR_BYTES - at);
 }
 
-/* Says whether no version differs in a page; one that is not there is as good as zeros. */
+/* Returns whether all versions of a page are equal; a missing page counts as zeros. */
 static bool page_is_same(const struct inode *n, size_t index)
 {
 	for (size_t v = 1; v < n->version_count; v++) {
@@ -163,7 +164,7 @@ static bool is_renamed(const struct inode *n, const char *text)
 	return false;
 }
 
-/* Every name that any version has gets the inode it has in the version chosen for it. */
+/* Gives every name in any version the inode that it has in the version chosen for it. */
 static struct names *choose_names(struct rng *rng, const struct inode *n)
 {
 	struct chooser c = make_chooser(rng, n->version_count, 0, 1);
@@ -218,12 +219,12 @@ static void count_names(struct simdisk *d, uint64_t dir)
 	}
 }
 
-/* A disk with the inodes of 'd', empty. */
+/* Makes an empty disk with the inodes of 'd'. */
 static struct simdisk *like(const struct simdisk *d)
 {
 	struct simdisk *new = simdisk_new();
 
-	for (size_t i = 1; i < d->inode_count; i++) /* SIMDISK_ROOT is there */
+	for (size_t i = 1; i < d->inode_count; i++) /* SIMDISK_ROOT exists */
 		(void)simdisk_add_inode(new, d->inodes[i]->mode);
 	for (size_t i = 0; i < d->inode_count; i++)
 		new->inodes[i]->allocated_bytes = d->inodes[i]->allocated_bytes;
@@ -272,7 +273,7 @@ bool simdisk_has_pending(struct simdisk *d)
 	return pending;
 }
 
-/* Eight bytes at a time; what is left over counts as zeros behind it. */
+/* Eight bytes at a time; a rest is padded with zeros. */
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
 {
 	const uint8_t *p = bytes;
@@ -302,7 +303,7 @@ static uint64_t hash_file(uint64_t hash, const struct content *c)
 	return hash;
 }
 
-/* Names are summed up, so their order does not matter. */
+/* The hashes of names are added, so that their order does not matter. */
 static uint64_t hash_dir(const struct simdisk *d, uint64_t dir)
 {
 	const struct names *names = inode_last(d->inodes[dir])->names;

@@ -11,7 +11,7 @@
 
 #include "tests/sim/simdisk_impl.h"
 
-#define FD_FIRST       1000 /* so that no descriptor is taken for a real one */
+#define FD_FIRST       1000 /* so that no descriptor can be one of the process */
 #define CLOCK_START_NS UINT64_C(1700000000000000000)
 #define CLOCK_STEP_NS  1000
 
@@ -182,8 +182,8 @@ static uint64_t used_inodes(const struct simdisk *d)
 
 /* --- paths --- */
 
-/* Finds the directory that holds the last component of 'path', and that component (owned by the
- * caller).  "" stands for the directory itself. */
+/* Finds the directory of the last component of 'path', and that component (owned by the caller). ""
+ * means the directory itself. */
 static int walk(struct simdisk *d, int dir_fd, const char *path, uint64_t *ret_dir, char **ret_name)
 {
 	const struct descriptor *f = descriptor(d, dir_fd);
@@ -219,7 +219,7 @@ static int walk(struct simdisk *d, int dir_fd, const char *path, uint64_t *ret_d
 	}
 }
 
-/* The inode that 'name' has in 'dir', or NAMES_NONE. */
+/* Returns the inode of 'name' in 'dir', or NAMES_NONE. */
 static uint64_t look_up(struct simdisk *d, uint64_t dir, const char *name)
 {
 	return name[0] == '\0' ? dir : names_find(inode_last(d->inodes[dir])->names, name);
@@ -325,7 +325,7 @@ static ssize_t sim_pread(struct io *io, int fd, void *buf, size_t n, uint64_t of
 	return call_end(d, (ssize_t)content_read(inode_last(inode)->content, buf, n, offset));
 }
 
-/* Writes what the limit allows. */
+/* Writes as many bytes as the limit allows. */
 static ssize_t write_locked(struct simdisk *d, const struct descriptor *f, const void *buf,
 			    size_t n, uint64_t offset)
 {
@@ -360,7 +360,7 @@ static ssize_t sim_pwrite(struct io *io, int fd, const void *buf, size_t n, uint
 	return call_end(d, write_locked(d, f, buf, n, offset));
 }
 
-/* Writes pieces at 'offset'; 'append': at the end, wherever that is. */
+/* Writes pieces at 'offset', or with 'append' at the end, wherever that is. */
 static ssize_t write_pieces(struct simdisk *d, int fd, const struct iovec *iov, int iov_count,
 			    bool append, uint64_t offset)
 {
@@ -412,7 +412,7 @@ static ssize_t sim_pwritev(struct io *io, int fd, const struct iovec *iov, int i
 	return call_end(d, write_pieces(d, fd, iov, iov_count, false, offset));
 }
 
-/* Truncate, and allocate when 'at_least'. */
+/* Truncates, or with 'at_least' allocates. */
 static int resize(struct simdisk *d, int fd, uint64_t size_bytes, bool at_least)
 {
 	const struct descriptor *f = descriptor(d, fd);
@@ -451,7 +451,7 @@ static int sim_allocate(struct io *io, int fd, uint64_t size_bytes)
 	return err < 0 ? err : (int)call_end(d, resize(d, fd, size_bytes, true));
 }
 
-/* Makes 'v', if it is still a version of 'n', the durable one; those behind it are not synced. */
+/* Makes 'v', if it is still a version of 'n', the durable one; later versions are not synced. */
 static void make_durable_up_to(struct inode *n, const struct version *v)
 {
 	size_t i = 0;
@@ -474,10 +474,10 @@ static void make_durable_up_to(struct inode *n, const struct version *v)
 static void wait_half(unsigned int delay_us)
 {
 	if (delay_us > 0)
-		(void)usleep(delay_us / 2); /* too short is as good */
+		(void)usleep(delay_us / 2); /* a shorter delay does no harm */
 }
 
-/* What is written while the sync runs is not synced. */
+/* Bytes written while the sync runs are not synced. */
 static int sync_inode(struct io *io, int fd, enum iocall kind)
 {
 	struct simdisk *d = from_io(io);
@@ -636,7 +636,7 @@ static int sim_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode)
 	return (int)call_end(d, err);
 }
 
-/* Lists what was there when it began; 'fn' runs with the disk locked and may use it. */
+/* Lists the names that existed at the beginning; 'fn' runs with the disk locked and may use it. */
 static int list_inode(const struct inode *n, io_list_fn fn, void *arg)
 {
 	struct names *names = names_ref(inode_last(n)->names);

@@ -267,7 +267,7 @@ static int do_mknod(struct store *s, struct node *dir, const char *name, const s
 	return err;
 }
 
-/* What is done to one node that is there. */
+/* Applies an operation on one node that exists. */
 static int do_node(struct store *s, struct node *dir, const char *name, const struct tree_op *op,
 		   uint64_t tag, uint64_t *ret_end)
 {
