@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the log share: a directory, a probed 'struct io' and a writer.  A helper that
- * fails fails the test. */
+/* The common part of the log's tests: a directory, a probed 'struct io' and a writer.  If a helper
+ * fails, the test fails. */
 #ifndef FREYJAFS_TESTS_UNIT_LOG_FIXTURE_H
 #define FREYJAFS_TESTS_UNIT_LOG_FIXTURE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tests of the store share: a directory, a probed 'struct io', a store, a way to write
- * logs down and a way to write trees down.  A helper that fails fails the test. */
+/* The common part of the store's tests: a directory, a probed 'struct io', a store, and short
+ * notations for logs and trees.  If a helper fails, the test fails. */
 #ifndef FREYJAFS_TESTS_UNIT_STORE_FIXTURE_H
 #define FREYJAFS_TESTS_UNIT_STORE_FIXTURE_H
 

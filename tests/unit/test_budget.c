@@ -11,7 +11,7 @@
 
 static struct budget budget;
 
-/* What free_some() does: gives so much back each time, until there is an error. */
+/* The state of free_some(), which gives 'each' bytes back each time, until there is an error. */
 static struct {
 	uint64_t held, each;
 	int calls, err;
@@ -89,7 +89,7 @@ static void *take_main(void *arg)
 	return NULL;
 }
 
-/* With nothing to be freed, whoever waits is woken by the others. */
+/* If nothing can be freed, the others wake the threads that wait. */
 static void test_woken(void **state)
 {
 	pthread_t threads[2];

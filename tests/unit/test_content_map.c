@@ -129,7 +129,7 @@ static void test_random(void **state)
 	}
 }
 
-/* What is staged is laid over a base: the holes cut, and are gone. */
+/* A staged content is laid over a base: its holes cut the base, and are gone. */
 static void test_lay_all(void **state)
 {
 	(void)state;

@@ -147,7 +147,7 @@ static void test_plain_and_pieces(void **state)
 	assert_tree(f->s, "f a=");
 }
 
-/* What store_commit() does around a value is done around a publish. */
+/* store_publish() does the same things around a publish as store_commit() around a value. */
 static void test_attributes(void **state)
 {
 	struct store_fixture *f = *state;
@@ -227,7 +227,7 @@ static void test_refusals(void **state)
 	store_unpin(f->s, n, 1);
 }
 
-/* Without a name nothing is appended, and what is staged stays with the caller. */
+/* Without a name nothing is appended, and the staged content stays with the caller. */
 static void test_unlinked(void **state)
 {
 	struct store_fixture *f = *state;
@@ -307,7 +307,7 @@ static void check_file(struct store *s, const char *path, const struct naive *m,
 	assert_int_equal(store_read(s, n, got, bytes, at), bytes);
 	if (bytes > 0)
 		assert_memory_equal(got, m->bytes + at, bytes);
-	/* What is no data is zeros. */
+	/* Bytes that are not data are zeros. */
 	for (at = 0; at < m->size && store_next_data(s, n, at, &begin, &end); at = end)
 		for (; at < begin; at++)
 			assert_int_equal(m->bytes[at], 0);
@@ -492,7 +492,7 @@ static void test_wrong_crc(void **state)
 	store_unpin(f->s, n, 1);
 }
 
-/* What compaction has dropped reads as an error, byte for byte; what is laid over it does not. */
+/* Bytes that compaction has dropped read as an error, each of them; bytes laid over them do not. */
 static void test_dropped(void **state)
 {
 	struct store_fixture *f = *state;
@@ -522,8 +522,7 @@ static void test_dropped(void **state)
 	assert_int_equal(store_get(f->s, "c", 1, &value, &bytes), 0);
 	assert_int_equal(bytes, 3);
 	free(value);
-	/* Of records that are live: the value of c, and the two extents with what is around them.
-	 */
+	/* Of live records: the value of c, and the two extents with their headers and keys. */
 	assert_int_equal(stats_of(f->s).live_bytes,
 			 record_bytes(1, 3) +
 				 2 * record_bytes(META_EXTENT_KEY_BYTES, META_EXTENT_FIXED_BYTES) +

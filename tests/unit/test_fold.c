@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Folding: whatever is in the oldest segments, the tree that is in memory, the one that a folded
- * log makes, and the one that the log would have made stay the same: contents, times, inode
- * numbers, xattrs, links, keys that no path can name, and what is staged.  Killed and failing in
- * the middle: tests/crash, tests/fault. */
+/* Folding: whatever the oldest segments contain, the tree in memory, the tree of a folded log and
+ * the tree of the log before stay the same: contents, times, inode numbers, xattrs, links,
+ * unnameable keys, and staged content.  Kills and failures in the middle: tests/crash, tests/fault.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -264,8 +264,8 @@ static const char *path_of(const struct store_fixture *f, uint64_t number, const
 	return unit_segment_path(f->data_dir, number, suffix);
 }
 
-/* The words of one log, so that time goes on: something to fold, and what is given, with a
- * tombstone of "|" where a segment ends. */
+/* The words of one log, so that time moves forward: records to fold, and the words given, with a
+ * tombstone of "|" at the end of each segment. */
 static char *all_words(const char *sealed, const char *active)
 {
 	char *out = malloc(ROOM), *copy, *state, *word;
@@ -419,7 +419,7 @@ static void test_but_the_active(void **state)
 	check_fold(f, 1);
 }
 
-/* What the words of a log cannot say. */
+/* Content that the words of a log cannot describe. */
 static void make_all_kinds(struct store *s)
 {
 	static const struct store_special kinds[] = {
@@ -631,7 +631,7 @@ static void change(struct random_run *r)
 		(void)!model_do(r->m, &op, r->tag);
 }
 
-/* What a copy of the disk makes of the log. */
+/* The tree of a copy of the disk. */
 static char *dump_copy(struct simdisk *disk, bool hints)
 {
 	struct simdisk *copy = simdisk_copy(disk);
@@ -819,9 +819,10 @@ static void test_by_itself(void **state)
 	assert_int_equal(ops_read(f->s, "stays", V100), 0);
 }
 
-/* What makes a value dead is durable before the base without it takes its place: a power cut could
- * bring back a tree that needs it.  The first round makes known what names take up in the segment,
- * so the second one folds, and nothing but that syncs what was appended between them. */
+/* Records that make a value dead are durable before the base without it takes its place: otherwise
+ * a power cut could bring back a tree that needs the value.  The first round finds out how many
+ * bytes names take up in the segment, so the second one folds, and only the fold syncs the records
+ * that were appended between them. */
 static void test_syncs_first(void **state) NO_THREAD_SAFETY
 {
 	struct store_fixture *f = *state;
@@ -898,7 +899,7 @@ static void test_one_record_of_two(void **state)
 	assert_int_equal(ops_read(f->s, "z", V300), 0);
 }
 
-/* What is old enough is folded; what is behind it, and younger, stays as it is. */
+/* Segments that are old enough are folded; younger segments behind them stay as they are. */
 static void test_retained_in_part(void **state)
 {
 	const int64_t hour_ns = INT64_C(3600000000000), now_ns = INT64_C(1800000000000000000);
@@ -1098,8 +1099,8 @@ static void set_old_time(struct store *s, const char *path)
 	assert_int_equal(ops_setattr(s, path, &set), 0);
 }
 
-/* What is live is found with the times of its commits, below directories that are younger; what was
- * deleted before is gone; what comes later goes on. */
+/* Live files are found with the times of their commits, below directories that are younger; files
+ * deleted before are gone; later records still apply. */
 static void test_history(void **state)
 {
 	struct store_fixture *f = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A store whose disk is full: everything can be removed, and what was removed comes back as space,
+/* A store whose disk is full: everything can be removed, and its bytes become free space again,
  * also on a quota, without a reserve, and after the process has died. */
 #include <errno.h>
 #include <fcntl.h>
@@ -192,8 +192,9 @@ static void suffer(struct world *w)
 	open_store(w);
 }
 
-/* What is live, and a quarter for names; the reserves, which are at most a sixteenth of a disk; and
- * what is not worth a round when there is space again. */
+/* Returns whether the disk has at most the live bytes, and a quarter for names; the reserves, which
+ * are at most a sixteenth of a disk; and the dead bytes that are not worth a round when there is
+ * space again. */
 static bool is_back(struct world *w, uint64_t live_bytes)
 {
 	return simdisk_used_bytes(w->disk) <=

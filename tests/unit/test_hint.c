@@ -76,10 +76,10 @@ static const struct record records[] = {
 	{ 12, "a", "", 1, 0 },
 };
 
-/* What a test breaks; the CRC is right all the same. */
+/* Faults that a test puts into a hint; the CRC is still right. */
 struct broken {
 	const char *name;
-	int64_t segment_bytes, records, hint_bytes, last_offset; /* added to what is right */
+	int64_t segment_bytes, records, hint_bytes, last_offset; /* added to the right value */
 	bool held;						 /* one entry holds too much */
 	bool short_entry;					 /* the last one is not whole */
 	bool ok;

@@ -526,7 +526,7 @@ static int check_entry(void *arg, const struct store_dirent *e)
 	return 0;
 }
 
-/* What is found is a node that stays as long as it is pinned, with a number of its own. */
+/* A search finds a node that stays as long as it is pinned, with a number of its own. */
 static void *read_main(void *arg)
 {
 	struct reader *r = arg;

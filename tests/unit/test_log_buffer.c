@@ -282,8 +282,8 @@ static int count_entries(void *arg, const struct log_entry *entries, size_t entr
 	return 0;
 }
 
-/* Who reads beside the writer sees what is whole, and the rest later.  With head room there are
- * zeros behind the half. */
+/* A reader beside the writer sees the whole records, and the rest later.  With head room there are
+ * zeros behind the half record. */
 static void read_beside(struct log_fixture *f, int64_t room_bytes)
 {
 	struct log_writer_config config = {
@@ -326,8 +326,8 @@ static void test_read_only_beside_it_with_room(void **state)
 	read_beside(*state, 65536);
 }
 
-/* What is refused leaves nothing, what was acknowledged stays, although its front was cut off the
- * file with what was refused. */
+/* A refused record leaves nothing; an acknowledged one stays, although its front was cut off the
+ * file with the refused one. */
 static void test_full_disk(void **state)
 {
 	struct log_fixture *f = *state;
@@ -360,7 +360,8 @@ static void note_result(void *arg, int err)
 	atomic_store((_Atomic int *)arg, err);
 }
 
-/* What is in the file is made durable all the same, but the mark, which ends a record, stays. */
+/* The bytes in the file are still made durable, but the mark, which is at the end of a record,
+ * stays. */
 static void test_full_disk_sync(void **state)
 {
 	struct log_fixture *f = *state;

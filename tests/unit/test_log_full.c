@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Full segments: appends go on in the next one before they are durable, and what a power cut leaves
- * of that ends where the first of them lacks something.  Every cut and every failing call:
+/* Rotated segments: appends continue in the next segment before they are durable, and after a power
+ * cut the log ends where the first of them is incomplete.  Every cut and every failing call:
  * tests/crash, tests/fault. */
 #include "tests/unit/log_fixture.h"
 
@@ -26,7 +26,7 @@
 #define FULL1		    "000001.1004.full"
 #define FULL2		    "000002.1052.full"
 #define FULL3		    "000003.1052.full"
-#define RECORDS		    7 /* in three full segments and the active one */
+#define RECORDS		    7 /* in three rotated segments and the active one */
 #define ACTIVE_BYTES	    (NUMBER_RECORD_BYTES + RECORD_BYTES) /* of the active one then */
 #define KEYS_BYTES	    512
 
@@ -308,7 +308,7 @@ static void test_syncer_never(void **state)
 	WAIT_FOR(is_there(f, "000001.data"));
 }
 
-/* What could not be listed or named is durable all the same, and named later. */
+/* Segments that could not be listed or named are still durable, and named later. */
 static void test_names_fail(void **state)
 {
 	struct log_fixture *f = *state;
@@ -341,7 +341,7 @@ static void test_names_fail(void **state)
 	open_log(f, "k0 k1 k2 k3 k4 kx ", &rec);
 }
 
-/* A buffer that cannot be written keeps no full segment from being sealed. */
+/* A buffer that cannot be written does not keep a rotated segment from being sealed. */
 static void test_full_disk(void **state)
 {
 	struct log_fixture *f = *state;
@@ -397,7 +397,7 @@ static void test_taken_back(void **state)
 	open_log(f, "k0 k1 k2 k3 ", &rec);
 }
 
-/* What was cut after a refused write is gone for good before the segment is durable. */
+/* Bytes that were cut after a refused write are gone for good before the segment is durable. */
 static void test_cut_is_synced(void **state)
 {
 	struct fault_plan plan = { .at = 1,
@@ -604,7 +604,7 @@ static void test_torn(void **state)
 
 	make_dead(f);
 	damage(f, t);
-	/* Who only reads sees the same, and changes nothing. */
+	/* A read-only log has the same records, and changes nothing. */
 	assert_int_equal(try_open(f, true, keys, &rec, &diag), 0);
 	assert_string_equal(keys, t->keys);
 	assert_int_equal(log_writer_size(f->w), records_bytes + t->numbers * NUMBER_RECORD_BYTES);
@@ -637,8 +637,8 @@ static void test_torn(void **state)
 	assert_int_equal(quarantined_bytes(f), t->saved);
 }
 
-/* What is behind the torn one goes from the end on, each durably before the next: no power cut
- * leaves a gap. */
+/* Segments behind the torn one are removed from the end on, each durably before the next: no power
+ * cut leaves a gap. */
 static void test_removed_in_order(void **state)
 {
 	struct log_fixture *f = *state;
@@ -677,7 +677,8 @@ static ssize_t cutting_pread(struct io *io, int fd, void *buf, size_t n, uint64_
 	return io_posix.ops->pread(&io_posix, fd, buf, n, offset);
 }
 
-/* Who reads while a writer recovers sees what is left, or what was there. */
+/* A reader that opens the log while a writer recovers it sees the remaining records, or those
+ * before recovery. */
 static void test_read_while_recovered(void **state)
 {
 	struct log_fixture *f = *state;
@@ -742,7 +743,7 @@ static void make_dead_without_manifest(struct log_fixture *f)
 	strip_number(f, "active.data", "active.data");
 }
 
-/* What is known to be durable is not cut, but refused. */
+/* Bytes that are certainly durable are not cut; the log is refused. */
 static const struct damaged {
 	const char *name;
 	struct synced mark; /* with_manifest: of the log, too */

@@ -233,7 +233,7 @@ static void test_bad_first_record(void **state)
 	recover_tail(f, log, 0, 0, sizeof(log), RECORD_DAMAGED);
 }
 
-/* What follows a bad record is cut with it, valid-looking or not, and saved with it. */
+/* Bytes behind a bad record are cut and saved with it, even if they look valid. */
 static void test_bad_record_in_the_middle(void **state)
 {
 	struct log_fixture *f = *state;
@@ -256,7 +256,7 @@ static void test_file_of_zeros(void **state)
 	recover_tail(*state, zeros, 0, 0, sizeof(zeros), RECORD_TORN);
 }
 
-/* Zeros, then bytes: the zeros are part of what is saved. */
+/* Zeros, then bytes: the zeros are part of the saved bytes. */
 static void test_zeros_then_bytes(void **state)
 {
 	uint8_t log[LOG_BYTES + 600];

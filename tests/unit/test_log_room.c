@@ -133,8 +133,8 @@ static void *put_many(void *arg)
 	return NULL;
 }
 
-/* Without a thread of its own, whoever syncs makes room, with the lock released in between, and is
- * the only one who syncs meanwhile. */
+/* Without a sync thread, the thread that syncs makes head room, with the lock released in between,
+ * and no other thread syncs in the meantime. */
 static void test_room_by_who_syncs(void **state)
 {
 	struct log_fixture *f = *state;

@@ -441,7 +441,7 @@ static void test_async_beyond_the_end(void **state)
 	assert_int_equal(atomic_load(&c.err), -EINVAL);
 }
 
-/* Those that ask during a sync are answered by the next one, each once. */
+/* Requests made during a sync are answered by the next one, each once. */
 static void test_async_many(void **state)
 {
 	struct log_fixture *f = *state;
@@ -799,7 +799,7 @@ static void test_mark_follows_the_sync(void **state)
 	assert_false(rec.durable_mark_missing);
 }
 
-/* A mark above what is durable would make recovery refuse a good store. */
+/* A mark above the durable position would make recovery refuse a good store. */
 static void test_mark_stays_after_a_failed_sync(void **state)
 {
 	struct log_fixture *f = *state;

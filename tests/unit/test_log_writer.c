@@ -48,7 +48,7 @@ static void test_records_are_appended(void **state)
 	assert_int_equal(fixture_put(f, "a", ""), 46);
 	fixture_close(f);
 
-	fixture_open(f, LOG_WRITER_NEVER, 0); /* and again: behind what is there */
+	fixture_open(f, LOG_WRITER_NEVER, 0); /* and again: behind the present records */
 	assert_int_equal(fixture_put(f, "c", "333"), 67);
 	fixture_close(f);
 
@@ -327,7 +327,7 @@ static void test_group_of_nonsense(void **state)
 	assert_int_equal(log_writer_size(f->w), 20 * LOG_WRITER_GROUP_MAX);
 }
 
-/* Runs 'fn' as somebody whom permissions concern. */
+/* Runs 'fn' as a user that permissions restrict. */
 static void as_nobody(void (*fn)(struct log_fixture *), struct log_fixture *f)
 {
 	bool root = geteuid() == 0;
@@ -482,7 +482,7 @@ static void test_given_timestamps(void **state)
 	assert_int_equal(where.timestamp_ns[2], 702);
 }
 
-/* What append reports is what stands in the file. */
+/* An append reports the positions and timestamps that the file has. */
 static void test_append_reports_the_truth(void **state)
 {
 	struct log_fixture *f = *state;
@@ -724,8 +724,8 @@ static void test_failed_write_and_truncate(void **state)
 	free(log.data);
 }
 
-/* What a full disk refuses costs no sync, whether or not a piece of it was written; a shorter
- * record makes durable that the piece is gone, because it would not cover it. */
+/* A refused write on a full disk costs no sync, whether or not a piece of it was written.  A
+ * shorter record first makes durable that the piece is gone, because it would not cover it. */
 static void test_refused_write_costs_no_sync(void **state)
 {
 	struct log_fixture *f = *state;
@@ -780,7 +780,7 @@ static void test_full_disk_with_a_buffer(void **state)
 	free(log.data);
 }
 
-/* What put refused is not in the log later: durable put, buffer, full disk. */
+/* A record that a put has refused is not in the log later: durable put, buffer, full disk. */
 static void test_refused_durable_put_leaves_nothing(void **state)
 {
 	struct log_fixture *f = *state;

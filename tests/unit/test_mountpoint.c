@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is mounted where, what is wrong with a directory, and the holder's line in DATADIR/lock. */
+/* Mountpoints: which process is mounted where, the faults of a directory, and the holder's line in
+ * DATADIR/lock. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>

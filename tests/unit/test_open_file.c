@@ -52,7 +52,7 @@ static int teardown(void **state)
 	return store_fixture_teardown(state);
 }
 
-/* What a handle has: the open file and, as the kernel, the node. */
+/* A handle: the open file and, as the kernel has it, the node. */
 struct handle {
 	struct open_file *of;
 	struct node *node;
@@ -229,7 +229,7 @@ static void test_change(void **state)
 	free(want);
 }
 
-/* What is committed takes no memory, though the file stays open. */
+/* A committed value takes no memory, though the file stays open. */
 static void test_commit_gives_back(void **state)
 {
 	struct store_fixture *f = *state;
@@ -501,7 +501,7 @@ static void test_close_of_a_child(void **state)
 	assert_path(f, "a", "halfhalf", 8);
 
 	assert_int_equal(open_file_write(h.of, "c", 1, 8, false, child), 0);
-	flush_ok(&h, SELF); /* of what is pending now it has written nothing */
+	flush_ok(&h, SELF); /* it has written nothing of the value that is pending now */
 	assert_path(f, "a", "halfhalf", 8);
 	write_ok(&h, "p", 1, 9);
 	flush_ok(&h, child);
@@ -510,13 +510,13 @@ static void test_close_of_a_child(void **state)
 	write_ok(&h, "q", 1, 10);
 	flush_ok(&h, child);
 	assert_path(f, "a", "halfhalfcp", 10);
-	release_ok(&h); /* the last one commits whoever closes it */
+	release_ok(&h); /* the last one commits, whichever process closes it */
 	assert_path(f, "a", "halfhalfcpq", 11);
 	let_go_of(f, &h);
 	end_process(child);
 }
 
-/* Who is truncating, allocating or setting times is changing the value, too. */
+/* A process that truncates, allocates or sets times also changes the value. */
 static void test_close_after_other_changes(void **state)
 {
 	struct store_fixture *f = *state;
@@ -549,7 +549,7 @@ static void test_close_after_other_changes(void **state)
 	end_process(child);
 }
 
-/* Pages of a mapping come without a thread: they are of whoever has opened the file. */
+/* Pages of a mapping come without a thread: they belong to the process that has opened the file. */
 static void test_close_of_a_mapping(void **state)
 {
 	struct store_fixture *f = *state;
@@ -570,7 +570,7 @@ static void test_close_of_a_mapping(void **state)
 	end_process(child);
 }
 
-/* What a close could not commit is lost, and does not come back at the release. */
+/* A value that a close could not commit is lost, and does not come back at the release. */
 static void test_close_that_fails(void **state)
 {
 	struct store_fixture *f = *state;
@@ -1001,7 +1001,7 @@ static void test_appends_are_committed(void **state)
 	close_handle(f, &other, 0);
 }
 
-/* What has not come to its time is committed by the end of the mount. */
+/* Appends whose time has not come are committed by the end of the mount. */
 static void test_appends_at_the_end(void **state)
 {
 	struct store_fixture *f = *state;

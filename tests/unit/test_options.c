@@ -339,7 +339,7 @@ static void test_defaults_are_in_range(void **state)
 	}
 }
 
-/* What is relative is so to the clock. */
+/* A relative time is relative to the clock. */
 static void test_time_ago(void **state)
 {
 	int64_t clock_ns = (int64_t)time(NULL) * SECOND;

@@ -30,7 +30,7 @@ static struct pending active(const char *text)
 	return p;
 }
 
-/* What is in memory: a hole as '_', where nothing is as '.'. */
+/* The pending bytes in memory: a hole as '_', no pending byte as '.'. */
 static void assert_ranges(const struct pending *p, const char *want)
 {
 	char got[128];
@@ -219,7 +219,7 @@ static void test_times_set_while_dirty(void **state)
 	assert_true(pending_commit_set(&p, &set));
 	assert_int_equal(set.which, STORE_SET_ATIME | STORE_SET_CTIME);
 
-	/* What one commit has set is not set again by the next. */
+	/* An attribute that one commit has set is not set again by the next. */
 	pending_committed(&p);
 	assert_false(p.dirty);
 	assert_int_equal(pending_write(&p, "e", 1, 4, at(40)), 0);

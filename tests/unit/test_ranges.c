@@ -69,7 +69,7 @@ static void write_checked(struct ranges *r, struct model *m, uint64_t offset, ui
 	memset(buf, byte, n);
 	assert_int_equal(ranges_write(r, offset, buf, n), 0);
 	free(buf);
-	/* What is cleared away at the ends of others keeps its memory, but there is no more. */
+	/* Bytes cleared away at the ends of ranges keep their memory, but no more is used. */
 	assert_true(r->memory_bytes <= before + growth);
 	fill(m, offset, offset + n, (uint16_t)(MODEL_DATA + byte));
 }

@@ -199,7 +199,7 @@ static void check_unnamed(struct store *s, const char *words)
 	assert_int_equal(stats.unnamed_keys, count);
 }
 
-/* What the figures say is what the tree has. */
+/* The figures match the tree. */
 static void check_figures(struct store *s, const char *tree)
 {
 	uint64_t files = 0, directories = 0;
@@ -421,7 +421,8 @@ static void test_extent_in_a_group(void **state)
 	free(log.data);
 }
 
-/* What a salvage takes out must not have changed what it takes the rest of the log for. */
+/* A refused commit, which a salvage takes out, must not have changed the meaning of the rest of the
+ * log. */
 static void test_refused_commit_leaves_the_tree(void **state)
 {
 	static const char *const logs[] = { "p:a=1 K:a/b", "p:a=1 m:b>a/c", "p:a=1 l:b>a/c",

@@ -86,7 +86,7 @@ static struct salvage scan(const char *dir, const void *data, size_t bytes, bool
 	return got;
 }
 
-/* What is kept are records of the sample, at their places, from one group to another. */
+/* The kept records are records of the sample, at their offsets, from one group to another. */
 static void assert_only_originals(const struct sample *s, const struct salvage *got, size_t bytes)
 {
 	uint64_t at = 0;
@@ -113,8 +113,8 @@ static void group_of(const struct sample *s, size_t record, uint64_t *ret_from, 
 	*ret_to = s->starts[record + 1];
 }
 
-/* What stands in for a value has its key, size and time, and cannot be read.  Nothing stands in for
- * anything else. */
+/* A stand-in for a value has its key, size and time, and cannot be read.  There are no other
+ * stand-ins. */
 static void assert_claim(const struct sample *s, const struct salvage_lost *l, size_t record)
 {
 	struct record_scan_result got;
@@ -390,7 +390,8 @@ static void test_every_call_fails(void **state)
 	free(log.data);
 }
 
-/* What is renamed was synced before, and so was what it lacks; the new name is synced behind. */
+/* The new file is synced before its rename, and so are the lost bytes in quarantine; the new name
+ * is synced afterwards. */
 static void test_order(void **state)
 {
 	struct unit_file log = make_log("p:a=first p:b=second p:c=third");

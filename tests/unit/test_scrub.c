@@ -22,7 +22,7 @@
 #define FILES	    40
 #define NUMBERS	    2 /* segments that begin with a segment record */
 #define VALUE_BYTES 3000
-#define LARGE_BYTES 700000 /* a record that is larger than what is read at once */
+#define LARGE_BYTES 700000 /* a record that is larger than one read */
 #define ROUNDS	    60
 
 /* The messages of a store, as text. */

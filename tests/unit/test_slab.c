@@ -69,8 +69,8 @@ static void check_each(const struct slab *s, const struct object *objects, unsig
 	assert_null(slab_each(s, kind, &cursor));
 }
 
-/* Objects keep their bytes while others come and go, references lead to them, and memory of what
- * was freed is used again. */
+/* Objects keep their bytes while others are made and freed, references lead to them, and freed
+ * memory is used again. */
 static void test_slab(void **state)
 {
 	struct object *objects = calloc(OBJECTS, sizeof(objects[0]));
@@ -160,7 +160,7 @@ static void test_slab_destroy(void **state)
 		assert_int_equal(msync(slab_chunk_of(p[i]), SLAB_CHUNK_BYTES, MS_ASYNC), -1);
 }
 
-/* A small slab leaves its memory to the next one, which sees nothing of what was there. */
+/* A small slab leaves its memory to the next one, which finds only zeros in it. */
 static void test_slab_small(void **state)
 {
 	enum {
@@ -192,7 +192,7 @@ static void test_slab_small(void **state)
 	}
 }
 
-/* Whoever has the address of an object that is gone sees that by the generation. */
+/* A caller with the address of a freed object notices that by the generation. */
 static void test_generations(void **state)
 {
 	enum {

@@ -247,7 +247,7 @@ static void meddle(struct meddling *m)
 		}
 		assert_int_equal(store_compact(m->f->s, NULL, NULL), 0);
 		break;
-	case 3: /* the full ones are sealed */
+	case 3: /* the rotated segments are sealed */
 		assert_int_equal(log_writer_seal(store_parts(m->f->s).log), 0);
 		break;
 	default: /* one change more */

@@ -69,7 +69,7 @@ static void plant_golden(struct store_fixture *f)
 	free(golden.data);
 }
 
-/* What stands in the file is the record of the key that the golden list has last. */
+/* Checks that the last record of 'key' in the file has this value, as in the golden list. */
 static void check_golden_value(const struct unit_file *log, const char *key, const void *value,
 			       size_t bytes)
 {
@@ -727,7 +727,7 @@ static void test_read_error_is_eio(void **state)
 	assert_int_equal(ops_read(f->s, "a", "value"), 0);
 }
 
-/* A file that was removed is read on by those who have it. */
+/* An unlinked file can still be read through its open handles. */
 static void test_unlink_while_open(void **state)
 {
 	struct store_fixture *f = *state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The store: nodes with several names, nodes that are no files, extended attributes, inode numbers.
- * What a test builds has to be the same after the log was replayed. */
+/* The store: nodes with several names, nodes that are not files, extended attributes, inode
+ * numbers.  The tree that a test builds must be the same after the log was replayed. */
 #include "tests/unit/store_fixture.h"
 
 #include <errno.h>
@@ -310,7 +310,7 @@ static void test_xattrs(void **state)
 	assert_int_equal(set_xattr(f, "a", "user.x", "2", XATTR_CREATE), -EEXIST);
 	assert_int_equal(set_xattr(f, "a", "user.z", "2", XATTR_REPLACE), -ENODATA);
 	assert_xattrs(f, "a", "user.x=one user.y=");
-	/* What it has already is no change and no record. */
+	/* Setting the present value is not a change and appends no record. */
 	log_end = store_end(f->s);
 	assert_int_equal(set_xattr(f, "a", "user.x", "one", XATTR_REPLACE), 0);
 	assert_int_equal(set_xattr(f, "a", "user.y", "", 0), 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs for other threads: each is done once, also those that nobody had begun at the end. */
+/* Jobs for other threads: each is done once, including jobs that no thread had begun at the end. */
 #include "tests/unit/unit.h"
 
 #include <pthread.h>

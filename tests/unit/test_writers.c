@@ -122,7 +122,7 @@ static void test_threads(void **state)
 	end_process(child);
 }
 
-/* What the daemon cannot see has the number 0. */
+/* A process that the daemon cannot see has the number 0. */
 static void test_invisible(void **state)
 {
 	struct writers w = { 0 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every unit test includes: cmocka and a few helpers for files.  A helper that fails fails the
- * test that called it. */
+/* The common part of all unit tests: cmocka and a few helpers for files.  If a helper fails, the
+ * test that called it fails. */
 #ifndef FREYJAFS_TESTS_UNIT_UNIT_H
 #define FREYJAFS_TESTS_UNIT_UNIT_H
 
