@@ -46,7 +46,7 @@ int history_open(const struct history_config *config, struct history **ret,
 		 struct diag *diag) WARN_UNUSED;
 void history_close(struct history *h); /* NULL is a no-op; open versions stay valid */
 
-/* Adds the commits since the last read.  If compaction has changed the log, it is read anew; the
+/* Adds the commits since the last read.  If compaction has changed the log, it is read again; the
  * versions that compaction has dropped are then gone from the history, too.  Errors as
  * history_open(). */
 int history_refresh(struct history *h, struct diag *diag) WARN_UNUSED;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The log writer: the only code that appends to a log.
  *
- * The log is a file of encoded records (docs/FORMAT.md) with nothing between them.  Its last bytes
- * are the last record.  Next to "x.data", "x.synced" records a lower bound on how much of the log
- * is durable.  With a segment size the log is a sequence of files, which the file MANIFEST in the
- * same directory lists: a log that has grown to that size is renamed and a new file begins; when
- * the renamed file is durable, it becomes 000001.data, 000002.data, ...  Offsets are then positions
- * in that sequence (writer/log/segments.h), as of this open.  writer/log/file_set.h has the
- * functions for compaction.
+ * A log is a file of encoded records (docs/FORMAT.md) without gaps; the last record ends at the end
+ * of the file.  Next to "x.data", the file "x.synced" records a lower bound on how much of the log
+ * is durable.  With a segment size, the log is a sequence of files: when the active segment is
+ * full, it is renamed and a new one begins; when the renamed file is durable, it is sealed as
+ * 000001.data, 000002.data, ...  The file MANIFEST in the same directory lists the sealed segments.
+ * Offsets are then positions in that sequence (writer/log/segments.h), valid until this log is
+ * closed. writer/log/file_set.h has the functions for compaction.
  *
  * Threads: any, except that log_writer_close() must be the last call.
  *
@@ -54,11 +54,12 @@ struct log_writer_config {
 	 * at most this long (and one fdatasync) after log_writer_put() returned; the time runs from
 	 * the oldest record that is not durable.  LOG_WRITER_NEVER: no deadline. */
 	int64_t fsync_interval_ns;
-	/* 0: put has handed the record to the kernel when it returns; the process may die.  1 ... 1
-	 * GiB: up to that many acknowledged bytes stay in memory until the buffer is full, the
-	 * deadline, a sync or close.  With an interval of 0 it has no effect.  A full buffer of 4
-	 * KiB to 128 KiB is cut where a block of the file ends, so the file may end inside a record
-	 * that was acknowledged; if the process then dies, recovery cuts the front of that one. */
+	/* 0: the kernel has the record when log_writer_put() returns, so that the process may die.
+	 * 1 ... 1 GiB: up to this many acknowledged bytes stay in memory until the buffer is full,
+	 * the deadline, a sync or the close.  Without effect if the interval is 0.  A full buffer
+	 * of 4 KiB to 128 KiB is cut where a block of the file ends, so the file may end inside an
+	 * acknowledged record; if the process then dies, recovery cuts the front part of that
+	 * record. */
 	int64_t buffer_size_bytes;
 	/* The active segment is rotated before it grows larger than this; a segment with one larger
 	 * commit is the exception.  0: the log is always one file. */

@@ -379,7 +379,7 @@ struct store_compaction {
 	enum store_compaction_state state;
 	int err;
 	uint64_t needed_bytes;	      /* space needed on the disk, with STORE_COMPACTION_NO_SPACE */
-	uint64_t segments;	      /* segments written anew since open */
+	uint64_t segments;	      /* segments rewritten since open */
 	uint64_t gained_bytes;	      /* space gained by that, and by folds */
 	uint64_t folds;		      /* folds since open */
 	uint64_t unreadable_segments; /* segments that cannot be read, left as they are */

@@ -94,7 +94,7 @@ struct log_writer {
 	int rotate_error GUARDED;		   /* by lock; of the last attempt */
 	uint64_t rotate_from
 		GUARDED; /* no rotation before the log's end is here: the last one failed */
-	uint64_t segment_bytes_now GUARDED; /* size of a full segment; at most the maximum */
+	uint64_t segment_bytes_now GUARDED; /* size to rotate at; at most the maximum */
 	uint64_t end_offset GUARDED;
 	uint64_t written_offset GUARDED;
 	uint64_t durable_offset GUARDED;     /* moves after fdatasync(), not when it is queued */

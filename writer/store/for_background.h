@@ -57,7 +57,7 @@ uint64_t store_all_staged_bytes(struct store *s);
 /* Returns whether the extents staged under the id will certainly never be published. */
 bool store_is_void_staging(struct store *s, uint64_t id);
 /* store_keep() keeps 'bytes' of the value at 'place', from 'value_offset' on: the store does not
- * read them, but a replay of the log needs them. store_reserve_kept() reserves memory for 'count'
+ * read them, but a replay of the log needs them.  store_reserve_kept() reserves memory for 'count'
  * calls.  -ENOMEM. */
 int store_reserve_kept(struct store *s, size_t count) WARN_UNUSED;
 void store_keep(struct store *s, const struct value_place *place, uint64_t value_offset,
