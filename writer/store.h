@@ -91,11 +91,11 @@ struct store_config {
 };
 
 /* Opens the store: takes the lock, replays all segments into the keydir, and recovers active.data.
- * Stores a store that the caller owns and closes with store_close().  'config' is copied, except
- * for 'io'.  -EWOULDBLOCK if another process has the store; 'diag' has its text for people.
- * -EBADMSG for damage, or a record that this version does not know; then nothing was changed.
- * 'diag' (may be NULL) has the line for the user, after success also a notice if a torn tail was
- * cut. */
+ * Stores a store that the caller owns and closes with store_close().  Strings in 'config' are
+ * copied; 'io' and the arguments of callbacks are borrowed.  -EWOULDBLOCK if another process has
+ * the store; 'diag' has that process's text.  -EBADMSG for damage, or a record that this version
+ * does not know; then nothing was changed.  'diag' (may be NULL) has the line for the user, after
+ * success also a notice if a torn tail was cut. */
 int store_open(const struct store_config *config, struct store **ret,
 	       struct diag *diag) WARN_UNUSED;
 

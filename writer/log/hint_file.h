@@ -48,7 +48,7 @@ struct hint_writer; /* defined in hint_file.c */
 
 /* Begins a hint.  NULL: it cannot be written, which is not an error. */
 struct hint_writer *hint_writer_open(struct io *io, int dir_fd, const char *name);
-/* Adds an entry.  A failure shows in hint_writer_close().  NULL is a no-op. */
+/* Adds an entry.  After a failure hint_writer_close() drops the hint.  NULL is a no-op. */
 void hint_writer_add(struct hint_writer *w, const struct log_entry *entry);
 /* Completes the hint of a segment all of whose records were added, or drops it if 'about' is NULL.
  * NULL is a no-op. */
