@@ -18,20 +18,30 @@
 #else
 #define TSA(x)
 #endif
-#define CAPABILITY(name) TSA(capability(name))
-#define GUARDED		 /* by the lock that the comment names; clang does not check it */
-#define REQUIRES(...)	 TSA(requires_capability(__VA_ARGS__))
-#define EXCLUDES(...)	 TSA(locks_excluded(__VA_ARGS__))
-#define ACQUIRES(...)	 TSA(acquire_capability(__VA_ARGS__))
-#define RELEASES(...)	 TSA(release_capability(__VA_ARGS__))
-#define NO_THREAD_SAFETY TSA(no_thread_safety_analysis)
+#define CAPABILITY(name)     TSA(capability(name))
+#define GUARDED		     /* by the lock that the comment names; not checked yet */
+#define GUARDED_BY(class)    TSA(guarded_by(class))
+#define REQUIRES(...)	     TSA(requires_capability(__VA_ARGS__))
+#define REQUIRES_SHARED(...) TSA(requires_shared_capability(__VA_ARGS__))
+#define EXCLUDES(...)	     TSA(locks_excluded(__VA_ARGS__))
+#define ACQUIRES(...)	     TSA(acquire_capability(__VA_ARGS__))
+#define ACQUIRES_SHARED(...) TSA(acquire_shared_capability(__VA_ARGS__))
+#define RELEASES(...)	     TSA(release_capability(__VA_ARGS__))
+#define RELEASES_SHARED(...) TSA(release_shared_capability(__VA_ARGS__))
+#define NO_THREAD_SAFETY     TSA(no_thread_safety_analysis)
+
+/* All locks that are the same member of the same struct: a row of the table in docs/LOCKING.md.  A
+ * field names the class of the lock that guards it, because in C clang 14 cannot resolve the name
+ * of another member in an attribute.  Each class has functions that take and release a lock
+ * together with its class.  A class is declared with "extern", and no object of it exists. */
+struct CAPABILITY("lock class") lock_class;
 
 struct CAPABILITY("mutex") mutex {
 	pthread_mutex_t impl;
 };
 
 /* Held by any number of readers, or by one writer. */
-struct rwlock {
+struct CAPABILITY("rwlock") rwlock {
 	pthread_rwlock_t impl;
 };
 
@@ -99,7 +109,7 @@ static inline void rwlock_destroy(struct rwlock *l)
 	thread_check(pthread_rwlock_destroy(&l->impl));
 }
 
-static inline void rwlock_read_lock(struct rwlock *l)
+static inline void rwlock_read_lock(struct rwlock *l) ACQUIRES_SHARED(l) NO_THREAD_SAFETY
 {
 	int err, tries = 0;
 
@@ -110,7 +120,7 @@ static inline void rwlock_read_lock(struct rwlock *l)
 		thread_check(pthread_rwlock_rdlock(&l->impl));
 }
 
-static inline void rwlock_write_lock(struct rwlock *l)
+static inline void rwlock_write_lock(struct rwlock *l) ACQUIRES(l) NO_THREAD_SAFETY
 {
 	int err, tries = 0;
 
@@ -121,7 +131,12 @@ static inline void rwlock_write_lock(struct rwlock *l)
 		thread_check(pthread_rwlock_wrlock(&l->impl));
 }
 
-static inline void rwlock_unlock(struct rwlock *l)
+static inline void rwlock_read_unlock(struct rwlock *l) RELEASES_SHARED(l) NO_THREAD_SAFETY
+{
+	thread_check(pthread_rwlock_unlock(&l->impl));
+}
+
+static inline void rwlock_write_unlock(struct rwlock *l) RELEASES(l) NO_THREAD_SAFETY
 {
 	thread_check(pthread_rwlock_unlock(&l->impl));
 }

@@ -36,11 +36,14 @@
 #include <sys/stat.h> /* S_IFMT, the types of nodes */
 
 #include "codec/compiler.h"
+#include "writer/base/thread.h"
 #include "writer/index/node_view.h"
 
 struct keydir;
 struct node;
 struct dentry;
+
+extern struct lock_class keydir_class; /* of the keydir lock */
 
 struct keydir_defaults {
 	uint32_t uid, gid;
@@ -54,8 +57,8 @@ int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret) W
 const struct keydir_defaults *keydir_defaults_of(const struct keydir *k);
 void keydir_free(struct keydir *k); /* with all nodes, pinned or not; NULL is a no-op */
 
-void keydir_write_lock(struct keydir *k);
-void keydir_write_unlock(struct keydir *k);
+void keydir_write_lock(struct keydir *k) ACQUIRES(keydir_class);
+void keydir_write_unlock(struct keydir *k) RELEASES(keydir_class);
 /* Sets whether only one thread knows the keydir; then its lock is not needed, and not taken. */
 void keydir_set_alone(struct keydir *k, bool alone);
 

@@ -120,16 +120,17 @@ static inline struct node_extra *node_extra(const struct node *n)
 	return r == NULL ? NULL : r->extra;
 }
 
-static inline void keydir_read_lock(struct keydir *k)
+static inline void keydir_read_lock(struct keydir *k) ACQUIRES_SHARED(keydir_class) NO_THREAD_SAFETY
 {
 	if (!k->alone)
 		rwlock_read_lock(&k->lock);
 }
 
 static inline void keydir_read_unlock(struct keydir *k)
+	RELEASES_SHARED(keydir_class) NO_THREAD_SAFETY
 {
 	if (!k->alone)
-		rwlock_unlock(&k->lock);
+		rwlock_read_unlock(&k->lock);
 }
 
 static inline uint32_t keydir_hash_name(const struct node *dir, const char *name, size_t name_bytes)

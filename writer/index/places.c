@@ -22,23 +22,32 @@ static void node_places(struct keydir *k, struct node *n, bool changes, content_
 		k->stats.live_bytes += node_live_bytes(n) - before;
 }
 
-bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
-		       content_piece_fn fn, void *arg)
+static bool each_place_locked(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+			      content_piece_fn fn, void *arg) REQUIRES_SHARED(keydir_class)
 {
 	struct node *n = NULL;
 
-	if (changes)
-		keydir_write_lock(k);
-	else
-		keydir_read_lock(k);
 	for (; nodes > 0 && (n = keydir_each_node(k, cursor)) != NULL; nodes--)
 		if (node_is_file(n))
 			node_places(k, n, changes, fn, arg);
 	if (n == NULL)
 		unnameable_each_place(k, changes, fn, arg);
-	if (changes)
-		keydir_write_unlock(k);
-	else
-		keydir_read_unlock(k);
 	return n != NULL;
+}
+
+bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+		       content_piece_fn fn, void *arg)
+{
+	bool more;
+
+	if (changes) {
+		keydir_write_lock(k);
+		more = each_place_locked(k, cursor, nodes, changes, fn, arg);
+		keydir_write_unlock(k);
+	} else {
+		keydir_read_lock(k);
+		more = each_place_locked(k, cursor, nodes, changes, fn, arg);
+		keydir_read_unlock(k);
+	}
+	return more;
 }

@@ -61,6 +61,29 @@ int segment_facts(struct io *io, int fd, uint64_t bytes, struct manifest_facts *
 	return more;
 }
 
+/* --- the lock --- */
+
+static void read_lock(struct segments *s) ACQUIRES_SHARED(s->lock, segments_class) NO_THREAD_SAFETY
+{
+	rwlock_read_lock(&s->lock);
+}
+
+static void read_unlock(struct segments *s)
+	RELEASES_SHARED(s->lock, segments_class) NO_THREAD_SAFETY
+{
+	rwlock_read_unlock(&s->lock);
+}
+
+static void write_lock(struct segments *s) ACQUIRES(s->lock, segments_class) NO_THREAD_SAFETY
+{
+	rwlock_write_lock(&s->lock);
+}
+
+static void write_unlock(struct segments *s) RELEASES(s->lock, segments_class) NO_THREAD_SAFETY
+{
+	rwlock_write_unlock(&s->lock);
+}
+
 /* --- life --- */
 
 void segments_init(struct segments *s, struct io *io, int dir_fd)
@@ -73,7 +96,7 @@ void segments_init(struct segments *s, struct io *io, int dir_fd)
 	rwlock_init(&s->lock);
 }
 
-void segments_clear(struct segments *s)
+void segments_clear(struct segments *s) NO_THREAD_SAFETY
 {
 	for (size_t i = 0; i < s->range_count; i++)
 		(void)io_close(s->io, &s->ranges[i].fd); /* only read from */
@@ -91,7 +114,7 @@ void segments_close(struct segments *s)
 }
 
 /* Reserves memory for 'more' ranges beyond the promised ones. */
-static int reserve_ranges_locked(struct segments *s, size_t more)
+static int reserve_ranges_locked(struct segments *s, size_t more) REQUIRES(s->lock, segments_class)
 {
 	return ARRAY_RESERVE(s->ranges, s->range_count + s->promised + more, s->range_room);
 }
@@ -100,11 +123,11 @@ int segments_reserve(struct segments *s)
 {
 	int err;
 
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	err = ARRAY_RESERVE(s->list, s->count + 1, s->room);
 	if (err == 0)
 		err = reserve_ranges_locked(s, 1);
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 	return err;
 }
 
@@ -112,22 +135,23 @@ int segments_promise(struct segments *s, size_t count)
 {
 	int err;
 
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	err = reserve_ranges_locked(s, count);
 	if (err == 0)
 		s->promised += count;
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 	return err;
 }
 
 void segments_unpromise(struct segments *s, size_t count)
 {
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	s->promised -= count;
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 }
 
 static void add_range_locked(struct segments *s, uint64_t start, uint64_t bytes, int fd)
+	REQUIRES(s->lock, segments_class)
 {
 	size_t i = s->range_count++;
 
@@ -138,13 +162,14 @@ static void add_range_locked(struct segments *s, uint64_t start, uint64_t bytes,
 
 void segments_add(struct segments *s, const struct segment *seg)
 {
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	s->list[s->count++] = *seg;
 	add_range_locked(s, seg->start, seg->bytes, seg->fd);
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 }
 
 static struct segment *by_number_locked(struct segments *s, uint64_t number)
+	REQUIRES_SHARED(s->lock, segments_class)
 {
 	for (size_t i = s->count; i > 0; i--) /* usually the last one */
 		if (s->list[i - 1].number == number)
@@ -154,13 +179,13 @@ static struct segment *by_number_locked(struct segments *s, uint64_t number)
 
 void segments_seal(struct segments *s, uint64_t number)
 {
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	by_number_locked(s, number)->full_bytes = 0;
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 }
 
 /* Removes a file.  An empty one has the same start as the next. */
-static void remove_range_locked(struct segments *s, int fd)
+static void remove_range_locked(struct segments *s, int fd) REQUIRES(s->lock, segments_class)
 {
 	size_t kept = 0;
 
@@ -174,11 +199,11 @@ int segments_take_last(struct segments *s, uint64_t number)
 {
 	int fd;
 
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	fd = by_number_locked(s, number)->fd;
 	s->count--;
 	remove_range_locked(s, fd);
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 	return fd;
 }
 
@@ -187,11 +212,11 @@ void segments_set_facts(struct segments *s, struct segment_id id,
 {
 	struct segment *seg;
 
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	seg = by_number_locked(s, id.number);
 	if (seg != NULL && seg->generation == id.generation)
 		seg->facts = *facts;
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 }
 
 uint64_t segments_replace(struct segments *s, const struct segment *with, bool folds)
@@ -200,7 +225,7 @@ uint64_t segments_replace(struct segments *s, const struct segment *with, bool f
 	size_t gone = 0;
 	uint64_t start;
 
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	start = s->next_start;
 	s->next_start += with->bytes;
 	seg = by_number_locked(s, with->number);
@@ -213,7 +238,7 @@ uint64_t segments_replace(struct segments *s, const struct segment *with, bool f
 		gone++;
 	s->count -= gone;
 	memmove(s->list, s->list + gone, s->count * sizeof(s->list[0]));
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 	return start;
 }
 
@@ -221,13 +246,13 @@ void segments_retire(struct segments *s, uint64_t start)
 {
 	int fd = -1;
 
-	rwlock_write_lock(&s->lock);
+	write_lock(s);
 	for (size_t i = 0; i < s->range_count && fd < 0; i++)
 		if (s->ranges[i].start == start)
 			fd = s->ranges[i].fd;
 	if (fd >= 0)
 		remove_range_locked(s, fd);
-	rwlock_unlock(&s->lock);
+	write_unlock(s);
 	(void)io_close(s->io, &fd); /* without the lock: this close may free its blocks */
 }
 
@@ -237,9 +262,9 @@ uint64_t segments_next_number(struct segments *s)
 {
 	uint64_t number;
 
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	number = s->count == 0 ? SEGMENT_FIRST_NUMBER : s->list[s->count - 1].number + 1;
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return number;
 }
 
@@ -247,10 +272,10 @@ uint64_t segments_end(struct segments *s)
 {
 	uint64_t end = 0;
 
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	if (s->count > 0)
 		end = s->list[s->count - 1].start + s->list[s->count - 1].bytes;
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return end;
 }
 
@@ -258,11 +283,11 @@ bool segments_get(struct segments *s, size_t index, struct segment *ret)
 {
 	bool there;
 
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	there = index < s->count;
 	if (there)
 		*ret = s->list[index];
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return there;
 }
 
@@ -270,16 +295,17 @@ bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret
 {
 	const struct segment *seg;
 
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	seg = by_number_locked(s, number);
 	if (seg != NULL)
 		*ret = *seg;
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return seg != NULL;
 }
 
 /* Returns the file that has 'position', or NULL. */
 static const struct segment_range *find_locked(const struct segments *s, uint64_t position)
+	REQUIRES_SHARED(s->lock, segments_class)
 {
 	size_t low = 0, high = s->range_count;
 
@@ -299,11 +325,11 @@ uint64_t segments_room(struct segments *s, uint64_t position)
 	const struct segment_range *range;
 	uint64_t room = 0;
 
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	range = find_locked(s, position);
 	if (range != NULL)
 		room = range->start + range->bytes - position;
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return room;
 }
 
@@ -311,21 +337,21 @@ uint64_t segments_bytes(struct segments *s)
 {
 	uint64_t bytes = 0;
 
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	for (size_t i = 0; i < s->count; i++)
 		bytes += s->list[i].bytes;
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return bytes;
 }
 
 void segments_hold(struct segments *s)
 {
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 }
 
 void segments_release(struct segments *s)
 {
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 }
 
 ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position)
@@ -334,7 +360,7 @@ ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position
 	ssize_t got = 0;
 
 	/* Held across the read, so that no thread closes the file in the meantime. */
-	rwlock_read_lock(&s->lock);
+	read_lock(s);
 	range = find_locked(s, position);
 	if (range != NULL) {
 		uint64_t left = range->start + range->bytes - position;
@@ -342,6 +368,6 @@ ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position
 		got = io_pread_all(s->io, range->fd, buf, left < n ? (size_t)left : n,
 				   position - range->start);
 	}
-	rwlock_unlock(&s->lock);
+	read_unlock(s);
 	return got;
 }

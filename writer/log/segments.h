@@ -46,6 +46,8 @@ struct segment_range {
 	int fd; /* owned */
 };
 
+extern struct lock_class segments_class; /* of segments.lock */
+
 struct segments {
 	struct io *io;
 	int dir_fd;	 /* borrowed */
@@ -57,13 +59,15 @@ struct segments {
 	struct meta_base base;
 
 	struct rwlock lock;
-	/* By lock: */
-	struct segment *list; /* by number */
-	size_t count, room;
-	struct segment_range *ranges; /* by start */
-	size_t range_count, range_room;
-	size_t promised;     /* ranges that segments_replace() will add */
-	uint64_t next_start; /* of the next file that replaces another */
+	struct segment *list GUARDED_BY(segments_class); /* by number */
+	size_t count GUARDED_BY(segments_class);
+	size_t room GUARDED_BY(segments_class);
+	struct segment_range *ranges GUARDED_BY(segments_class); /* by start */
+	size_t range_count GUARDED_BY(segments_class);
+	size_t range_room GUARDED_BY(segments_class);
+	size_t promised GUARDED_BY(segments_class); /* ranges that segments_replace() will add */
+	/* Of the next file that replaces another. */
+	uint64_t next_start GUARDED_BY(segments_class);
 };
 
 /* Stores the name of the file of 'seg'. */
@@ -135,8 +139,8 @@ uint64_t segments_bytes(struct segments *s);
 
 /* Prevent, between the two calls, that any file is closed, including the active one once it is
  * sealed. */
-void segments_hold(struct segments *s);
-void segments_release(struct segments *s);
+void segments_hold(struct segments *s) ACQUIRES_SHARED(s->lock, segments_class);
+void segments_release(struct segments *s) RELEASES_SHARED(s->lock, segments_class);
 
 /* Reads up to 'n' bytes at 'position', not past the end of the segment that has it.  Returns their
  * number, 0 if no segment has it, or -errno. */
