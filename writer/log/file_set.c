@@ -28,7 +28,7 @@ static void note_durable(struct log_writer *w, struct manifest *m)
 	struct segment seg;
 	uint64_t end;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	end = w->durable_record_end;
 	m->durable_number = w->active_number - w->full_count;
 	m->durable_offset = 0;
@@ -36,14 +36,14 @@ static void note_durable(struct log_writer *w, struct manifest *m)
 		m->durable_offset = end - w->active_start;
 	else if (segments_by_number(&w->segments, m->durable_number, &seg) && end >= seg.start)
 		m->durable_offset = end - seg.start;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 }
 
 static void poison(struct log_writer *w, int err)
 {
-	mutex_lock(&w->lock);
+	log_lock(w);
 	log_writer_poison_locked(w, err);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 }
 
 /* Makes the names of all files durable. */
@@ -59,7 +59,7 @@ static int sync_names(struct log_writer *w)
 /* Writes the new MANIFEST.  On a full disk, or without an inode, it is written into the reserve,
  * which is made again from the inode and the blocks of the old MANIFEST. */
 static int write_locked(struct log_writer *w, const struct manifest *m, bool *ret_replaced)
-	REQUIRES(w->set_lock)
+	REQUIRES(w->set_lock, log_set_class)
 {
 	struct reserve *r = &w->set_reserve;
 	int err = manifest_file_write(w->io, w->dir_fd, m, ret_replaced), fd = -ENOENT;
@@ -80,7 +80,7 @@ static int write_locked(struct log_writer *w, const struct manifest *m, bool *re
 /* Replaces the present MANIFEST by 'm' and takes ownership of 'm'.  On failure 'm' stays the
  * caller's, and nothing has changed unless '*ret_replaced'. */
 static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_replaced)
-	REQUIRES(w->set_lock)
+	REQUIRES(w->set_lock, log_set_class)
 {
 	int err;
 
@@ -100,9 +100,9 @@ static bool is_poisoned(struct log_writer *w)
 {
 	bool poisoned;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	poisoned = w->poison < 0;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return poisoned;
 }
 
@@ -166,16 +166,16 @@ static int name_listed(struct log_writer *w, uint64_t below)
 	return err;
 }
 
-static int list_locked(struct log_writer *w, uint64_t below) REQUIRES(w->set_lock)
+static int list_locked(struct log_writer *w, uint64_t below) REQUIRES(w->set_lock, log_set_class)
 {
 	bool changed, replaced = false;
 	struct manifest m;
 	uint64_t durable;
 	int err;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	durable = w->active_number - w->full_count;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	if (!manifest_copy(&w->manifest, &m))
 		return -ENOMEM;
 	err = add_segments(w, &m, below < durable ? below : durable, &changed);
@@ -193,9 +193,9 @@ int log_set_list(struct log_writer *w, uint64_t below)
 		return 0;
 	if (is_poisoned(w))
 		return -EIO;
-	mutex_lock(&w->set_lock);
+	log_set_lock(w);
 	err = list_locked(w, below);
-	mutex_unlock(&w->set_lock);
+	log_set_unlock(w);
 	return err;
 }
 
@@ -252,13 +252,13 @@ int log_set_create(struct log_writer *w)
 	bool replaced = false;
 	int err = fill_first(w, &m);
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	m.numbered_from = w->active_number + 1;
-	mutex_unlock(&w->lock);
-	mutex_lock(&w->set_lock);
+	log_unlock(w);
+	log_set_lock(w);
 	if (err == 0)
 		err = change_locked(w, &m, &replaced);
-	mutex_unlock(&w->set_lock);
+	log_set_unlock(w);
 	manifest_free(&m);
 	if (err == 0)
 		log_set_take(w);
@@ -392,7 +392,7 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 	err = segments_promise(&w->segments, count);
 	if (err < 0)
 		return err;
-	mutex_lock(&w->set_lock);
+	log_set_lock(w);
 	err = manifest_copy(&w->manifest, &m) ? 0 : -ENOMEM;
 	if (err == 0) {
 		err = put_in(&m, list, count, folds);
@@ -406,7 +406,7 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 		take_over(w, list, count, folds);
 	else
 		segments_unpromise(&w->segments, count);
-	mutex_unlock(&w->set_lock);
+	log_set_unlock(w);
 	return err;
 }
 
@@ -426,7 +426,7 @@ static int remove_file(struct log_writer *w, struct segment_id id)
 	return err == -ENOENT ? 0 : err;
 }
 
-static void remove_obsolete_locked(struct log_writer *w) REQUIRES(w->set_lock)
+static void remove_obsolete_locked(struct log_writer *w) REQUIRES(w->set_lock, log_set_class)
 {
 	struct manifest *m = &w->manifest;
 	int err = 0;
@@ -443,10 +443,10 @@ void log_writer_remove_replaced(struct log_writer *w)
 	/* If the last change is not durable, a power cut brings back a set that has the files. */
 	if (is_poisoned(w))
 		return;
-	mutex_lock(&w->set_lock);
+	log_set_lock(w);
 	if (w->manifest.obsolete_count > 0)
 		remove_obsolete_locked(w);
-	mutex_unlock(&w->set_lock);
+	log_set_unlock(w);
 }
 
 void log_writer_retire(struct log_writer *w, uint64_t start)

@@ -11,7 +11,7 @@
 #define CHUNK_BYTES ((uint64_t)64 * 1024) /* most zeros that an append may have to wait for */
 
 /* Returns the intended end of the zeros: at most the size that the segment may have. */
-static uint64_t room_goal_locked(const struct log_writer *w) REQUIRES(w->lock)
+static uint64_t room_goal_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	uint64_t goal = w->written_offset + w->room_bytes;
 
@@ -31,14 +31,14 @@ bool log_writer_wants_room_locked(const struct log_writer *w)
 }
 
 /* Gives the unused zeros back to the disk, and does not try again soon. */
-static void give_up_locked(struct log_writer *w) REQUIRES(w->lock)
+static void give_up_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	w->room_from = w->written_offset + w->room_bytes / 4;
 	(void)!log_writer_trim_room_locked(w); /* a longer file does no harm */
 }
 
 /* Adds zeros up to the next chunk.  Returns false if no more are needed or possible. */
-static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock)
+static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	static const uint8_t zeros[CHUNK_BYTES];
 	uint64_t from = w->room_end > w->written_offset ? w->room_end : w->written_offset;
@@ -61,8 +61,8 @@ static bool add_chunk_locked(struct log_writer *w) REQUIRES(w->lock)
 void log_writer_make_room_locked(struct log_writer *w)
 {
 	while (add_chunk_locked(w)) {
-		mutex_unlock(&w->lock); /* appends first; they may change the segment */
-		mutex_lock(&w->lock);
+		log_unlock(w); /* appends first; they may change the segment */
+		log_lock(w);
 	}
 }
 

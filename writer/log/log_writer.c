@@ -44,7 +44,7 @@ int log_writer_restore_tail_locked(struct log_writer *w)
 
 /* Notes a failed write.  If the file has not changed, there is nothing to remove; on a full disk
  * that is the usual case. */
-static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock, log_class)
 {
 	uint64_t in_file = w->written_offset - w->active_start;
 	struct io_stat st;
@@ -63,7 +63,7 @@ static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w
 /* After a power cut refused bytes could be in the file again: behind a record that is shorter than
  * them, a piece of them could follow.  So the cut is made durable before such a record is written.
  * It is not made durable earlier, or each removal that a full disk refuses would cost a sync. */
-static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock, log_class)
 {
 	int err = log_writer_restore_tail_locked(w);
 
@@ -80,7 +80,7 @@ static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(
 
 /* Passes all of 'bytes' to the kernel, or none of them. */
 static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, uint64_t bytes)
-	REQUIRES(w->lock)
+	REQUIRES(w->lock, log_class)
 {
 	int err = forget_refused_locked(w, bytes);
 
@@ -109,7 +109,7 @@ int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
 	return write_locked(w, &iov, 1, n);
 }
 
-static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock)
+static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	return (size_t)(w->end_offset - w->written_offset);
 }
@@ -124,7 +124,7 @@ int log_writer_flush_locked(struct log_writer *w)
 
 /* Gives each record its timestamp, strictly increasing. */
 static int stamp_locked(struct log_writer *w, struct record *records, size_t record_count)
-	REQUIRES(w->lock)
+	REQUIRES(w->lock, log_class)
 {
 	uint64_t now_ns = io_clock_ns(w->io);
 	uint64_t last_ns = w->last_timestamp_ns;
@@ -142,7 +142,7 @@ static int stamp_locked(struct log_writer *w, struct record *records, size_t rec
 }
 
 static void encode_into_buffer_locked(struct log_writer *w, const struct record *records,
-				      size_t record_count) REQUIRES(w->lock)
+				      size_t record_count) REQUIRES(w->lock, log_class)
 {
 	uint8_t *out = w->buffer + buffered_locked(w);
 
@@ -154,7 +154,7 @@ static void encode_into_buffer_locked(struct log_writer *w, const struct record 
 
 /* Returns the position at which the buffer is full: the last end of a block of the file that it can
  * reach. */
-static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock)
+static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	uint64_t end = w->written_offset + w->buffer_room;
 
@@ -164,7 +164,8 @@ static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock)
 /* Returns the position up to which to write if records of 'bytes' do not fit the buffer: the end of
  * a block if the buffer is cut at blocks, so that the kernel gets whole ones; the end of the
  * records if they are larger than the buffer. */
-static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes)
+	REQUIRES(w->lock, log_class)
 {
 	uint64_t end = w->end_offset + bytes;
 
@@ -217,7 +218,7 @@ static int cut_parts(struct iovec *parts, int count, uint64_t bytes, struct iove
 /* Writes the buffer and records that do not fit it in one piece, without copying the records.
  * Bytes behind the last whole block begin the next buffer. */
 static int write_records_locked(struct log_writer *w, const struct record *records,
-				size_t record_count, uint64_t bytes) REQUIRES(w->lock)
+				size_t record_count, uint64_t bytes) REQUIRES(w->lock, log_class)
 {
 	uint8_t headers[LOG_WRITER_GROUP_MAX][RECORD_HEADER_BYTES], *out = w->buffer;
 	struct iovec parts[PARTS_MAX], rest[PARTS_MAX];
@@ -236,7 +237,7 @@ static int write_records_locked(struct log_writer *w, const struct record *recor
 }
 
 /* Starts the fsync_interval deadline unless an older unsynced record has already started it. */
-static void start_deadline_locked(struct log_writer *w) REQUIRES(w->lock)
+static void start_deadline_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	if (w->fsync_interval_ns == 0 || w->fsync_interval_ns == LOG_WRITER_NEVER)
 		return;
@@ -248,7 +249,7 @@ static void start_deadline_locked(struct log_writer *w) REQUIRES(w->lock)
 
 /* Appends stamped records of 'bytes' in total. */
 static int append_locked(struct log_writer *w, const struct record *records, size_t record_count,
-			 uint64_t bytes) REQUIRES(w->lock)
+			 uint64_t bytes) REQUIRES(w->lock, log_class)
 {
 	int err;
 
@@ -277,7 +278,7 @@ static int stamp_and_append(struct log_writer *w, struct record *records, size_t
 
 	if (w->read_only)
 		return -EROFS;
-	mutex_lock(&w->lock);
+	log_lock(w);
 	err = log_writer_rotate_if_full_locked(w, bytes);
 	if (err == 0)
 		err = stamp_locked(w, records, record_count);
@@ -286,7 +287,7 @@ static int stamp_and_append(struct log_writer *w, struct record *records, size_t
 		err = append_locked(w, records, record_count, bytes);
 	if (err == 0)
 		w->last_timestamp_ns = records[record_count - 1].timestamp_ns;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err;
 }
 
@@ -335,7 +336,7 @@ int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, co
 /* --- syncing --- */
 
 /* Counts a caller that waits for the next sync. */
-static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
+static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	w->waiting++;
 	if (w->gathering && w->waiting >= w->expected)
@@ -346,7 +347,7 @@ static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock)
  * otherwise every sync would serve one half of the threads while the other half waits for the next.
  * It waits for the next thread only as long as the wait costs the present threads, in total, half
  * of the duration of the last sync. */
-static void gather_locked(struct log_writer *w) REQUIRES(w->lock)
+static void gather_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	uint32_t seen = 0;
 
@@ -393,13 +394,13 @@ static int do_sync(struct log_writer *w, const struct sync_work *work)
 }
 
 /* Returns whether a sync would make anything in the files durable. */
-static bool has_unsynced_locked(const struct log_writer *w) REQUIRES(w->lock)
+static bool has_unsynced_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	return w->durable_offset < w->written_offset || w->full_count > 0 || w->names_dirty;
 }
 
 /* Describes a sync of everything that is written. */
-static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock)
+static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	struct sync_work work = { .durable_offset = w->durable_offset,
 				  .goal = w->written_offset,
@@ -415,7 +416,7 @@ static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock)
 }
 
 static void note_synced_locked(struct log_writer *w, const struct sync_work *work, uint64_t took_ns)
-	REQUIRES(w->lock)
+	REQUIRES(w->lock, log_class)
 {
 	w->durable_offset = work->goal;
 	if (work->ends_record)
@@ -427,17 +428,17 @@ static void note_synced_locked(struct log_writer *w, const struct sync_work *wor
 		w->sync_ns_max = took_ns;
 }
 
-static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
+static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	struct sync_work work = take_work_locked(w);
 	uint64_t started_ns, took_ns;
 	int err;
 
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	started_ns = monotonic_ns();
 	err = do_sync(w, &work);
 	took_ns = monotonic_ns() - started_ns;
-	mutex_lock(&w->lock);
+	log_lock(w);
 	w->sync_ns_last = took_ns;
 	/* The kernel reports an error of the disk to only one fdatasync():
 	 * log_writer_restore_tail_locked() may have received the error of this one. */
@@ -448,12 +449,12 @@ static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
 		return err;
 	}
 	if (work.ends_record) { /* the mark is a lower bound */
-		mutex_unlock(&w->lock);
+		log_unlock(w);
 		synced_mark_write(w->io, w->mark_fd,
 				  (struct synced){ .segment = work.number,
 						   .durable_offset = work.goal_in_file,
 						   .with_manifest = w->has_manifest });
-		mutex_lock(&w->lock);
+		log_lock(w);
 	}
 	note_synced_locked(w, &work, took_ns);
 	return 0;
@@ -461,7 +462,7 @@ static int sync_written_locked(struct log_writer *w) REQUIRES(w->lock)
 
 /* Runs one sync of everything that is in the log now.  If the buffer cannot be written, it keeps
  * its records, and the log in front of them is still synced.  Requires that no sync is running. */
-static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock)
+static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	uint32_t served;
 	int flush_err, err = 0;
@@ -508,12 +509,12 @@ int log_writer_sync_to_seal_locked(struct log_writer *w)
 
 /* Returns whether the next sync makes everything below 'offset' durable, although the last one
  * could not write the buffer: the buffer was written in the meantime. */
-static bool is_next_locked(const struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
+static bool is_next_locked(const struct log_writer *w, uint64_t offset) REQUIRES(w->lock, log_class)
 {
 	return w->poison == 0 && offset <= w->written_offset;
 }
 
-static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock)
+static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock, log_class)
 {
 	int err = 0;
 
@@ -538,9 +539,9 @@ int log_writer_sync_to(struct log_writer *w, uint64_t offset)
 {
 	int err;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	err = offset > w->end_offset ? -EINVAL : sync_to_locked(w, offset);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err;
 }
 
@@ -548,9 +549,9 @@ int log_writer_sync(struct log_writer *w)
 {
 	int err;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	err = sync_to_locked(w, w->end_offset);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err;
 }
 
@@ -563,7 +564,7 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 	if (req == NULL)
 		return -ENOMEM;
 	*req = (struct sync_request){ .offset = offset, .done = done, .arg = arg };
-	mutex_lock(&w->lock);
+	log_lock(w);
 	if (w->poison < 0) {
 		err = -EIO;
 	} else if (offset > w->end_offset) {
@@ -575,7 +576,7 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 		join_sync_locked(w);
 		thread_check(pthread_cond_signal(&w->wake));
 	}
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	if (!wait) {
 		free(req);
 		done(arg, err);
@@ -585,7 +586,8 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 
 /* Removes the requests that can be answered from the list: after a failure all except those the
  * next sync can serve. */
-static struct sync_request *take_answered_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+static struct sync_request *take_answered_locked(struct log_writer *w, int err)
+	REQUIRES(w->lock, log_class)
 {
 	struct sync_request *answered = NULL, **answered_tail = &answered;
 	struct sync_request **p = &w->requests;
@@ -608,7 +610,7 @@ static struct sync_request *take_answered_locked(struct log_writer *w, int err) 
 }
 
 /* Calls the callbacks, with the lock released. */
-static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock, log_class)
 {
 	struct sync_request *req = take_answered_locked(w, err), *next;
 	uint64_t durable_offset = w->poison < 0 ? 0 : w->durable_offset;
@@ -617,17 +619,17 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 		err = -EIO; /* as in sync_to_locked() */
 	if (req == NULL)
 		return;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	for (; req != NULL; req = next) {
 		next = req->next;
 		req->done(req->arg, req->offset <= durable_offset ? 0 : err);
 		free(req);
 	}
-	mutex_lock(&w->lock);
+	log_lock(w);
 }
 
 /* Returns the time of the next sync: 0 now, UINT64_MAX if none is needed. */
-static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
+static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	if (w->requests != NULL || log_writer_syncs_to_seal_locked(w) ||
 	    (!w->no_background && log_writer_wants_room_locked(w)))
@@ -638,7 +640,7 @@ static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock)
 }
 
 /* Runs one sync by the syncer, and answers all requests that it served. */
-static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock)
+static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	bool made_room;
 	int err = 0;
@@ -671,7 +673,7 @@ void *log_writer_syncer_main(void *arg)
 {
 	struct log_writer *w = arg;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	for (;;) {
 		uint64_t due_ns = sync_due_locked(w);
 
@@ -684,6 +686,6 @@ void *log_writer_syncer_main(void *arg)
 		else
 			syncer_sync_locked(w);
 	}
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return NULL;
 }

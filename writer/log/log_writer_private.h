@@ -30,6 +30,9 @@ struct sync_request {
 	void *arg;
 };
 
+extern struct lock_class log_set_class; /* of log_writer.set_lock */
+extern struct lock_class log_class;	/* of log_writer.lock */
+
 struct log_writer {
 	/* Constant after open. */
 	struct io *io;
@@ -66,11 +69,11 @@ struct log_writer {
 	/* One change of the set of files at a time; taken before 'lock', held across MANIFEST's
 	 * sync. */
 	struct mutex set_lock;
-	bool has_manifest;			   /* constant after open */
-	uint8_t store_id[MANIFEST_STORE_ID_BYTES]; /* the same */
-	uint64_t numbered_from;			   /* the same */
-	struct manifest manifest;		   /* by set_lock; as it is in the file */
-	struct reserve set_reserve;		   /* by set_lock; for the next MANIFEST */
+	bool has_manifest;				      /* constant after open */
+	uint8_t store_id[MANIFEST_STORE_ID_BYTES];	      /* the same */
+	uint64_t numbered_from;				      /* the same */
+	struct manifest manifest GUARDED_BY(log_set_class);   /* as it is in the file */
+	struct reserve set_reserve GUARDED_BY(log_set_class); /* for the next MANIFEST */
 
 	/* Released around fdatasync(), so that appends continue during a sync. */
 	struct mutex lock;
@@ -79,51 +82,89 @@ struct log_writer {
 	pthread_cond_t rotated_durable; /* with lock: a rotated segment is durable, or closing */
 	pthread_cond_t gathered;	/* with lock: as many threads wait as before */
 
-	/* All fields below: by lock.  Offsets are log positions (segments.h). */
-	int fd GUARDED;			/* the active segment; owned; a rotated one keeps its own */
-	uint64_t active_number GUARDED; /* the number under which it will be sealed */
-	uint64_t active_start GUARDED;	/* position of its first byte */
-	struct manifest_facts active_facts GUARDED; /* of its records; without a digest */
-	bool number_pending GUARDED; /* it is empty and must begin with a segment record */
-	uint32_t full_count GUARDED; /* number of rotated segments that are not durable */
-	uint64_t full_bytes GUARDED; /* their total size */
-	bool names_dirty GUARDED; /* a rotated segment has got its old name back; not durable yet */
+	/* Offsets are log positions (segments.h). */
+
+	/* The active segment; owned; a rotated one keeps its own. */
+	int fd GUARDED_BY(log_class);
+	/* The number under which it will be sealed. */
+	uint64_t active_number GUARDED_BY(log_class);
+	uint64_t active_start GUARDED_BY(log_class); /* position of its first byte */
+	/* Of its records; without a digest. */
+	struct manifest_facts active_facts GUARDED_BY(log_class);
+	/* It is empty and must begin with a segment record. */
+	bool number_pending GUARDED_BY(log_class);
+	/* Number of rotated segments that are not durable. */
+	uint32_t full_count GUARDED_BY(log_class);
+	uint64_t full_bytes GUARDED_BY(log_class); /* their total size */
+	/* A rotated segment has got its old name back; not durable yet. */
+	bool names_dirty GUARDED_BY(log_class);
 	void (*rotate_failed)(void *arg, int err); /* constant; may be NULL */
 	void *rotate_failed_arg;		   /* constant */
-	uint64_t rotate_failures GUARDED;	   /* by lock */
-	int rotate_error GUARDED;		   /* by lock; of the last attempt */
-	uint64_t rotate_from
-		GUARDED; /* no rotation before the log's end is here: the last one failed */
-	uint64_t segment_bytes_now GUARDED; /* size to rotate at; at most the maximum */
-	uint64_t end_offset GUARDED;
-	uint64_t written_offset GUARDED;
-	uint64_t durable_offset GUARDED;     /* moves after fdatasync(), not when it is queued */
-	uint64_t durable_record_end GUARDED; /* the last end of a record it has reached */
-	uint64_t last_timestamp_ns GUARDED;
-	uint64_t oldest_unsynced_ns GUARDED; /* monotonic; 0: no deadline is running */
-	uint64_t room_end GUARDED;	/* zeros reach up to here, if that is past written_offset */
-	uint64_t room_from GUARDED;	/* no head room until this is written: the disk was full */
-	bool tail_dirty GUARDED;	/* bytes of a failed write may be behind written_offset */
-	uint64_t refused_bytes GUARDED; /* number of bytes that may have been there; their removal
-					   is not durable */
-	bool syncing GUARDED;		/* a sync runs, or waits for more callers */
-	bool gathering GUARDED;		/* it waits for more callers */
-	uint32_t waiting GUARDED;	/* callers that the next sync will serve */
-	uint32_t expected GUARDED; /* callers that waited when the last sync ended, served or not */
-	uint64_t sync_ns_last GUARDED;
-	bool stopping GUARDED;
-	int poison GUARDED; /* 0 or the first -errno of a sync; never reset */
-	struct sync_request *requests GUARDED;
-	struct sync_request **requests_tail GUARDED;
+	uint64_t rotate_failures GUARDED_BY(log_class);
+	int rotate_error GUARDED_BY(log_class); /* of the last attempt */
+	/* No rotation before the log's end is here: the last one failed. */
+	uint64_t rotate_from GUARDED_BY(log_class);
+	/* Size to rotate at; at most the maximum. */
+	uint64_t segment_bytes_now GUARDED_BY(log_class);
+	uint64_t end_offset GUARDED_BY(log_class);
+	uint64_t written_offset GUARDED_BY(log_class);
+	/* Moves after fdatasync(), not when it is queued. */
+	uint64_t durable_offset GUARDED_BY(log_class);
+	/* The last end of a record it has reached. */
+	uint64_t durable_record_end GUARDED_BY(log_class);
+	uint64_t last_timestamp_ns GUARDED_BY(log_class);
+	/* Monotonic; 0: no deadline is running. */
+	uint64_t oldest_unsynced_ns GUARDED_BY(log_class);
+	/* Zeros reach up to here, if that is past written_offset. */
+	uint64_t room_end GUARDED_BY(log_class);
+	/* No head room until this is written: the disk was full. */
+	uint64_t room_from GUARDED_BY(log_class);
+	/* Bytes of a failed write may be behind written_offset. */
+	bool tail_dirty GUARDED_BY(log_class);
+	/* Number of bytes that may have been there; their removal is not durable. */
+	uint64_t refused_bytes GUARDED_BY(log_class);
+	bool syncing GUARDED_BY(log_class);	/* a sync runs, or waits for more callers */
+	bool gathering GUARDED_BY(log_class);	/* it waits for more callers */
+	uint32_t waiting GUARDED_BY(log_class); /* callers that the next sync will serve */
+	/* Callers that waited when the last sync ended, served or not. */
+	uint32_t expected GUARDED_BY(log_class);
+	uint64_t sync_ns_last GUARDED_BY(log_class);
+	bool stopping GUARDED_BY(log_class);
+	int poison GUARDED_BY(log_class); /* 0 or the first -errno of a sync; never reset */
+	struct sync_request *requests GUARDED_BY(log_class);
+	struct sync_request **requests_tail GUARDED_BY(log_class);
 
-	uint64_t appends GUARDED;
-	uint64_t syncs GUARDED;
-	uint64_t sync_ns_total GUARDED;
-	uint64_t sync_ns_max GUARDED;
+	uint64_t appends GUARDED_BY(log_class);
+	uint64_t syncs GUARDED_BY(log_class);
+	uint64_t sync_ns_total GUARDED_BY(log_class);
+	uint64_t sync_ns_max GUARDED_BY(log_class);
 };
 
+static inline void log_set_lock(struct log_writer *w)
+	ACQUIRES(w->set_lock, log_set_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&w->set_lock);
+}
+
+static inline void log_set_unlock(struct log_writer *w)
+	RELEASES(w->set_lock, log_set_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&w->set_lock);
+}
+
+static inline void log_lock(struct log_writer *w) ACQUIRES(w->lock, log_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&w->lock);
+}
+
+static inline void log_unlock(struct log_writer *w) RELEASES(w->lock, log_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&w->lock);
+}
+
 /* Stops all writes: the log returns EIO until it is opened again. */
-static inline void log_writer_poison_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+static inline void log_writer_poison_locked(struct log_writer *w, int err)
+	REQUIRES(w->lock, log_class)
 {
 	if (w->poison == 0)
 		w->poison = err;
@@ -132,26 +173,26 @@ static inline void log_writer_poison_locked(struct log_writer *w, int err) REQUI
 /* --- log_writer.c --- */
 
 /* Removes bytes that a failed write may have left behind the last whole record. */
-int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+int log_writer_restore_tail_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 /* Writes the buffer to the file.  On failure the buffer keeps its records. */
-int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+int log_writer_flush_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 /* Writes bytes at the written position.  Requires an empty buffer. */
 int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
-	REQUIRES(w->lock) WARN_UNUSED;
+	REQUIRES(w->lock, log_class) WARN_UNUSED;
 void *log_writer_syncer_main(void *arg);
 /* Waits for the sync that runs, or runs one.  Returns -errno if no rotated segment has become
  * durable. */
-int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 
 /* --- log/headroom.c --- */
 
 /* Returns whether half of the head room is used up, and more can be made. */
-bool log_writer_wants_room_locked(const struct log_writer *w) REQUIRES(w->lock);
+bool log_writer_wants_room_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Makes head room, and releases the lock in between.  The new zeros are not durable: the next sync
  * waits for the filesystem.  Called by the thread that syncs, or by the syncer. */
-void log_writer_make_room_locked(struct log_writer *w) REQUIRES(w->lock);
+void log_writer_make_room_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Cuts the file behind its last record; the cut is not durable yet. */
-int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 
 /* --- log/rotation.c --- */
 
@@ -162,18 +203,18 @@ void *log_writer_hinter_main(void *arg);
  * the disk.  Returns 0 also if the log cannot be rotated and continues in the old segment; -EIO if
  * it is poisoned. */
 int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
-	REQUIRES(w->lock) WARN_UNUSED;
+	REQUIRES(w->lock, log_class) WARN_UNUSED;
 /* Postpones the next attempt after a rotation, or the sync before it, has failed. */
-void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock);
+void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Returns whether a sync is due only because of rotated segments. */
-bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock);
+bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 
 /* Makes missing files of the reserves.  -ENOSPC or -EDQUOT if it could not. */
 int log_writer_keep_inodes(struct log_writer *w) WARN_UNUSED;
 /* Appends the segment record with which the active segment must begin, if it is missing. */
-int log_writer_number_active_locked(struct log_writer *w) REQUIRES(w->lock) WARN_UNUSED;
+int log_writer_number_active_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 /* Returns whether the active segment has only that record. */
-bool log_writer_active_is_empty_locked(const struct log_writer *w) REQUIRES(w->lock);
+bool log_writer_active_is_empty_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 
 /* Makes 'count' rotated segments durable, including the cut of their head room.  'number' is the
  * first rotated segment that is not durable; bytes below 'durable_offset' are durable already.  For
@@ -181,7 +222,8 @@ bool log_writer_active_is_empty_locked(const struct log_writer *w) REQUIRES(w->l
 int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
 			 uint64_t durable_offset) WARN_UNUSED;
 /* Notes that the first 'count' rotated segments that were not durable now are. */
-void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count) REQUIRES(w->lock);
+void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count)
+	REQUIRES(w->lock, log_class);
 
 /* --- log/file_set.c --- */
 

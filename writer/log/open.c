@@ -570,11 +570,11 @@ static int sync_and_trim(struct log_writer *w)
 
 	if (err == 0)
 		(void)!log_writer_seal(w); /* they are durable; or the next open seals */
-	mutex_lock(&w->lock);
+	log_lock(w);
 	/* A failure is harmless: the next open recognises the zeros. */
 	if (err == 0 && w->room_end > w->written_offset && log_writer_trim_room_locked(w) == 0)
 		(void)!io_fdatasync(w->io, w->fd);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err;
 }
 
@@ -588,11 +588,11 @@ int log_writer_close(struct log_writer *w)
 		destroy(w);
 		return 0;
 	}
-	mutex_lock(&w->lock);
+	log_lock(w);
 	w->stopping = true;
 	thread_check(pthread_cond_signal(&w->wake));
 	thread_check(pthread_cond_signal(&w->rotated_durable));
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	atomic_store(&w->stop_hinter, true);
 	thread_check(pthread_join(w->syncer, NULL));
 	if (w->has_hinter)

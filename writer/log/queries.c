@@ -8,7 +8,7 @@
 
 /* Reads from the active segment, whose end may still be in the buffer. */
 static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t offset)
-	RELEASES(w->lock)
+	RELEASES(w->lock, log_class)
 {
 	size_t from_file = 0, from_buffer;
 	uint64_t start = w->active_start;
@@ -25,7 +25,7 @@ static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t o
 		memcpy((uint8_t *)buf + from_file,
 		       w->buffer + (offset + from_file - w->written_offset), from_buffer);
 	segments_hold(&w->segments); /* it may be rotated, sealed and replaced in the meantime */
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	if (from_file > 0)
 		got = io_pread_all(w->io, fd, buf, from_file, offset - start);
 	segments_release(&w->segments);
@@ -36,10 +36,10 @@ static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t o
 
 ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset)
 {
-	mutex_lock(&w->lock);
+	log_lock(w);
 	if (offset >= w->active_start && offset < w->end_offset)
 		return read_active(w, buf, n, offset);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return segments_read(&w->segments, buf, n, offset); /* also 0 behind the end of the log */
 }
 
@@ -47,10 +47,10 @@ uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
 {
 	uint64_t room = 0;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	if (offset >= w->active_start && offset < w->end_offset)
 		room = w->end_offset - offset;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return room > 0 ? room : segments_room(&w->segments, offset);
 }
 
@@ -61,12 +61,12 @@ bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
 
 	if (segments_get(&w->segments, index, ret))
 		return true;
-	mutex_lock(&w->lock);
+	log_lock(w);
 	durable = w->durable_offset > w->active_start ? w->durable_offset - w->active_start : 0;
 	*ret = (struct segment){
 		.number = w->active_number, .start = w->active_start, .bytes = durable, .fd = w->fd
 	};
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	/* A rotation may have happened in between. */
 	return index == 0 ||
 	       (segments_get(&w->segments, index - 1, &before) && before.number < ret->number);
@@ -77,11 +77,11 @@ uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *re
 	struct segment seg;
 
 	*ret_file_offset = 0;
-	mutex_lock(&w->lock);
+	log_lock(w);
 	seg = (struct segment){ .number = w->active_number,
 				.start = w->active_start,
 				.bytes = w->end_offset - w->active_start };
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	for (size_t i = 0; position < seg.start || position - seg.start >= seg.bytes; i++)
 		if (!segments_get(&w->segments, i, &seg))
 			return 0;
@@ -93,7 +93,7 @@ uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *re
 
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 {
-	mutex_lock(&w->lock);
+	log_lock(w);
 	*ret = (struct log_writer_stats){
 		.end_offset = w->end_offset,
 		.written_offset = w->written_offset,
@@ -109,7 +109,7 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 		.rotate_failures = w->rotate_failures,
 		.rotate_error = w->rotate_error,
 	};
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	ret->sealed_bytes = segments_bytes(&w->segments);
 }
 
@@ -117,9 +117,9 @@ uint64_t log_writer_size(struct log_writer *w)
 {
 	uint64_t end_offset;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	end_offset = w->end_offset;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return end_offset;
 }
 
@@ -127,9 +127,9 @@ uint64_t log_writer_durable_offset(struct log_writer *w)
 {
 	uint64_t durable_offset;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	durable_offset = w->durable_offset;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return durable_offset;
 }
 
@@ -137,9 +137,9 @@ uint64_t log_writer_last_timestamp(struct log_writer *w)
 {
 	uint64_t timestamp_ns;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	timestamp_ns = w->last_timestamp_ns;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return timestamp_ns;
 }
 

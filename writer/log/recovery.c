@@ -283,9 +283,9 @@ static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SA
 					   .durable_offset = t->kept_bytes,
 					   .with_manifest = w->has_manifest });
 	take_end(o, t);
-	mutex_lock(&w->lock);
+	log_lock(w);
 	(void)!log_writer_number_active_locked(w); /* the first append tries again */
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return 0;
 }
 

@@ -72,7 +72,8 @@ static int new_active(struct log_writer *w, bool wanted)
 
 /* Gives the active segment its name as a rotated one and makes the next one.  On failure the log
  * continues in the old one, under its old name; if even that fails, it is poisoned. */
-static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd) REQUIRES(w->lock)
+static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd)
+	REQUIRES(w->lock, log_class)
 {
 	char full[SEGMENT_NAME_BYTES];
 	int fd, err;
@@ -96,7 +97,7 @@ static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd
 }
 
 /* Notes the result of an attempt to rotate, and reports the first failure. */
-static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock)
+static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock, log_class)
 {
 	bool first = err < 0 && w->rotate_error == 0;
 
@@ -106,7 +107,7 @@ static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock)
 		w->rotate_failed(w->rotate_failed_arg, err);
 }
 
-static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock)
+static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock, log_class)
 {
 	uint64_t bytes = w->end_offset - w->active_start;
 	int fd = -1, err;
@@ -145,7 +146,7 @@ static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock
 }
 
 /* Rotates.  'wanted': for compaction, or by hand; then it uses the inode that is kept for it. */
-static int rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock)
+static int rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock, log_class)
 {
 	int err = log_writer_keep_inodes(w);
 
@@ -239,7 +240,7 @@ void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count)
 		thread_check(pthread_cond_signal(&w->rotated_durable));
 }
 
-static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock)
+static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock, log_class)
 {
 	uint64_t in_file = w->end_offset - w->active_start;
 
@@ -248,7 +249,7 @@ static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(
 }
 
 /* Returns whether another segment may be rotated before the present ones are durable. */
-static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock)
+static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	uint64_t in_file = w->end_offset - w->active_start;
 
@@ -279,12 +280,12 @@ int log_writer_rotate(struct log_writer *w)
 
 	if (w->read_only)
 		return -EROFS;
-	mutex_lock(&w->lock);
+	log_lock(w);
 	if (w->poison < 0)
 		err = -EIO;
 	else if (!log_writer_active_is_empty_locked(w))
 		err = rotate_locked(w, true);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err < 0 ? err : log_writer_seal(w);
 }
 
@@ -293,20 +294,20 @@ int log_writer_seal(struct log_writer *w)
 	uint64_t below;
 	int err = 0;
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	below = w->active_number; /* other threads may rotate segments without end */
 	while (err == 0 && w->full_count > 0 && w->active_number - w->full_count < below)
 		err = log_writer_sync_to_seal_locked(w);
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err < 0 ? err : log_set_list(w, below);
 }
 
 void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
 {
-	mutex_lock(&w->lock);
+	log_lock(w);
 	w->segment_bytes_now =
 		bytes > 0 && bytes < w->segment_bytes_max ? bytes : w->segment_bytes_max;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 }
 
 /* --- replaying --- */
@@ -388,7 +389,7 @@ void *log_writer_hinter_main(void *arg)
 	bool unlisted = false; /* digests */
 	struct segment seg = { .number = 0 };
 
-	mutex_lock(&w->lock);
+	log_lock(w);
 	while (!w->stopping) {
 		bool idle = number >= w->active_number - w->full_count;
 
@@ -396,7 +397,7 @@ void *log_writer_hinter_main(void *arg)
 			cond_wait(&w->rotated_durable, &w->lock);
 			continue;
 		}
-		mutex_unlock(&w->lock);
+		log_unlock(w);
 		if (!idle && segments_by_number(&w->segments, number++, &seg)) {
 			if (!seg.facts.has_digest)
 				make_hint(w, &seg);
@@ -407,8 +408,8 @@ void *log_writer_hinter_main(void *arg)
 			(void)!log_set_list(w, number); /* the next one tries again, or the close */
 			unlisted = false;
 		}
-		mutex_lock(&w->lock);
+		log_lock(w);
 	}
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return NULL;
 }

@@ -215,9 +215,9 @@ int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 		return diag_set(diag, err, "%s: %s", w->path, strerror(-err));
 	t.file_bytes = st.size_bytes > t.from_bytes ? st.size_bytes : t.from_bytes;
 	err = log_tail_replay(&t, fn, arg, diag);
-	mutex_lock(&w->lock);
+	log_lock(w);
 	w->end_offset = w->written_offset = w->durable_offset = t.start + t.kept_bytes;
 	w->reached_until = t.reached_until;
-	mutex_unlock(&w->lock);
+	log_unlock(w);
 	return err;
 }
