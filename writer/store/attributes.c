@@ -31,7 +31,7 @@ void store_set_to_attr(const struct store_set *set, struct meta_attr *attr)
 }
 
 static int setattr_locked(struct store *s, struct node *n, const struct store_set *set,
-			  uint64_t *ret_end) REQUIRES(s->commit_lock)
+			  uint64_t *ret_end) REQUIRES(s->commit_lock, commit_class)
 {
 	struct meta_attr attr = node_meta_attr(n);
 	int64_t now_ns;
@@ -64,7 +64,8 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 
 /* Appends an attr record that changes one xattr, if the log has the node. */
 static int append_xattr(struct store *s, const struct node *n, const struct xattr *x,
-			int64_t *ret_now_ns, uint64_t *ret_end) REQUIRES(s->commit_lock)
+			int64_t *ret_now_ns, uint64_t *ret_end)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct meta_attr attr = node_meta_attr(n);
 	int err;
@@ -111,7 +112,7 @@ static bool may_have(const struct node *n, size_t bytes)
 
 /* Sets (or, with a value of NULL, removes) an xattr. */
 static int change_xattr(struct store *s, struct node *n, const struct xattr *x, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	uint8_t *list = NULL;
 	size_t bytes;
@@ -153,14 +154,14 @@ int store_setxattr(struct store *s, struct node *n, const char *name, const void
 
 	if (x.name_bytes == 0 || x.name_bytes > XATTRS_NAME_BYTES_MAX)
 		return -ERANGE;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	if ((flags & XATTR_CREATE) && has_xattr(s, n, name))
 		err = -EEXIST;
 	else if ((flags & XATTR_REPLACE) && !has_xattr(s, n, name))
 		err = -ENODATA;
 	if (err == 0)
 		err = change_xattr(s, n, &x, ret_end);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -169,10 +170,10 @@ int store_removexattr(struct store *s, struct node *n, const char *name, uint64_
 	const struct xattr x = { .name = name, .name_bytes = strlen(name) };
 	int err = -ENODATA;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	if (has_xattr(s, n, name))
 		err = change_xattr(s, n, &x, ret_end);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -197,8 +198,8 @@ int store_setattr(struct store *s, struct node *n, const struct store_set *set, 
 {
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = setattr_locked(s, n, set, ret_end);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }

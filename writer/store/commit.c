@@ -54,7 +54,7 @@ void commit_say_times(struct store *s, struct meta_attr *attr)
 	attr->mtime = meta_time_of_ns(s->commit.clock_ns);
 }
 
-static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock)
+static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock, commit_class)
 {
 	struct node_times t = node_times(n);
 	struct meta_attr attr = node_meta_attr(n);
@@ -92,7 +92,7 @@ void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
 
 /* Writes the path of 'n'/'name' behind the prefix of the next part's key. */
 static int next_part(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		     struct record *ret) REQUIRES(s->commit_lock)
+		     struct record *ret) REQUIRES(s->commit_lock, commit_class)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
 	ssize_t path_bytes;

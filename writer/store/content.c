@@ -27,7 +27,8 @@ struct value_plan {
  * agree, the record is stamped with the time of the last write, if that is later than the last
  * record in the log; otherwise the mtime is made explicit if the difference matters. */
 static void plan_times(struct store *s, const struct node *n, struct timespec written_at,
-		       bool written_at_shown, struct value_plan *plan) REQUIRES(s->commit_lock)
+		       bool written_at_shown, struct value_plan *plan)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	int64_t written_ns = ns_of_timespec(written_at);
 	uint64_t last_ns = log_writer_last_timestamp(s->log);
@@ -59,7 +60,7 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 /* Writes the inode number down if it does not follow from the path, because another node had that
  * number already. */
 static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	if (!keydir_ino_is_given(n))
 		return;
@@ -69,7 +70,7 @@ static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
 
 static void plan_value(struct store *s, struct node *n, bool empty, struct timespec written_at,
 		       bool written_at_shown, const struct store_set *set, struct value_plan *ret)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct value_plan plan = { .attr = node_meta_attr(n) };
 
@@ -101,7 +102,7 @@ static bool is_empty(const struct content_commit *cc)
 }
 
 static int append_content(struct store *s, const struct content_commit *cc,
-			  const struct value_plan *plan) REQUIRES(s->commit_lock)
+			  const struct value_plan *plan) REQUIRES(s->commit_lock, commit_class)
 {
 	struct commit *c = &s->commit;
 	int err;
@@ -122,7 +123,7 @@ static int append_content(struct store *s, const struct content_commit *cc,
 
 /* Gives the node its content.  Requires the keydir's write lock. */
 static void set_content(struct store *s, const struct content_commit *cc,
-			struct content_change *change) REQUIRES(s->commit_lock)
+			struct content_change *change) REQUIRES(s->commit_lock, commit_class)
 {
 	const struct commit *c = &s->commit;
 	const struct record *last = &c->records[c->count - 1];
@@ -144,7 +145,7 @@ static void set_content(struct store *s, const struct content_commit *cc,
 /* Brings the keydir to the state of the log. */
 static void apply_content(struct store *s, const struct content_commit *cc,
 			  const struct value_plan *plan, struct content_change *change)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	const struct commit *c = &s->commit;
 	const struct record *last = &c->records[c->count - 1];
@@ -169,7 +170,7 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 }
 
 static int prepare_publish(struct store *s, const struct content_commit *cc,
-			   struct content_change *change) REQUIRES(s->commit_lock)
+			   struct content_change *change) REQUIRES(s->commit_lock, commit_class)
 {
 	change->keep = (cc->publish->flags & META_FLAG_KEEP) != 0;
 	change->size_bytes = cc->publish->size_bytes;
@@ -177,7 +178,7 @@ static int prepare_publish(struct store *s, const struct content_commit *cc,
 }
 
 static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	/* From here on the log has the file's name in the directory. */
 	bool made = !node_is_committed(cc->n);
@@ -246,9 +247,9 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 		return -EFBIG;
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = store_commit_content(s, &cc, ret_end);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 

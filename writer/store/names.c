@@ -34,7 +34,7 @@ static int check_dir(const struct store *s, const struct node *dir, size_t name_
 
 /* Finds an entry that must exist. */
 static int find(struct store *s, const struct store_name *at, struct dentry **ret)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	int err = check_dir(s, at->dir, at->name_bytes);
 
@@ -45,7 +45,8 @@ static int find(struct store *s, const struct store_name *at, struct dentry **re
 }
 
 /* Checks that a new entry can be made. */
-static int check_new(struct store *s, const struct store_name *at) REQUIRES(s->commit_lock)
+static int check_new(struct store *s, const struct store_name *at)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	int err = check_dir(s, at->dir, at->name_bytes);
 
@@ -58,7 +59,8 @@ static int check_new(struct store *s, const struct store_name *at) REQUIRES(s->c
 
 /* For a directory that exists only through its keys and is about to lose one: an attr record in the
  * same group keeps it, so that "rm -r" finds it. */
-static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->commit_lock)
+static int keep_parent(struct store *s, const struct node *dir)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct meta_attr attr = node_meta_attr(dir);
 
@@ -73,7 +75,7 @@ static int keep_parent(struct store *s, const struct node *dir) REQUIRES(s->comm
 /* Makes a node and its entry; neither is linked yet. */
 static int prepare(struct store *s, const struct store_name *at, mode_t type,
 		   const struct store_owner *owner, struct node **ret_node,
-		   struct dentry **ret_dentry) REQUIRES(s->commit_lock)
+		   struct dentry **ret_dentry) REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n = keydir_node_new(s->keydir, type);
 	struct dentry *d;
@@ -94,7 +96,7 @@ static int prepare(struct store *s, const struct store_name *at, mode_t type,
 
 /* Links the results of prepare(); the node is pinned for the caller. */
 static void link_prepared(struct store *s, struct dentry *d, struct node *n, int64_t now_ns)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	keydir_touch(n, now_ns);
 	node_pin(n);
@@ -112,7 +114,8 @@ static bool is_poisoned(struct store *s)
 }
 
 /* Checks that a file can get that name and that the path fits its record. */
-static int check_new_file(struct store *s, const struct store_name *at) REQUIRES(s->commit_lock)
+static int check_new_file(struct store *s, const struct store_name *at)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	int err;
 
@@ -127,7 +130,7 @@ static int check_new_file(struct store *s, const struct store_name *at) REQUIRES
 
 static int create_locked(struct store *s, const struct store_name *at,
 			 const struct store_owner *owner, struct node **ret)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct dentry *d = NULL;
 	int err;
@@ -147,9 +150,9 @@ int store_create(struct store *s, const struct store_name *at, const struct stor
 	struct node *n = NULL;
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = create_locked(s, at, owner, &n);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	if (err < 0)
 		return err;
 	*ret = n;
@@ -161,7 +164,7 @@ int store_create(struct store *s, const struct store_name *at, const struct stor
 /* --- temporary files --- */
 
 static int create_unnamed_locked(struct store *s, struct node *dir, const struct store_owner *owner,
-				 struct node **ret) REQUIRES(s->commit_lock)
+				 struct node **ret) REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n;
 	int err = is_poisoned(s) ? -EIO : check_dir(s, dir, 0);
@@ -188,14 +191,14 @@ int store_create_unnamed(struct store *s, struct node *dir, const struct store_o
 {
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = create_unnamed_locked(s, dir, owner, ret);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
 static int give_name_locked(struct store *s, struct node *n, const struct store_name *at)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct dentry *d;
 	int err;
@@ -218,9 +221,9 @@ int store_give_name(struct store *s, struct node *n, const struct store_name *at
 {
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = give_name_locked(s, n, at);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -243,7 +246,7 @@ static int set_special(struct store *s, struct node *n, const struct store_speci
 /* Makes a node that is in the log immediately: any type except a file. */
 static int make_locked(struct store *s, const struct store_name *at,
 		       const struct store_special *special, struct node **ret)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct meta_attr attr;
 	struct dentry *d = NULL;
@@ -289,11 +292,11 @@ static int make(struct store *s, const struct store_name *at, const struct store
 	struct node *n = NULL;
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = make_locked(s, at, special, &n);
 	if (err == 0)
 		*ret_end = s->commit.where.end_offset;
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	if (err < 0)
 		return err;
 	*ret = n;
@@ -329,7 +332,7 @@ int store_mknod(struct store *s, const struct store_name *at, const struct store
 /* --- linking --- */
 
 static int link_locked(struct store *s, struct node *n, const struct store_name *at)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct commit_record link = { .kind = META_LINK };
 	struct dentry *d;
@@ -371,11 +374,11 @@ int store_link(struct store *s, struct node *n, const struct store_name *at, uin
 {
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = link_locked(s, n, at);
 	if (err == 0)
 		*ret_end = s->commit.where.end_offset;
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -383,7 +386,7 @@ int store_link(struct store *s, struct node *n, const struct store_name *at, uin
 
 /* Appends the tombstone of 'd', unless the log does not have the name, and removes the entry. */
 static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	const struct store_name name = dentry_name(d);
 	struct node *dir = name.dir, *n = dentry_node(d);
@@ -426,7 +429,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 }
 
 static int unlink_locked(struct store *s, const struct store_name *at, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct dentry *d;
 	int err = find(s, at, &d);
@@ -441,16 +444,16 @@ int store_unlink(struct store *s, const struct store_name *at, uint64_t *ret_end
 	int err;
 
 	do {
-		mutex_lock(&s->commit_lock);
+		commit_lock(s);
 		err = unlink_locked(s, at, ret_end);
-		mutex_unlock(&s->commit_lock);
+		commit_unlock(s);
 	} while (store_makes_space_for(s, err));
 	return err;
 }
 
 /* Returns whether an unnameable key has the path of directory 'n': only the directory hides that
  * key. */
-static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_lock)
+static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_lock, commit_class)
 {
 	char *path = (char *)s->commit.parts[0].value; /* any free buffer will do */
 	ssize_t path_bytes = keydir_path(s->keydir, n, NULL, 0, path);
@@ -460,7 +463,7 @@ static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_
 }
 
 static int rmdir_locked(struct store *s, const struct store_name *at, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct dentry *d;
 	int err = find(s, at, &d);
@@ -479,9 +482,9 @@ int store_rmdir(struct store *s, const struct store_name *at, uint64_t *ret_end)
 	int err;
 
 	do {
-		mutex_lock(&s->commit_lock);
+		commit_lock(s);
 		err = rmdir_locked(s, at, ret_end);
-		mutex_unlock(&s->commit_lock);
+		commit_unlock(s);
 	} while (store_makes_space_for(s, err));
 	return err;
 }
@@ -489,7 +492,8 @@ int store_rmdir(struct store *s, const struct store_name *at, uint64_t *ret_end)
 /* --- renaming --- */
 
 /* Checks that no path becomes longer than a key can be: it could neither be used nor removed. */
-static int check_paths(struct store *s, const struct rename *r) REQUIRES(s->commit_lock)
+static int check_paths(struct store *s, const struct rename *r)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *from = dentry_node(r->from), *to = r->exchange ? dentry_node(r->to) : NULL;
 	int err = 0;
@@ -504,7 +508,7 @@ static int check_paths(struct store *s, const struct rename *r) REQUIRES(s->comm
 /* Assembles the record of a rename.  Fills in 'ret', which is not a move if the log does not have
  * the file: then the file begins under its new name, empty as it is. */
 static int add_rename(struct store *s, const struct rename *r, struct commit_record *ret)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n = dentry_node(r->from);
 	struct meta_attr attr;
@@ -534,7 +538,7 @@ static int add_rename(struct store *s, const struct rename *r, struct commit_rec
 }
 
 static void apply_rename(struct store *s, const struct rename *r, const struct commit_record *rec)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n = dentry_node(r->from);
 	struct value_place empty = { 0 };
@@ -554,7 +558,7 @@ static void apply_rename(struct store *s, const struct rename *r, const struct c
 }
 
 static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *from = dentry_node(r->from), *to = r->to == NULL ? NULL : dentry_node(r->to);
 	struct node *old_dir = dentry_dir(r->from), *stays = NULL;
@@ -621,7 +625,7 @@ int store_rename(struct store *s, const struct store_name *from, const struct st
 
 	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
 		return -EINVAL;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = find(s, from, &r.from);
 	if (err == 0)
 		err = check_dir(s, to->dir, to->name_bytes);
@@ -634,6 +638,6 @@ int store_rename(struct store *s, const struct store_name *from, const struct st
 		else
 			err = rename_locked(s, &r, ret_end);
 	}
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }

@@ -10,11 +10,11 @@ bool store_each_place(struct store *s, uint32_t *cursor, size_t nodes, bool chan
 {
 	bool more;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	more = keydir_each_place(s->keydir, cursor, nodes, changes, fn, arg);
 	if (!more && s->kept != NULL)
 		content_map_each(s->kept, fn, arg);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return more;
 }
 
@@ -22,11 +22,11 @@ int store_reserve_kept(struct store *s, size_t count)
 {
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	if (s->kept == NULL)
 		s->kept = content_map_new(false);
 	err = s->kept == NULL ? -ENOMEM : content_map_reserve(s->kept, count);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -39,10 +39,10 @@ void store_keep(struct store *s, const struct value_place *place, uint64_t value
 		.value_offset = value_offset,
 	};
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	piece.offset = content_map_size(s->kept);
 	content_map_lay(s->kept, &piece);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 }
 
 void store_wait_for_readers(struct store *s)

@@ -101,7 +101,7 @@ static uint64_t enough_for(const struct reserve *r, uint64_t share, uint64_t mos
 
 /* Returns the largest intended size of the reserve for compaction. */
 static uint64_t segment_most(struct store *s, const struct limits *l, uint64_t segment_bytes)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	const struct reserve *r = &s->segment_reserve;
 	uint64_t most = largest_segment(s);
@@ -115,7 +115,7 @@ static uint64_t segment_most(struct store *s, const struct limits *l, uint64_t s
 }
 
 static void keep_one(struct store *s, struct reserve *r, const char *name, uint64_t size)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	if (r->name == NULL)
 		reserve_open(r, s->io, s->dir_fd, name, size);
@@ -126,7 +126,7 @@ static void keep_one(struct store *s, struct reserve *r, const char *name, uint6
 /* Makes both reserves as large as intended; the one for compaction only with 'opens', or if it
  * exists.  Returns the size that a segment of 'segment_bytes' may have. */
 static uint64_t keep_reserves(struct store *s, uint64_t segment_bytes, bool opens)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct reserve *names = &s->reserve, *segment = &s->segment_reserve;
 	struct limits l = limits_of(s);
@@ -159,9 +159,9 @@ uint64_t store_keep_reserves(struct store *s, uint64_t segment_bytes)
 {
 	uint64_t bytes;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	bytes = keep_reserves(s, segment_bytes, true);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return bytes;
 }
 
@@ -171,9 +171,9 @@ uint64_t store_segment_reserve_bytes(struct store *s)
 {
 	uint64_t bytes;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	bytes = s->segment_reserve.bytes;
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return bytes;
 }
 
@@ -181,9 +181,9 @@ uint64_t store_segment_reserve_goal(struct store *s)
 {
 	uint64_t bytes;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	bytes = s->segment_reserve.goal_bytes;
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return bytes;
 }
 
@@ -191,9 +191,9 @@ int store_probe_segment_reserve(struct store *s)
 {
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = reserve_probe(&s->segment_reserve);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -201,9 +201,9 @@ int store_take_segment_reserve(struct store *s, const char *name)
 {
 	int fd;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	fd = reserve_take(&s->segment_reserve, name);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return fd;
 }
 
@@ -213,9 +213,9 @@ bool store_release_reserve(struct store *s)
 
 	if (hint_files_drop(s->io, s->dir_fd))
 		return true;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	released = reserve_release(&s->reserve) || reserve_drop(&s->reserve);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return released;
 }
 

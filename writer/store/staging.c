@@ -33,13 +33,13 @@ static struct store_staging *staging_new(struct store *s)
 		return NULL;
 	}
 	st->store = s;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	st->next = s->stagings;
 	st->prev = &s->stagings;
 	if (st->next != NULL)
 		st->next->prev = &st->next;
 	s->stagings = st;
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return st;
 }
 
@@ -50,13 +50,13 @@ void store_staging_free(struct store_staging *staging)
 	if (staging == NULL)
 		return;
 	s = staging->store;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	*staging->prev = staging->next;
 	if (staging->next != NULL)
 		staging->next->prev = staging->prev;
 	if (staging->id != 0 && !staging->is_published)
 		(void)!number_set_add(&s->void_stagings, staging->id); /* or a fold keeps it */
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	content_map_free(staging->content);
 	free(staging);
 }
@@ -65,28 +65,28 @@ bool store_is_void_staging(struct store *s, uint64_t id)
 {
 	bool is_void;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	is_void = number_set_has(&s->void_stagings, id);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return is_void;
 }
 
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg)
 {
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	for (struct store_staging *st = s->stagings; st != NULL; st = st->next)
 		content_map_each(st->content, fn, arg);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 }
 
 uint64_t store_all_staged_bytes(struct store *s)
 {
 	uint64_t bytes = 0;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	for (const struct store_staging *st = s->stagings; st != NULL; st = st->next)
 		bytes += content_map_data_bytes(st->content);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return bytes;
 }
 
@@ -139,7 +139,7 @@ static void add_piece(struct batch *b, struct store_range *range)
 /* Appends the batch and lays it over the staged content.  The timestamps are the next free ones, so
  * that a publish can have the time of the last write.  The first timestamp is the id. */
 static int append_batch(struct store *s, struct store_staging *st, struct batch *b)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	uint64_t next_ns = log_writer_last_timestamp(s->log) + 1;
 	uint64_t id = st->id != 0 ? st->id : next_ns;
@@ -166,7 +166,7 @@ static int append_batch(struct store *s, struct store_staging *st, struct batch 
 }
 
 static int stage_locked(struct store *s, struct store_staging *st, const struct store_range *ranges,
-			size_t range_count) REQUIRES(s->commit_lock)
+			size_t range_count) REQUIRES(s->commit_lock, commit_class)
 {
 	struct batch b = { .count = 0 };
 	int err = 0;
@@ -198,9 +198,9 @@ int store_stage(struct store *s, struct store_staging **staging, const struct st
 		*staging = staging_new(s);
 	if (*staging == NULL)
 		return -ENOMEM;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = stage_locked(s, *staging, ranges, range_count);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return err;
 }
 
@@ -266,9 +266,9 @@ bool store_lends_space(struct store *s, int err)
 
 	if (!log_is_full(err))
 		return false;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	growth_note_full(&s->growth, err);
 	return lent;
 }
@@ -297,13 +297,13 @@ int store_publish(struct store *s, struct node *n, struct store_staging **stagin
 		return -EFBIG;
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	if (keep && !node_is_committed(n) && !keydir_is_gone(s->keydir, n))
 		err = -EINVAL; /* the log has no content of the file that the staged bytes could be
 				  laid over */
 	else
 		err = store_commit_content(s, &cc, ret_end);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	if (err == 0 && *ret_end != 0) {
 		if (*staging != NULL)
 			(*staging)->is_published = true;

@@ -239,14 +239,14 @@ int store_open_alone(const struct store_config *config, struct store **ret, stru
 		destroy(s);
 		return err;
 	}
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	if (!s->read_only) {
 		store_grow_reserves(s);
 		commit_begin(s); /* compares the clock */
 	}
 	if (node_times(store_root(s)).mtime_ns == 0) /* an empty log; 1970 would surprise */
 		keydir_touch(store_root(s), s->io->ops->now_ns(s->io));
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	if (!s->read_only)
 		store_move_too_long(s);
 	*ret = s;
@@ -370,7 +370,8 @@ bool store_is_synchronous(const struct store *s)
 
 /* If the clock is behind: gives the times of the clock, instead of the record's timestamp from the
  * replay, to the file and to each directory that has changed. */
-static void show_clock(struct store *s, const struct record *rec) REQUIRES(s->commit_lock)
+static void show_clock(struct store *s, const struct record *rec)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	const struct node_times now = { s->commit.now_ns, s->commit.now_ns,
 					NODE_ATIME_FOLLOWS_MTIME };
@@ -400,7 +401,8 @@ static void show_clock(struct store *s, const struct record *rec) REQUIRES(s->co
 
 /* Appends one plain record and applies it as a replay would. */
 static int append_plain_locked(struct store *s, const struct record *rec, bool removes,
-			       uint64_t *ret_offset, uint64_t *ret_end) REQUIRES(s->commit_lock)
+			       uint64_t *ret_offset, uint64_t *ret_end)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct log_entry entry = { .rec = *rec, .value_held_bytes = rec->value_bytes };
 	int err;
@@ -431,7 +433,7 @@ struct key_value {
 
 /* Finds the value of a key: of a file, or of an unnameable key. */
 static int find_key(struct store *s, const void *key, size_t key_bytes, struct key_value *ret)
-	REQUIRES(s->commit_lock)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	const struct unnameable *u = keydir_unnameable_find(s->keydir, key, key_bytes);
 	const struct dentry *d = NULL;
@@ -475,11 +477,11 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 		return -EFBIG;
 	rec.key_bytes = (uint32_t)key_bytes;
 	rec.value_bytes = (uint32_t)value_bytes;
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = find_key(s, key, key_bytes, &found) == -EISDIR ? -EISDIR : 0;
 	if (err == 0)
 		err = append_plain_locked(s, &rec, false, &offset, &end);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	if (err < 0)
 		return err;
 	if (ret_offset != NULL)
@@ -498,11 +500,11 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 		return -ENOENT;
 	rec.key_bytes = (uint32_t)key_bytes;
 	do {
-		mutex_lock(&s->commit_lock);
+		commit_lock(s);
 		err = find_key(s, key, key_bytes, &found);
 		if (err == 0)
 			err = append_plain_locked(s, &rec, true, &offset, &end);
-		mutex_unlock(&s->commit_lock);
+		commit_unlock(s);
 	} while (store_makes_space_for(s, err));
 	return err < 0 ? err : wait_if_synchronous(s, end);
 }
@@ -554,7 +556,7 @@ static int read_content(struct store *s, const struct content_map *c, uint8_t *b
 
 /* Reads a value that is in pieces. */
 static int get_pieces(struct store *s, const struct key_value *found, void **ret_value,
-		      size_t *ret_value_bytes) REQUIRES(s->commit_lock)
+		      size_t *ret_value_bytes) REQUIRES(s->commit_lock, commit_class)
 {
 	const struct content_map *c =
 		found->node != NULL ? node_content(found->node) : found->content;
@@ -586,12 +588,12 @@ static int get(struct store *s, const void *key, size_t key_bytes, void **ret_va
 	void *buf;
 	int err;
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	err = find_key(s, key, key_bytes, &found);
 	in_pieces = err == 0 && (found.node != NULL || found.content != NULL);
 	if (in_pieces) /* with the lock held, no other thread changes them */
 		err = get_pieces(s, &found, ret_value, ret_value_bytes);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	if (err < 0 || in_pieces)
 		return err;
 	bytes = found.place.value_bytes;
@@ -643,9 +645,9 @@ int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg)
 {
 	struct unnamed_list l = { fn, arg, 0 };
 
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	keydir_unnameable_each(s->keydir, list_one_unnamed, &l);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 	return l.stopped;
 }
 
@@ -666,9 +668,9 @@ void store_stats_alone(struct store *s, struct store_stats *ret)
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
 	ret->clock_behind_ns = store_clock_behind(s, s->io->ops->now_ns(s->io));
-	mutex_lock(&s->commit_lock);
+	commit_lock(s);
 	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);
-	mutex_unlock(&s->commit_lock);
+	commit_unlock(s);
 }
 
 int store_space(struct store *s, struct io_space *ret)

@@ -45,6 +45,8 @@ struct commit {
 	uint64_t behind_ns;
 };
 
+extern struct lock_class commit_class; /* of store.commit_lock */
+
 struct store {
 	/* Constant after open. */
 	struct io *io;
@@ -56,8 +58,8 @@ struct store {
 	uint64_t segment_bytes_max;  /* of a segment, as configured */
 	store_clock_fn clock_behind; /* may be NULL */
 	void *clock_arg;
-	uint64_t told_behind_ns GUARDED; /* by commit_lock; see commit_begin() */
-	store_progress_fn progress;	 /* called while the store is opened; may be NULL */
+	uint64_t told_behind_ns GUARDED_BY(commit_class); /* see commit_begin() */
+	store_progress_fn progress; /* called while the store is opened; may be NULL */
 	void *progress_arg;
 	bool keeps_going;	    /* missing segments are accepted */
 	uint64_t dropped_commits;   /* not applied because of missing segments */
@@ -78,56 +80,73 @@ struct store {
 	/* Outermost lock of the store: held while the tree is changed, including the append, so
 	 * that the order of the log is the order of the changes. */
 	struct mutex commit_lock;
-	struct commit commit GUARDED;		/* by commit_lock */
-	struct reserve reserve GUARDED;		/* by commit_lock; for removing names */
-	struct reserve segment_reserve GUARDED; /* by commit_lock; for rewriting a segment */
-	uint64_t reserves_until GUARDED;	/* by commit_lock; log end at which they grow */
-	struct store_staging *stagings GUARDED; /* by commit_lock; list of all stagings */
-	/* By commit_lock; ids of staged extents in the log that will never be published.  Some may
+	struct commit commit GUARDED_BY(commit_class);
+	struct reserve reserve GUARDED_BY(commit_class); /* for removing names */
+	/* For rewriting a segment. */
+	struct reserve segment_reserve GUARDED_BY(commit_class);
+	uint64_t reserves_until GUARDED_BY(commit_class);	 /* log end at which they grow */
+	struct store_staging *stagings GUARDED_BY(commit_class); /* list of all stagings */
+	/* Ids of staged extents in the log that will never be published.  Some may
 	 * be missing. */
-	struct number_set void_stagings GUARDED;
-	/* By commit_lock; owned; NULL: none.  Values that the store does not read but a replay of
+	struct number_set void_stagings GUARDED_BY(commit_class);
+	/* Owned; NULL: none.  Values that the store does not read but a replay of
 	 * the log needs: if two files had one record, a fold has made one record for each, and here
 	 * both files are read from the same. */
-	struct content_map *kept GUARDED;
+	struct content_map *kept GUARDED_BY(commit_class);
 };
+
+static inline void commit_lock(struct store *s)
+	ACQUIRES(s->commit_lock, commit_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&s->commit_lock);
+}
+
+static inline void commit_unlock(struct store *s)
+	RELEASES(s->commit_lock, commit_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&s->commit_lock);
+}
 
 /* Returns how far a clock is behind the last record; 0: not behind. */
 uint64_t store_clock_behind(struct store *s, int64_t clock_ns);
 
 /* --- assembling a commit; all with commit_lock --- */
 
-void commit_begin(struct store *s) REQUIRES(s->commit_lock);
+void commit_begin(struct store *s) REQUIRES(s->commit_lock, commit_class);
 
 /* If the clock is behind, add to an attr record of 'n' the times that a replay would otherwise take
  * from its timestamp: the ctime, or, for a node that is made or changed, both times. */
-void commit_say_ctime(struct store *s, struct meta_attr *attr) REQUIRES(s->commit_lock);
-void commit_say_times(struct store *s, struct meta_attr *attr) REQUIRES(s->commit_lock);
+void commit_say_ctime(struct store *s, struct meta_attr *attr)
+	REQUIRES(s->commit_lock, commit_class);
+void commit_say_times(struct store *s, struct meta_attr *attr)
+	REQUIRES(s->commit_lock, commit_class);
 /* If the clock is behind, keeps the times of nodes by commits that follow: of directories, and of
  * nodes that a commit about a name has changed (NULL: none).  A node whose commit cannot be
  * appended has a time in the future after a remount. */
 void commit_keep_times(struct store *s, struct node *const *nodes, size_t count)
-	REQUIRES(s->commit_lock);
+	REQUIRES(s->commit_lock, commit_class);
 
 /* Each adds a record about the node 'n' or, unless 'name' is NULL, about the entry 'name' in
  * directory 'n'.  A move or link is about entry 'from'.  -ENAMETOOLONG if the path is longer than a
  * key can be. */
 int commit_add_plain(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		     const void *value, uint32_t value_bytes) REQUIRES(s->commit_lock) WARN_UNUSED;
+		     const void *value, uint32_t value_bytes)
+	REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,
-		    const struct meta_attr *attr) REQUIRES(s->commit_lock) WARN_UNUSED;
+		    const struct meta_attr *attr)
+	REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 /* Fills in the paths of 'move', which are valid until the next commit begins. */
 int commit_add_move(struct store *s, const struct dentry *from, const struct store_name *to,
-		    struct commit_record *move) REQUIRES(s->commit_lock) WARN_UNUSED;
+		    struct commit_record *move) REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 
 int commit_add_publish(struct store *s, const struct node *n, const struct meta_publish *publish)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+	REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 
 /* Appends the commit.  'removes' lets it use the reserve if the disk is full. */
-int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock) WARN_UNUSED;
+int commit_append(struct store *s, bool removes) REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 /* Enlarges the reserves if the end of the log has reached 'reserves_until'.  The first call makes
  * the reserve for names. */
-void store_grow_reserves(struct store *s) REQUIRES(s->commit_lock);
+void store_grow_reserves(struct store *s) REQUIRES(s->commit_lock, commit_class);
 /* For a commit that removes something and has failed with 'err'.  If 'err' means a full disk, gives
  * up hints, or waits until dead space is compacted.  Returns true if space was gained, so that the
  * caller can try again.  No lock may be held. */
@@ -139,10 +158,11 @@ bool store_makes_space_for(struct store *s, int err);
  * is so, and commit_add_parent_times() adds the record if it is. */
 bool commit_needs_parent_times(const struct node *n);
 int commit_add_parent_times(struct store *s, const struct node *n)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+	REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 
 /* Commits 'n', which must not be in the log yet, as an empty file under its present name. */
-int store_commit_empty(struct store *s, struct node *n) REQUIRES(s->commit_lock) WARN_UNUSED;
+int store_commit_empty(struct store *s, struct node *n)
+	REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 
 /* Reads pieces of the log into 'buf', which receives the range ['offset', 'offset' + 'n'); bytes
  * between the pieces become zeros.  Checks the CRC of each record that was not verified, and then
@@ -180,7 +200,7 @@ struct content_commit {
 };
 /* 'ret_end' is 0 if the node has no name, so that nothing was appended. */
 int store_commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
-	REQUIRES(s->commit_lock) WARN_UNUSED;
+	REQUIRES(s->commit_lock, commit_class) WARN_UNUSED;
 
 /* Moves directories whose paths are longer than a key can be.  For opening; on errors they stay. */
 void store_move_too_long(struct store *s);
