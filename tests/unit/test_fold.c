@@ -837,13 +837,13 @@ static void test_syncs_first(void **state) NO_THREAD_SAFETY
 		churn(f->s, i);
 	c = &store_background(f->s)->compactor;
 	assert_int_equal(store_rotate(f->s), 0);
-	mutex_lock(&c->run_lock);
+	compact_run_lock(c);
 	assert_int_equal(compact_round(c, &mode, &more), 0);
 	assert_int_equal(stats_of(f->s).compaction.folds, 0);
 	ops_write_ok(f->s, "a", "2");
 	assert_int_not_equal(stats_of(f->s).log.durable_offset, store_end(f->s));
 	assert_int_equal(compact_round(c, &mode, &more), 0);
-	mutex_unlock(&c->run_lock);
+	compact_run_unlock(c);
 	assert_int_equal(stats_of(f->s).compaction.folds, 1);
 	assert_int_equal(stats_of(f->s).log.durable_offset, store_end(f->s));
 	assert_int_equal(ops_read(f->s, "a", "2"), 0);

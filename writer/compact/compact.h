@@ -39,6 +39,9 @@ struct compact_request {
 	void *arg;
 };
 
+extern struct lock_class round_class;	  /* of compactor.run_lock */
+extern struct lock_class compactor_class; /* of compactor.lock */
+
 struct compactor {
 	/* Constant after compact_init(); the pointers are borrowed from the store. */
 	struct store *s;
@@ -61,22 +64,48 @@ struct compactor {
 
 	/* One round at a time.  Taken before the commit lock. */
 	struct mutex run_lock;
-	struct compact_known *known GUARDED; /* by run_lock */
-	size_t known_count GUARDED;	     /* by run_lock */
-	uint64_t runs GUARDED;		     /* by run_lock: number of runs by hand */
-	uint64_t dead_seen GUARDED;	     /* by run_lock: dead bytes at the last look, */
-	uint64_t retry_ns GUARDED;   /* by run_lock: monotonic; time of the next try; 0: none */
-	uint64_t dead_swept GUARDED; /* by run_lock: or when all was compacted */
-	uint64_t paced_ns GUARDED;   /* by run_lock: time when the last piece was done */
-	uint64_t paced_end GUARDED;  /* by run_lock: end of the log at that time */
-	uint64_t fold_from GUARDED;  /* by run_lock: without a request no fold of fewer dead bytes
-					than this, because the last one gained too little */
+	struct compact_known *known GUARDED_BY(round_class);
+	size_t known_count GUARDED_BY(round_class);
+	uint64_t runs GUARDED_BY(round_class);	    /* number of runs by hand */
+	uint64_t dead_seen GUARDED_BY(round_class); /* dead bytes at the last look, */
+	/* Monotonic; time of the next try; 0: none. */
+	uint64_t retry_ns GUARDED_BY(round_class);
+	uint64_t dead_swept GUARDED_BY(round_class); /* or when all was compacted */
+	uint64_t paced_ns GUARDED_BY(round_class);   /* time when the last piece was done */
+	uint64_t paced_end GUARDED_BY(round_class);  /* end of the log at that time */
+	/* Without a request no fold of fewer dead bytes than this, because the last one gained too
+	 * little. */
+	uint64_t fold_from GUARDED_BY(round_class);
 
 	/* Innermost lock. */
 	struct mutex lock;
-	struct compact_request *requests GUARDED; /* by lock */
-	struct store_compaction figures GUARDED;  /* by lock */
+	struct compact_request *requests GUARDED_BY(compactor_class);
+	struct store_compaction figures GUARDED_BY(compactor_class);
 };
+
+static inline void compact_run_lock(struct compactor *c)
+	ACQUIRES(c->run_lock, round_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&c->run_lock);
+}
+
+static inline void compact_run_unlock(struct compactor *c)
+	RELEASES(c->run_lock, round_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&c->run_lock);
+}
+
+static inline void compactor_lock(struct compactor *c)
+	ACQUIRES(c->lock, compactor_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&c->lock);
+}
+
+static inline void compactor_unlock(struct compactor *c)
+	RELEASES(c->lock, compactor_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&c->lock);
+}
 
 /* Initialises 'c' for an open store, which it borrows. */
 void compact_init(struct compactor *c, struct store *s, const struct store_config *config);

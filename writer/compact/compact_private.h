@@ -80,28 +80,31 @@ int compact_pace(void *arg, uint64_t bytes);
  * to at that time, except for records appended since the beginning: a commit never refers to a
  * position of another node.  -ECANCELED. */
 int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
-	REQUIRES(c->run_lock) WARN_UNUSED;
+	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 
 /* Returns the number of live and staged bytes: a large file that is being written will be live. */
 uint64_t compact_live_bytes(struct compactor *c);
 /* Examines the whole keydir.  Other threads may change it in the meantime, so the figures are only
  * good enough to choose segments. */
-int compact_look(struct compactor *c, struct compact_look *l) REQUIRES(c->run_lock) WARN_UNUSED;
+int compact_look(struct compactor *c, struct compact_look *l)
+	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 /* Returns the knowledge about a segment, which is made if missing.  NULL: no memory. */
-struct compact_known *compact_known_of(struct compactor *c, uint64_t number) REQUIRES(c->run_lock);
+struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
+	REQUIRES(c->run_lock, round_class);
 /* Returns whether the segment is too young to be changed. */
 bool compact_is_retained(const struct compactor *c, const struct compact_view *v);
 /* Notes that the segment cannot be read completely. */
-void compact_set_unreadable(struct compactor *c, struct compact_known *known) REQUIRES(c->run_lock);
+void compact_set_unreadable(struct compactor *c, struct compact_known *known)
+	REQUIRES(c->run_lock, round_class);
 
 /* --- compact/space.c --- */
 
 /* Makes both reserves when a store is opened, and detects a quota. */
-void compact_first_reserves(struct compactor *c) REQUIRES(c->run_lock);
+void compact_first_reserves(struct compactor *c) REQUIRES(c->run_lock, round_class);
 /* Makes the file for a new segment, from the reserve if 'mode' requires that.  The file is then
  * longer than the bytes written to it, and must be cut.  Returns its descriptor or -errno. */
 int compact_new_file(struct compactor *c, const struct compact_mode *mode, const char *name)
-	REQUIRES(c->run_lock) WARN_UNUSED;
+	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 /* Makes the log durable up to its end when the live bytes were collected.  Buffered records may
  * find no space: the reserve for names gives way to them. */
 int compact_sync_judged(struct compactor *c, uint64_t judged_end) WARN_UNUSED;
@@ -116,19 +119,19 @@ uint64_t compact_gained_bytes(struct compactor *c);
 /* Returns the space on the disk that compaction may use, in bytes. */
 uint64_t compact_space(struct compactor *c);
 /* Notes that space was looked for: answers the first 'asked' requests. */
-void compact_space_done(struct compactor *c, uint64_t asked) REQUIRES(c->run_lock);
+void compact_space_done(struct compactor *c, uint64_t asked) REQUIRES(c->run_lock, round_class);
 /* Returns whether the disk is full, or nearly full. */
-bool compact_is_short(struct compactor *c) REQUIRES(c->run_lock);
+bool compact_is_short(struct compactor *c) REQUIRES(c->run_lock, round_class);
 
 /* --- compact/fold.c and compact/round.c --- */
 
 /* Folds the oldest segments into one, if that gains enough.  Requires that compact_look() has
  * filled in 'l'. */
 int compact_fold(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
-		 bool *ret_folded) REQUIRES(c->run_lock) WARN_UNUSED;
+		 bool *ret_folded) REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 
 /* Runs one round.  Stores whether another round is useful. */
 int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more)
-	REQUIRES(c->run_lock) WARN_UNUSED;
+	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 
 #endif

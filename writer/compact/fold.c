@@ -56,7 +56,8 @@ static uint64_t less(uint64_t a, uint64_t b)
 
 /* Returns whether a fold gains enough: the bytes that names and attributes need stay. */
 static bool is_worth_it(const struct compactor *c, const struct compact_mode *mode,
-			const struct sums *sums, uint64_t needed_bytes) REQUIRES(c->run_lock)
+			const struct sums *sums, uint64_t needed_bytes)
+	REQUIRES(c->run_lock, round_class)
 {
 	uint64_t useless = less(sums->floor_bytes, needed_bytes);
 	uint64_t share = sums->bytes / 200 * mode->dead_percent;
@@ -81,7 +82,8 @@ static bool may_be_folded(const struct compactor *c, const struct compact_view *
 /* Returns the number of segments to fold, counted from the first: as many as possible, if that
  * gains enough. */
 static size_t choose(struct compactor *c, const struct compact_look *l,
-		     const struct compact_mode *mode, struct sums *ret) REQUIRES(c->run_lock)
+		     const struct compact_mode *mode, struct sums *ret)
+	REQUIRES(c->run_lock, round_class)
 {
 	struct sums sums = { 0 };
 	size_t chosen = 0;
@@ -130,7 +132,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 }
 
 /* Collects the live bytes, and the end of the log at that time. */
-static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
+static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	int err = compact_each_place(c, false, collect_piece, f);
 
@@ -168,7 +170,7 @@ static int begin(struct fold *f, const struct compact_look *l, size_t count)
 	return fold_replay_init(&f->replay, keydir_defaults_of(f->c->keydir));
 }
 
-static int replay_all(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
+static int replay_all(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	f->replay.pace = compact_pace;
 	f->replay.arg = &f->pace;
@@ -194,7 +196,8 @@ static bool is_void(void *arg, uint64_t staging_id)
 }
 
 /* Notes the reason why the base could not be written. */
-static void learn_failure(struct compactor *c, struct fold *f, int err) REQUIRES(c->run_lock)
+static void learn_failure(struct compactor *c, struct fold *f, int err)
+	REQUIRES(c->run_lock, round_class)
 {
 	uint64_t bad = f->base.bad_position;
 	struct compact_known *known;
@@ -221,7 +224,7 @@ static uint64_t number_of(const struct fold *f)
 	return f->segments[f->count - 1].number;
 }
 
-static int write_base(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
+static int write_base(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	int err = log_writer_new_segment(c->log, number_of(f), &f->new);
 
@@ -313,7 +316,7 @@ static void keep_doubles(const struct fold *f)
 }
 
 /* Gives the keydir all new positions; on return no thread reads from the old files. */
-static void move_places(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
+static void move_places(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	(void)!compact_each_place(c, true, move_piece, f); /* cannot be cancelled */
 	keep_doubles(f);
@@ -322,7 +325,8 @@ static void move_places(struct compactor *c, struct fold *f) REQUIRES(c->run_loc
 
 /* Puts the base in the place of the segments.  Stores whether it is in place, which is possible in
  * spite of a failure. */
-static int replace(struct compactor *c, struct fold *f, bool *ret_replaced) REQUIRES(c->run_lock)
+static int replace(struct compactor *c, struct fold *f, bool *ret_replaced)
+	REQUIRES(c->run_lock, round_class)
 {
 	int err =
 		log_writer_check_new(c->log, &f->new, &c->stop, !atomic_load(&c->growth->is_full));
@@ -346,7 +350,7 @@ static int replace(struct compactor *c, struct fold *f, bool *ret_replaced) REQU
 /* --- one fold --- */
 
 /* Forgets the knowledge about the segments, which do not exist any more. */
-static void learn(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
+static void learn(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	struct compact_known *known;
 	size_t kept = 0;
@@ -360,10 +364,10 @@ static void learn(struct compactor *c, struct fold *f) REQUIRES(c->run_lock)
 		known->floor_bytes = f->base.other_bytes;
 		known->run = f->mode->run;
 	}
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	c->figures.folds++;
 	c->figures.gained_bytes += f->all_bytes - f->base.to_bytes;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 }
 
 static void finish(struct fold *f)
@@ -378,7 +382,7 @@ static void finish(struct fold *f)
 
 /* Folds the first 'count' segments. */
 static int fold(struct compactor *c, const struct compact_look *l, size_t count,
-		struct compact_mode *mode, bool *ret_folded) REQUIRES(c->run_lock)
+		struct compact_mode *mode, bool *ret_folded) REQUIRES(c->run_lock, round_class)
 {
 	struct fold f = { .c = c, .mode = mode, .pace = { .c = c, .mode = mode } };
 	int err;

@@ -11,7 +11,7 @@
 #define URGENT_PERCENT 200 /* and from here on it does not pause */
 
 /* Sleeps to let other threads work: longer if compaction is less urgent. */
-static void give_way(struct compactor *c) REQUIRES(c->run_lock)
+static void give_way(struct compactor *c) REQUIRES(c->run_lock, round_class)
 {
 	struct log_writer_stats log;
 	struct keydir_stats keydir;

@@ -66,7 +66,7 @@ static void swap_views(struct compact_view *a, struct compact_view *b)
  * the only victim.  If the disk is full, the one that needs least is tried in any case, because its
  * need is an estimate. */
 static size_t choose(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
-		     uint64_t batch_bytes) REQUIRES(c->run_lock)
+		     uint64_t batch_bytes) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t bytes = 0, space = mode->no_space ? 0 : compact_space(c);
 	uint64_t with_reserve = space + store_segment_reserve_bytes(c->s);
@@ -117,7 +117,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 }
 
 /* Collects the live ranges of the victims, and the end of the log at that time. */
-static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock)
+static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock, round_class)
 {
 	int err = compact_each_place(c, false, collect_piece, b);
 
@@ -129,7 +129,7 @@ static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run
 
 /* Writes the new file of a victim.  'v->new.fd' stays -1 if it does not gain enough. */
 static int rewrite(struct compactor *c, struct compact_victim *v, struct compact_pace *pace)
-	REQUIRES(c->run_lock)
+	REQUIRES(c->run_lock, round_class)
 {
 	struct rewrite r = {
 		.io = c->io,
@@ -172,7 +172,8 @@ static bool move_piece(void *arg, struct content_piece *piece)
 }
 
 /* Gives the keydir all new positions, and closes the old files. */
-static void move_places(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock)
+static void move_places(struct compactor *c, struct compact_batch *b)
+	REQUIRES(c->run_lock, round_class)
 {
 	(void)!compact_each_place(c, true, move_piece, b); /* cannot be cancelled */
 	store_wait_for_readers(c->s);
@@ -183,7 +184,7 @@ static void move_places(struct compactor *c, struct compact_batch *b) REQUIRES(c
 
 /* Notes the knowledge from rewriting a segment. */
 static void learn(struct compactor *c, const struct compact_victim *v,
-		  const struct compact_mode *mode, int err) REQUIRES(c->run_lock)
+		  const struct compact_mode *mode, int err) REQUIRES(c->run_lock, round_class)
 {
 	struct compact_known *known = compact_known_of(c, v->seg.number);
 
@@ -199,7 +200,8 @@ static void learn(struct compactor *c, const struct compact_victim *v,
 }
 
 /* Installs the new files in the place of the old ones. */
-static int replace_all(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock)
+static int replace_all(struct compactor *c, struct compact_batch *b)
+	REQUIRES(c->run_lock, round_class)
 {
 	struct log_new_segment list[VICTIMS_MAX];
 	bool installed = false;
@@ -242,7 +244,8 @@ static void begin_batch(struct compact_batch *b, const struct compact_look *l, s
 
 /* Compacts the first 'count' segments of 'l'. */
 static int compact_batch(struct compactor *c, const struct compact_look *l, size_t count,
-			 struct compact_pace *pace, struct compact_batch *b) REQUIRES(c->run_lock)
+			 struct compact_pace *pace, struct compact_batch *b)
+	REQUIRES(c->run_lock, round_class)
 {
 	size_t complete = 0;
 	int err, first = 0;
@@ -291,11 +294,11 @@ static bool wants_active(const struct compactor *c, const struct compact_look *l
 
 static void count_round(struct compactor *c, const struct compact_batch *b)
 {
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	for (size_t i = 0; i < b->count; i++)
 		c->figures.segments += b->victims[i].replaced;
 	c->figures.gained_bytes += b->gained_bytes;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 }
 
 static int seal_active(struct compactor *c)
@@ -308,7 +311,7 @@ static int seal_active(struct compactor *c)
 
 /* Compacts segments in their places.  Stores whether any was compacted. */
 static int compact_in_place(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
-			    bool *ret_more) REQUIRES(c->run_lock)
+			    bool *ret_more) REQUIRES(c->run_lock, round_class)
 {
 	struct compact_batch *b = calloc(1, sizeof(*b) + VICTIMS_MAX * sizeof(b->victims[0]));
 	struct compact_pace pace = { .c = c, .mode = mode };
@@ -336,7 +339,7 @@ static int compact_in_place(struct compactor *c, struct compact_look *l, struct 
  * another segment to compact in its place.  The fold also removes the dead values of its segments.
  * If it fails, or has no space, the other segments are compacted. */
 static int fold_or_compact(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
-			   bool *ret_more) REQUIRES(c->run_lock)
+			   bool *ret_more) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t lacking = 0;
 	int fold_err = 0, err;

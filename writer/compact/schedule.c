@@ -32,11 +32,11 @@
 static void set_state(struct compactor *c, enum store_compaction_state state, int err,
 		      uint64_t needed_bytes)
 {
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	c->figures.state = state;
 	c->figures.err = err;
 	c->figures.needed_bytes = needed_bytes;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 }
 
 static void set_result(struct compactor *c, int err, const struct compact_mode *mode)
@@ -51,9 +51,9 @@ static void set_result(struct compactor *c, int err, const struct compact_mode *
 
 void compact_figures(struct compactor *c, struct store_compaction *ret)
 {
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	*ret = c->figures;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 	if (c->segments_missing)
 		ret->state = STORE_COMPACTION_NOT_SAFE;
 }
@@ -85,7 +85,7 @@ static uint64_t segment_bytes(struct compactor *c, uint64_t live_bytes, uint64_t
 
 /* The reserve grows before the segments do, so that each of them fits it. */
 static void set_segment_size(struct compactor *c, uint64_t live_bytes, uint64_t free_bytes)
-	REQUIRES(c->run_lock)
+	REQUIRES(c->run_lock, round_class)
 {
 	uint64_t bytes = segment_bytes(c, live_bytes, free_bytes);
 
@@ -119,7 +119,7 @@ static uint64_t dead_bytes(struct compactor *c, uint64_t live_bytes)
 
 /* Returns whether enough has died since the last look that space can perhaps be gained.  On a full
  * disk less is enough. */
-static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_lock)
+static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t live = compact_live_bytes(c), dead = dead_bytes(c, live);
 	uint64_t step, free_bytes = free_bytes_of(c);
@@ -134,7 +134,7 @@ static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_
 }
 
 /* Returns the same for all segments, while nothing is appended. */
-static bool is_worth_all(struct compactor *c, bool is_short) REQUIRES(c->run_lock)
+static bool is_worth_all(struct compactor *c, bool is_short) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t live = compact_live_bytes(c), dead = dead_bytes(c, live);
 	uint64_t step = is_short ? SHORT_BYTES_MIN : live / QUIET_LOOK_SHARE;
@@ -151,7 +151,7 @@ static bool is_worth_all(struct compactor *c, bool is_short) REQUIRES(c->run_loc
  * examined.  Does not include bytes that have died in the meantime, which may be the only ones to
  * gain. */
 static void note_dead(struct compactor *c, bool all, uint64_t dead, uint64_t gained)
-	REQUIRES(c->run_lock)
+	REQUIRES(c->run_lock, round_class)
 {
 	c->dead_seen = dead > gained ? dead - gained : 0;
 	if (all)
@@ -168,7 +168,8 @@ static uint64_t segments_so_far(struct compactor *c)
 
 /* Runs rounds as long as they gain enough.  After each it makes the reserves again and tells the
  * threads that wait for space. */
-static int do_rounds(struct compactor *c, struct compact_mode *mode) REQUIRES(c->run_lock)
+static int do_rounds(struct compactor *c, struct compact_mode *mode)
+	REQUIRES(c->run_lock, round_class)
 {
 	uint64_t before = compact_gained_bytes(c), after;
 	bool more = true;
@@ -197,7 +198,8 @@ static int do_rounds(struct compactor *c, struct compact_mode *mode) REQUIRES(c-
 }
 
 /* Compacts each segment once, as by hand. */
-static int compact_thoroughly(struct compactor *c, struct compact_mode *mode) REQUIRES(c->run_lock)
+static int compact_thoroughly(struct compactor *c, struct compact_mode *mode)
+	REQUIRES(c->run_lock, round_class)
 {
 	*mode = (struct compact_mode){
 		.dead_percent = SHORT_PERCENT,
@@ -213,7 +215,8 @@ static int compact_thoroughly(struct compactor *c, struct compact_mode *mode) RE
 
 /* Compacts the segments that gain enough, or with 'all' every segment that has dead bytes.  Returns
  * whether to try again although nothing is appended. */
-static bool compact_what_is_worth_it(struct compactor *c, bool all) REQUIRES(c->run_lock)
+static bool compact_what_is_worth_it(struct compactor *c, bool all)
+	REQUIRES(c->run_lock, round_class)
 {
 	struct compact_mode mode = { .dead_percent = c->dead_percent,
 				     .seals_active = true,
@@ -237,7 +240,7 @@ static bool tick(struct compactor *c, bool is_quiet)
 
 	if (c->dead_percent == 0 || c->segments_missing)
 		return false;
-	mutex_lock(&c->run_lock);
+	compact_run_lock(c);
 	is_short = compact_is_short(c) || growth_is_asked(c->growth);
 	looks = is_worth_a_look(c, is_short) || growth_is_asked(c->growth) ||
 		(c->retry_ns > 0 && monotonic_ns() >= c->retry_ns);
@@ -251,7 +254,7 @@ static bool tick(struct compactor *c, bool is_quiet)
 	}
 	compact_space_done(c, asked);
 	again = c->retry_ns > 0;
-	mutex_unlock(&c->run_lock);
+	compact_run_unlock(c);
 	return again;
 }
 
@@ -266,7 +269,7 @@ int compact_by_hand(struct compactor *c, store_compact_progress_fn progress, voi
 		return -EROFS;
 	if (c->segments_missing)
 		return -EPERM;
-	mutex_lock(&c->run_lock);
+	compact_run_lock(c);
 	set_state(c, STORE_COMPACTION_RUNNING, 0, 0);
 	mode.run = ++c->runs;
 	mode.below = segments_so_far(c) + 1; /* includes the active one, once it has been sealed */
@@ -275,7 +278,7 @@ int compact_by_hand(struct compactor *c, store_compact_progress_fn progress, voi
 	if (err == 0 && mode.lacking_bytes > 0)
 		err = -ENOSPC;
 	set_result(c, err, &mode);
-	mutex_unlock(&c->run_lock);
+	compact_run_unlock(c);
 	return err;
 }
 
@@ -291,11 +294,11 @@ int compact_by_thread(struct compactor *c, log_sync_fn done, void *arg)
 	if (r == NULL)
 		return -ENOMEM;
 	*r = (struct compact_request){ .done = done, .arg = arg };
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	for (p = &c->requests; *p != NULL; p = &(*p)->next)
 		;
 	*p = r;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 	growth_wake(c->growth);
 	return 0;
 }
@@ -306,10 +309,10 @@ static bool serve_requests(struct compactor *c)
 	struct compact_request *r, *next;
 	int err;
 
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	r = c->requests;
 	c->requests = NULL;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 	if (r == NULL)
 		return false;
 	err = compact_by_hand(c, NULL, NULL);
@@ -385,10 +388,10 @@ int compact_start(struct compactor *c)
 	int err;
 
 	/* Before other files fill the disk. */
-	mutex_lock(&c->run_lock);
+	compact_run_lock(c);
 	if (c->dead_percent > 0)
 		compact_first_reserves(c);
-	mutex_unlock(&c->run_lock);
+	compact_run_unlock(c);
 	err = -pthread_create(&c->thread, NULL, thread_main, c);
 	c->has_thread = err == 0;
 	if (c->has_thread && c->dead_percent > 0 && !c->segments_missing)

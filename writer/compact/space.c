@@ -76,9 +76,9 @@ uint64_t compact_gained_bytes(struct compactor *c)
 {
 	uint64_t bytes;
 
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	bytes = c->figures.gained_bytes;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 	return bytes;
 }
 

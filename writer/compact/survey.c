@@ -110,9 +110,9 @@ void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 	if (known->unreadable)
 		return;
 	known->unreadable = true;
-	mutex_lock(&c->lock);
+	compactor_lock(c);
 	c->figures.unreadable_segments++;
-	mutex_unlock(&c->lock);
+	compactor_unlock(c);
 }
 
 /* Returns the bytes of a base that were not live values when it was written; 0: not a base. */
@@ -162,7 +162,8 @@ static void date_segments(const struct compactor *c, struct compact_look *l)
 	}
 }
 
-static int list_segments(struct compactor *c, struct compact_look *l) REQUIRES(c->run_lock)
+static int list_segments(struct compactor *c, struct compact_look *l)
+	REQUIRES(c->run_lock, round_class)
 {
 	size_t room = 64;
 

@@ -22,7 +22,7 @@ void growth_destroy(struct growth *g)
 	mutex_destroy(&g->lock);
 }
 
-static void wake_locked(struct growth *g) REQUIRES(g->lock)
+static void wake_locked(struct growth *g) REQUIRES(g->lock, growth_class)
 {
 	g->woken = true;
 	thread_check(pthread_cond_signal(&g->wake));
@@ -51,9 +51,9 @@ bool growth_wait_for_space(struct growth *g)
 	uint64_t ticket, gains;
 	bool gained;
 
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	if (!g->gives_space || g->stopping || monotonic_ns() < g->retry_ns) {
-		mutex_unlock(&g->lock);
+		growth_unlock(g);
 		return false;
 	}
 	ticket = ++g->asked;
@@ -62,7 +62,7 @@ bool growth_wait_for_space(struct growth *g)
 	while (!g->stopping && g->gains == gains && g->answered < ticket)
 		cond_wait(&g->space, &g->lock);
 	gained = g->gains != gains;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 	return gained;
 }
 
@@ -70,9 +70,9 @@ bool growth_wait_for_space(struct growth *g)
 
 void growth_give_space(struct growth *g)
 {
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	g->gives_space = true;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 }
 
 void growth_wake_at(struct growth *g, uint64_t end)
@@ -82,25 +82,25 @@ void growth_wake_at(struct growth *g, uint64_t end)
 
 void growth_wake(struct growth *g)
 {
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	wake_locked(g);
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 }
 
 bool growth_was_woken(struct growth *g)
 {
 	bool woken;
 
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	woken = g->woken || g->stopping;
 	g->woken = false;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 	return woken;
 }
 
 void growth_sleep(struct growth *g, uint64_t until_ns)
 {
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	while (!g->woken && !g->stopping && (until_ns == 0 || monotonic_ns() < until_ns)) {
 		if (until_ns == 0)
 			cond_wait(&g->wake, &g->lock);
@@ -108,25 +108,25 @@ void growth_sleep(struct growth *g, uint64_t until_ns)
 			cond_wait_until(&g->wake, &g->lock, until_ns);
 	}
 	g->woken = false;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 }
 
 void growth_stop(struct growth *g)
 {
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	g->stopping = true;
 	thread_check(pthread_cond_signal(&g->wake));
 	thread_check(pthread_cond_broadcast(&g->space));
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 }
 
 bool growth_is_stopping(struct growth *g)
 {
 	bool stopping;
 
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	stopping = g->stopping;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 	return stopping;
 }
 
@@ -134,9 +134,9 @@ uint64_t growth_asked(struct growth *g)
 {
 	uint64_t asked;
 
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	asked = g->asked;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 	return asked;
 }
 
@@ -144,15 +144,15 @@ bool growth_is_asked(struct growth *g)
 {
 	bool asked;
 
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	asked = g->asked > g->answered;
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 	return asked;
 }
 
 void growth_answer(struct growth *g, bool gained, uint64_t up_to)
 {
-	mutex_lock(&g->lock);
+	growth_lock(g);
 	if (gained) {
 		g->gains++;
 		g->retry_ns = 0;
@@ -163,5 +163,5 @@ void growth_answer(struct growth *g, bool gained, uint64_t up_to)
 			g->retry_ns = monotonic_ns() + RETRY_AFTER_NS;
 	}
 	thread_check(pthread_cond_broadcast(&g->space));
-	mutex_unlock(&g->lock);
+	growth_unlock(g);
 }

@@ -15,6 +15,8 @@
 
 #include "writer/base/thread.h"
 
+extern struct lock_class growth_class; /* of growth.lock */
+
 struct growth {
 	/* End of the log from which on an append wakes the thread. */
 	atomic_uint_least64_t wake_at;
@@ -23,16 +25,28 @@ struct growth {
 
 	/* Innermost lock. */
 	struct mutex lock;
-	pthread_cond_t wake;	   /* with lock: work is available */
-	bool woken GUARDED;	   /* by lock */
-	bool stopping GUARDED;	   /* by lock */
-	bool gives_space GUARDED;  /* by lock: the thread answers requests for space */
-	pthread_cond_t space;	   /* with lock: space was gained, or none can be gained */
-	uint64_t asked GUARDED;	   /* by lock: number of requests for space so far, */
-	uint64_t answered GUARDED; /* by lock: and how many of them have been examined */
-	uint64_t gains GUARDED;	   /* by lock: number of times that space was gained */
-	uint64_t retry_ns GUARDED; /* by lock: monotonic; no space can be gained before this time */
+	pthread_cond_t wake; /* with lock: work is available */
+	bool woken GUARDED_BY(growth_class);
+	bool stopping GUARDED_BY(growth_class);
+	/* The thread answers requests for space. */
+	bool gives_space GUARDED_BY(growth_class);
+	pthread_cond_t space; /* with lock: space was gained, or none can be gained */
+	uint64_t asked GUARDED_BY(growth_class);    /* number of requests for space so far, */
+	uint64_t answered GUARDED_BY(growth_class); /* and of those examined */
+	uint64_t gains GUARDED_BY(growth_class);    /* number of times that space was gained */
+	/* Monotonic; no space can be gained before this time. */
+	uint64_t retry_ns GUARDED_BY(growth_class);
 };
+
+static inline void growth_lock(struct growth *g) ACQUIRES(g->lock, growth_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&g->lock);
+}
+
+static inline void growth_unlock(struct growth *g) RELEASES(g->lock, growth_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&g->lock);
+}
 
 /* Initialises 'g', which must be all zeros. */
 void growth_init(struct growth *g);
