@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fuse/open/budget.h"
 
-void budget_init(struct budget *b, uint64_t max_bytes, budget_free_fn free_some, void *arg)
+void budget_init(struct budget *b, uint64_t max_bytes, budget_free_fn free_some,
+		 void *arg) NO_THREAD_SAFETY
 {
 	b->max_bytes = max_bytes;
 	b->free_some = free_some;
@@ -31,14 +32,14 @@ bool budget_try(struct budget *b, uint64_t n)
 }
 
 /* Calls free_some().  Called with the lock, which is released during the call. */
-static int free_some_locked(struct budget *b, uint64_t *ret_freed) REQUIRES(b->lock)
+static int free_some_locked(struct budget *b, uint64_t *ret_freed) REQUIRES(b->lock, budget_class)
 {
 	int err;
 
 	b->freeing = true;
-	mutex_unlock(&b->lock);
+	budget_unlock(b);
 	err = b->free_some(b->arg, ret_freed);
-	mutex_lock(&b->lock);
+	budget_lock(b);
 	b->freeing = false;
 	thread_check(pthread_cond_broadcast(&b->given));
 	return err;
@@ -51,7 +52,7 @@ int budget_take(struct budget *b, uint64_t n)
 
 	if (budget_try(b, n))
 		return 0;
-	mutex_lock(&b->lock);
+	budget_lock(b);
 	/* From here on budget_give() takes the lock to wake this thread. */
 	atomic_fetch_add(&b->waiting, 1);
 	while (!budget_try(b, n)) {
@@ -66,7 +67,7 @@ int budget_take(struct budget *b, uint64_t n)
 			break;
 	}
 	atomic_fetch_sub(&b->waiting, 1);
-	mutex_unlock(&b->lock);
+	budget_unlock(b);
 	return err;
 }
 
@@ -75,9 +76,9 @@ void budget_give(struct budget *b, uint64_t n)
 	atomic_fetch_sub(&b->taken_bytes, n);
 	if (n == 0 || atomic_load(&b->waiting) == 0)
 		return;
-	mutex_lock(&b->lock);
+	budget_lock(b);
 	thread_check(pthread_cond_broadcast(&b->given));
-	mutex_unlock(&b->lock);
+	budget_unlock(b);
 }
 
 void budget_change(struct budget *b, uint64_t old, uint64_t fresh)

@@ -15,6 +15,8 @@
  * given back now).  Returns 0 or -errno. */
 typedef int (*budget_free_fn)(void *arg, uint64_t *ret_freed);
 
+extern struct lock_class budget_class; /* of budget.lock */
+
 struct budget {
 	uint64_t max_bytes; /* constant */
 	budget_free_fn free_some;
@@ -25,8 +27,18 @@ struct budget {
 	/* Innermost: no lock is taken while it is held. */
 	struct mutex lock;
 	pthread_cond_t given; /* with lock: bytes were given back, or 'freeing' ended */
-	bool freeing GUARDED; /* by lock; a thread is in free_some() */
+	bool freeing GUARDED_BY(budget_class); /* a thread is in free_some() */
 };
+
+static inline void budget_lock(struct budget *b) ACQUIRES(b->lock, budget_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&b->lock);
+}
+
+static inline void budget_unlock(struct budget *b) RELEASES(b->lock, budget_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&b->lock);
+}
 
 /* Initialises an unused budget of 'max_bytes'.  'free_some' is called with 'arg'. */
 void budget_init(struct budget *b, uint64_t max_bytes, budget_free_fn free_some, void *arg);

@@ -28,7 +28,7 @@ void open_file_lock(struct open_file *of)
 {
 	struct store_attr attr;
 
-	mutex_lock(&of->lock);
+	open_file_mutex_lock(of);
 	if (of->ready)
 		return;
 	of->ready = true;
@@ -63,7 +63,7 @@ void open_file_charge_locked(struct open_file *of)
 void open_file_unlock(struct open_file *of)
 {
 	open_file_charge_locked(of);
-	mutex_unlock(&of->lock);
+	open_file_mutex_unlock(of);
 }
 
 struct node *open_file_node(const struct open_file *of)
@@ -77,7 +77,7 @@ struct file_content open_file_content(struct open_file *of)
 }
 
 /* Makes the pending value active before a change. */
-static void begin_locked(struct open_file *of) REQUIRES(of->lock)
+static void begin_locked(struct open_file *of) REQUIRES(of->lock, open_file_class)
 {
 	struct pending *p = &of->pending;
 	struct store_attr attr;
@@ -91,7 +91,7 @@ static void begin_locked(struct open_file *of) REQUIRES(of->lock)
 }
 
 /* Makes the pending value inactive again after a change that failed without any effect. */
-static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
+static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock, open_file_class)
 {
 	struct store_attr attr;
 
@@ -102,7 +102,7 @@ static void end_unchanged_locked(struct open_file *of) REQUIRES(of->lock)
 
 /* Pages of a mapping arrive without a thread: they are ascribed to the thread that opened the file.
  */
-static void changed_by_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
+static void changed_by_locked(struct open_file *of, pid_t by) REQUIRES(of->lock, open_file_class)
 {
 	if (by == 0)
 		of->pending.mapped = true;
@@ -120,14 +120,15 @@ ssize_t open_file_read(struct open_file *of, void *buf, size_t n, uint64_t offse
 	c = open_file_content(of);
 	if (active)
 		got = file_content_read(&c, buf, n, offset);
-	mutex_unlock(&of->lock);
+	open_file_mutex_unlock(of);
 	if (active)
 		return got;
 	return store_read(of->store, of->node, buf, n, offset);
 }
 
 /* Returns the offset of the first hole or the first data at or behind 'offset', or -ENXIO. */
-static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset) REQUIRES(of->lock)
+static int64_t seek_locked(struct open_file *of, bool data, uint64_t offset)
+	REQUIRES(of->lock, open_file_class)
 {
 	struct file_content c = open_file_content(of);
 	uint64_t begin, end = offset, size, at = offset;
@@ -175,13 +176,13 @@ int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)
 
 	open_file_lock(of);
 	found = seek_locked(of, data, offset);
-	mutex_unlock(&of->lock);
+	open_file_mutex_unlock(of);
 	return found;
 }
 
 /* Takes the memory that a write may need from the budget; may release the lock meanwhile. */
 static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64_t *ret_taken)
-	REQUIRES(of->lock)
+	REQUIRES(of->lock, open_file_class)
 {
 	unsigned int user = atomic_load(&of->user);
 	struct budget *b = &of->files->budget;
@@ -204,7 +205,7 @@ static int take_locked(struct open_file *of, uint64_t offset, uint64_t n, uint64
 
 /* Writes into ranges in memory. */
 static int buffer_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
-	REQUIRES(of->lock)
+	REQUIRES(of->lock, open_file_class)
 {
 	struct file_content c = open_file_content(of);
 	uint64_t taken;
@@ -223,7 +224,7 @@ static int buffer_locked(struct open_file *of, const void *buf, size_t n, uint64
 }
 
 static int write_locked(struct open_file *of, const void *buf, size_t n, uint64_t offset)
-	REQUIRES(of->lock)
+	REQUIRES(of->lock, open_file_class)
 {
 	struct file_content c = open_file_content(of);
 
@@ -252,7 +253,8 @@ int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t of
 	return err;
 }
 
-static int truncate_locked(struct open_file *of, uint64_t size_bytes) REQUIRES(of->lock)
+static int truncate_locked(struct open_file *of, uint64_t size_bytes)
+	REQUIRES(of->lock, open_file_class)
 {
 	int err;
 
@@ -277,7 +279,7 @@ int open_file_truncate(struct open_file *of, uint64_t size_bytes, pid_t by)
 
 /* Makes the value at least 'size_bytes' long. */
 static int extend_locked(struct open_file *of, uint64_t size_bytes, bool *ret_changed)
-	REQUIRES(of->lock)
+	REQUIRES(of->lock, open_file_class)
 {
 	begin_locked(of);
 	if (of->pending.size_bytes >= size_bytes)
@@ -287,7 +289,7 @@ static int extend_locked(struct open_file *of, uint64_t size_bytes, bool *ret_ch
 }
 
 static int fallocate_locked(struct open_file *of, int mode, uint64_t offset, uint64_t n,
-			    bool *ret_changed) REQUIRES(of->lock)
+			    bool *ret_changed) REQUIRES(of->lock, open_file_class)
 {
 	switch (mode) {
 	case 0:
@@ -328,7 +330,8 @@ int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_
 }
 
 /* All handles of a file must use the same mode, so the first one decides. */
-static bool add_handle_locked(struct open_file *of, bool wants_bypass) REQUIRES(of->lock)
+static bool add_handle_locked(struct open_file *of, bool wants_bypass)
+	REQUIRES(of->lock, open_file_class)
 {
 	if (of->handles++ == 0) {
 		of->bypass = wants_bypass;
@@ -392,7 +395,7 @@ int open_file_commit_locked(struct open_file *of)
  * are looked up only if an earlier close was not the last one (as by a shell that redirects),
  * because the look-up costs more than a commit.  After a close has failed to commit, only a process
  * that certainly wrote to the value tries again. */
-static bool flush_commits_locked(struct open_file *of, pid_t by) REQUIRES(of->lock)
+static bool flush_commits_locked(struct open_file *of, pid_t by) REQUIRES(of->lock, open_file_class)
 {
 	const struct pending *p = &of->pending;
 	enum writers_answer wrote;
@@ -470,7 +473,8 @@ int open_file_give_name(struct open_file *of, struct node *dir, const char *name
  * that can write, because no other close will.  Other handles that can write commit a value that an
  * open has emptied or a mapping has written, because the kernel names no process for these changes.
  */
-static bool release_commits_locked(const struct open_file *of, bool writable) REQUIRES(of->lock)
+static bool release_commits_locked(const struct open_file *of, bool writable)
+	REQUIRES(of->lock, open_file_class)
 {
 	const struct pending *p = &of->pending;
 
@@ -507,7 +511,7 @@ int open_file_release(struct open_file *of, bool writable, bool *ret_dropped)
 
 /* Commits the pending value first, so that a failure of the truncation can restore the value. */
 static int truncate_commit_locked(struct open_file *of, uint64_t size_bytes,
-				  const struct store_set *set) REQUIRES(of->lock)
+				  const struct store_set *set) REQUIRES(of->lock, open_file_class)
 {
 	struct pending *p = &of->pending;
 	struct pending old;
@@ -573,7 +577,7 @@ void open_file_getattr(struct open_file *of, struct store_attr *ret)
 		pending_show(&of->pending, ret);
 		ret->data_bytes = file_content_data_bytes(&c);
 	}
-	mutex_unlock(&of->lock);
+	open_file_mutex_unlock(of);
 }
 
 int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t by,
@@ -602,6 +606,6 @@ int open_file_setattr(struct open_file *of, const struct store_set *set, pid_t b
 		of->commit_end = end;
 	if (err == 0)
 		*ret_end = end;
-	mutex_unlock(&of->lock);
+	open_file_mutex_unlock(of);
 	return err;
 }

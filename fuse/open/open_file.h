@@ -41,6 +41,9 @@ struct open_files_config {
 	bool append_sync;
 };
 
+extern struct lock_class open_files_class; /* of open_files.lock */
+extern struct lock_class append_class;	   /* of open_files.append_lock */
+
 struct open_files {
 	struct open_files_config config; /* constant */
 	struct budget budget; /* of pending bytes in memory; its lock is inside all others */
@@ -50,16 +53,40 @@ struct open_files {
 
 	/* Held only to search or change the table; no other lock is taken under it. */
 	struct mutex lock;
-	struct open_file *by_node GUARDED; /* by lock; uthash */
+	struct open_file *by_node GUARDED_BY(open_files_class); /* uthash */
 
 	/* For the committer, the thread that commits appends.  Innermost. */
 	struct mutex append_lock;
 	pthread_cond_t append_wake; /* with append_lock: 'append_due_ns' or 'stopping' changed */
-	uint64_t append_due_ns GUARDED; /* by append_lock; monotonic; 0: nothing to do */
-	bool stopping GUARDED;		/* by append_lock */
+	uint64_t append_due_ns GUARDED_BY(append_class); /* monotonic; 0: nothing to do */
+	bool stopping GUARDED_BY(append_class);
 	bool has_committer;
 	pthread_t committer;
 };
+
+static inline void open_files_lock(struct open_files *f)
+	ACQUIRES(f->lock, open_files_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&f->lock);
+}
+
+static inline void open_files_unlock(struct open_files *f)
+	RELEASES(f->lock, open_files_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&f->lock);
+}
+
+static inline void open_files_append_lock(struct open_files *f)
+	ACQUIRES(f->append_lock, append_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&f->append_lock);
+}
+
+static inline void open_files_append_unlock(struct open_files *f)
+	RELEASES(f->append_lock, append_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&f->append_lock);
+}
 
 /* Initialises an unused 'f'; copies 'config', which borrows the store. */
 void open_files_init(struct open_files *f, const struct open_files_config *config);

@@ -24,31 +24,38 @@ static inline unsigned int hash_address(const void *key)
 #define HASH_NONFATAL_OOM		    1
 #include <uthash.h>
 
+extern struct lock_class open_file_class; /* of open_file.lock */
+
 struct open_file {
 	struct open_files *files; /* constant */
 	struct store *store;	  /* borrowed; constant */
 	struct node *node;	  /* pinned by the callers; constant; the key in the table */
 
-	size_t references; /* by open_files.lock */
-	UT_hash_handle hh; /* by open_files.lock */
+	size_t references GUARDED_BY(open_files_class);
+	UT_hash_handle hh GUARDED_BY(open_files_class);
 
 	/* Held while the value is loaded and committed, so across system calls; never while waiting
 	 * for durability, and never across a reply. */
 	struct mutex lock;
-	size_t writable_handles GUARDED; /* by lock; open handles that can write */
-	size_t handles GUARDED;		 /* by lock; open handles; each has a reference */
-	size_t flushes GUARDED; /* by lock; flushes without a release yet: closes of copies of
-				   descriptors */
-	pid_t opener GUARDED;	/* by lock; the thread that opened the newest writable handle */
-	bool bypass GUARDED;	/* by lock; all handles bypass the kernel's page cache */
-	bool shared GUARDED;	/* by lock; there was more than one handle */
-	bool ready GUARDED;	/* by lock; the state of the node has been read */
-	bool unnamed GUARDED;	/* by lock; a temporary file without a name: it stays dirty and is
-				   not committed */
-	struct pending pending GUARDED; /* by lock */
-	uint64_t commit_end GUARDED;	/* by lock; position behind the newest commit; 0: none */
+	/* Open handles that can write. */
+	size_t writable_handles GUARDED_BY(open_file_class);
+	size_t handles GUARDED_BY(open_file_class); /* open handles; each has a reference */
+	/* Flushes without a release yet: closes of copies of descriptors. */
+	size_t flushes GUARDED_BY(open_file_class);
+	/* The thread that opened the newest writable handle. */
+	pid_t opener GUARDED_BY(open_file_class);
+	/* All handles bypass the kernel's page cache. */
+	bool bypass GUARDED_BY(open_file_class);
+	bool shared GUARDED_BY(open_file_class); /* there was more than one handle */
+	bool ready GUARDED_BY(open_file_class);	 /* the state of the node has been read */
+	/* A temporary file without a name: it stays dirty and is not committed. */
+	bool unnamed GUARDED_BY(open_file_class);
+	struct pending pending GUARDED_BY(open_file_class);
+	/* Position behind the newest commit; 0: none. */
+	uint64_t commit_end GUARDED_BY(open_file_class);
 
-	unsigned int charged_user GUARDED; /* by lock; index of 'user_bytes' charged */
+	/* Index of 'user_bytes' charged. */
+	unsigned int charged_user GUARDED_BY(open_file_class);
 
 	/* Read without the lock.  Changed with it, except 'maps' and 'user'. */
 	_Atomic unsigned int user;	  /* below OPEN_FILES_USERS; the last user who wrote */
@@ -58,16 +65,28 @@ struct open_file {
 					     0: none */
 };
 
+static inline void open_file_mutex_lock(struct open_file *of)
+	ACQUIRES(of->lock, open_file_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&of->lock);
+}
+
+static inline void open_file_mutex_unlock(struct open_file *of)
+	RELEASES(of->lock, open_file_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&of->lock);
+}
+
 /* Locks the open file; the first call also reads the state of the node. */
-void open_file_lock(struct open_file *of) ACQUIRES(of->lock);
+void open_file_lock(struct open_file *of) ACQUIRES(of->lock, open_file_class);
 /* Corrects the charge for the memory of the pending value, and unlocks. */
-void open_file_unlock(struct open_file *of) RELEASES(of->lock);
+void open_file_unlock(struct open_file *of) RELEASES(of->lock, open_file_class);
 /* Corrects the charge for the memory of the pending value. */
-void open_file_charge_locked(struct open_file *of) REQUIRES(of->lock);
+void open_file_charge_locked(struct open_file *of) REQUIRES(of->lock, open_file_class);
 /* Returns the content of the open file, with borrowed pointers. */
-struct file_content open_file_content(struct open_file *of) REQUIRES(of->lock);
+struct file_content open_file_content(struct open_file *of) REQUIRES(of->lock, open_file_class);
 /* Commits the pending value; a temporary file without a name stays dirty.  Returns 0 or -errno. */
-int open_file_commit_locked(struct open_file *of) REQUIRES(of->lock) WARN_UNUSED;
+int open_file_commit_locked(struct open_file *of) REQUIRES(of->lock, open_file_class) WARN_UNUSED;
 
 /* Returns whether the user may take 'n' more bytes. */
 bool open_files_has_share(struct open_files *f, unsigned int user, uint64_t n);

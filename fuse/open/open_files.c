@@ -54,7 +54,8 @@ uint64_t open_files_user_bytes(struct open_files *f, uint32_t uid)
 	return atomic_load(&f->user_bytes[uid % OPEN_FILES_USERS]);
 }
 
-static struct open_file *find_locked(struct open_files *f, struct node *n) REQUIRES(f->lock)
+static struct open_file *find_locked(struct open_files *f, struct node *n)
+	REQUIRES(f->lock, open_files_class)
 {
 	struct open_file *of;
 
@@ -65,7 +66,8 @@ static struct open_file *find_locked(struct open_files *f, struct node *n) REQUI
 }
 
 /* Adds 'of' to the table.  Returns false without memory; then 'of' is unchanged. */
-static bool add_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
+static bool add_locked(struct open_files *f, struct open_file *of)
+	REQUIRES(f->lock, open_files_class)
 {
 	HASH_ADD_PTR(f->by_node, node, of);
 	return of->hh.tbl != NULL;
@@ -75,9 +77,9 @@ struct open_file *open_files_find(struct open_files *f, struct node *n)
 {
 	struct open_file *of;
 
-	mutex_lock(&f->lock);
+	open_files_lock(f);
 	of = find_locked(f, n);
-	mutex_unlock(&f->lock);
+	open_files_unlock(f);
 	return of;
 }
 
@@ -94,16 +96,16 @@ struct open_file *open_files_get(struct open_files *f, struct node *n)
 	fresh->files = f;
 	fresh->store = f->config.store;
 	fresh->node = n;
-	fresh->references = 1;
 	mutex_init(&fresh->lock);
 
-	mutex_lock(&f->lock);
+	open_files_lock(f);
+	fresh->references = 1;
 	of = find_locked(f, n); /* another thread may have added it meanwhile */
 	if (of == NULL && add_locked(f, fresh)) {
 		of = fresh;
 		fresh = NULL;
 	}
-	mutex_unlock(&f->lock);
+	open_files_unlock(f);
 	if (fresh != NULL)
 		open_file_free(fresh);
 	return of;
@@ -113,11 +115,11 @@ void open_files_put(struct open_files *f, struct open_file *of)
 {
 	bool last;
 
-	mutex_lock(&f->lock);
+	open_files_lock(f);
 	last = --of->references == 0;
 	if (last)
 		HASH_DEL(f->by_node, of);
-	mutex_unlock(&f->lock);
+	open_files_unlock(f);
 	if (last)
 		open_file_free(of);
 }
@@ -144,7 +146,8 @@ int open_files_commit(struct open_files *f, struct node *n, uint64_t *ret_end)
 
 /* Adds a reference and a pin of the daemon's own, because the handles of the file may be released
  * meanwhile. */
-static void hold_locked(struct open_files *f, struct open_file *of) REQUIRES(f->lock)
+static void hold_locked(struct open_files *f, struct open_file *of)
+	REQUIRES(f->lock, open_files_class)
 {
 	of->references++;
 	store_pin(f->config.store, of->node);
@@ -163,7 +166,7 @@ size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
 	struct open_file *of, *next, **files;
 	size_t n = 0;
 
-	mutex_lock(&f->lock);
+	open_files_lock(f);
 	files = calloc(HASH_COUNT(f->by_node) + 1, sizeof(*files));
 	HASH_ITER (hh, f->by_node, of, next) {
 		if (files == NULL || atomic_load(&of->maps) == 0)
@@ -171,7 +174,7 @@ size_t open_files_hold_mapped(struct open_files *f, struct open_file ***ret)
 		hold_locked(f, of);
 		files[n++] = of;
 	}
-	mutex_unlock(&f->lock);
+	open_files_unlock(f);
 	*ret = files;
 	return n;
 }
@@ -187,7 +190,7 @@ static size_t hold_largest(struct open_files *f, unsigned int user,
 	uint64_t bytes, most = 1;
 	size_t n = 0;
 
-	mutex_lock(&f->lock);
+	open_files_lock(f);
 	HASH_ITER (hh, f->by_node, of, next) {
 		bytes = atomic_load(&of->charged_bytes);
 		if (bytes > most && atomic_load(&of->user) == user)
@@ -200,7 +203,7 @@ static size_t hold_largest(struct open_files *f, unsigned int user,
 		hold_locked(f, of);
 		ret[n++] = of;
 	}
-	mutex_unlock(&f->lock);
+	open_files_unlock(f);
 	return n;
 }
 
@@ -217,7 +220,7 @@ static int spill_file(struct open_file *of, uint64_t *freed)
 	err = file_content_stage_all(&c);
 	open_file_charge_locked(of);
 	left = atomic_load(&of->charged_bytes);
-	mutex_unlock(&of->lock);
+	open_file_mutex_unlock(of);
 	*freed += bytes > left ? bytes - left : 0;
 	return err;
 }
@@ -277,12 +280,12 @@ void open_files_append_begins(struct open_file *of)
 		return;
 	now_ns = monotonic_ns();
 	atomic_store(&of->append_since_ns, now_ns);
-	mutex_lock(&f->append_lock);
+	open_files_append_lock(f);
 	if (f->append_due_ns == 0) {
 		f->append_due_ns = now_ns + f->config.append_commit_ns;
 		thread_check(pthread_cond_signal(&f->append_wake));
 	}
-	mutex_unlock(&f->append_lock);
+	open_files_append_unlock(f);
 }
 
 /* Takes files whose oldest append was made at 'until_ns' or before.  Stores the time of the oldest
@@ -294,7 +297,7 @@ static size_t take_due(struct open_files *f, uint64_t until_ns, struct open_file
 	size_t n = 0;
 
 	*ret_next_ns = 0;
-	mutex_lock(&f->lock);
+	open_files_lock(f);
 	HASH_ITER (hh, f->by_node, of, next) {
 		uint64_t since_ns = atomic_load(&of->append_since_ns);
 
@@ -305,7 +308,7 @@ static size_t take_due(struct open_files *f, uint64_t until_ns, struct open_file
 			*ret_next_ns = since_ns;
 		}
 	}
-	mutex_unlock(&f->lock);
+	open_files_unlock(f);
 	return n;
 }
 
@@ -358,7 +361,7 @@ static void *committer_main(void *arg)
 	struct open_files *f = arg;
 	uint64_t oldest_ns, interval_ns = f->config.append_commit_ns, now_ns;
 
-	mutex_lock(&f->append_lock);
+	open_files_append_lock(f);
 	while (!f->stopping) {
 		now_ns = monotonic_ns();
 		if (f->append_due_ns == 0) {
@@ -369,14 +372,14 @@ static void *committer_main(void *arg)
 			/* An append after this line sets it again, unless commit_appends() sees
 			 * that append. */
 			f->append_due_ns = 0;
-			mutex_unlock(&f->append_lock);
+			open_files_append_unlock(f);
 			oldest_ns = commit_appends(f, now_ns - interval_ns);
-			mutex_lock(&f->append_lock);
+			open_files_append_lock(f);
 			if (oldest_ns != 0)
 				f->append_due_ns = oldest_ns + interval_ns;
 		}
 	}
-	mutex_unlock(&f->append_lock);
+	open_files_append_unlock(f);
 	return NULL;
 }
 
@@ -392,10 +395,10 @@ void open_files_stop(struct open_files *f)
 {
 	if (!f->has_committer)
 		return;
-	mutex_lock(&f->append_lock);
+	open_files_append_lock(f);
 	f->stopping = true;
 	thread_check(pthread_cond_signal(&f->append_wake));
-	mutex_unlock(&f->append_lock);
+	open_files_append_unlock(f);
 	thread_check(pthread_join(f->committer, NULL));
 	f->has_committer = false;
 	(void)commit_appends(f, monotonic_ns());
