@@ -57,7 +57,7 @@ static void print_path(const struct trouble *t, char out[PATH_SHOWN_MAX + 8])
 }
 
 static bool was_told_locked(const struct troubles *t, const struct trouble *trouble)
-	REQUIRES(t->lock)
+	REQUIRES(t->lock, troubles_class)
 {
 	size_t n = t->told < TROUBLES_RECENT ? (size_t)t->told : TROUBLES_RECENT;
 
@@ -71,7 +71,7 @@ static bool was_told_locked(const struct troubles *t, const struct trouble *trou
 
 /* Returns whether one more message may be printed, and stores how many were left out before it. */
 static bool may_tell_locked(struct troubles *t, const struct trouble *trouble, uint64_t now_ns,
-			    uint64_t *ret_untold) REQUIRES(t->lock)
+			    uint64_t *ret_untold) REQUIRES(t->lock, troubles_class)
 {
 	size_t slot;
 
@@ -100,9 +100,9 @@ bool troubles_line(struct troubles *t, const struct trouble *trouble, uint64_t n
 	bool may;
 
 	atomic_fetch_add(&t->counts[trouble->kind], 1);
-	mutex_lock(&t->lock);
+	troubles_lock(t);
 	may = may_tell_locked(t, trouble, now_ns, &untold);
-	mutex_unlock(&t->lock);
+	troubles_unlock(t);
 	if (!may)
 		return false;
 	if (trouble->kind == TROUBLE_ROTATE) {
@@ -132,11 +132,11 @@ bool troubles_refusal(struct troubles *t, const char *name, const char *why, uin
 	char path[PATH_SHOWN_MAX + 8];
 	bool may;
 
-	mutex_lock(&t->lock);
+	troubles_lock(t);
 	may = t->refusal_ns == 0 || now_ns - t->refusal_ns >= REFUSALS_PAUSE_NS;
 	if (may)
 		t->refusal_ns = now_ns;
-	mutex_unlock(&t->lock);
+	troubles_unlock(t);
 	if (!may)
 		return false;
 	print_path(&named, path);

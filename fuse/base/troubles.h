@@ -17,20 +17,37 @@
 #define TROUBLES_RECENT	   8			 /* latest records in messages: no second one */
 #define TROUBLES_LINE_MAX  1024
 
+extern struct lock_class troubles_class; /* of troubles.lock */
+
 struct troubles {
 	const char *mountpoint; /* constant; borrowed */
 	atomic_uint_least64_t counts[TROUBLE_KINDS];
 	struct mutex lock;
-	/* All fields below: by lock. */
-	uint64_t window_ns GUARDED;  /* monotonic time of the window's begin; 0: no window yet */
-	uint64_t told GUARDED;	     /* messages in this window */
-	uint64_t untold GUARDED;     /* messages left out since the last one */
-	uint64_t refusal_ns GUARDED; /* time of the last refusal's message; 0: none */
+	/* Monotonic time of the window's begin; 0: no window yet. */
+	uint64_t window_ns GUARDED_BY(troubles_class);
+	uint64_t told GUARDED_BY(troubles_class); /* messages in this window */
+	/* Messages left out since the last one. */
+	uint64_t untold GUARDED_BY(troubles_class);
+	/* Time of the last refusal's message; 0: none. */
+	uint64_t refusal_ns GUARDED_BY(troubles_class);
+	/* The records that the last messages named. */
 	struct {
 		enum trouble_kind kind;
 		uint64_t segment, file_offset;
-	} recent[TROUBLES_RECENT] GUARDED; /* the records that the last messages named */
+	} recent[TROUBLES_RECENT] GUARDED_BY(troubles_class);
 };
+
+static inline void troubles_lock(struct troubles *t)
+	ACQUIRES(t->lock, troubles_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&t->lock);
+}
+
+static inline void troubles_unlock(struct troubles *t)
+	RELEASES(t->lock, troubles_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&t->lock);
+}
 
 /* Borrows 'mountpoint', which messages begin with. */
 void troubles_init(struct troubles *t, const char *mountpoint);

@@ -30,6 +30,8 @@ struct history_node {
 	char key[];
 };
 
+extern struct lock_class history_nodes_class; /* of history_nodes.lock */
+
 struct history_nodes {
 	struct history_config config; /* constant */
 
@@ -37,15 +39,28 @@ struct history_nodes {
 	struct mutex lock;
 	pthread_cond_t wake; /* with lock: 'stopping', or a history was made */
 
-	/* All below: by lock. */
-	struct history *history GUARDED;    /* NULL: not used for a while */
-	uint64_t used_ns GUARDED;	    /* monotonic; last use */
-	struct history_node *nodes GUARDED; /* uthash, by key */
-	struct history_node *root GUARDED;  /* not in 'nodes' */
-	uint32_t newest GUARDED;	    /* highest generation of a node */
-	bool has_reaper GUARDED, stopping GUARDED;
-	pthread_t reaper GUARDED; /* frees an idle history */
+	/* NULL: not used for a while. */
+	struct history *history GUARDED_BY(history_nodes_class);
+	uint64_t used_ns GUARDED_BY(history_nodes_class);	    /* monotonic; last use */
+	struct history_node *nodes GUARDED_BY(history_nodes_class); /* uthash, by key */
+	struct history_node *root GUARDED_BY(history_nodes_class);  /* not in 'nodes' */
+	uint32_t newest GUARDED_BY(history_nodes_class); /* highest generation of a node */
+	bool has_reaper GUARDED_BY(history_nodes_class);
+	bool stopping GUARDED_BY(history_nodes_class);
+	pthread_t reaper GUARDED_BY(history_nodes_class); /* frees an idle history */
 };
+
+static inline void history_nodes_lock(struct history_nodes *h)
+	ACQUIRES(h->lock, history_nodes_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&h->lock);
+}
+
+static inline void history_nodes_unlock(struct history_nodes *h)
+	RELEASES(h->lock, history_nodes_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&h->lock);
+}
 
 /* --- life --- */
 
@@ -90,10 +105,10 @@ void history_nodes_destroy(struct history_nodes *h) NO_THREAD_SAFETY
 
 	if (h == NULL)
 		return;
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	h->stopping = true;
 	thread_check(pthread_cond_signal(&h->wake));
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 	if (h->has_reaper)
 		thread_check(pthread_join(h->reaper, NULL));
 	HASH_ITER (hh, h->nodes, n, next) {
@@ -113,7 +128,7 @@ static void *reaper_main(void *arg)
 {
 	struct history_nodes *h = arg;
 
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	while (!h->stopping) {
 		if (h->history == NULL) {
 			cond_wait(&h->wake, &h->lock);
@@ -124,12 +139,12 @@ static void *reaper_main(void *arg)
 			cond_wait_until(&h->wake, &h->lock, h->used_ns + IDLE_NS);
 		}
 	}
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 	return NULL;
 }
 
 /* Makes the history, or brings it up to date. */
-static int look_locked(struct history_nodes *h) REQUIRES(h->lock)
+static int look_locked(struct history_nodes *h) REQUIRES(h->lock, history_nodes_class)
 {
 	int err;
 
@@ -190,7 +205,8 @@ static size_t join(const struct history_node *dir, const char *name, char path[P
 }
 
 /* Fills in the attributes of a version.  -ENOENT: it does not exist. */
-static int describe_locked(struct history_nodes *h, struct history_node *n) REQUIRES(h->lock)
+static int describe_locked(struct history_nodes *h, struct history_node *n)
+	REQUIRES(h->lock, history_nodes_class)
 {
 	struct history_version *v;
 	uint64_t timestamp_ns;
@@ -225,7 +241,7 @@ static bool needs_mark(const char *name)
 }
 
 static int add_locked(struct history_nodes *h, struct history_node *n, struct history_node **ret)
-	REQUIRES(h->lock)
+	REQUIRES(h->lock, history_nodes_class)
 {
 	struct history_node *known;
 	int err = 0;
@@ -256,7 +272,8 @@ static int add_locked(struct history_nodes *h, struct history_node *n, struct hi
 }
 
 static int lookup_locked(struct history_nodes *h, const struct history_node *parent,
-			 const char *name, struct history_node **ret) REQUIRES(h->lock)
+			 const char *name, struct history_node **ret)
+	REQUIRES(h->lock, history_nodes_class)
 {
 	char path[PATH_BYTES_MAX];
 	struct history_node *n;
@@ -284,19 +301,19 @@ int history_nodes_lookup(struct history_nodes *h, struct history_node *parent, c
 {
 	int err;
 
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	err = lookup_locked(h, parent, name, ret);
 	if (err == 0) {
 		(*ret)->lookups++;
 		stat_of(*ret, ret_stat);
 	}
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 	return err;
 }
 
 void history_nodes_forget(struct history_nodes *h, struct history_node *n, uint64_t count)
 {
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	if (n != h->root) {
 		n->lookups -= count;
 		if (n->lookups == 0) {
@@ -304,14 +321,14 @@ void history_nodes_forget(struct history_nodes *h, struct history_node *n, uint6
 			free(n);
 		}
 	}
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 }
 
 void history_nodes_stat(struct history_nodes *h, struct history_node *n, struct history_stat *ret)
 {
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	stat_of(n, ret);
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 }
 
 /* --- listings --- */
@@ -391,7 +408,7 @@ int history_nodes_list(struct history_nodes *h, struct history_node *n,
 
 	if (c.listing == NULL)
 		return -ENOMEM;
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	err = n->is_dir ? look_locked(h) : -ENOTDIR;
 	if (err == 0)
 		err = history_list(h->history, n->key, n->path_bytes, collect, &c);
@@ -399,7 +416,7 @@ int history_nodes_list(struct history_nodes *h, struct history_node *n,
 		err = 0;
 	c.listing->ino = ino_of(n->key, n->key_bytes);
 	c.listing->parent_ino = ino_of(n->key, parent_bytes(n));
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 	if (err < 0) {
 		history_listing_free(c.listing);
 		return err;
@@ -425,12 +442,12 @@ int history_nodes_open(struct history_nodes *h, struct history_node *n,
 	uint64_t timestamp_ns;
 	int err;
 
-	mutex_lock(&h->lock);
+	history_nodes_lock(h);
 	err = n->is_dir ? -EISDIR : look_locked(h);
 	if (err == 0 && !timestamp_parse(n->key + n->path_bytes + 1, &timestamp_ns))
 		err = -ENOENT;
 	if (err == 0)
 		err = history_version_open(h->history, n->key, n->path_bytes, timestamp_ns, ret);
-	mutex_unlock(&h->lock);
+	history_nodes_unlock(h);
 	return err == -ENOENT ? -ESTALE : err;
 }

@@ -53,6 +53,8 @@ struct ring_thread {
 	pthread_t thread;
 };
 
+extern struct lock_class uring_class; /* of uring.lock */
+
 static struct {
 	/* Written by prepare(), before there are threads. */
 	struct ring_thread *rings; /* never freed: late replies may come after run() has returned */
@@ -65,48 +67,59 @@ static struct {
 	struct fuse_session *session; /* written by run(), before the session begins */
 	atomic_bool serves;	      /* requests come by the rings */
 
-	struct mutex lock;	  /* no other lock is taken under it */
-	pthread_cond_t changed;	  /* with lock: phase, reported */
-	enum phase phase GUARDED; /* by lock */
-	size_t reported GUARDED;  /* by lock; number of rings that have finished the phase */
-	int err GUARDED;	  /* by lock; the first error of this phase */
-	bool given_up GUARDED;	  /* by lock; there will be no rings */
-	int run_err GUARDED;	  /* by lock; result of run() */
+	struct mutex lock;	/* no other lock is taken under it */
+	pthread_cond_t changed; /* with lock: phase, reported */
+	enum phase phase GUARDED_BY(uring_class);
+	/* Number of rings that have finished the phase. */
+	size_t reported GUARDED_BY(uring_class);
+	int err GUARDED_BY(uring_class);       /* the first error of this phase */
+	bool given_up GUARDED_BY(uring_class); /* there will be no rings */
+	int run_err GUARDED_BY(uring_class);   /* result of run() */
 } uring;
+
+static void uring_lock(void) ACQUIRES(uring.lock, uring_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&uring.lock);
+}
+
+static void uring_unlock(void) RELEASES(uring.lock, uring_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&uring.lock);
+}
 
 /* --- the threads --- */
 
 static void report(int err)
 {
-	mutex_lock(&uring.lock);
+	uring_lock();
 	uring.reported++;
 	if (uring.err == 0)
 		uring.err = err;
 	thread_check(pthread_cond_broadcast(&uring.changed));
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 }
 
 static enum phase wait_for_phase(enum phase after)
 {
 	enum phase phase;
 
-	mutex_lock(&uring.lock);
+	uring_lock();
 	while (uring.phase == after)
 		cond_wait(&uring.changed, &uring.lock);
 	phase = uring.phase;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 	return phase;
 }
 
 /* Starts a phase in all rings. */
 static void enter_phase(enum phase phase)
 {
-	mutex_lock(&uring.lock);
+	uring_lock();
 	uring.phase = phase;
 	uring.reported = 0;
 	uring.err = 0;
 	thread_check(pthread_cond_broadcast(&uring.changed));
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 }
 
 /* Waits until 'count' rings have reported.  Returns the first of their errors. */
@@ -114,20 +127,20 @@ static int await_reports(size_t count)
 {
 	int err;
 
-	mutex_lock(&uring.lock);
+	uring_lock();
 	while (uring.reported < count)
 		cond_wait(&uring.changed, &uring.lock);
 	err = uring.err;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 	return err;
 }
 
 static void set_run_err(int err)
 {
-	mutex_lock(&uring.lock);
+	uring_lock();
 	if (uring.run_err == 0)
 		uring.run_err = err;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 }
 
 /* Serves until the end of the mount.  A ring that fails ends the mount. */
@@ -332,9 +345,9 @@ void transport_uring_discard(void)
 {
 	bool waiting;
 
-	mutex_lock(&uring.lock);
+	uring_lock();
 	waiting = uring.phase == PHASE_PREPARE && uring.ring_count > 0;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 	if (waiting)
 		join_threads(uring.ring_count);
 }
@@ -344,9 +357,9 @@ void transport_uring_discard(void)
 /* Gives up the rings: classic serves, or, if rings are required, run() fails. */
 static void give_up(const char *why)
 {
-	mutex_lock(&uring.lock);
+	uring_lock();
 	uring.given_up = true;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 	if (uring.required)
 		set_run_err(-EOPNOTSUPP);
 	transport_classic_because(why);
@@ -356,9 +369,9 @@ static bool has_given_up(void)
 {
 	bool given_up;
 
-	mutex_lock(&uring.lock);
+	uring_lock();
 	given_up = uring.given_up;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 	return given_up;
 }
 
@@ -366,9 +379,9 @@ static int run_err(void)
 {
 	int err;
 
-	mutex_lock(&uring.lock);
+	uring_lock();
 	err = uring.run_err;
-	mutex_unlock(&uring.lock);
+	uring_unlock();
 	return err;
 }
 

@@ -16,7 +16,7 @@ void workers_init(struct workers *w) NO_THREAD_SAFETY
 	cond_init(&w->wanted);
 }
 
-static struct job *take_locked(struct workers *w) REQUIRES(w->lock)
+static struct job *take_locked(struct workers *w) REQUIRES(w->lock, workers_class)
 {
 	struct job *job = w->first;
 
@@ -33,7 +33,7 @@ static void *work(void *arg)
 	struct job *job;
 
 	(void)pthread_setname_np(pthread_self(), "worker"); /* for ps(1) */
-	mutex_lock(&w->lock);
+	workers_lock(w);
 	for (;;) {
 		while (w->first == NULL && !w->ends) {
 			w->idle++;
@@ -43,18 +43,18 @@ static void *work(void *arg)
 		if (w->first == NULL)
 			break;
 		job = take_locked(w);
-		mutex_unlock(&w->lock);
+		workers_unlock(w);
 		job->fn(job->arg);
 		free(job);
-		mutex_lock(&w->lock);
+		workers_lock(w);
 	}
-	mutex_unlock(&w->lock);
+	workers_unlock(w);
 	return NULL;
 }
 
 /* Starts a thread if the idle ones have enough jobs.  Returns false if no thread would do the next
  * job. */
-static bool start_locked(struct workers *w) REQUIRES(w->lock)
+static bool start_locked(struct workers *w) REQUIRES(w->lock, workers_class)
 {
 	if (w->idle > w->jobs || w->count == WORKERS_MAX)
 		return true;
@@ -71,7 +71,7 @@ bool workers_run(struct workers *w, void (*fn)(void *arg), void *arg)
 	if (job == NULL)
 		return false;
 	*job = (struct job){ .fn = fn, .arg = arg };
-	mutex_lock(&w->lock);
+	workers_lock(w);
 	ok = start_locked(w);
 	if (ok) {
 		*w->last = job;
@@ -79,7 +79,7 @@ bool workers_run(struct workers *w, void (*fn)(void *arg), void *arg)
 		w->jobs++;
 		thread_check(pthread_cond_signal(&w->wanted));
 	}
-	mutex_unlock(&w->lock);
+	workers_unlock(w);
 	if (!ok)
 		free(job);
 	return ok;
@@ -87,10 +87,10 @@ bool workers_run(struct workers *w, void (*fn)(void *arg), void *arg)
 
 void workers_end(struct workers *w) NO_THREAD_SAFETY
 {
-	mutex_lock(&w->lock);
+	workers_lock(w);
 	w->ends = true;
 	thread_check(pthread_cond_broadcast(&w->wanted));
-	mutex_unlock(&w->lock);
+	workers_unlock(w);
 	for (size_t i = 0; i < w->count; i++) /* no thread starts another one now */
 		thread_check(pthread_join(w->threads[i], NULL));
 	thread_check(pthread_cond_destroy(&w->wanted));

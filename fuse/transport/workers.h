@@ -18,17 +18,30 @@
 
 struct job;
 
+extern struct lock_class workers_class; /* of workers.lock */
+
 struct workers {
-	struct mutex lock;	   /* a leaf */
-	pthread_cond_t wanted;	   /* with lock: there is a job, or the end has begun */
-	struct job *first GUARDED; /* by lock; owned; the oldest job */
-	struct job **last GUARDED; /* by lock; pointer to fill with the next job */
-	size_t idle GUARDED;	   /* by lock; waiting threads */
-	size_t jobs GUARDED;	   /* by lock; jobs that no thread has begun */
-	size_t count GUARDED;	   /* by lock; number of threads */
-	bool ends GUARDED;	   /* by lock */
-	pthread_t threads[WORKERS_MAX] GUARDED; /* by lock */
+	struct mutex lock;     /* a leaf */
+	pthread_cond_t wanted; /* with lock: there is a job, or the end has begun */
+	struct job *first GUARDED_BY(workers_class); /* owned; the oldest job */
+	struct job **last GUARDED_BY(workers_class); /* pointer to fill with the next job */
+	size_t idle GUARDED_BY(workers_class);	     /* waiting threads */
+	size_t jobs GUARDED_BY(workers_class);	     /* jobs that no thread has begun */
+	size_t count GUARDED_BY(workers_class);	     /* number of threads */
+	bool ends GUARDED_BY(workers_class);
+	pthread_t threads[WORKERS_MAX] GUARDED_BY(workers_class);
 };
+
+static inline void workers_lock(struct workers *w) ACQUIRES(w->lock, workers_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&w->lock);
+}
+
+static inline void workers_unlock(struct workers *w)
+	RELEASES(w->lock, workers_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&w->lock);
+}
 
 /* Initialises an empty pool; the first job starts the first thread. */
 void workers_init(struct workers *w);

@@ -19,7 +19,6 @@
 #define TSA(x)
 #endif
 #define CAPABILITY(name)     TSA(capability(name))
-#define GUARDED		     /* by the lock that the comment names; not checked yet */
 #define GUARDED_BY(class)    TSA(guarded_by(class))
 #define REQUIRES(...)	     TSA(requires_capability(__VA_ARGS__))
 #define REQUIRES_SHARED(...) TSA(requires_shared_capability(__VA_ARGS__))

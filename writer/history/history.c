@@ -31,6 +31,8 @@ struct history {
 	struct graph graph;
 };
 
+extern struct lock_class history_version_class; /* of history_version.lock */
+
 struct history_version {
 	struct shared_log *log;
 	struct history_attr attr;
@@ -42,9 +44,22 @@ struct history_version {
 	char *target;		  /* owned; symlinks */
 	atomic_bool verified;
 
-	struct mutex lock;		     /* innermost */
-	struct content_map *content GUARDED; /* by lock; owned; NULL: a single record */
+	struct mutex lock; /* innermost */
+	/* Owned; NULL: a single record. */
+	struct content_map *content GUARDED_BY(history_version_class);
 };
+
+static inline void version_lock(struct history_version *v)
+	ACQUIRES(v->lock, history_version_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&v->lock);
+}
+
+static inline void version_unlock(struct history_version *v)
+	RELEASES(v->lock, history_version_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&v->lock);
+}
 
 /* --- open, refresh, close --- */
 
@@ -552,9 +567,9 @@ static bool find_piece(struct history_version *v, uint64_t at, struct content_pi
 {
 	bool found;
 
-	mutex_lock(&v->lock);
+	version_lock(v);
 	found = content_map_find(v->content, at, ret);
-	mutex_unlock(&v->lock);
+	version_unlock(v);
 	return found;
 }
 
@@ -595,9 +610,9 @@ static int read_piece(struct history_version *v, const struct content_piece *p, 
 
 	if (err < 0 || p->verified)
 		return err;
-	mutex_lock(&v->lock);
+	version_lock(v);
 	content_map_set_verified(v->content, p->offset, &p->place);
-	mutex_unlock(&v->lock);
+	version_unlock(v);
 	return 0;
 }
 

@@ -55,11 +55,11 @@ static bool rest(struct scan *sc, uint64_t took_ns)
 	if (rest_ns < (busy ? REST_BUSY_NS_MIN : REST_NS_MIN))
 		rest_ns = busy ? REST_BUSY_NS_MIN : REST_NS_MIN;
 	until = monotonic_ns() + rest_ns;
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	c->figures.done_bytes += sc->held;
 	while (!atomic_load(&c->stop) && monotonic_ns() < until)
 		cond_wait_until(&c->wake, &c->lock, until);
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 	return !atomic_load(&c->stop);
 }
 
@@ -368,7 +368,7 @@ static int check_log(struct scan *sc)
 
 /* --- the thread --- */
 
-static void run_locked(struct scrubber *c) REQUIRES(c->lock)
+static void run_locked(struct scrubber *c) REQUIRES(c->lock, scrubber_class)
 {
 	struct scan sc = { .c = c };
 	struct log_writer_stats log;
@@ -377,12 +377,12 @@ static void run_locked(struct scrubber *c) REQUIRES(c->lock)
 	c->requested = false;
 	c->figures.running = true;
 	c->figures.done_bytes = 0;
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 	log_writer_stats(c->log, &log);
 	sc.window = malloc(WINDOW_BYTES);
 	err = sc.window == NULL ? -ENOMEM : check_log(&sc);
 	free(sc.window);
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	c->figures.running = false;
 	if (err == -ECANCELED)
 		return;
@@ -400,7 +400,7 @@ static void *thread_main(void *arg)
 	struct scrubber *c = arg;
 	uint64_t due_ns = monotonic_ns() + (uint64_t)c->interval_ns;
 
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	while (!atomic_load(&c->stop)) {
 		if (c->requested || (c->interval_ns > 0 && monotonic_ns() >= due_ns)) {
 			run_locked(c);
@@ -411,11 +411,11 @@ static void *thread_main(void *arg)
 			cond_wait(&c->wake, &c->lock);
 		}
 	}
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 	return NULL;
 }
 
-static int start_locked(struct scrubber *c) REQUIRES(c->lock)
+static int start_locked(struct scrubber *c) REQUIRES(c->lock, scrubber_class)
 {
 	int err = 0;
 
@@ -429,12 +429,12 @@ int scrub_request(struct scrubber *c)
 {
 	int err;
 
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	err = start_locked(c);
 	if (err == 0)
 		c->requested = true;
 	thread_check(pthread_cond_signal(&c->wake));
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 	return err;
 }
 
@@ -457,9 +457,9 @@ int scrub_start(struct scrubber *c)
 {
 	int err;
 
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	err = start_locked(c);
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 	return err;
 }
 
@@ -468,12 +468,12 @@ void scrub_stop(struct scrubber *c)
 	bool has_thread;
 	pthread_t thread;
 
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	atomic_store(&c->stop, true);
 	has_thread = c->has_thread;
 	thread = c->thread;
 	thread_check(pthread_cond_signal(&c->wake));
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 	if (has_thread)
 		thread_check(pthread_join(thread, NULL));
 }
@@ -486,7 +486,7 @@ void scrub_destroy(struct scrubber *c)
 
 void scrub_figures(struct scrubber *c, struct store_scrub *ret)
 {
-	mutex_lock(&c->lock);
+	scrubber_lock(c);
 	*ret = c->figures;
-	mutex_unlock(&c->lock);
+	scrubber_unlock(c);
 }

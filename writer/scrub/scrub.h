@@ -14,6 +14,8 @@
 #include "writer/base/thread.h"
 #include "writer/store.h"
 
+extern struct lock_class scrubber_class; /* of scrubber.lock */
+
 struct scrubber {
 	/* Constant after scrub_init(); the pointers are borrowed from the store. */
 	struct store *s;
@@ -27,12 +29,23 @@ struct scrubber {
 	/* Innermost lock. */
 	struct mutex lock;
 	pthread_cond_t wake; /* with lock: 'requested' or 'stop' was set */
-	/* All below: by lock. */
-	bool has_thread GUARDED;
-	bool requested GUARDED;
-	pthread_t thread GUARDED;
-	struct store_scrub figures GUARDED;
+	bool has_thread GUARDED_BY(scrubber_class);
+	bool requested GUARDED_BY(scrubber_class);
+	pthread_t thread GUARDED_BY(scrubber_class);
+	struct store_scrub figures GUARDED_BY(scrubber_class);
 };
+
+static inline void scrubber_lock(struct scrubber *c)
+	ACQUIRES(c->lock, scrubber_class) NO_THREAD_SAFETY
+{
+	mutex_lock(&c->lock);
+}
+
+static inline void scrubber_unlock(struct scrubber *c)
+	RELEASES(c->lock, scrubber_class) NO_THREAD_SAFETY
+{
+	mutex_unlock(&c->lock);
+}
 
 /* Initialises 'c' for an open store, which it borrows. */
 void scrub_init(struct scrubber *c, struct store *s, const struct store_config *config);
