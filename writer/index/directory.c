@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Directories in the keydir: their entries, hash tables, and the cookies of listings. */
 #include "writer/index/directory_private.h"
 
 #include <errno.h>
