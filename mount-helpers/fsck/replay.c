@@ -54,6 +54,7 @@ struct checking {
 	struct fsck_file *file; /* the file that is being read */
 	size_t next_lost;	/* the first lost part of it that has not been passed yet */
 	size_t gaps_passed;	/* in all files */
+	bool took_claim;	/* a lost record was taken for what its damaged bytes claim */
 	bool behind_gap;	/* no record has followed the last gap yet */
 	uint64_t gap_next_ns;	/* time of the first record behind the last gap */
 	struct fresh *fresh;	/* uthash */
@@ -350,8 +351,10 @@ static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
 			got = take_claim(c, l, diag);
 		if (got < 0)
 			return got;
-		if (got == 0)
+		if (got == 0) {
+			c->took_claim = c->took_claim || l->known == SALVAGE_CLAIMED;
 			continue;
+		}
 		c->gaps_passed++;
 		c->behind_gap = true;
 		forget_fresh(c);
@@ -491,7 +494,9 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 	if (publish->size_bytes == 0 || (publish->flags & META_FLAG_DROPPED))
 		return 0;
 	if (publish->staging_id != 0 && !is_complete(c, p)) {
-		if (c->gaps_passed == 0 && find_staged(c, publish->staging_id) == NULL)
+		/* A publish whose piece is missing behind a claim: the claim is false. */
+		if (c->gaps_passed == 0 && !c->took_claim &&
+		    find_staged(c, publish->staging_id) == NULL)
 			return 0; /* no damage: the replay reports the error */
 		return (publish->flags & META_FLAG_UNNAMED) ? 1 : replace_publish(c, e, p);
 	}
