@@ -508,7 +508,8 @@ static int take_arguments(struct options *o, int argc, char *const argv[], struc
 	optind = 0; /* makes getopt_long() begin with a new command line */
 	opterr = 0;
 	while (err == 0 && !o->help && !o->version) {
-		const char *arg = argv[optind == 0 ? 1 : optind];
+		int at = optind == 0 ? 1 : optind;
+		const char *arg = at < argc ? argv[at] : "";
 
 		letter = getopt_long(argc, argv, "-:hVdfo:", long_options, NULL);
 		if (letter < 0)
