@@ -184,16 +184,16 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 /* --- removing and moving --- */
 
-/* Replies: err. */
-void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+typedef int (*remove_fn)(struct store *s, const struct store_name *at, uint64_t *ret_end);
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, remove_fn remove)
 {
 	uint64_t end = 0;
 	int err = fs_refusal(parent);
 
 	if (!fs_is_virtual(parent))
-		err = store_unlink(fs_of(req)->store,
-				   &(struct store_name){ fs_node(parent), name, strlen(name) },
-				   &end);
+		err = remove(fs_of(req)->store,
+			     &(struct store_name){ fs_node(parent), name, strlen(name) }, &end);
 	if (err < 0)
 		reply_err(req, err);
 	else
@@ -201,19 +201,15 @@ void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 }
 
 /* Replies: err. */
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	remove_name(req, parent, name, store_unlink);
+}
+
+/* Replies: err. */
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	uint64_t end = 0;
-	int err = fs_refusal(parent);
-
-	if (!fs_is_virtual(parent))
-		err = store_rmdir(fs_of(req)->store,
-				  &(struct store_name){ fs_node(parent), name, strlen(name) },
-				  &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_AS_CONFIGURED, end);
+	remove_name(req, parent, name, store_rmdir);
 }
 
 /* Commits the pending value of a file before its rename, because a rename(2) over an old file must
