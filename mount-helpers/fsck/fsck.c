@@ -580,9 +580,9 @@ static bool is_known(const struct manifest *m, struct segment_id id)
 	       (listed != NULL && listed->id.generation == id.generation) || is_obsolete(m, id);
 }
 
-/* The same for the present MANIFEST, because a mount that writes may have changed it meanwhile.  A
- * file gets its name after MANIFEST lists it, and is removed before MANIFEST forgets it.  Returns
- * 1, 0 or -errno. */
+/* Reads MANIFEST again and returns whether it lists the file 'name': a mount that writes may have
+ * changed MANIFEST since the last reading.  A file gets its name after MANIFEST lists it, and is
+ * removed before MANIFEST forgets it.  Returns 1, 0 or -errno. */
 static int is_known_now(struct fsck *f, const char *name, struct segment_id id)
 {
 	struct diag diag = { "" };

@@ -42,7 +42,7 @@ uint64_t faultio_hits(struct faultio *f);
 /* Returns the number of calls of one kind that the plan made fail; shortened calls do not count. */
 uint64_t faultio_failures(struct faultio *f, enum iocall kind);
 
-/* The same for syncs of a directory. */
+/* Returns the number of directory syncs that the plan made fail. */
 uint64_t faultio_dir_sync_failures(struct faultio *f);
 
 /* Returns the number of calls of one kind since faultio_new(). */

@@ -52,7 +52,8 @@ void simdisk_cut_after(struct simdisk *d, uint64_t number);
 /* Sets the capacity of all files together; a write that reaches the limit is short, one that begins
  * at it returns -ENOSPC. */
 void simdisk_set_capacity(struct simdisk *d, uint64_t capacity_bytes);
-/* The same as a quota: -EDQUOT, and the disk's figures of free space do not show it. */
+/* Sets a quota for all files together: a write that begins at it returns -EDQUOT, and the figures
+ * of free space do not show the quota. */
 void simdisk_set_quota(struct simdisk *d, uint64_t quota_bytes);
 /* From now on no inodes are free beyond those in use now; with false, as many as needed. */
 void simdisk_set_no_inodes(struct simdisk *d, bool none);
