@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
-#include "codec/compiler.h"
+#include "codec/manifest.h"
+#include "codec/synced.h"
+#include "writer/base/io.h"
 #include "writer/log/salvage.h"
 #include "writer/log/segments.h"
 
@@ -60,12 +63,32 @@ struct fsck_names {
 /* Frees the names; 'n' is empty and can be used again. */
 void fsck_names_free(struct fsck_names *n);
 
-/* Returns the description of a file for the functions of writer/log/salvage.h; it borrows from
- * 'file'. */
-struct salvage_file fsck_salvage_file(const struct fsck_file *file, struct io *io, int dir_fd,
-				      bool take_inside);
+/* The command line. */
+struct fsck_options {
+	const char *datadir;
+	bool salvage, take_inside, prefer_none, help, version;
+};
 
-/* Prints which record was lost: "12 bytes, the content of 'key'", for example. */
-void fsck_print_record(const struct salvage_record *was);
+/* A check of a store. */
+struct fsck {
+	struct fsck_options options;
+	struct io *io;
+	int dir_fd, lock_fd;
+	struct fsck_file *files; /* owned; in the order of the log */
+	size_t count, room;
+	struct synced mark;	  /* zeros: there is none, or it is ignored */
+	uint64_t base_number;	  /* the base that the log begins with; 0: it begins with the first
+				     segment */
+	struct manifest manifest; /* owned */
+	bool has_manifest, rebuild_manifest;
+	bool wrong_mark; /* the durable mark has a number that no log can have */
+	bool stands;	 /* nothing may be changed, because files are not where they belong */
+	uint64_t found, corrected; /* number of damages */
+	struct fsck_names names;   /* names that cannot be read whole */
+	uint64_t restored;	   /* names that have an older version now */
+	FILE *notes;	  /* findings that are no damage and stay; printed once, at the end */
+	char *notes_text; /* owned */
+	size_t notes_bytes;
+};
 
 #endif

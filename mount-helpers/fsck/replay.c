@@ -15,6 +15,7 @@
 
 #include "codec/path.h"
 #include "mount-helpers/common/key_text.h"
+#include "mount-helpers/fsck/file.h"
 #include "writer/base/array.h"
 #include "writer/index/entries.h"
 #include "writer/index/keydir.h"
@@ -715,7 +716,7 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 		.name = file->name,
 		.path = file->name,
 		.number = file->number,
-		.any_number = true, /* fsck.c has checked it */
+		.any_number = true, /* files.c has checked it */
 		.start = start,
 		.file_bytes =
 			salvage_new_bytes(&file->lost, file->torn ? file->torn_at : file->bytes),

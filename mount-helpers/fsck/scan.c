@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount-helpers/fsck/scan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec/meta.h"
+#include "mount-helpers/fsck/file.h"
+#include "mount-helpers/fsck/replay.h"
+#include "mount-helpers/fsck/report.h"
+#include "writer/log/names.h"
+#include "writer/log/reader.h"
+
+/* Returns the offset from which on the lost part was never promised to be durable; UINT64_MAX: all
+ * of it was.  A damage may reach over the durable mark.  In the active segment all of it is then
+ * removed, because nothing follows.  A rotated segment stays incomplete there. */
+static uint64_t torn_from(const struct fsck_file *file, const struct salvage_lost *l)
+{
+	if (l->offset >= file->durable_bytes)
+		return l->offset;
+	if (file->durable_bytes < file->full_bytes && l->offset + l->bytes > file->durable_bytes)
+		return file->durable_bytes;
+	return UINT64_MAX;
+}
+
+/* Separates the torn tail from damage.  Bytes behind the durable mark were never promised: the next
+ * mount cuts them, in the order of the log, so nothing behind them is damage. */
+static void split_torn_tail(struct fsck *f, struct fsck_file *file)
+{
+	struct salvage *s = &file->lost;
+
+	for (size_t i = 0; (file->active || file->full_bytes > 0) && i < s->count; i++) {
+		struct salvage_lost *l = &s->lost[i];
+
+		file->torn_at = torn_from(file, l);
+		if (file->torn_at == UINT64_MAX)
+			continue;
+		fsck_note(f,
+			  "%s: offset %" PRIu64 ", %" PRIu64
+			  " bytes: the end of an append that did not finish (%s); the next mount "
+			  "saves "
+			  "it and cuts it off\n",
+			  file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
+		l->bytes = file->torn_at - l->offset; /* the damaged part, if any */
+		salvage_keep(s, l->bytes > 0 ? i + 1 : i);
+		file->torn = true;
+	}
+}
+
+/* Compares a sealed segment with its entry in MANIFEST. */
+static int check_listed(struct fsck *f, struct fsck_file *file)
+{
+	struct manifest_facts facts;
+	int whole;
+
+	if (!file->listed || file->missing || fsck_is_too_short(file))
+		return 0;
+	whole = segment_facts(f->io, file->fd, file->bytes, &facts);
+	if (whole <= 0)
+		return whole; /* damage was reported already */
+	file->is_other = !fsck_has_facts(file, file->bytes, &facts);
+	if (file->is_other)
+		printf("%s: is not the file that MANIFEST lists under its name: it has %" PRIu64
+		       " bytes and %" PRIu64 " records, the listed one %" PRIu64 " and %" PRIu64
+		       "; restore all files from one copy, or -y uses this one\n",
+		       file->name, file->bytes, facts.records, file->listed_bytes,
+		       file->facts.records);
+	return 0;
+}
+
+/* Reports files that should begin with a segment record, but do not.  Damage at their beginning is
+ * reported as damage. */
+static void check_numbered(const struct fsck *f, struct fsck_file *file)
+{
+	if (!f->has_manifest || file->missing || file->numbered || file->misplaced ||
+	    (!file->active && file->full_bytes == 0) || file->number < f->manifest.numbered_from ||
+	    file->lost.records == 0 || (file->lost.count > 0 && file->lost.lost[0].offset == 0) ||
+	    (file->torn && file->torn_at == 0))
+		return;
+	file->unnumbered = true;
+	printf("%s: does not begin with a segment record of this store; restore all files from one "
+	       "copy, or -y uses this one\n",
+	       file->name);
+}
+
+/* Returns whether the log ends in this file, because a power cut has removed a part of a rotated
+ * segment.  Later files are then no part of the log; the next mount saves them, and continues at
+ * the end of this file. */
+static bool ends_here(struct fsck *f, size_t index)
+{
+	struct fsck_file *file = &f->files[index];
+	uint64_t end = file->bytes;
+
+	if (file->full_bytes == 0 || file->durable_bytes == file->full_bytes)
+		return false;
+	if (file->torn)
+		end = file->torn_at;
+	if (end == file->full_bytes)
+		return false;
+	file->ends = true;
+	fsck_note(f,
+		  "%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
+		  ": the log ends there; the next mount saves what follows in " QUARANTINE_NAME
+		  "/\n",
+		  file->name, file->full_bytes, end);
+	for (size_t i = index + 1; i < f->count; i++)
+		(void)io_close(f->io, &f->files[i].fd); /* read only */
+	f->count = index + 1;
+	return true;
+}
+
+/* Adds a lost part behind the end of a file that is too short or missing, unless its hint names the
+ * lost records. */
+static int note_lost_end(struct fsck *f, struct fsck_file *file)
+{
+	if (fsck_is_too_short(file)) {
+		printf("%s: ends at offset %" PRIu64 ", though it was durable up to %" PRIu64
+		       ": its end is missing\n",
+		       file->name, file->bytes,
+		       file->listed ? file->listed_bytes : file->durable_bytes);
+	} else if (!file->missing) {
+		return 0;
+	}
+	if (file->lost.used_hint ||
+	    salvage_add(&file->lost, file->bytes, 0, "its end is missing") != NULL)
+		return 0;
+	return -ENOMEM;
+}
+
+int fsck_scan(struct fsck *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct fsck_file *file = &f->files[i];
+		struct salvage_file sf =
+			fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
+		int err = salvage_scan(&sf, &file->lost);
+
+		if (err < 0)
+			return fsck_failed_read(f, file->name, err);
+		split_torn_tail(f, file);
+		for (size_t n = 0; n < file->lost.count; n++)
+			fsck_print_lost(file, &file->lost.lost[n]);
+		err = note_lost_end(f, file);
+		if (err == 0)
+			err = check_listed(f, file);
+		if (err < 0)
+			return fsck_failed_read(f, file->name, err);
+		check_numbered(f, file);
+		if (ends_here(f, i))
+			break;
+	}
+	return 0;
+}
+
+/* Finds the latest time among the records of a file without its lost parts. */
+static int latest_timestamp(struct fsck *f, const struct fsck_file *file, uint64_t *ret)
+{
+	struct salvage_file sf = fsck_salvage_file(file, f->io, f->dir_fd, false);
+	struct salvage_view view;
+	struct log_reader *r;
+	struct log_entry e;
+	int got;
+
+	salvage_view_init(&view, &sf, &file->lost);
+	got = log_reader_open(&view.io, file->fd, 0, salvage_new_bytes(&file->lost, file->bytes),
+			      &r);
+	if (got < 0)
+		return got;
+	*ret = 0;
+	while ((got = log_reader_next(r, &e)) > 0)
+		if (e.rec.timestamp_ns > *ret)
+			*ret = e.rec.timestamp_ns;
+	log_reader_close(r);
+	return got;
+}
+
+/* Replaces a lost first record of a base.  Without it, the older segments would count as missing.
+ * Its 'as_of' is the latest time in the base; only its 'other_bytes', a figure, is lost. */
+static int mend_base(struct fsck *f, struct fsck_file *file)
+{
+	struct salvage_lost *l = file->lost.count > 0 ? &file->lost.lost[0] : NULL;
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_BASE_BYTES];
+	struct meta_base base = { 0 };
+	struct record rec = {
+		.key = key, .key_bytes = sizeof(key), .value = value, .value_bytes = sizeof(value)
+	};
+	int err;
+
+	if (!file->base || l == NULL || l->offset > 0 || l->instead != NULL)
+		return 0;
+	err = latest_timestamp(f, file, &base.as_of_ns);
+	if (err < 0)
+		return fsck_failed(f, file->name, err);
+	meta_key_prefix(META_BASE, key);
+	meta_base_encode(&base, value);
+	rec.timestamp_ns = base.as_of_ns;
+	err = salvage_put_instead(l, &rec);
+	salvage_place(&file->lost);
+	return err < 0 ? fsck_failed(f, file->name, err) : 0;
+}
+
+int fsck_check_fit(struct fsck *f)
+{
+	struct diag diag = { "" };
+	int err = f->count > 0 ? mend_base(f, &f->files[0]) : 0;
+
+	if (err < 0)
+		return err;
+	err = fsck_replay(f->io, f->files, f->count, &f->names, &diag);
+	if (err < 0) {
+		fsck_complain("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+		return err;
+	}
+	for (size_t i = 0; i < f->count; i++) {
+		fsck_print_edits(&f->files[i]);
+		f->found += fsck_damages_of(&f->files[i]);
+	}
+	return 0;
+}
