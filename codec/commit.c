@@ -53,7 +53,7 @@ enum meta_error commit_record_decode(const struct record *rec, uint32_t value_he
 
 static bool announces_unnameable(const struct commit_record *r)
 {
-	return r->kind == META_PUBLISH && (r->publish.flags & META_FLAG_UNNAMED) != 0 &&
+	return r->kind == META_PUBLISH && (r->publish.flags & META_FLAG_UNNAMEABLE) != 0 &&
 	       (r->publish.flags & META_FLAG_MORE) != 0;
 }
 

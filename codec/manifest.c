@@ -27,25 +27,25 @@ void manifest_free(struct manifest *m)
 }
 
 /* Makes room for one more item. */
-static bool grow(void **items, size_t item_bytes, size_t count, size_t *room)
+static bool grow(void **items, size_t item_bytes, size_t count, size_t *capacity)
 {
-	size_t bigger = *room == 0 ? 16 : 2 * *room;
+	size_t bigger = *capacity == 0 ? 16 : 2 * *capacity;
 	void *p;
 
-	if (count < *room)
+	if (count < *capacity)
 		return true;
 	p = reallocarray(*items, bigger, item_bytes);
 	if (p == NULL)
 		return false;
 	*items = p;
-	*room = bigger;
+	*capacity = bigger;
 	return true;
 }
 
 bool manifest_add(struct manifest *m, const struct manifest_segment *seg)
 {
 	void *items = m->segments;
-	bool ok = grow(&items, sizeof(m->segments[0]), m->count, &m->room);
+	bool ok = grow(&items, sizeof(m->segments[0]), m->count, &m->capacity);
 
 	m->segments = items;
 	if (ok)
@@ -56,7 +56,7 @@ bool manifest_add(struct manifest *m, const struct manifest_segment *seg)
 bool manifest_add_obsolete(struct manifest *m, struct segment_id id)
 {
 	void *items = m->obsolete;
-	bool ok = grow(&items, sizeof(m->obsolete[0]), m->obsolete_count, &m->obsolete_room);
+	bool ok = grow(&items, sizeof(m->obsolete[0]), m->obsolete_count, &m->obsolete_capacity);
 
 	m->obsolete = items;
 	if (ok)
@@ -71,7 +71,7 @@ bool manifest_copy(const struct manifest *m, struct manifest *ret)
 
 	copy.segments = NULL;
 	copy.obsolete = NULL;
-	copy.count = copy.room = copy.obsolete_count = copy.obsolete_room = 0;
+	copy.count = copy.capacity = copy.obsolete_count = copy.obsolete_capacity = 0;
 	for (size_t i = 0; ok && i < m->count; i++)
 		ok = manifest_add(&copy, &m->segments[i]);
 	for (size_t i = 0; ok && i < m->obsolete_count; i++)
@@ -109,7 +109,7 @@ bool manifest_remove_below(struct manifest *m, uint64_t number)
 /* Text that grows. */
 struct text {
 	char *bytes; /* owned */
-	size_t used, room;
+	size_t used, capacity;
 	bool failed;
 };
 
@@ -126,7 +126,7 @@ static void add_text(struct text *t, const char *fmt, ...)
 	len = vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
 	for (int i = 0; !t->failed && i < len; i++) {
-		t->failed = !grow(&items, 1, t->used, &t->room);
+		t->failed = !grow(&items, 1, t->used, &t->capacity);
 		t->bytes = items;
 		if (!t->failed)
 			t->bytes[t->used++] = line[i];

@@ -39,10 +39,10 @@ struct manifest {
 	/* Segments from this number on begin with a segment record. */
 	uint64_t numbered_from;
 	struct manifest_segment *segments; /* owned; in the order of the log */
-	size_t count, room;
+	size_t count, capacity;
 	/* Files that are no part of the log any more and may still be there. */
 	struct segment_id *obsolete; /* owned */
-	size_t obsolete_count, obsolete_room;
+	size_t obsolete_count, obsolete_capacity;
 	/* The number after the last one listed. */
 	uint64_t active_number;
 	/* The log was durable up to this offset of this segment when the list was written. */

@@ -30,7 +30,8 @@ _Static_assert(META_ATTR == 'a' && META_LINK == 'l' && META_MOVE == 'm',
 _Static_assert(META_EXTENT == 'e' && META_PUBLISH == 'p', "on disk: kinds cannot change");
 _Static_assert(META_FLAG_HOLE == 4 && META_FLAG_KEEP == 4, "on disk: flags cannot change");
 _Static_assert(META_FLAG_DROPPED == 8, "on disk: flags cannot change");
-_Static_assert(META_FLAG_IMPLICIT == 16 && META_FLAG_UNNAMED == 16, "on disk: flags cannot change");
+_Static_assert(META_FLAG_IMPLICIT == 16 && META_FLAG_UNNAMEABLE == 16,
+	       "on disk: flags cannot change");
 _Static_assert(META_BASE == 'b' && META_SEGMENT == 's', "on disk: kinds cannot change");
 _Static_assert(META_FLAG_MORE == 1 && META_FLAG_EXCHANGE == 2, "on disk: flags cannot change");
 _Static_assert(META_TYPE_FILE == 1 && META_TYPE_DIRECTORY == 2, "on disk: types cannot change");
@@ -470,7 +471,7 @@ void meta_publish_encode(const struct meta_publish *publish, uint8_t out[META_PU
 }
 
 /* It has a content of its own, or the plain record that follows is it. */
-static bool unnamed_ok(const struct meta_publish *publish)
+static bool unnameable_ok(const struct meta_publish *publish)
 {
 	if (publish->flags & (META_FLAG_KEEP | META_FLAG_DROPPED))
 		return false;
@@ -486,7 +487,8 @@ enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struc
 	enum meta_error err;
 
 	err = check_lead(v, value_bytes,
-			 META_FLAG_MORE | META_FLAG_KEEP | META_FLAG_DROPPED | META_FLAG_UNNAMED);
+			 META_FLAG_MORE | META_FLAG_KEEP | META_FLAG_DROPPED |
+				 META_FLAG_UNNAMEABLE);
 	if (err != META_OK)
 		return err;
 	if (value_bytes < META_PUBLISH_BYTES)
@@ -500,7 +502,7 @@ enum meta_error meta_publish_decode(const void *value, size_t value_bytes, struc
 	    ((publish.flags & META_FLAG_KEEP) || publish.staging_id != 0 ||
 	     publish.size_bytes == 0))
 		return META_ERROR_VALUE;
-	if ((publish.flags & META_FLAG_UNNAMED) && !unnamed_ok(&publish))
+	if ((publish.flags & META_FLAG_UNNAMEABLE) && !unnameable_ok(&publish))
 		return META_ERROR_VALUE;
 	*ret = publish;
 	return META_OK;

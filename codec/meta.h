@@ -22,7 +22,7 @@
 #define META_FLAG_KEEP	      0x04 /* publish only: laid over the content that is there */
 #define META_FLAG_DROPPED     0x08 /* publish, hole: content was here and compaction dropped it */
 #define META_FLAG_IMPLICIT    0x10 /* attr of a directory: it still exists only through its keys */
-#define META_FLAG_UNNAMED     0x10 /* publish: to a key that no path can name */
+#define META_FLAG_UNNAMEABLE  0x10 /* publish: to a key that no path can name */
 
 enum meta_kind {
 	META_ATTR = 'a',
@@ -127,11 +127,11 @@ struct meta_extent {
 /* The value of a publish: a staging becomes content of the file at the path in the key.  With
  * META_FLAG_DROPPED it stands for a put, or for a publish without keep, of 'size_bytes' that were
  * dropped: nothing is staged, the size is not 0, and the key need not have a path.  With
- * META_FLAG_UNNAMED the content becomes that of the key, as one that no path can name; with
+ * META_FLAG_UNNAMEABLE the content becomes that of the key, as one that no path can name; with
  * META_FLAG_MORE, too, nothing is staged, the size is 0, and that is said of the plain record that
  * follows. */
 struct meta_publish {
-	uint8_t flags; /* META_FLAG_MORE, META_FLAG_KEEP, META_FLAG_DROPPED, META_FLAG_UNNAMED */
+	uint8_t flags; /* META_FLAG_MORE, META_FLAG_KEEP, META_FLAG_DROPPED, META_FLAG_UNNAMEABLE */
 	uint64_t staging_id; /* 0: nothing was staged */
 	uint64_t size_bytes; /* of the file from here on */
 };

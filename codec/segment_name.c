@@ -8,7 +8,7 @@
 
 #define NUMBER_DIGITS	  6 /* at least */
 #define NUMBER_DIGITS_MAX 19
-#define FULL_SUFFIX	  ".full"
+#define ROTATED_SUFFIX	  ".full"
 
 void segment_name(struct segment_id id, char ret[SEGMENT_NAME_BYTES])
 {
@@ -20,10 +20,10 @@ void segment_name(struct segment_id id, char ret[SEGMENT_NAME_BYTES])
 			       NUMBER_DIGITS, id.number, id.generation);
 }
 
-void segment_full_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES])
+void segment_rotated_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES])
 {
-	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".%" PRIu64 FULL_SUFFIX, NUMBER_DIGITS,
-		       number, bytes);
+	(void)snprintf(ret, SEGMENT_NAME_BYTES, "%0*" PRIu64 ".%" PRIu64 ROTATED_SUFFIX,
+		       NUMBER_DIGITS, number, bytes);
 }
 
 void segment_temp_name(struct segment_id id, char ret[SEGMENT_TEMP_NAME_BYTES])
@@ -83,7 +83,7 @@ bool segment_temp_name_parse(const char *name, struct segment_id *ret)
 	return strcmp(canonical, name) == 0;
 }
 
-uint64_t segment_full_number(const char *name, uint64_t *ret_bytes)
+uint64_t segment_rotated_number(const char *name, uint64_t *ret_bytes)
 {
 	char canonical[SEGMENT_NAME_BYTES];
 	const char *p = name;
@@ -92,7 +92,7 @@ uint64_t segment_full_number(const char *name, uint64_t *ret_bytes)
 	if (number == 0 || *p++ != '.')
 		return 0;
 	bytes = take_number(&p);
-	segment_full_name(number, bytes, canonical);
+	segment_rotated_name(number, bytes, canonical);
 	if (bytes == 0 || strcmp(canonical, name) != 0)
 		return 0;
 	*ret_bytes = bytes;

@@ -29,7 +29,7 @@ struct segment_id {
 void segment_name(struct segment_id id, char ret[SEGMENT_NAME_BYTES]);
 /* Writes the name of a rotated segment that is not sealed yet: 000007.1048100.full.  'bytes' is its
  * size. */
-void segment_full_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES]);
+void segment_rotated_name(uint64_t number, uint64_t bytes, char ret[SEGMENT_NAME_BYTES]);
 /* Writes the name that the file of a sealed segment has until MANIFEST lists it. */
 void segment_temp_name(struct segment_id id, char ret[SEGMENT_TEMP_NAME_BYTES]);
 
@@ -37,8 +37,8 @@ void segment_temp_name(struct segment_id id, char ret[SEGMENT_TEMP_NAME_BYTES]);
 bool segment_name_parse(const char *name, struct segment_id *ret);
 /* Returns whether segment_temp_name() writes 'name', and for which segment. */
 bool segment_temp_name_parse(const char *name, struct segment_id *ret);
-/* Returns the number in a name that segment_full_name() writes, and stores the size.  Returns 0 for
- * any other name. */
-uint64_t segment_full_number(const char *name, uint64_t *ret_bytes);
+/* Returns the number in a name that segment_rotated_name() writes, and stores the size.  Returns 0
+ * for any other name. */
+uint64_t segment_rotated_number(const char *name, uint64_t *ret_bytes);
 
 #endif

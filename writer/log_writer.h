@@ -6,8 +6,8 @@
  * is durable.  With a segment size, the log is a sequence of files: when the active segment is
  * full, it is renamed and a new one begins; when the renamed file is durable, it is sealed as
  * 000001.data, 000002.data, ...  The file MANIFEST in the same directory lists the sealed segments.
- * Offsets are then positions in that sequence (writer/log/segments.h), valid until this log is
- * closed. writer/log/file_set.h has the functions for compaction.
+ * A position is an offset in that sequence (writer/log/segments.h), valid until this log is closed.
+ * writer/log/file_set.h has the functions for compaction.
  *
  * Threads: any, except that log_writer_close() must be the last call.
  *
@@ -31,7 +31,7 @@
 #define LOG_WRITER_INTERVAL_MAX_NS INT64_C(3600000000000) /* one hour */
 #define LOG_WRITER_NEVER	   INT64_MAX		  /* fsync_interval_ns: no deadline */
 #define LOG_WRITER_BUFFER_MAX	   (INT64_C(1) << 30)
-#define LOG_WRITER_ROOM_MAX	   (INT64_C(1) << 30) /* preallocate_bytes */
+#define LOG_WRITER_HEADROOM_MAX	   (INT64_C(1) << 30) /* preallocate_bytes */
 #define LOG_WRITER_SEGMENT_MIN	   INT64_C(1024)
 #define LOG_WRITER_SEGMENT_MAX	   (INT64_C(1) << 40)
 #define LOG_WRITER_GROUP_MAX	   8 /* records in one group */
@@ -142,19 +142,20 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 		       struct diag *diag) WARN_UNUSED;
 
-/* Appends one record and stores the position of its first byte ('ret_offset' may be NULL).  Key and
- * value are copied.  An empty value makes a tombstone.  When it returns 0, log_writer_read() sees
- * the record, and the record is as durable as the config requires.  Records are in the file in the
- * order of their positions, with strictly increasing timestamps.  If waiting for durability fails
+/* Appends one record and stores the position of its first byte ('ret_position' may be NULL).  Key
+ * and value are copied.  An empty value makes a tombstone.  When it returns 0, log_writer_read()
+ * sees the record, and the record is as durable as the config requires.  Records are in the file in
+ * the order of their positions, with strictly increasing timestamps.  If waiting for durability
+ * fails
  * (-EIO, the writer is poisoned), the record is in the log all the same. */
 int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, const void *value,
-		   uint32_t value_bytes, uint64_t *ret_offset) WARN_UNUSED;
+		   uint32_t value_bytes, uint64_t *ret_position) WARN_UNUSED;
 
 /* The timestamps and positions of an appended group. */
 struct log_append {
 	uint64_t timestamp_ns[LOG_WRITER_GROUP_MAX]; /* of each record */
-	uint64_t offset[LOG_WRITER_GROUP_MAX];	     /* of each record */
-	uint64_t end_offset; /* just behind the group: the position to pass to a sync */
+	uint64_t position[LOG_WRITER_GROUP_MAX];     /* of each record */
+	uint64_t end_position; /* just behind the group: the position to pass to a sync */
 };
 
 /* Appends 'record_count' (1 ... LOG_WRITER_GROUP_MAX) records in one piece: after a crash the log
@@ -169,27 +170,27 @@ int log_writer_append(struct log_writer *w, const struct record *records, size_t
 /* Makes every record durable that was appended before the call, and waits for that. */
 int log_writer_sync(struct log_writer *w) WARN_UNUSED;
 
-/* Makes every record durable that ends at or before 'offset', and waits for that.  -EINVAL if
- * 'offset' is behind the end of the log. */
-int log_writer_sync_to(struct log_writer *w, uint64_t offset) WARN_UNUSED;
+/* Makes every record durable that ends at or before 'position', and waits for that.  -EINVAL if
+ * 'position' is behind the end of the log. */
+int log_writer_sync_to(struct log_writer *w, uint64_t position) WARN_UNUSED;
 
-/* Requests a sync and calls 'done' once: with 0 when every record that ends at or before 'offset'
+/* Requests a sync and calls 'done' once: with 0 when every record that ends at or before 'position'
  * is durable, or with -errno.  The call comes from the sync thread, or from this function if
  * nothing has to be waited for; no lock is held.  'done' must not block and must not call
  * log_writer_close().  Returns -ENOMEM if the request could not be made; then 'done' is not called.
  */
 typedef void (*log_sync_fn)(void *arg, int err);
-int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn done,
+int log_writer_sync_async(struct log_writer *w, uint64_t position, log_sync_fn done,
 			  void *arg) WARN_UNUSED;
 
 /* Rotates the active segment, however small, unless it is empty, and seals all rotated segments.
  * Everything that was appended before the call is durable on return. */
 int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
 
-/* Reads up to 'n' bytes at position 'offset', also bytes that are still in the buffer, but none
- * past the end of the segment that holds 'offset'.  Returns their number, 0 behind the end of the
+/* Reads up to 'n' bytes at position 'position', also bytes that are still in the buffer, but none
+ * past the end of the segment that holds 'position'.  Returns their number, 0 behind the end of the
  * log, or -errno. */
-ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset) WARN_UNUSED;
+ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t position) WARN_UNUSED;
 
 /* Returns the number of the segment that holds a position, and stores the offset in its file.  For
  * the active segment it is the number under which it will be sealed.  Returns 0 if no segment holds
@@ -197,10 +198,10 @@ ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offs
 uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *ret_file_offset);
 
 struct log_writer_stats {
-	uint64_t end_offset;	 /* the position behind the last record */
-	uint64_t written_offset; /* the kernel has the log up to here; <= end_offset; with a buffer
-				    it may be inside a record */
-	uint64_t durable_offset; /* the log is durable up to here; <= written_offset */
+	uint64_t end_position;	    /* the position behind the last record */
+	uint64_t written_position;  /* the kernel has the log up to here; <= end_position; with a
+				     buffer  it may be inside a record */
+	uint64_t durable_position;  /* the log is durable up to here; <= written_position */
 	uint64_t last_timestamp_ns; /* of the newest record; 0 in an empty log */
 	uint64_t appends;	    /* groups and single records since open */
 	uint64_t syncs;		    /* successful fdatasync(2) calls since open */
@@ -216,8 +217,8 @@ struct log_writer_stats {
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 
 /* The same figures, one by one. */
-uint64_t log_writer_size(struct log_writer *w);		  /* end position of the log */
-uint64_t log_writer_durable_offset(struct log_writer *w); /* durable position */
+uint64_t log_writer_size(struct log_writer *w);		    /* end position of the log */
+uint64_t log_writer_durable_position(struct log_writer *w); /* durable position */
 uint64_t
 log_writer_last_timestamp(struct log_writer *w);	 /* ns since the epoch; 0 in an empty log */
 const char *log_writer_path(const struct log_writer *w); /* borrowed, valid as long as 'w' */

@@ -142,8 +142,8 @@ int store_create(struct store *s, const struct store_name *at, const struct stor
 /* Makes a temporary file (O_TMPFILE): it has no name, no lookup finds it, and it is gone with its
  * last pin or with a crash.  'dir' is the directory that it would be in.  Stores the node, pinned.
  * -ENOENT, -ENOTDIR, -EIO. */
-int store_create_unnamed(struct store *s, struct node *dir, const struct store_owner *owner,
-			 struct node **ret) WARN_UNUSED;
+int store_create_temporary(struct store *s, struct node *dir, const struct store_owner *owner,
+			   struct node **ret) WARN_UNUSED;
 /* Gives a temporary file its first name; it is then like a file that store_create() has made:
  * store_commit() puts it in the log, and if that fails store_unlink() takes the name back.
  * -EEXIST, -ENOENT, -ENAMETOOLONG, -ENOTDIR, -EIO; -EINVAL if 'n' is not a temporary file (any
@@ -325,10 +325,10 @@ bool store_is_synchronous(const struct store *s);
 /* Puts a value under a key that may be a path or any other non-empty bytes that are not the key of
  * a meta record; a key that no path can name is kept as an unnameable key.  Key and value are
  * copied.  Durable on return if the sync interval is 0.  Stores the record's log position
- * ('ret_offset' may be NULL).  -EINVAL for an empty value: use store_delete().  -EISDIR if the path
- * is a directory. */
+ * ('ret_position' may be NULL).  -EINVAL for an empty value: use store_delete().  -EISDIR if the
+ * path is a directory. */
 int store_put(struct store *s, const void *key, size_t key_bytes, const void *value,
-	      size_t value_bytes, uint64_t *ret_offset) WARN_UNUSED;
+	      size_t value_bytes, uint64_t *ret_position) WARN_UNUSED;
 /* Deletes a key.  Durable on return if the sync interval is 0.  -ENOENT if the key does not exist;
  * then nothing was appended. */
 int store_delete(struct store *s, const void *key, size_t key_bytes) WARN_UNUSED;
@@ -338,8 +338,9 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 	      size_t *ret_value_bytes) WARN_UNUSED;
 /* Calls 'fn' for each unnameable key, with a lock held: it must not call the store.  If 'fn' does
  * not return 0, the listing stops and returns that value.  'key' is borrowed for the call. */
-typedef int (*store_unnamed_fn)(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes);
-int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg);
+typedef int (*store_unnameable_fn)(void *arg, const void *key, size_t key_bytes,
+				   uint64_t size_bytes);
+int store_list_unnameable(struct store *s, store_unnameable_fn fn, void *arg);
 /* Reads the record at log position 'offset', which compaction may make invalid.  Stores a new
  * buffer that the caller frees (free(3)), and in 'ret' pointers to the key and the value in it.
  * -EBADMSG. */

@@ -56,7 +56,7 @@ enum option_wanted {
 	  "acknowledged bytes that may wait in the daemon's memory, lost if it dies")              \
 	X(segment_size, OPTION_SIZE, INT64_C(1) << 30, INT64_C(65536), LOG_WRITER_SEGMENT_MAX,     \
 	  "size of active.data at which the log continues in a new file")                          \
-	X(preallocate, OPTION_SIZE, 0, 0, LOG_WRITER_ROOM_MAX,                                     \
+	X(preallocate, OPTION_SIZE, 0, 0, LOG_WRITER_HEADROOM_MAX,                                 \
 	  "zeros kept behind the end of active.data, so that a sync commits no metadata")          \
 	X(pending_max, OPTION_SIZE, INT64_C(64) << 20, INT64_C(4) << 20, INT64_C(1) << 40,         \
 	  "limit of bytes in memory that programs have written and no close has committed")        \

@@ -172,7 +172,7 @@ static bool is_store_file(const char *name)
 	uint64_t bytes;
 
 	return strcmp(name, ACTIVE_NAME) == 0 || strcmp(name, MANIFEST_NAME) == 0 ||
-	       segment_name_parse(name, &id) || segment_full_number(name, &bytes) != 0;
+	       segment_name_parse(name, &id) || segment_rotated_number(name, &bytes) != 0;
 }
 
 /* Counts the other files in a directory that has no store yet, and stores the name of one. */

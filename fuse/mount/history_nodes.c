@@ -357,10 +357,11 @@ static uint64_t ino_below(const struct history_node *dir, const char *name, bool
 static int add_entry(struct history_listing *l, const char *name, size_t bytes, bool marked,
 		     const struct history_dirent *entry)
 {
-	int err = ARRAY_RESERVE(l->entries, l->count + 1, l->room);
+	int err = ARRAY_RESERVE(l->entries, l->count + 1, l->capacity);
 
 	if (err == 0)
-		err = ARRAY_RESERVE(l->names, l->names_used + marked + bytes + 1, l->names_room);
+		err = ARRAY_RESERVE(l->names, l->names_used + marked + bytes + 1,
+				    l->names_capacity);
 	if (err < 0)
 		return err;
 	l->entries[l->count] = *entry;

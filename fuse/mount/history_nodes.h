@@ -49,9 +49,9 @@ struct history_dirent {
 
 struct history_listing {
 	struct history_dirent *entries;
-	size_t count, room;
+	size_t count, capacity;
 	char *names;
-	size_t names_used, names_room;
+	size_t names_used, names_capacity;
 	uint64_t ino, parent_ino;
 };
 

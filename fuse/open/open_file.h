@@ -200,7 +200,7 @@ int open_file_flush(struct open_file *of, pid_t by, uint64_t *ret_end) WARN_UNUS
 /* Commits the value if it is dirty.  Stores the position behind the newest commit of this file (0:
  * none since it was opened).  After a failure the value stays dirty, for another attempt. */
 int open_file_commit(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
-/* Gives a temporary file (store_create_unnamed()) its first name and commits it, or changes
+/* Gives a temporary file (store_create_temporary()) its first name and commits it, or changes
  * nothing.  'ret_end' as open_file_commit().  Errors: those of store_give_name() and of a commit;
  * -ENOENT if it is not a temporary file. */
 int open_file_give_name(struct open_file *of, struct node *dir, const char *name,

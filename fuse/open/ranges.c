@@ -246,9 +246,9 @@ static uint64_t grown_bytes(uint64_t memory_bytes, uint64_t needed_bytes)
 /* Returns how many bytes of a write at 'offset' go into one range. */
 static uint64_t part_bytes(const struct range_node *e, uint64_t offset, uint64_t n)
 {
-	uint64_t room = e == NULL ? RANGE_BYTES_MAX : e->offset + RANGE_BYTES_MAX - offset;
+	uint64_t left = e == NULL ? RANGE_BYTES_MAX : e->offset + RANGE_BYTES_MAX - offset;
 
-	return n < room ? n : room;
+	return n < left ? n : left;
 }
 
 uint64_t ranges_growth(const struct ranges *r, uint64_t offset, uint64_t n)
@@ -265,7 +265,7 @@ uint64_t ranges_growth(const struct ranges *r, uint64_t offset, uint64_t n)
 }
 
 /* Enlarges the memory of a range to at least 'bytes'; its bytes stay. */
-static int make_room(struct ranges *r, struct range_node *e, uint64_t bytes)
+static int grow_node(struct ranges *r, struct range_node *e, uint64_t bytes)
 {
 	uint64_t grown = grown_bytes(e->memory_bytes, bytes);
 	uint8_t *memory;
@@ -316,7 +316,7 @@ static int write_part(struct ranges *r, struct range_node *e, uint64_t offset, c
 	if (e == NULL)
 		return -ENOMEM;
 	if (!fresh)
-		err = make_room(r, e, offset + n - e->offset);
+		err = grow_node(r, e, offset + n - e->offset);
 	begin = fresh ? offset : end_of(e);
 	if (err == 0 && begin < offset + n)
 		err = ranges_clear(r, begin, offset + n);

@@ -42,13 +42,13 @@ static size_t entry_bytes(const struct dir_reply *r, const char *name)
 static bool add_entry(struct dir_reply *r, const char *name, const struct fuse_entry_param *entry,
 		      off_t next)
 {
-	size_t room = r->size - r->used, n;
+	size_t left = r->size - r->used, n;
 
 	if (r->plus)
-		n = fuse_add_direntry_plus(r->req, r->buf + r->used, room, name, entry, next);
+		n = fuse_add_direntry_plus(r->req, r->buf + r->used, left, name, entry, next);
 	else
-		n = fuse_add_direntry(r->req, r->buf + r->used, room, name, &entry->attr, next);
-	if (n > room)
+		n = fuse_add_direntry(r->req, r->buf + r->used, left, name, &entry->attr, next);
+	if (n > left)
 		return false;
 	r->used += n;
 	return true;
@@ -107,7 +107,7 @@ struct listing {
 	const struct dir_reply *reply;
 	struct dir_handle *handle;
 	uint64_t end; /* entries with larger cookies are not listed */
-	size_t room;  /* bytes of the reply that are left */
+	size_t left;  /* bytes of the reply that are left */
 	struct listed *entries;
 	size_t count, capacity;
 	char *names; /* NUL-terminated; as large as the reply, which needs more bytes for each name
@@ -127,7 +127,7 @@ static int collect(void *arg, const struct store_dirent *e)
 	memcpy(name, e->name, e->name_bytes);
 	name[e->name_bytes] = '\0';
 	need = entry_bytes(l->reply, name);
-	if (need > l->room)
+	if (need > l->left)
 		return 1;
 	if (ARRAY_RESERVE(l->entries, l->count + 1, l->capacity) < 0) {
 		l->err = -ENOMEM;
@@ -139,7 +139,7 @@ static int collect(void *arg, const struct store_dirent *e)
 						  .mode = e->attr.mode,
 						  .name_at = l->names_used };
 	l->names_used += e->name_bytes + 1;
-	l->room -= need;
+	l->left -= need;
 	if (l->reply->plus)
 		store_pin_in_list(e->node);
 	return 0;
@@ -206,7 +206,7 @@ static int list_store(struct fs *fs, struct dir_reply *r, struct node *dir, off_
 	if (l->names == NULL)
 		return -ENOMEM;
 	l->reply = r;
-	l->room = r->size - r->used;
+	l->left = r->size - r->used;
 	(void)store_list(fs->store, dir, cookie, collect, l); /* 1: the reply is full */
 	if (l->count == 0 && l->err < 0)
 		return l->err;

@@ -89,8 +89,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	struct node *n;
 	int err;
 
-	if (strcmp(name, REQUEST_UNNAMED) == 0)
-		err = ops_make_unnamed(req, parent, mode, &n);
+	if (strcmp(name, REQUEST_TEMPORARY) == 0)
+		err = ops_make_temporary(req, parent, mode, &n);
 	else
 		err = ops_make_file(req, parent, name, mode, &n);
 	if (err < 0) {

@@ -36,7 +36,7 @@ int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 			    &(struct store_owner){ mode & 07777, uid, gid }, ret, NULL);
 }
 
-int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret)
+int ops_make_temporary(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret)
 {
 	uint32_t uid, gid;
 	mode_t dir_mode;
@@ -44,8 +44,8 @@ int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node
 	if (fs_is_virtual(parent))
 		return -EPERM;
 	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	return store_create_unnamed(fs_of(req)->store, fs_node(parent),
-				    &(struct store_owner){ mode & 07777, uid, gid }, ret);
+	return store_create_temporary(fs_of(req)->store, fs_node(parent),
+				      &(struct store_owner){ mode & 07777, uid, gid }, ret);
 }
 
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
@@ -54,7 +54,7 @@ void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct
 	uint64_t end;
 
 	/* The file is not in the log yet, so removing it cannot fail. */
-	if (strcmp(name, REQUEST_UNNAMED) != 0)
+	if (strcmp(name, REQUEST_TEMPORARY) != 0)
 		(void)!store_unlink(fs->store,
 				    &(struct store_name){ fs_node(parent), name, strlen(name) },
 				    &end);

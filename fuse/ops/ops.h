@@ -35,8 +35,9 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		  struct node **ret) WARN_UNUSED;
 /* Makes a temporary file in the same way, without a name. */
-int ops_make_unnamed(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret) WARN_UNUSED;
-/* Removes such a file again and gives its pin back.  'name' is REQUEST_UNNAMED for a temporary
+int ops_make_temporary(fuse_req_t req, fuse_ino_t parent, mode_t mode,
+		       struct node **ret) WARN_UNUSED;
+/* Removes such a file again and gives its pin back.  'name' is REQUEST_TEMPORARY for a temporary
  * file. */
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n);
 

@@ -13,7 +13,7 @@
 #include <linux/fuse.h>
 
 /* The name in a create() that makes a temporary file. */
-#define REQUEST_UNNAMED "/"
+#define REQUEST_TEMPORARY "/"
 
 /* Translates the request of 'bytes' bytes in 'buf' in place. */
 static inline void request_translate(void *buf, size_t bytes)

@@ -302,9 +302,9 @@ void history_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* Adds entry 'i' of a listing; "." and ".." come first.  The node number in a readdirplus entry is
  * 0, so the kernel looks the name up when it needs more.  Returns the bytes that the entry takes;
- * if that is more than 'room', it was not added. */
+ * if that is more than 'left', it was not added. */
 static size_t add_entry(fuse_req_t req, const struct history_listing *l, size_t i, char *buf,
-			size_t room, bool plus)
+			size_t left, bool plus)
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = l->ino, .st_mode = S_IFDIR } };
 	const char *name = ".";
@@ -319,8 +319,8 @@ static size_t add_entry(fuse_req_t req, const struct history_listing *l, size_t 
 	}
 	entry.attr.st_ino = shown_ino(fs_of(req), entry.attr.st_ino);
 	if (plus)
-		return fuse_add_direntry_plus(req, buf, room, name, &entry, (off_t)i + 1);
-	return fuse_add_direntry(req, buf, room, name, &entry.attr, (off_t)i + 1);
+		return fuse_add_direntry_plus(req, buf, left, name, &entry, (off_t)i + 1);
+	return fuse_add_direntry(req, buf, left, name, &entry.attr, (off_t)i + 1);
 }
 
 /* Replies: buf, err. */

@@ -78,8 +78,8 @@ static void print_log(FILE *f, const struct log_writer_stats *log)
 {
 	gauge(f, "poisoned", log->poison != 0,
 	      "1: a sync has failed, so every write fails until the next mount.");
-	gauge(f, "end_offset_bytes", log->end_offset, "Position of the end of the log.");
-	gauge(f, "durable_offset_bytes", log->durable_offset,
+	gauge(f, "end_offset_bytes", log->end_position, "Position of the end of the log.");
+	gauge(f, "durable_offset_bytes", log->durable_position,
 	      "Position up to which the log survives a power cut.");
 	gauge(f, "segment", log->segments, "Number of the active segment.");
 	counter(f, "failed_rotations_total", log->rotate_failures,

@@ -53,9 +53,9 @@ static void print_log(FILE *f, const struct log_writer_stats *log)
 	fprintf(f, "rotation: %s\n",
 		log->rotate_error == 0 ? "ok" : strerrordesc_np(-log->rotate_error));
 	fprintf(f, "failed_rotations: %" PRIu64 "\n", log->rotate_failures);
-	fprintf(f, "end_offset: %" PRIu64 "\n", log->end_offset);
-	fprintf(f, "written_offset: %" PRIu64 "\n", log->written_offset);
-	fprintf(f, "durable_offset: %" PRIu64 "\n", log->durable_offset);
+	fprintf(f, "end_offset: %" PRIu64 "\n", log->end_position);
+	fprintf(f, "written_offset: %" PRIu64 "\n", log->written_position);
+	fprintf(f, "durable_offset: %" PRIu64 "\n", log->durable_position);
 	fprintf(f, "last_timestamp_ns: %" PRIu64 "\n", log->last_timestamp_ns);
 	fprintf(f, "appends: %" PRIu64 "\n", log->appends);
 	fprintf(f, "syncs: %" PRIu64 "\n", log->syncs);

@@ -127,7 +127,7 @@ static int list_dir(struct listing *l, struct node *dir)
 	return err;
 }
 
-static int print_unnamed(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes)
+static int print_unnameable(void *arg, const void *key, size_t key_bytes, uint64_t size_bytes)
 {
 	const struct listing *l = arg;
 
@@ -153,7 +153,7 @@ enum ctl_exit ctl_ls(const char *datadir, char *const args[], int count)
 		l->below = &below;
 		err = list_dir(l, store_root(l->s));
 		if (err == 0)
-			err = store_list_unnamed(l->s, print_unnamed, l);
+			err = store_list_unnameable(l->s, print_unnameable, l);
 		if (err < 0)
 			status = ctl_failed(err, datadir, NULL);
 		(void)!store_close(l->s); /* read only */
@@ -197,15 +197,16 @@ enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
 static int read_all(int fd, uint8_t **ret, size_t *ret_bytes)
 {
 	uint8_t *buf = NULL;
-	size_t room = 0, n = 0;
+	size_t capacity = 0, n = 0;
 	ssize_t got = 1;
 
 	while (got > 0) {
-		if (ARRAY_RESERVE(buf, n == room ? room + READ_BYTES : room, room) < 0) {
+		if (ARRAY_RESERVE(buf, n == capacity ? capacity + READ_BYTES : capacity, capacity) <
+		    0) {
 			free(buf);
 			return -ENOMEM;
 		}
-		got = read(fd, buf + n, room - n);
+		got = read(fd, buf + n, capacity - n);
 		if (got > 0)
 			n += (size_t)got;
 		if (got < 0 && errno == EINTR)

@@ -66,7 +66,7 @@ static void print_rest(const struct commit_record *r)
 			printf(" of %" PRIu64, r->publish.staging_id);
 		if (r->publish.flags & META_FLAG_KEEP)
 			printf(", laid over");
-		if (r->publish.flags & META_FLAG_UNNAMED)
+		if (r->publish.flags & META_FLAG_UNNAMEABLE)
 			printf(", a key that no path can name");
 		break;
 	case META_EXTENT:

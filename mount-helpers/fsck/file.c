@@ -13,7 +13,7 @@ int fsck_add_file(struct fsck *f, const struct fsck_file *file)
 {
 	int fd = file->fd;
 
-	if (ARRAY_RESERVE(f->files, f->count + 1, f->room) < 0) {
+	if (ARRAY_RESERVE(f->files, f->count + 1, f->capacity) < 0) {
 		(void)io_close(f->io, &fd); /* read only */
 		return -ENOMEM;
 	}
@@ -32,8 +32,8 @@ void fsck_look_up(const struct fsck *f, struct fsck_file *file)
 	file->facts = m->facts;
 	file->base |= m->is_base;
 	file->generation = m->id.generation;
-	if (file->full_bytes > 0) /* MANIFEST lists it already; the next mount gives it its name */
-		file->full_bytes = 0;
+	if (file->rotated_bytes > 0) /* MANIFEST lists it; the next mount gives it its name */
+		file->rotated_bytes = 0;
 }
 
 bool fsck_has_name(const struct fsck *f, const char *name)
@@ -102,7 +102,7 @@ bool fsck_is_too_short(const struct fsck_file *file)
 		return false;
 	if (file->listed)
 		return file->bytes < file->listed_bytes;
-	return (file->active || file->full_bytes > 0) && file->bytes < file->durable_bytes;
+	return (file->active || file->rotated_bytes > 0) && file->bytes < file->durable_bytes;
 }
 
 uint64_t fsck_damages_of(const struct fsck_file *file)

@@ -28,7 +28,7 @@ static int take_segments(struct fsck *f, struct segments *s)
 	while (err == 0 && count > 0 && segments_get(s, --count, &seg)) {
 		struct fsck_file file = { .number = seg.number,
 					  .generation = seg.generation,
-					  .full_bytes = seg.full_bytes,
+					  .rotated_bytes = seg.rotated_bytes,
 					  .bytes = seg.bytes,
 					  .durable_bytes = seg.bytes };
 
@@ -54,12 +54,12 @@ static void set_durable(const struct fsck *f, struct fsck_file *file)
 {
 	bool sealed_behind = false;
 
-	if (!file->active && file->full_bytes == 0)
+	if (!file->active && file->rotated_bytes == 0)
 		return;
 	for (const struct fsck_file *later = file + 1; later < f->files + f->count; later++)
-		sealed_behind |= !later->active && later->full_bytes == 0;
+		sealed_behind |= !later->active && later->rotated_bytes == 0;
 	file->durable_bytes =
-		synced_durable_bytes(&f->mark, file->number, file->full_bytes, sealed_behind);
+		synced_durable_bytes(&f->mark, file->number, file->rotated_bytes, sealed_behind);
 }
 
 /* Returns the number of the active segment: the one after the last sealed or rotated segment.  The
@@ -200,7 +200,7 @@ void fsck_forget_files(struct fsck *f)
 	}
 	free(f->files);
 	f->files = NULL;
-	f->count = f->room = 0;
+	f->count = f->capacity = 0;
 	manifest_free(&f->manifest);
 	f->has_manifest = f->rebuild_manifest = f->wrong_mark = false;
 	fsck_names_free(&f->names);

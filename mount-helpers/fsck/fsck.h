@@ -28,9 +28,9 @@ struct fsck_file {
 	bool spare;	 /* MANIFEST does not list it, but it fits */
 	char old_name[SEGMENT_NAME_BYTES]; /* the file that salvage has replaced; "": none */
 	bool sealed;			   /* a rotated segment that salvage has sealed */
-	uint64_t full_bytes; /* size in the name of a rotated segment; 0: not a rotated segment */
-	uint64_t generation; /* of a sealed segment */
-	bool listed;	     /* MANIFEST lists it, with the values below */
+	uint64_t rotated_bytes; /* size in the name of a rotated segment; 0: of another one */
+	uint64_t generation;	/* of a sealed segment */
+	bool listed;		/* MANIFEST lists it, with the values below */
 	uint64_t listed_bytes;
 	struct manifest_facts facts;
 	bool is_other; /* undamaged, but not the file that MANIFEST lists */
@@ -58,7 +58,7 @@ struct fsck_name {
 
 struct fsck_names {
 	struct fsck_name *list; /* owned */
-	size_t count, room;
+	size_t count, capacity;
 };
 /* Frees the names; 'n' is empty and can be used again. */
 void fsck_names_free(struct fsck_names *n);
@@ -75,7 +75,7 @@ struct fsck {
 	struct io *io;
 	int dir_fd, lock_fd;
 	struct fsck_file *files; /* owned; in the order of the log */
-	size_t count, room;
+	size_t count, capacity;
 	struct synced mark;	  /* zeros: there is none, or it is ignored */
 	uint64_t base_number;	  /* the base that the log begins with; 0: it begins with the first
 				     segment */

@@ -137,8 +137,8 @@ static int list_file(struct fsck *f, struct manifest *m, const struct fsck_file 
 		return fd;
 	err = io_stat(f->io, fd, &st);
 	seg.bytes = st.size_bytes;
-	if (file->full_bytes > 0 && !file->sealed && seg.bytes > file->full_bytes)
-		seg.bytes = file->full_bytes; /* zeros follow */
+	if (file->rotated_bytes > 0 && !file->sealed && seg.bytes > file->rotated_bytes)
+		seg.bytes = file->rotated_bytes; /* zeros follow */
 	if (err == 0)
 		err = segment_facts(f->io, fd, seg.bytes, &seg.facts);
 	(void)io_close(f->io, &fd); /* read only */
@@ -183,8 +183,9 @@ static size_t count_listed(const struct fsck *f)
 {
 	size_t count = f->count;
 
-	while (count > 0 && (f->files[count - 1].active || f->files[count - 1].ends ||
-			     (f->files[count - 1].full_bytes > 0 && !f->files[count - 1].sealed)))
+	while (count > 0 &&
+	       (f->files[count - 1].active || f->files[count - 1].ends ||
+		(f->files[count - 1].rotated_bytes > 0 && !f->files[count - 1].sealed)))
 		count--;
 	return count;
 }

@@ -35,7 +35,7 @@ static int write_mark(struct fsck *f, const struct fsck_file *file, uint64_t dur
 /* Seals a rotated segment that is complete, or was durable as a whole: salvage has changed its
  * size, and so its name would be wrong.  A rotated segment that the log ends in keeps its name, and
  * stays incomplete. */
-static int seal_full(struct fsck *f, struct fsck_file *file)
+static int seal_rotated(struct fsck *f, struct fsck_file *file)
 {
 	char sealed[SEGMENT_NAME_BYTES];
 	int err = 0;
@@ -43,7 +43,7 @@ static int seal_full(struct fsck *f, struct fsck_file *file)
 	segment_name((struct segment_id){ file->number, file->generation }, sealed);
 	/* A sealed segment implies that all segments before it are durable. */
 	for (const struct fsck_file *before = f->files; err == 0 && before < file; before++)
-		if (before->full_bytes > 0)
+		if (before->rotated_bytes > 0)
 			err = io_fdatasync(f->io, before->fd);
 	if (err == 0)
 		err = io_rename(f->io, f->dir_fd, file->name, sealed);
@@ -103,8 +103,8 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 		return fsck_failed(f, file->name, err);
 	fsck_print_saved(file);
 	f->corrected += fsck_damages_of(file);
-	if (file->full_bytes > 0 && !file->ends)
-		return seal_full(f, file);
+	if (file->rotated_bytes > 0 && !file->ends)
+		return seal_rotated(f, file);
 	return file->active || file->ends ? write_mark(f, file, new_durable(file, bytes)) : 0;
 }
 

@@ -64,7 +64,7 @@ struct checking {
 	/* Owned; arrays for the records of one commit. */
 	struct before *before;
 	struct log_entry *entries;
-	size_t before_room, entry_room;
+	size_t before_capacity, entry_capacity;
 	struct fsck_names *names;
 };
 
@@ -369,7 +369,7 @@ static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
 static bool gives_content(const struct commit_record *p)
 {
 	if (p->kind == META_PUBLISH)
-		return (p->publish.flags & META_FLAG_UNNAMED) == 0 &&
+		return (p->publish.flags & META_FLAG_UNNAMEABLE) == 0 &&
 		       ((p->publish.flags & META_FLAG_KEEP) == 0 || p->publish.size_bytes == 0);
 	if (p->kind == META_ATTR)
 		return p->attr.content != META_CONTENT_KEPT;
@@ -499,7 +499,7 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 		if (c->gaps_passed == 0 && !c->took_claim &&
 		    find_staged(c, publish->staging_id) == NULL)
 			return 0; /* no damage: the replay reports the error */
-		return (publish->flags & META_FLAG_UNNAMED) ? 1 : replace_publish(c, e, p);
+		return (publish->flags & META_FLAG_UNNAMEABLE) ? 1 : replace_publish(c, e, p);
 	}
 	if (!keep || is_fresh(c, n))
 		return 0;
@@ -545,7 +545,7 @@ static int leave_out(struct checking *c, const struct log_entry *entries, size_t
 	/* Edits inside the commit are dropped with it. */
 	while (edits->count > 0 && edits->lost[edits->count - 1].offset >= from &&
 	       edits->lost[edits->count - 1].bytes > 0)
-		salvage_keep(edits, edits->count - 1);
+		salvage_truncate(edits, edits->count - 1);
 	l = add_edit(c, from, end - from, reason);
 	if (l == NULL) {
 		free(was.owned);
@@ -617,10 +617,10 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 {
 	const struct log_entry *entries = d->entries;
 	size_t before = count_before_gap(c, entries, d->count);
-	int err = ARRAY_RESERVE(c->before, d->count, c->before_room);
+	int err = ARRAY_RESERVE(c->before, d->count, c->before_capacity);
 
 	if (err == 0)
-		err = ARRAY_RESERVE(c->entries, d->count, c->entry_room);
+		err = ARRAY_RESERVE(c->entries, d->count, c->entry_capacity);
 	if (err == 0)
 		err = pass_lost(c, entries[0].file_offset, diag);
 	if (err == 0 && before < d->count) {
@@ -660,7 +660,7 @@ static int add_name(void *arg, const struct lost_name *lost)
 	struct fsck_name *name;
 	struct older *o;
 
-	if (ARRAY_RESERVE(names->list, names->count + 1, names->room) < 0)
+	if (ARRAY_RESERVE(names->list, names->count + 1, names->capacity) < 0)
 		return -ENOMEM;
 	name = &names->list[names->count];
 	*name = (struct fsck_name){

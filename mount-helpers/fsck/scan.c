@@ -20,7 +20,7 @@ static uint64_t torn_from(const struct fsck_file *file, const struct salvage_los
 {
 	if (l->offset >= file->durable_bytes)
 		return l->offset;
-	if (file->durable_bytes < file->full_bytes && l->offset + l->bytes > file->durable_bytes)
+	if (file->durable_bytes < file->rotated_bytes && l->offset + l->bytes > file->durable_bytes)
 		return file->durable_bytes;
 	return UINT64_MAX;
 }
@@ -31,7 +31,7 @@ static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage *s = &file->lost;
 
-	for (size_t i = 0; (file->active || file->full_bytes > 0) && i < s->count; i++) {
+	for (size_t i = 0; (file->active || file->rotated_bytes > 0) && i < s->count; i++) {
 		struct salvage_lost *l = &s->lost[i];
 
 		file->torn_at = torn_from(file, l);
@@ -44,7 +44,7 @@ static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 			  "it and cuts it off\n",
 			  file->name, file->torn_at, file->bytes - file->torn_at, l->reason);
 		l->bytes = file->torn_at - l->offset; /* the damaged part, if any */
-		salvage_keep(s, l->bytes > 0 ? i + 1 : i);
+		salvage_truncate(s, l->bytes > 0 ? i + 1 : i);
 		file->torn = true;
 	}
 }
@@ -75,8 +75,9 @@ static int check_listed(struct fsck *f, struct fsck_file *file)
 static void check_numbered(const struct fsck *f, struct fsck_file *file)
 {
 	if (!f->has_manifest || file->missing || file->numbered || file->misplaced ||
-	    (!file->active && file->full_bytes == 0) || file->number < f->manifest.numbered_from ||
-	    file->lost.records == 0 || (file->lost.count > 0 && file->lost.lost[0].offset == 0) ||
+	    (!file->active && file->rotated_bytes == 0) ||
+	    file->number < f->manifest.numbered_from || file->lost.records == 0 ||
+	    (file->lost.count > 0 && file->lost.lost[0].offset == 0) ||
 	    (file->torn && file->torn_at == 0))
 		return;
 	file->unnumbered = true;
@@ -93,18 +94,18 @@ static bool ends_here(struct fsck *f, size_t index)
 	struct fsck_file *file = &f->files[index];
 	uint64_t end = file->bytes;
 
-	if (file->full_bytes == 0 || file->durable_bytes == file->full_bytes)
+	if (file->rotated_bytes == 0 || file->durable_bytes == file->rotated_bytes)
 		return false;
 	if (file->torn)
 		end = file->torn_at;
-	if (end == file->full_bytes)
+	if (end == file->rotated_bytes)
 		return false;
 	file->ends = true;
 	fsck_note(f,
 		  "%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
 		  ": the log ends there; the next mount saves what follows in " QUARANTINE_NAME
 		  "/\n",
-		  file->name, file->full_bytes, end);
+		  file->name, file->rotated_bytes, end);
 	for (size_t i = index + 1; i < f->count; i++)
 		(void)io_close(f->io, &f->files[i].fd); /* read only */
 	f->count = index + 1;
@@ -197,7 +198,7 @@ static int mend_base(struct fsck *f, struct fsck_file *file)
 	meta_base_encode(&base, value);
 	rec.timestamp_ns = base.as_of_ns;
 	err = salvage_put_instead(l, &rec);
-	salvage_place(&file->lost);
+	salvage_assign_offsets(&file->lost);
 	return err < 0 ? fsck_failed(f, file->name, err) : 0;
 }
 

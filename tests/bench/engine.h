@@ -19,10 +19,10 @@ struct engine_config {
 	const char *dir; /* an empty directory */
 	unsigned int threads;
 	uint32_t value_bytes;
-	int64_t interval_ns;  /* freyjafs */
-	int64_t buffer_bytes; /* freyjafs */
-	int64_t room_bytes;   /* freyjafs: preallocate */
-	bool durable;	      /* peers: a put is durable when it returns */
+	int64_t interval_ns;	/* freyjafs */
+	int64_t buffer_bytes;	/* freyjafs */
+	int64_t headroom_bytes; /* freyjafs: preallocate */
+	bool durable;		/* peers: a put is durable when it returns */
 };
 
 /* Functions die on errors: there is nothing to measure then. */

@@ -35,7 +35,7 @@ static void *freyjafs_open(const struct engine_config *config)
 	wc = (struct log_writer_config){ .file_path = f->path,
 					 .fsync_interval_ns = config->interval_ns,
 					 .buffer_size_bytes = config->buffer_bytes,
-					 .preallocate_bytes = config->room_bytes };
+					 .preallocate_bytes = config->headroom_bytes };
 	err = log_writer_open(&wc, &f->writer, &diag);
 	if (err < 0)
 		bench_die(-err, "%s", diag.text);

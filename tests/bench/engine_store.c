@@ -24,7 +24,7 @@ static void *store_engine_open(const struct engine_config *config)
 	err = store_open(&(struct store_config){ .dir_path = path,
 						 .fsync_interval_ns = config->interval_ns,
 						 .buffer_size_bytes = config->buffer_bytes,
-						 .preallocate_bytes = config->room_bytes,
+						 .preallocate_bytes = config->headroom_bytes,
 						 .umask = 022 },
 			 &s->store, &diag);
 	if (err < 0)

@@ -106,7 +106,7 @@ static int make(const char *dir, uint64_t keys, uint64_t dirs, size_t value_byte
 /* The names of the tree, which are counted one directory after the other. */
 struct walk {
 	struct node **dirs;
-	size_t count, room;
+	size_t count, capacity;
 	uint64_t name_bytes;
 };
 
@@ -117,9 +117,9 @@ static int walk_entry(void *arg, const struct store_dirent *entry)
 	w->name_bytes += entry->name_bytes;
 	if (!S_ISDIR(entry->attr.mode))
 		return 0;
-	if (w->count == w->room) {
-		w->room = w->room * 2 + 16;
-		w->dirs = reallocarray(w->dirs, w->room, sizeof(w->dirs[0]));
+	if (w->count == w->capacity) {
+		w->capacity = w->capacity * 2 + 16;
+		w->dirs = reallocarray(w->dirs, w->capacity, sizeof(w->dirs[0]));
 		if (w->dirs == NULL)
 			return -ENOMEM;
 	}

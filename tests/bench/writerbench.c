@@ -187,7 +187,7 @@ static bool take_option(int letter, struct run *run, double *seconds, uint64_t *
 		run->config.buffer_bytes = (int64_t)bench_parse_size(optarg);
 		return true;
 	case 'p':
-		run->config.room_bytes = (int64_t)bench_parse_size(optarg);
+		run->config.headroom_bytes = (int64_t)bench_parse_size(optarg);
 		return true;
 	case 'd':
 		run->config.durable = true;

@@ -101,7 +101,7 @@ void crash_recorder_free(struct crash_recorder *r)
 /* Hashes of the examined images, so that none is examined twice. */
 struct seen {
 	uint64_t *slots; /* 0: free */
-	size_t count, room;
+	size_t count, capacity;
 };
 
 static bool seen_before(struct seen *s, uint64_t hash)
@@ -109,18 +109,18 @@ static bool seen_before(struct seen *s, uint64_t hash)
 	size_t i;
 
 	hash += hash == 0;
-	if (s->count * 2 >= s->room) {
-		struct seen bigger = { .room = s->room == 0 ? 1024 : s->room * 2 };
+	if (s->count * 2 >= s->capacity) {
+		struct seen bigger = { .capacity = s->capacity == 0 ? 1024 : s->capacity * 2 };
 
-		bigger.slots = sim_alloc(bigger.room * sizeof(bigger.slots[0]));
-		for (i = 0; i < s->room; i++) {
+		bigger.slots = sim_alloc(bigger.capacity * sizeof(bigger.slots[0]));
+		for (i = 0; i < s->capacity; i++) {
 			if (s->slots[i] != 0)
 				(void)seen_before(&bigger, s->slots[i]);
 		}
 		free(s->slots);
 		*s = bigger;
 	}
-	for (i = hash % s->room; s->slots[i] != 0; i = (i + 1) % s->room) {
+	for (i = hash % s->capacity; s->slots[i] != 0; i = (i + 1) % s->capacity) {
 		if (s->slots[i] == hash)
 			return true;
 	}
@@ -291,7 +291,7 @@ static int add_full(void *arg, const char *name)
 {
 	struct check *c = arg;
 	struct log_file *f = &c->files[c->file_count];
-	uint64_t bytes, number = segment_full_number(name, &bytes);
+	uint64_t bytes, number = segment_rotated_number(name, &bytes);
 
 	if (number == 0)
 		return 0;

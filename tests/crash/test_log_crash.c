@@ -340,7 +340,7 @@ static struct simdisk *make_damage_log(const struct workload *w, uint8_t **ret_l
 		if (i + 1 == DAMAGE_SYNCED)
 			assert_int_equal(log_writer_sync(writer), 0);
 	}
-	*ret_synced = log_writer_durable_offset(writer);
+	*ret_synced = log_writer_durable_position(writer);
 	killed = simdisk_power_cut(disk, SIMDISK_KEEP_ALL, 0);
 	assert_int_equal(log_writer_close(writer), 0);
 	simdisk_free(disk);

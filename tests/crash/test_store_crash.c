@@ -24,7 +24,7 @@ struct workload {
 	const char *name;
 	struct tree_op ops[OPS_MAX];
 	size_t op_count;
-	uint64_t room_bytes; /* on the disk, once the store is open; 0: no limit */
+	uint64_t free_bytes; /* on the disk, once the store is open; 0: no limit */
 	bool any_keys;	     /* also keys that no path can name, which the model does not know */
 };
 
@@ -163,15 +163,15 @@ static const struct workload by_hand[] = {
 	    PUT("e", 40), SYNC, PUT_AS("f", 1500, 0600), PUT("a", 3000), UNLINK("a"), MKDIR("g"),
 	    UNLINK("b"), PUT("g/h", 900), RENAME("c", "e"), PUT("i", 5), SYNC, UNLINK("c"),
 	    PUT("k", 70000), PUT("l", 5) },
-	  .room_bytes = 4000 },
+	  .free_bytes = 4000 },
 };
 
 /* How a store is opened. */
 static const struct mode {
 	const char *name;
 	int64_t interval_ns, buffer_bytes;
-	int64_t segment_bytes; /* 0: one that is never full */
-	int64_t room_bytes;    /* of head room */
+	int64_t segment_bytes;	/* 0: one that is never full */
+	int64_t headroom_bytes; /* of head room */
 } modes[] = {
 	{ "interval 0", 0, 0 },
 	{ "long interval", LOG_WRITER_INTERVAL_MAX_NS, 0 },
@@ -204,7 +204,7 @@ static int open_store(const struct mode *mode, struct simdisk *d, struct store *
 		.fsync_interval_ns = mode->interval_ns,
 		.buffer_size_bytes = mode->buffer_bytes,
 		.segment_size_bytes = mode->segment_bytes,
-		.preallocate_bytes = mode->room_bytes,
+		.preallocate_bytes = mode->headroom_bytes,
 		.no_background = true,
 		.uid = TREE_UID,
 		.gid = TREE_GID,
@@ -391,10 +391,10 @@ static void step(struct run *run, struct store *s, struct model *m, uint64_t i)
 		check_keys(run, op, i, err == 0, &before, &after);
 	}
 	if (wait_err != err) /* acknowledged, and then no room for the buffer */
-		assert_true(run->workload->room_bytes > 0 && wait_err == -ENOSPC);
+		assert_true(run->workload->free_bytes > 0 && wait_err == -ENOSPC);
 	if (!run->workload->any_keys) {
 		/* A full disk: the operation did nothing, or it is in the buffer. */
-		want = err == -ENOSPC && run->workload->room_bytes > 0 ? err : model_do(m, op, i);
+		want = err == -ENOSPC && run->workload->free_bytes > 0 ? err : model_do(m, op, i);
 		if ((err < 0) != (want < 0)) {
 			print_ops(run, i + 1);
 			fail_msg("%s: operation %" PRIu64 ", %s: %s; the model says %s",
@@ -496,7 +496,7 @@ static void run_workload(const char *name, const struct workload *workload, cons
 	const struct crash_system system = {
 		.name = name,
 		.log_dir = DATADIR,
-		.makes_head_room = mode->room_bytes > 0,
+		.makes_head_room = mode->headroom_bytes > 0,
 		.arg = &run,
 		.open = open_system,
 		.is_allowed = is_allowed,
@@ -512,8 +512,8 @@ static void run_workload(const char *name, const struct workload *workload, cons
 		print_ops(&run, workload->op_count);
 	crash_record(&run.recorder, disk);
 	assert_int_equal(open_store(mode, disk, &s, NULL), 0);
-	if (workload->room_bytes > 0)
-		simdisk_set_capacity(disk, simdisk_used_bytes(disk) + workload->room_bytes);
+	if (workload->free_bytes > 0)
+		simdisk_set_capacity(disk, simdisk_used_bytes(disk) + workload->free_bytes);
 	run.snapshots[0] = calloc(1, 1);
 	for (uint64_t i = 0; i < workload->op_count; i++)
 		step(&run, s, m, i);
@@ -521,7 +521,7 @@ static void run_workload(const char *name, const struct workload *workload, cons
 	if (err == 0)
 		atomic_store(&run.recorder.now[0].synced, workload->op_count);
 	else /* a buffer that the disk has no room for */
-		assert_true(workload->room_bytes > 0 && mode->buffer_bytes > 0 && err == -ENOSPC);
+		assert_true(workload->free_bytes > 0 && mode->buffer_bytes > 0 && err == -ENOSPC);
 	crash_record_end(&run.recorder, disk);
 	assert_int_equal(simdisk_open_count(disk), 0);
 	crash_check(&system, &run.recorder, options);

@@ -455,7 +455,7 @@ static void print_keys(struct store *s)
 {
 	struct key *list = NULL, *next;
 
-	CHECK(store_list_unnamed(s, collect_key, &list));
+	CHECK(store_list_unnameable(s, collect_key, &list));
 	for (struct key *k = list; k != NULL; k = next) {
 		void *value = NULL;
 		size_t bytes = 0;

@@ -388,7 +388,7 @@ static void check_no_partial_record(struct world *w)
 static void check_poisoned(struct world *w)
 {
 	uint64_t size = log_writer_size(w->writer);
-	uint64_t durable = log_writer_durable_offset(w->writer);
+	uint64_t durable = log_writer_durable_position(w->writer);
 	struct log_writer_stats stats;
 	int err;
 
@@ -405,7 +405,7 @@ static void check_poisoned(struct world *w)
 		FAULT_CHECK(w->run, err == -EIO, "async sync of a poisoned log: %d", err);
 	}
 	FAULT_CHECK(w->run, log_writer_size(w->writer) == size, "a poisoned log grows");
-	FAULT_CHECK(w->run, log_writer_durable_offset(w->writer) == durable,
+	FAULT_CHECK(w->run, log_writer_durable_position(w->writer) == durable,
 		    "a poisoned log becomes durable");
 	err = log_writer_close(w->writer);
 	w->writer = NULL;
@@ -425,7 +425,7 @@ static void check_heals(struct world *w)
 	err = log_writer_sync(w->writer);
 	FAULT_CHECK(w->run, err == 0, "sync with the fault gone: %s", strerror(-err));
 	w->synced = w->next;
-	FAULT_CHECK(w->run, log_writer_durable_offset(w->writer) == log_writer_size(w->writer),
+	FAULT_CHECK(w->run, log_writer_durable_position(w->writer) == log_writer_size(w->writer),
 		    "synced, and the durable offset lags");
 	check_no_partial_record(w);
 	err = log_writer_close(w->writer);

@@ -29,8 +29,8 @@ struct scenario {
 	size_t full_from; /* not 0: before this operation the disk becomes full, to the last byte
 			     and inode, and only from then on calls fail */
 	int64_t interval_ns, buffer_bytes;
-	int64_t segment_bytes; /* 0: one that is never full */
-	int64_t room_bytes;    /* of head room */
+	int64_t segment_bytes;	/* 0: one that is never full */
+	int64_t headroom_bytes; /* of head room */
 	struct tree_op ops[OPS_MAX];
 };
 
@@ -85,9 +85,9 @@ static const struct scenario scenarios[] = {
 	  .ops = { PUT("old", 700), PUT("d/a", 800), MKDIR("n"), PUT("n/x", 2000), SYNC,
 		   UNLINK("old") } },
 	{ "head room, durable", .existing = true, .open_too = true, .close_too = true,
-	  .room_bytes = 2000, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
+	  .headroom_bytes = 2000, .ops = { PUT("old", 700), PUT("d/a", 800), PUT("n", 20) } },
 	{ "head room, segments", .existing = true, .interval_ns = NEVER, .segment_bytes = 1024,
-	  .room_bytes = 2000,
+	  .headroom_bytes = 2000,
 	  .ops = { PUT("old", 700), SYNC, PUT("d/a", 800), SYNC, PUT("n", 20), SYNC } },
 	{ "compact", .existing = true, .compacts = true, .interval_ns = NEVER,
 	  .ops = { PUT("old", 700), PATCH("d/a", 200, 300), PUT("d/b", 800), RENAME("old", "n"),
@@ -130,7 +130,7 @@ static int open_store(struct world *w, struct io *io, struct diag *diag)
 		.fsync_interval_ns = w->scenario->interval_ns,
 		.buffer_size_bytes = w->scenario->buffer_bytes,
 		.segment_size_bytes = w->scenario->segment_bytes,
-		.preallocate_bytes = w->scenario->room_bytes,
+		.preallocate_bytes = w->scenario->headroom_bytes,
 		.no_background = true,
 		.compact_at_percent = w->scenario->full_from > 0 ? 50 : 0,
 		.uid = TREE_UID,

@@ -95,7 +95,7 @@ static size_t make_content(struct source *s, struct record *rec, uint8_t *key, u
 	uint8_t what = take(s);
 	struct meta_extent extent = { .flags = what & META_FLAG_HOLE, .offset = take(s) % 32 };
 	struct meta_publish publish = { .flags = what & (META_FLAG_MORE | META_FLAG_KEEP |
-							 (what & 64 ? META_FLAG_UNNAMED : 0)),
+							 (what & 64 ? META_FLAG_UNNAMEABLE : 0)),
 					.staging_id = (what >> 3) % 4 };
 	size_t bytes;
 

@@ -93,7 +93,7 @@ int commit_append(const struct commit_style *style, struct log_writer *w, uint64
 	} else {
 		err = log_writer_append(w, c.records, c.count, &where);
 		if (err == 0 && durable)
-			err = log_writer_sync_to(w, where.end_offset);
+			err = log_writer_sync_to(w, where.end_position);
 	}
 	commit_free(&c);
 	return err;

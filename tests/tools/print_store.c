@@ -118,7 +118,7 @@ static bool is_file(struct store *s, const char *key, size_t key_bytes)
 	return found;
 }
 
-static int print_unnamed(struct store *s, char *line)
+static int print_unnameable(struct store *s, char *line)
 {
 	char key[PATH_ROOM];
 	size_t key_bytes = 0, value_bytes;
@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	}
 	err = print_dir(s, store_root(s), path, 0);
 	while (err == 0 && fgets(line, sizeof(line), stdin) != NULL)
-		err = print_unnamed(s, line);
+		err = print_unnameable(s, line);
 	store_stats(s, &stats);
 	printf("n %llu\n", (unsigned long long)stats.unnamed_keys);
 	if (store_close(s) < 0)

@@ -76,7 +76,7 @@ void fixture_kill(struct log_fixture *f)
 
 	f->w = NULL;
 	probe_fail(f->probe,
-		   stats.written_offset < stats.end_offset ? IOCALL_WRITEV : IOCALL_FDATASYNC,
+		   stats.written_position < stats.end_position ? IOCALL_WRITEV : IOCALL_FDATASYNC,
 		   FAULT_FOR_EVER, -EIO);
 	assert_true(log_writer_close(w) <= 0);
 	probe_heal(f->probe);

@@ -387,7 +387,7 @@ static void add_word(struct unit_file *log, uint64_t timestamp_ns, char *word)
 		add_base(log, timestamp_ns, path);
 		break;
 	case 'U':
-		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_UNNAMED);
+		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_UNNAMEABLE);
 		break;
 	case 'Z':
 		add_publish(log, timestamp_ns, path, attr.flags | META_FLAG_DROPPED);

@@ -110,8 +110,9 @@ static size_t make_records(const char *words, struct commit_record *ret)
 		} else {
 			if (*w == 'U' || *w == 'Z') {
 				r->kind = META_PUBLISH;
-				r->publish.flags = META_FLAG_MORE | (*w == 'U' ? META_FLAG_UNNAMED
-									       : META_FLAG_DROPPED);
+				r->publish.flags =
+					META_FLAG_MORE |
+					(*w == 'U' ? META_FLAG_UNNAMEABLE : META_FLAG_DROPPED);
 			} else {
 				r->value_bytes = *w == 'p' ? 1 : 0;
 			}

@@ -77,7 +77,7 @@ static void compact_ok(struct store_fixture *f)
 
 /* --- records --- */
 
-static void print_extent(const struct record *rec, char *out, size_t room)
+static void print_extent(const struct record *rec, char *out, size_t capacity)
 {
 	struct meta_extent extent;
 	uint64_t id;
@@ -86,37 +86,37 @@ static void print_extent(const struct record *rec, char *out, size_t room)
 						META_STAGING_ID_BYTES, &id),
 			 META_OK);
 	assert_int_equal(meta_extent_decode(rec->value, rec->value_bytes, &extent), META_OK);
-	(void)snprintf(out, room, "%c:%" PRIu64 "@%" PRIu64 "=%" PRIu64,
+	(void)snprintf(out, capacity, "%c:%" PRIu64 "@%" PRIu64 "=%" PRIu64,
 		       extent.flags == 0		  ? 'e'
 		       : extent.flags & META_FLAG_DROPPED ? 'z'
 							  : 'h',
 		       id, extent.offset, extent.bytes);
 }
 
-static void print_record(const struct record *rec, char *out, size_t room)
+static void print_record(const struct record *rec, char *out, size_t capacity)
 {
 	const char *key = rec->key;
 	struct meta_publish publish;
 
 	if (!meta_is_key(rec->key, rec->key_bytes)) {
-		(void)snprintf(out, room, "%c:%.*s", rec->value_bytes > 0 ? 'p' : 't',
+		(void)snprintf(out, capacity, "%c:%.*s", rec->value_bytes > 0 ? 'p' : 't',
 			       (int)rec->key_bytes, key);
 		return;
 	}
 	if (key[1] == META_EXTENT) {
-		print_extent(rec, out, room);
+		print_extent(rec, out, capacity);
 		return;
 	}
 	if (key[1] == META_PUBLISH) {
 		assert_int_equal(meta_publish_decode(rec->value, rec->value_bytes, &publish),
 				 META_OK);
 		if (publish.flags & META_FLAG_DROPPED) {
-			(void)snprintf(out, room, "Z:%.*s,%" PRIu64, (int)rec->key_bytes - 2,
+			(void)snprintf(out, capacity, "Z:%.*s,%" PRIu64, (int)rec->key_bytes - 2,
 				       key + 2, publish.size_bytes);
 			return;
 		}
 	}
-	(void)snprintf(out, room, "%s%c:%.*s",
+	(void)snprintf(out, capacity, "%s%c:%.*s",
 		       meta_has_more(rec->key, rec->key_bytes, rec->value, rec->value_bytes) ? "+"
 											     : "",
 		       key[1], (int)rec->key_bytes - 2, key + 2);

@@ -31,7 +31,7 @@ struct naive {
 static void naive_lay(struct naive *n, const struct content_piece *p)
 {
 	for (uint64_t i = 0; i < p->bytes; i++) {
-		struct byte b = { p->place.record_offset, p->value_offset + (uint32_t)i, false };
+		struct byte b = { p->value.record_position, p->value_offset + (uint32_t)i, false };
 
 		if (p->hole)
 			b = (struct byte){ .hole = n->keeps_holes };
@@ -66,7 +66,7 @@ static void check(const struct content_map *c, const struct naive *n)
 		assert_int_equal(p.hole, b->hole);
 		data += !b->hole;
 		if (!b->hole) {
-			assert_int_equal(p.place.record_offset, b->record);
+			assert_int_equal(p.value.record_position, b->record);
 			assert_int_equal(p.value_offset + (i - p.offset), b->value_offset);
 		}
 		if (p.offset == i) {
@@ -90,7 +90,7 @@ static struct content_piece random_piece(struct rng *rng, uint64_t step)
 		.offset = offset,
 		.bytes = 1 + rng_below(rng, rng_chance(rng, 70) ? 10 : BYTES_MAX - offset) %
 				     (BYTES_MAX - offset),
-		.place = { .record_offset = 1000 * (step + 1), .key_bytes = KEY_BYTES },
+		.value = { .record_position = 1000 * (step + 1), .key_bytes = KEY_BYTES },
 		.value_offset = (uint32_t)rng_below(rng, 500),
 		.hole = rng_chance(rng, 20),
 	};
@@ -164,20 +164,20 @@ static void test_lay_all(void **state)
 static void test_verified(void **state)
 {
 	struct content_map *c = content_map_new(false);
-	struct content_piece p = { .bytes = 10, .place = { .record_offset = 5 } }, got;
-	struct value_place other = { .record_offset = 6 };
+	struct content_piece p = { .bytes = 10, .value = { .record_position = 5 } }, got;
+	struct value_position other = { .record_position = 6 };
 
 	(void)state;
 	assert_int_equal(content_map_reserve(c, 1), 0);
 	content_map_lay(c, &p);
 	content_map_set_verified(c, 3, &other);	   /* not that record */
-	content_map_set_verified(c, 10, &p.place); /* nothing there */
+	content_map_set_verified(c, 10, &p.value); /* nothing there */
 	assert_true(content_map_find(c, 0, &got));
 	assert_false(got.verified);
-	content_map_set_verified(c, 9, &p.place);
+	content_map_set_verified(c, 9, &p.value);
 	assert_true(content_map_find(c, 0, &got));
 	assert_true(got.verified);
-	p = (struct content_piece){ .offset = 4, .bytes = 2, .place = other };
+	p = (struct content_piece){ .offset = 4, .bytes = 2, .value = other };
 	assert_int_equal(content_map_reserve(c, 1), 0);
 	content_map_lay(c, &p);
 	assert_true(

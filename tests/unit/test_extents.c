@@ -194,7 +194,7 @@ static void test_time_of_the_last_write(void **state)
 	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
 	for (int i = 0; i < 20; i++)
 		stage(f->s, &st, (uint64_t)i, "x");
-	before = stats_of(f->s).log.end_offset;
+	before = stats_of(f->s).log.end_position;
 	assert_int_equal(store_publish(f->s, n, &st, false, 20, now, true, NULL, &end), 0);
 	assert_int_equal(end - before,
 			 RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + 1 + META_PUBLISH_BYTES);

@@ -193,11 +193,11 @@ static int add_key(void *arg, const void *key, size_t key_bytes, uint64_t size_b
 	return 0;
 }
 
-static void print_unnamed(FILE *out, struct store *s)
+static void print_unnameable(FILE *out, struct store *s)
 {
 	struct key_list l = { .count = 0 };
 
-	assert_int_equal(store_list_unnamed(s, add_key, &l), 0);
+	assert_int_equal(store_list_unnameable(s, add_key, &l), 0);
 	if (l.count > 0)
 		qsort(l.keys, l.count, sizeof(l.keys[0]), by_path);
 	for (size_t i = 0; i < l.count; i++) {
@@ -230,7 +230,7 @@ static char *dump_all(struct store *s)
 	print_xattrs(out, s, store_root(s));
 	fputc('\n', out);
 	print_dir(out, s, store_root(s), "");
-	print_unnamed(out, s);
+	print_unnameable(out, s);
 	assert_int_equal(fclose(out), 0);
 	return text;
 }
@@ -841,11 +841,11 @@ static void test_syncs_first(void **state) NO_THREAD_SAFETY
 	assert_int_equal(compact_round(c, &mode, &more), 0);
 	assert_int_equal(stats_of(f->s).compaction.folds, 0);
 	ops_write_ok(f->s, "a", "2");
-	assert_int_not_equal(stats_of(f->s).log.durable_offset, store_end(f->s));
+	assert_int_not_equal(stats_of(f->s).log.durable_position, store_end(f->s));
 	assert_int_equal(compact_round(c, &mode, &more), 0);
 	compact_run_unlock(c);
 	assert_int_equal(stats_of(f->s).compaction.folds, 1);
-	assert_int_equal(stats_of(f->s).log.durable_offset, store_end(f->s));
+	assert_int_equal(stats_of(f->s).log.durable_position, store_end(f->s));
 	assert_int_equal(ops_read(f->s, "a", "2"), 0);
 }
 

@@ -50,14 +50,14 @@ static void test_full_wakes_once(void **state)
 {
 	struct growth *g = *state;
 
-	growth_note_full(g, -ENOSPC);
+	growth_note_full_disk(g, -ENOSPC);
 	assert_true(growth_was_woken(g));
 	assert_false(atomic_load(&g->has_quota));
-	growth_note_full(g, -EDQUOT);
+	growth_note_full_disk(g, -EDQUOT);
 	assert_false(growth_was_woken(g));
 	assert_true(atomic_load(&g->has_quota));
 	atomic_store(&g->is_full, false); /* there was enough space again */
-	growth_note_full(g, -ENOSPC);
+	growth_note_full_disk(g, -ENOSPC);
 	assert_true(growth_was_woken(g));
 }
 

@@ -113,7 +113,7 @@ static const struct shape {
 static void test_memory(void **state)
 {
 	const struct shape *shape = *state;
-	struct value_place place = { .record_offset = 1, .key_bytes = 20, .value_bytes = 100 };
+	struct value_position value = { .record_position = 1, .key_bytes = 20, .value_bytes = 100 };
 	uint64_t before, names = 0, bytes;
 	struct keydir *k = keydir_new();
 	struct node *dir = keydir_root(k);
@@ -132,7 +132,7 @@ static void test_memory(void **state)
 		names += (size_t)snprintf(name, sizeof(name), "file-%zu", i);
 		n = add(k, dir, name, S_IFREG);
 		keydir_write_lock(k);
-		keydir_set_value(k, n, &place, NOW);
+		keydir_set_value(k, n, &value, NOW);
 		keydir_write_unlock(k);
 		if (shape->renamed)
 			move(k, dir, name, dir, unit_path("name-%zu", i));
@@ -150,8 +150,8 @@ static void test_memory(void **state)
 /* The largest of everything comes back as it was. */
 static void test_limits(void **state)
 {
-	struct value_place place = {
-		.record_offset = UINT64_MAX,
+	struct value_position value = {
+		.record_position = UINT64_MAX,
 		.key_bytes = PATH_BYTES_MAX,
 		.value_bytes = UINT32_MAX,
 	};
@@ -161,7 +161,7 @@ static void test_limits(void **state)
 	struct keydir *k = keydir_new();
 	const struct store_owner owner = { S_IFDIR | 07777, UINT32_MAX, UINT32_MAX };
 	struct content_piece piece;
-	struct content_pieces list = { .pieces = &piece, .room = 1 };
+	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
 	struct store_attr attr;
 	char name[NAME_SIZE];
 	struct node *n;
@@ -172,15 +172,15 @@ static void test_limits(void **state)
 	assert_ptr_equal(dentry_node(find(k, keydir_root(k), name)), n);
 	assert_int_equal(keydir_prepare(k, n), 0);
 	keydir_write_lock(k);
-	keydir_set_value(k, n, &place, NOW);
+	keydir_set_value(k, n, &value, NOW);
 	keydir_set_times(n, &times);
 	keydir_set_owner(n, &owner); /* the type stays */
 	keydir_write_unlock(k);
-	assert_int_equal(node_value(n).record_offset, place.record_offset);
-	assert_int_equal(node_value(n).key_bytes, place.key_bytes);
+	assert_int_equal(node_value(n).record_position, value.record_position);
+	assert_int_equal(node_value(n).key_bytes, value.key_bytes);
 	assert_int_equal(keydir_pieces(k, n, 0, UINT64_MAX, &list), 1);
 	assert_int_equal(list.size_bytes, UINT32_MAX);
-	assert_int_equal(piece.place.record_offset, place.record_offset);
+	assert_int_equal(piece.value.record_position, value.record_position);
 	keydir_getattr(k, n, &attr);
 	assert_int_equal(attr.mode, S_IFREG | 07777);
 	assert_int_equal(attr.uid, UINT32_MAX);

@@ -37,7 +37,7 @@ static int try_put(struct log_fixture *f, size_t i, uint32_t bytes)
 	err = log_writer_put(f->w, &key, KEY_BYTES, value, bytes, &offset);
 	begun = fixture_stats(f).segments - before.segments;
 	if (err == 0)
-		assert_int_equal(offset, before.end_offset + begun * NUMBER_RECORD_BYTES);
+		assert_int_equal(offset, before.end_position + begun * NUMBER_RECORD_BYTES);
 	return err;
 }
 
@@ -105,7 +105,7 @@ static void test_blocks(void **state)
 		end = (i + 1) * RECORD_BYTES(c->value_bytes);
 		assert_int_equal(log_writer_size(f->w), end);
 		written = unit_file_bytes(f->path);
-		assert_int_equal(fixture_stats(f).written_offset, written);
+		assert_int_equal(fixture_stats(f).written_position, written);
 		assert_in_range(end - written, 0, c->buffer_bytes);
 		if (i < syncs_at)
 			assert_int_equal(written % c->block_bytes, 0);
@@ -113,7 +113,7 @@ static void test_blocks(void **state)
 			continue;
 		assert_int_equal(log_writer_sync(f->w), 0); /* all of it, wherever it ends */
 		assert_int_equal(unit_file_bytes(f->path), end);
-		assert_int_equal(log_writer_durable_offset(f->w), end);
+		assert_int_equal(log_writer_durable_position(f->w), end);
 	}
 	assert_int_equal(unit_file_bytes(f->path) % c->block_bytes, 0); /* at its ends again */
 	end = log_writer_size(f->w);
@@ -148,7 +148,7 @@ static void test_large_buffer(void **state)
 	fixture_open(f, LOG_WRITER_NEVER, INT64_C(128) * 1024 + 1);
 	for (size_t i = 0; i < 4000; i++) {
 		put(f, i, SMALL_BYTES);
-		written = fixture_stats(f).written_offset;
+		written = fixture_stats(f).written_position;
 		assert_int_equal(written % RECORD_BYTES(SMALL_BYTES), 0);
 		assert_int_equal(unit_file_bytes(f->path), written);
 	}
@@ -199,7 +199,7 @@ static void test_group(void **state)
 		if (n + 1 < LOG_WRITER_GROUP_MAX)
 			continue;
 		assert_int_equal(log_writer_append(f->w, records, n + 1, &where), 0);
-		assert_int_equal(where.end_offset, (i + 1) * RECORD_BYTES(SMALL_BYTES));
+		assert_int_equal(where.end_position, (i + 1) * RECORD_BYTES(SMALL_BYTES));
 		assert_int_equal(unit_file_bytes(f->path) % 4096, 0);
 	}
 	fixture_close(f);
@@ -250,7 +250,7 @@ static size_t put_until_cut(struct log_fixture *f)
 {
 	size_t i = 0;
 
-	while (fixture_stats(f).written_offset % RECORD_BYTES(SMALL_BYTES) == 0)
+	while (fixture_stats(f).written_position % RECORD_BYTES(SMALL_BYTES) == 0)
 		put(f, i++, SMALL_BYTES);
 	return i;
 }
@@ -284,13 +284,13 @@ static int count_entries(void *arg, const struct log_entry *entries, size_t entr
 
 /* A reader beside the writer sees the whole records, and the rest later.  With head room there are
  * zeros behind the half record. */
-static void read_beside(struct log_fixture *f, int64_t room_bytes)
+static void read_beside(struct log_fixture *f, int64_t headroom_bytes)
 {
 	struct log_writer_config config = {
 		.file_path = f->path,
 		.fsync_interval_ns = LOG_WRITER_NEVER,
 		.buffer_size_bytes = 4096,
-		.preallocate_bytes = room_bytes,
+		.preallocate_bytes = headroom_bytes,
 		.no_background = true, /* else it syncs what room it makes, and the half with it */
 		.io = probe_io(f->probe),
 	};
@@ -302,9 +302,9 @@ static void read_beside(struct log_fixture *f, int64_t room_bytes)
 	put(f, 0, SMALL_BYTES);
 	assert_int_equal(log_writer_sync(f->w), 0); /* makes the room */
 	count = 1 + put_until_cut(f);
-	whole = (size_t)(fixture_stats(f).written_offset / RECORD_BYTES(SMALL_BYTES));
-	assert_true(unit_file_bytes(f->path) >= (uint64_t)room_bytes);
-	assert_int_not_equal(fixture_stats(f).written_offset % RECORD_BYTES(SMALL_BYTES), 0);
+	whole = (size_t)(fixture_stats(f).written_position / RECORD_BYTES(SMALL_BYTES));
+	assert_true(unit_file_bytes(f->path) >= (uint64_t)headroom_bytes);
+	assert_int_not_equal(fixture_stats(f).written_position % RECORD_BYTES(SMALL_BYTES), 0);
 	assert_int_equal(
 		log_writer_open_replay(&read_config, count_entries, &seen, &reader, NULL, NULL), 0);
 	assert_int_equal(seen, whole);
@@ -372,12 +372,12 @@ static void test_full_disk_sync(void **state)
 
 	fixture_open(f, LOG_WRITER_NEVER, 4096);
 	end = put_until_cut(f) * record;
-	whole = fixture_stats(f).written_offset / record;
+	whole = fixture_stats(f).written_position / record;
 	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
 	assert_int_equal(log_writer_sync_async(f->w, whole * record, note_result, &results[0]), 0);
 	WAIT_FOR(atomic_load(&results[0]) != 1);
 	assert_int_equal(results[0], 0);
-	assert_int_equal(fixture_stats(f).durable_offset, fixture_stats(f).written_offset);
+	assert_int_equal(fixture_stats(f).durable_position, fixture_stats(f).written_position);
 	assert_int_equal(log_writer_sync_async(f->w, end, note_result, &results[1]), 0);
 	WAIT_FOR(atomic_load(&results[1]) != 1);
 	assert_int_equal(results[1], -ENOSPC);
@@ -398,7 +398,7 @@ static void test_full_disk_sync_to(void **state)
 
 	fixture_open(f, LOG_WRITER_NEVER, 4096);
 	(void)put_until_cut(f);
-	whole = fixture_stats(f).written_offset / record;
+	whole = fixture_stats(f).written_position / record;
 	probe_fail(f->probe, IOCALL_WRITEV, FAULT_FOR_EVER, -ENOSPC);
 	assert_int_equal(log_writer_sync_to(f->w, whole * record), 0);
 	assert_int_equal(log_writer_sync(f->w), -ENOSPC);

@@ -26,7 +26,7 @@ struct reader_fixture {
 	char *dir;
 	char *path;
 	uint8_t *log;
-	size_t bytes, room; /* of log: used, allocated */
+	size_t bytes, capacity; /* of log: used, allocated */
 	int fd;
 };
 
@@ -88,9 +88,9 @@ static void add_record(struct reader_fixture *f, uint32_t key_bytes, uint32_t va
 	};
 	uint64_t n = record_bytes(key_bytes, value_bytes);
 
-	if (f->bytes + n > f->room) { /* not each time: a sanitizer copies it all */
-		f->room = 2 * (f->bytes + n);
-		f->log = realloc(f->log, f->room);
+	if (f->bytes + n > f->capacity) { /* not each time: a sanitizer copies it all */
+		f->capacity = 2 * (f->bytes + n);
+		f->log = realloc(f->log, f->capacity);
 		assert_non_null(f->log);
 	}
 	record_encode(&rec, f->log + f->bytes);

@@ -843,7 +843,7 @@ static void test_open_makes_the_log_durable(void **state)
 	plant(f, log, LOG_BYTES, UINT64_MAX);
 	assert_int_equal(fixture_try_open(f, NULL, NULL), 0);
 	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), 1);
-	assert_int_equal(log_writer_durable_offset(f->w), LOG_BYTES);
+	assert_int_equal(log_writer_durable_position(f->w), LOG_BYTES);
 	fixture_close(f);
 	probe_fail(f->probe, IOCALL_FDATASYNC, 1, -EIO);
 	assert_int_equal(fixture_try_open(f, NULL, &diag), -EIO);

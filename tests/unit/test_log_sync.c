@@ -45,7 +45,7 @@ static void test_interval_zero(void **state)
 	opened = syncs_now(f);
 	for (unsigned int i = 1; i <= 5; i++) {
 		fixture_put(f, "key", "value");
-		assert_int_equal(log_writer_durable_offset(f->w), 28 * i);
+		assert_int_equal(log_writer_durable_position(f->w), 28 * i);
 		assert_int_equal(syncs_since(f, opened), i);
 	}
 }
@@ -57,7 +57,7 @@ static void test_interval_zero_with_a_buffer(void **state)
 
 	fixture_open(f, 0, 1 << 16);
 	fixture_put(f, "key", "value");
-	assert_int_equal(log_writer_durable_offset(f->w), 28);
+	assert_int_equal(log_writer_durable_position(f->w), 28);
 	assert_int_equal(unit_file_bytes(f->path), 28);
 }
 
@@ -82,11 +82,11 @@ static void test_interval_zero_waits(void **state)
 	sleep_ms(20);
 	assert_int_equal(pthread_tryjoin_np(thread, NULL), EBUSY);
 	assert_int_equal(log_writer_size(f->w), 28);
-	assert_int_equal(log_writer_durable_offset(f->w), 0); /* not when it is queued */
+	assert_int_equal(log_writer_durable_position(f->w), 0); /* not when it is queued */
 	probe_open_gate(f->probe);
 	assert_int_equal(pthread_join(thread, &err), 0);
 	assert_null(err);
-	assert_int_equal(log_writer_durable_offset(f->w), 28);
+	assert_int_equal(log_writer_durable_position(f->w), 28);
 }
 
 static void test_short_interval(void **state)
@@ -97,10 +97,10 @@ static void test_short_interval(void **state)
 	fixture_open(f, 10 * MS_NS, 0);
 	opened = syncs_now(f);
 	fixture_put(f, "key", "value");
-	WAIT_FOR(log_writer_durable_offset(f->w) == 28);
+	WAIT_FOR(log_writer_durable_position(f->w) == 28);
 	assert_int_equal(syncs_since(f, opened), 1);
 	fixture_put(f, "key", "value"); /* and the deadline starts anew */
-	WAIT_FOR(log_writer_durable_offset(f->w) == 56);
+	WAIT_FOR(log_writer_durable_position(f->w) == 56);
 	assert_int_equal(syncs_since(f, opened), 2);
 }
 
@@ -110,7 +110,7 @@ static void test_shortest_interval(void **state)
 
 	fixture_open(f, 1, 0);
 	fixture_put(f, "key", "value");
-	WAIT_FOR(log_writer_durable_offset(f->w) == 28);
+	WAIT_FOR(log_writer_durable_position(f->w) == 28);
 }
 
 /* Nothing syncs by itself; sync and close do. */
@@ -125,11 +125,11 @@ static void check_no_sync_by_itself(struct log_fixture *f, int64_t fsync_interva
 		sleep_ms(5);
 	}
 	assert_int_equal(syncs_since(f, opened), 0);
-	assert_int_equal(log_writer_durable_offset(f->w), 0);
+	assert_int_equal(log_writer_durable_position(f->w), 0);
 	assert_int_equal(unit_file_bytes(f->path), 20 * 28); /* but the kernel has them */
 	assert_int_equal(log_writer_sync(f->w), 0);
 	assert_int_equal(syncs_since(f, opened), 1);
-	assert_int_equal(log_writer_durable_offset(f->w), 20 * 28);
+	assert_int_equal(log_writer_durable_position(f->w), 20 * 28);
 	fixture_put(f, "key", "value");
 	fixture_close(f);
 	assert_int_equal(syncs_since(f, opened), 2);
@@ -161,7 +161,7 @@ static int64_t now_ns(void)
 static void check_not_starved(struct log_fixture *f, int64_t buffer_size_bytes)
 {
 	int64_t started_ns = now_ns(), last_ns = started_ns, gap_ns = 0;
-	uint64_t durable_offset = 0;
+	uint64_t durable_position = 0;
 	bool proved = false;
 
 	fixture_open(f, STARVE_INTERVAL_NS, buffer_size_bytes);
@@ -174,10 +174,10 @@ static void check_not_starved(struct log_fixture *f, int64_t buffer_size_bytes)
 		if (at_ns - last_ns > gap_ns)
 			gap_ns = at_ns - last_ns;
 		last_ns = at_ns;
-		durable_now = log_writer_durable_offset(f->w);
-		if (durable_now > durable_offset) {
+		durable_now = log_writer_durable_position(f->w);
+		if (durable_now > durable_position) {
 			proved = gap_ns < STARVE_INTERVAL_NS / 2;
-			durable_offset = durable_now;
+			durable_position = durable_now;
 			gap_ns = 0;
 		}
 		if (at_ns - started_ns > 20000 * MS_NS)
@@ -212,7 +212,7 @@ static void test_put_during_a_sync_has_its_own_deadline(void **state)
 	fixture_put(f, "key", "later");
 	assert_int_equal(syncs_since(f, opened), 0); /* it waits in front of the kernel */
 	probe_open_gate(f->probe);
-	WAIT_FOR(log_writer_durable_offset(f->w) == 56);
+	WAIT_FOR(log_writer_durable_position(f->w) == 56);
 	assert_int_equal(syncs_since(f, opened), 2);
 }
 
@@ -228,7 +228,7 @@ static void test_sync_takes_the_deadline_away(void **state)
 	assert_int_equal(log_writer_sync(f->w), 0);
 	sleep_ms(150);
 	assert_in_range(syncs_since(f, opened), 1, 2); /* 2: the deadline came first */
-	assert_int_equal(log_writer_durable_offset(f->w), 28);
+	assert_int_equal(log_writer_durable_position(f->w), 28);
 }
 
 static void test_sync_of_nothing(void **state)
@@ -324,7 +324,7 @@ static void test_idle(void **state)
 	fixture_open(f, 5 * MS_NS, 1 << 16);
 	syncer = new_task(&before);
 	fixture_put(f, "key", "value");
-	WAIT_FOR(log_writer_durable_offset(f->w) == 28);
+	WAIT_FOR(log_writer_durable_position(f->w) == 28);
 	do {
 		if (++tries == 50)
 			fail_msg("the sync thread goes on waking up");
@@ -373,7 +373,7 @@ static void test_group_commit(void **state)
 		assert_null(err);
 	}
 	assert_int_equal(syncs_since(f, opened), 2);
-	assert_int_equal(log_writer_durable_offset(f->w), 28 * GROUP_THREADS);
+	assert_int_equal(log_writer_durable_position(f->w), 28 * GROUP_THREADS);
 }
 
 /* --- callbacks --- */
@@ -382,7 +382,7 @@ struct callback {
 	struct log_writer *w;
 	atomic_int calls;
 	atomic_int err;
-	_Atomic uint64_t durable_offset;
+	_Atomic uint64_t durable_position;
 };
 
 static void on_sync(void *arg, int err)
@@ -390,7 +390,7 @@ static void on_sync(void *arg, int err)
 	struct callback *c = arg;
 
 	atomic_store(&c->err, err);
-	atomic_store(&c->durable_offset, log_writer_durable_offset(c->w)); /* no lock is held */
+	atomic_store(&c->durable_position, log_writer_durable_position(c->w)); /* no lock is held */
 	atomic_fetch_add(&c->calls, 1);
 }
 
@@ -405,7 +405,7 @@ static void test_async(void **state)
 	assert_int_equal(log_writer_sync_async(f->w, 28, on_sync, &c), 0);
 	WAIT_FOR(atomic_load(&c.calls) == 1);
 	assert_int_equal(atomic_load(&c.err), 0);
-	assert_int_equal(atomic_load(&c.durable_offset), 28);
+	assert_int_equal(atomic_load(&c.durable_position), 28);
 	fixture_close(f);
 	assert_int_equal(atomic_load(&c.calls), 1);
 }
@@ -464,7 +464,7 @@ static void test_async_many(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(c); i++) {
 		WAIT_FOR(atomic_load(&c[i].calls) == 1);
 		assert_int_equal(atomic_load(&c[i].err), 0);
-		assert_true(atomic_load(&c[i].durable_offset) >= 28 * (i + 1));
+		assert_true(atomic_load(&c[i].durable_position) >= 28 * (i + 1));
 	}
 	assert_int_equal(syncs_since(f, opened), 2);
 }
@@ -496,7 +496,7 @@ static void test_async_gets_the_error(void **state)
 	assert_int_equal(log_writer_sync_async(f->w, 28, on_sync, &c), 0);
 	WAIT_FOR(atomic_load(&c.calls) == 1);
 	assert_int_equal(atomic_load(&c.err), -EIO);
-	assert_int_equal(atomic_load(&c.durable_offset), 0);
+	assert_int_equal(atomic_load(&c.durable_position), 0);
 	assert_int_equal(log_writer_sync_async(f->w, 28, on_sync, &c), 0); /* for good */
 	WAIT_FOR(atomic_load(&c.calls) == 2);
 	assert_int_equal(atomic_load(&c.err), -EIO);
@@ -505,7 +505,7 @@ static void test_async_gets_the_error(void **state)
 /* --- poison --- */
 
 /* After the one failure every fdatasync() would succeed: nobody may ask it again. */
-static void check_poisoned(struct log_fixture *f, uint64_t durable_offset)
+static void check_poisoned(struct log_fixture *f, uint64_t durable_position)
 {
 	uint64_t syncs = syncs_now(f), size = log_writer_size(f->w);
 	uint8_t got[28];
@@ -518,7 +518,7 @@ static void check_poisoned(struct log_fixture *f, uint64_t durable_offset)
 	}
 	assert_int_equal(log_writer_size(f->w), size); /* nothing was appended */
 	assert_int_equal(unit_file_bytes(f->path), size);
-	assert_int_equal(log_writer_durable_offset(f->w), durable_offset);
+	assert_int_equal(log_writer_durable_position(f->w), durable_position);
 	assert_int_equal(log_writer_read(f->w, got, sizeof(got), 0), sizeof(got)); /* reads go on */
 	assert_int_equal(syncs_now(f), syncs);
 	assert_true(log_writer_close(f->w) < 0);
@@ -603,7 +603,7 @@ static void test_poison_ends_with_the_writer(void **state)
 	test_poisoned_by_sync(state);
 	fixture_open(f, 0, 0);
 	assert_int_equal(log_writer_size(f->w), 28); /* what the kernel still has */
-	assert_int_equal(log_writer_durable_offset(f->w), 28);
+	assert_int_equal(log_writer_durable_position(f->w), 28);
 	fixture_put(f, "key", "value");
 }
 
@@ -713,7 +713,7 @@ static void test_error_of_another_sync(void **state)
 	assert_int_equal(m.syncs, 2);
 	assert_int_equal(m.put_err, -ENOSPC);
 	assert_int_equal(m.again_err, -EIO);
-	assert_int_equal(log_writer_durable_offset(f->w), 0);
+	assert_int_equal(log_writer_durable_position(f->w), 0);
 	assert_int_equal(log_writer_close(f->w), -EIO);
 	f->w = NULL;
 	assert_int_equal(fixture_try_open(f, &rec, NULL), 0);
@@ -740,7 +740,7 @@ static void written_meanwhile(struct log_fixture *f, bool waits)
 	open_meddling(f, &m, 64);
 	assert_int_equal(log_writer_put(f->w, "key", 3, large, sizeof(large) - 1, NULL), 0);
 	end = fixture_put(f, "key", "value") + 28; /* in the buffer */
-	assert_int_equal(fixture_stats(f).written_offset, end - 28);
+	assert_int_equal(fixture_stats(f).written_position, end - 28);
 	m.write_err = -ENOSPC;
 	m.w = f->w;
 	if (waits) {
@@ -751,7 +751,7 @@ static void written_meanwhile(struct log_fixture *f, bool waits)
 		assert_int_equal(result, 0);
 	}
 	assert_int_equal(m.put_err, 0);
-	assert_true(log_writer_durable_offset(f->w) >= end);
+	assert_true(log_writer_durable_position(f->w) >= end);
 	m.w = NULL;
 	fixture_close(f);
 }
@@ -777,7 +777,7 @@ static void test_deadline_after_a_full_disk(void **state)
 	end = fixture_put(f, "key", "value") + 28; /* in the buffer */
 	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
 	probe_heal(f->probe);
-	WAIT_FOR(log_writer_durable_offset(f->w) >= end);
+	WAIT_FOR(log_writer_durable_position(f->w) >= end);
 	fixture_close(f);
 }
 
@@ -834,7 +834,7 @@ static void test_mark_failure_is_no_error(void **state)
 	fixture_open(f, 0, 0);
 	probe_fail(f->probe, IOCALL_PWRITE, FAULT_FOR_EVER, -EIO);
 	fixture_put(f, "key", "value");
-	assert_int_equal(log_writer_durable_offset(f->w), 28);
+	assert_int_equal(log_writer_durable_position(f->w), 28);
 	fixture_close(f);
 }
 

@@ -180,13 +180,13 @@ static void test_path_query(void **state)
 	fixture_open(f, LOG_WRITER_NEVER, 0);
 	assert_string_equal(log_writer_path(f->w), f->path);
 	assert_int_equal(log_writer_size(f->w), 0);
-	assert_int_equal(log_writer_durable_offset(f->w), 0);
+	assert_int_equal(log_writer_durable_position(f->w), 0);
 	assert_int_equal(log_writer_last_timestamp(f->w), 0);
 	fixture_put(f, "k", "v");
 	assert_int_equal(log_writer_size(f->w), 22);
-	assert_int_equal(log_writer_durable_offset(f->w), 0);
+	assert_int_equal(log_writer_durable_position(f->w), 0);
 	assert_int_equal(log_writer_sync(f->w), 0);
-	assert_int_equal(log_writer_durable_offset(f->w), 22);
+	assert_int_equal(log_writer_durable_position(f->w), 22);
 }
 
 static void test_relative_path(void **state)
@@ -501,14 +501,14 @@ static void test_append_reports_the_truth(void **state)
 	assert_int_equal(log_writer_append(f->w, records, LOG_WRITER_GROUP_MAX, &where), 0);
 	log = fixture_file(f);
 	for (int i = 0; i < LOG_WRITER_GROUP_MAX; i++) {
-		uint64_t left = log.bytes - where.offset[i];
+		uint64_t left = log.bytes - where.position[i];
 
-		assert_int_equal(record_scan(log.data + where.offset[i], left, left, &got),
+		assert_int_equal(record_scan(log.data + where.position[i], left, left, &got),
 				 RECORD_WHOLE);
 		assert_int_equal(got.rec.timestamp_ns, where.timestamp_ns[i]);
 		assert_int_equal(got.rec.value_bytes, i);
 	}
-	assert_int_equal(where.end_offset, log.bytes);
+	assert_int_equal(where.end_position, log.bytes);
 	assert_int_equal(probe_calls(f->probe, IOCALL_WRITEV), 2); /* the group in one piece */
 	assert_int_equal(assert_log_whole(&log), 1 + LOG_WRITER_GROUP_MAX);
 	free(log.data);
@@ -524,7 +524,7 @@ static void test_no_buffer(void **state)
 	for (int i = 1; i <= 50; i++) {
 		fixture_put(f, "key", "value");
 		assert_int_equal(unit_file_bytes(f->path), 28 * i);
-		assert_int_equal(fixture_stats(f).written_offset, 28 * i);
+		assert_int_equal(fixture_stats(f).written_position, 28 * i);
 	}
 }
 
@@ -570,7 +570,7 @@ static void test_buffer_sync_and_close(void **state)
 	assert_int_equal(unit_file_bytes(f->path), 0);
 	assert_int_equal(log_writer_sync(f->w), 0);
 	assert_int_equal(unit_file_bytes(f->path), 28);
-	assert_int_equal(log_writer_durable_offset(f->w), 28);
+	assert_int_equal(log_writer_durable_position(f->w), 28);
 	fixture_put(f, "key", "value");
 	assert_int_equal(unit_file_bytes(f->path), 28);
 	fixture_close(f);
@@ -585,7 +585,7 @@ static void test_buffer_is_written_at_the_deadline(void **state)
 
 	fixture_open(f, 5 * MS_NS, 1 << 20);
 	fixture_put(f, "key", "value");
-	WAIT_FOR(log_writer_durable_offset(f->w) == 28);
+	WAIT_FOR(log_writer_durable_position(f->w) == 28);
 	assert_int_equal(unit_file_bytes(f->path), 28);
 }
 
@@ -615,7 +615,7 @@ static void test_read_of_buffered_bytes(void **state)
 		fixture_put(f, "key", i % 2 ? "value" : "VALUE");
 	size = log_writer_size(f->w);
 	assert_int_equal(size, 140);
-	assert_int_equal(fixture_stats(f).written_offset, 112);
+	assert_int_equal(fixture_stats(f).written_position, 112);
 	syncs = probe_calls(f->probe, IOCALL_FDATASYNC);
 	assert_int_equal(log_writer_read(f->w, all, sizeof(all), 0), size);
 	for (uint64_t offset = 0; offset <= size + 1; offset++) {
@@ -938,7 +938,7 @@ static void test_threads(void **state)
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	if (c->fsync_interval_ns == 0)
-		assert_int_equal(log_writer_durable_offset(f->w), log_writer_size(f->w));
+		assert_int_equal(log_writer_durable_position(f->w), log_writer_size(f->w));
 	fixture_close(f);
 	log = fixture_file(f);
 	/* No interleaving, nothing missing, timestamps rising in the order of the file. */

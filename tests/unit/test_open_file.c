@@ -973,7 +973,7 @@ static bool is_durable(struct store_fixture *f)
 	struct store_stats stats;
 
 	store_stats(f->s, &stats);
-	return stats.log.durable_offset == stats.log.end_offset;
+	return stats.log.durable_position == stats.log.end_position;
 }
 
 static void test_appends_are_committed(void **state)

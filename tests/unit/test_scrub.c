@@ -124,7 +124,7 @@ static uint64_t durable_bytes(struct store *s)
 	struct store_stats stats;
 
 	store_stats(s, &stats);
-	return stats.log.durable_offset;
+	return stats.log.durable_position;
 }
 
 /* Changes one byte of the record of 'key' in a log file: 'at' is where in the record.  Returns the

@@ -83,12 +83,12 @@ static void test_full_names(void **state)
 		const struct full_name_case *c = &full_names[i];
 		uint64_t bytes = 0;
 
-		assert_int_equal(segment_full_number(c->name, &bytes), c->number);
+		assert_int_equal(segment_rotated_number(c->name, &bytes), c->number);
 		if (c->number == 0)
 			continue;
 		assert_false(segment_name_parse(c->name, &id));
 		assert_int_equal(bytes, c->bytes);
-		segment_full_name(c->number, c->bytes, name);
+		segment_rotated_name(c->number, c->bytes, name);
 		assert_string_equal(name, c->name);
 	}
 }
@@ -203,7 +203,7 @@ static void test_rotation_by_size(void **state)
 		all += bytes;
 	}
 	assert_int_equal(store_end(f->s), all); /* a position, over all segments */
-	assert_int_equal(stats_of(f).log.durable_offset, all);
+	assert_int_equal(stats_of(f).log.durable_position, all);
 	check_files(f, 10, 1);
 	fixture_close_store(f);
 	open_small(f);
@@ -256,7 +256,7 @@ static void test_rotate_by_hand(void **state)
 	assert_int_equal(store_rotate(f->s), 0);
 	assert_int_equal(unit_file_bytes(segment_path(f, 1)), RECORD_OF(1, 1));
 	assert_int_equal(unit_file_bytes(f->log_path), NUMBER_RECORD_BYTES);
-	assert_int_equal(stats_of(f).log.durable_offset, store_end(f->s));
+	assert_int_equal(stats_of(f).log.durable_position, store_end(f->s));
 	file = unit_read_file(unit_path("%s/active.synced", f->data_dir));
 	assert_true(synced_decode(file.data, file.bytes, &mark));
 	assert_int_equal(mark.segment, 2); /* who loses 000001.data now will hear of it */
@@ -554,7 +554,7 @@ static void *put_many(void *arg)
 	static _Atomic unsigned int threads;
 	unsigned int me = threads++ % THREADS;
 	struct store_stats stats;
-	uint64_t durable_offset = 0;
+	uint64_t durable_position = 0;
 	char key[32], value[512];
 	void *got;
 	size_t bytes;
@@ -574,9 +574,9 @@ static void *put_many(void *arg)
 		if (i % 8 == me && store_rotate(s) < 0)
 			abort();
 		store_stats(s, &stats);
-		if (stats.log.durable_offset < durable_offset)
+		if (stats.log.durable_position < durable_position)
 			abort(); /* a sync of the old segment has ended after the rotation */
-		durable_offset = stats.log.durable_offset;
+		durable_position = stats.log.durable_position;
 	}
 	return NULL;
 }

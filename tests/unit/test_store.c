@@ -498,9 +498,9 @@ static void test_durable_puts(void **state)
 	fixture_open_store_with(f, 0, 0);
 	assert_true(store_is_synchronous(f->s));
 	assert_int_equal(store_put(f->s, "a", 1, "1", 1, NULL), 0);
-	assert_int_equal(stats_of(f).log.durable_offset, 22);
+	assert_int_equal(stats_of(f).log.durable_position, 22);
 	assert_int_equal(store_delete(f->s, "a", 1), 0);
-	assert_int_equal(stats_of(f).log.durable_offset, 43);
+	assert_int_equal(stats_of(f).log.durable_position, 43);
 }
 
 static void on_done(void *arg, int err)
@@ -516,13 +516,13 @@ static void test_sync(void **state)
 	fixture_open_store(f);
 	assert_false(store_is_synchronous(f->s));
 	ops_write_ok(f->s, "a", "1");
-	assert_int_equal(stats_of(f).log.durable_offset, 0);
+	assert_int_equal(stats_of(f).log.durable_position, 0);
 	assert_int_equal(store_sync(f->s), 0);
-	assert_int_equal(stats_of(f).log.durable_offset, 22);
+	assert_int_equal(stats_of(f).log.durable_position, 22);
 	ops_write_ok(f->s, "a", "2");
 	assert_int_equal(store_sync_async(f->s, store_end(f->s), on_done, &done), 0);
 	WAIT_FOR(atomic_load(&done) == 1);
-	assert_int_equal(stats_of(f).log.durable_offset, 44);
+	assert_int_equal(stats_of(f).log.durable_position, 44);
 }
 
 /* --- values --- */

@@ -129,7 +129,7 @@ static void test_link_refused(void **state)
 		-ENOENT);
 	store_unpin(f->s, gone, 1);
 	store_stats(f->s, &after);
-	assert_int_equal(after.log.end_offset, before.log.end_offset);
+	assert_int_equal(after.log.end_position, before.log.end_position);
 }
 
 /* --- neither files nor directories --- */
@@ -567,11 +567,11 @@ static void test_unnamed(void **state)
 	ops_mkdir_ok(f->s, "d");
 	ops_write_ok(f->s, "taken", "1");
 	store_stats(f->s, &before);
-	assert_int_equal(store_create_unnamed(f->s, store_root(f->s),
-					      &(struct store_owner){ 02640, 7, 8 }, &n),
+	assert_int_equal(store_create_temporary(f->s, store_root(f->s),
+						&(struct store_owner){ 02640, 7, 8 }, &n),
 			 0);
-	assert_int_equal(store_create_unnamed(f->s, store_root(f->s),
-					      &(struct store_owner){ 0600, 7, 8 }, &other),
+	assert_int_equal(store_create_temporary(f->s, store_root(f->s),
+						&(struct store_owner){ 0600, 7, 8 }, &other),
 			 0);
 	store_getattr(f->s, n, &attr);
 	assert_int_equal(attr.link_count, 0);
@@ -588,7 +588,7 @@ static void test_unnamed(void **state)
 		-ENOENT);
 	assert_int_equal(give_name(f, n, "taken"), -EEXIST);
 	store_stats(f->s, &after);
-	assert_int_equal(after.log.end_offset, before.log.end_offset);
+	assert_int_equal(after.log.end_position, before.log.end_position);
 	assert_int_equal(after.files, before.files);
 	/* A name that is taken back leaves it as it was. */
 	assert_int_equal(give_name(f, n, "named"), 0);
@@ -621,16 +621,16 @@ static void test_unnamed_in_a_removed_directory(void **state)
 	ops_mkdir_ok(f->s, "d");
 	ops_write_ok(f->s, "a", "1");
 	dir = ops_find_ok(f->s, "d");
-	assert_int_equal(store_create_unnamed(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
+	assert_int_equal(store_create_temporary(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
 			 0);
 	assert_int_equal(ops_rmdir(f->s, "d"), 0);
 	assert_int_equal(store_give_name(f->s, n, &(struct store_name){ dir, "x", 1 }), -ENOENT);
 	store_unpin(f->s, n, 1);
-	assert_int_equal(store_create_unnamed(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
+	assert_int_equal(store_create_temporary(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
 			 -ENOENT);
 	store_unpin(f->s, dir, 1);
 	dir = ops_find_ok(f->s, "a");
-	assert_int_equal(store_create_unnamed(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
+	assert_int_equal(store_create_temporary(f->s, dir, &(struct store_owner){ 0600, 0, 0 }, &n),
 			 -ENOTDIR);
 	store_unpin(f->s, dir, 1);
 }

@@ -11,16 +11,15 @@
 #include "codec/compiler.h"
 
 /* Grows the array that '*items' points to, if needed, to hold at least 'count' items; 'items' is
- * the address of that pointer, of any type, and '*room' is the capacity.  The capacity is at least
- * doubled, so that adding items one by one takes amortized constant time.  -ENOMEM: nothing has
- * changed. */
+ * the address of that pointer, of any type, and '*capacity' is at least doubled, so that adding
+ * items one by one takes amortized constant time.  -ENOMEM: nothing has changed. */
 WARN_UNUSED static inline int array_reserve(void *items, size_t item_bytes, size_t count,
-					    size_t *room)
+					    size_t *capacity)
 {
-	size_t bigger = 2 * *room;
+	size_t bigger = 2 * *capacity;
 	void *p;
 
-	if (count <= *room)
+	if (count <= *capacity)
 		return 0;
 	if (bigger < count)
 		bigger = count;
@@ -29,13 +28,13 @@ WARN_UNUSED static inline int array_reserve(void *items, size_t item_bytes, size
 	if (p == NULL)
 		return -ENOMEM;
 	memcpy(items, &p, sizeof(p));
-	*room = bigger;
+	*capacity = bigger;
 	return 0;
 }
 
 /* As array_reserve(), for the pointer 'items', whose type gives the size of an item, and the size_t
- * 'room'. */
-#define ARRAY_RESERVE(items, count, room) \
-	array_reserve(&(items), sizeof((items)[0]), (count), &(room))
+ * 'capacity'. */
+#define ARRAY_RESERVE(items, count, capacity) \
+	array_reserve(&(items), sizeof((items)[0]), (count), &(capacity))
 
 #endif

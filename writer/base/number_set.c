@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ROOM_FIRST 16
+#define CAPACITY_FIRST 16
 
 void number_set_init(struct number_set *s)
 {
@@ -21,21 +21,22 @@ void number_set_destroy(struct number_set *s)
 /* Returns the slot that has 'number', or the free slot where it belongs. */
 static size_t find(const struct number_set *s, uint64_t number)
 {
-	size_t i = number & (s->room - 1);
+	size_t i = number & (s->capacity - 1);
 
 	while (s->slots[i] != 0 && s->slots[i] != number)
-		i = (i + 1) & (s->room - 1);
+		i = (i + 1) & (s->capacity - 1);
 	return i;
 }
 
 static int grow(struct number_set *s)
 {
-	struct number_set larger = { .room = s->room == 0 ? ROOM_FIRST : s->room * 2 };
+	struct number_set larger = { .capacity =
+					     s->capacity == 0 ? CAPACITY_FIRST : s->capacity * 2 };
 
-	larger.slots = calloc(larger.room, sizeof(larger.slots[0]));
+	larger.slots = calloc(larger.capacity, sizeof(larger.slots[0]));
 	if (larger.slots == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < s->room; i++)
+	for (size_t i = 0; i < s->capacity; i++)
 		if (s->slots[i] != 0)
 			larger.slots[find(&larger, s->slots[i])] = s->slots[i];
 	larger.count = s->count;
@@ -48,7 +49,7 @@ int number_set_add(struct number_set *s, uint64_t number)
 {
 	size_t i;
 
-	if ((s->count + 1) * 4 > s->room * 3 && grow(s) < 0)
+	if ((s->count + 1) * 4 > s->capacity * 3 && grow(s) < 0)
 		return -ENOMEM;
 	i = find(s, number);
 	s->count += s->slots[i] == 0;
@@ -58,7 +59,7 @@ int number_set_add(struct number_set *s, uint64_t number)
 
 void number_set_remove(struct number_set *s, uint64_t number)
 {
-	size_t mask = s->room - 1, hole, i;
+	size_t mask = s->capacity - 1, hole, i;
 
 	if (!number_set_has(s, number))
 		return;

@@ -11,8 +11,8 @@
 #include "codec/compiler.h"
 
 struct number_set {
-	uint64_t *slots; /* 'room' is their number, a power of two; 0: free */
-	size_t room, count;
+	uint64_t *slots; /* 'capacity' is their number, a power of two; 0: free */
+	size_t capacity, count;
 };
 
 void number_set_init(struct number_set *s);

@@ -39,7 +39,7 @@ struct compact_view {
 				otherwise 0 */
 };
 
-struct compact_look {
+struct compact_survey {
 	struct compact_view *views; /* by start */
 	size_t count;
 	uint64_t active_bytes, active_live_bytes;
@@ -75,18 +75,18 @@ int compact_pace(void *arg, uint64_t bytes);
 /* --- compact/survey.c --- */
 
 /* Calls 'fn' for each piece of a value that the keydir refers to, or that is kept, as
- * keydir_each_place() does.  It takes the commit lock for a few nodes at a time and releases it in
+ * keydir_each_piece() does.  It takes the commit lock for a few nodes at a time and releases it in
  * between, so that other threads can commit.  At the end, 'fn' has seen everything that is referred
  * to at that time, except for records appended since the beginning: a commit never refers to a
  * position of another node.  -ECANCELED. */
-int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
+int compact_each_piece(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
 	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 
 /* Returns the number of live and staged bytes: a large file that is being written will be live. */
 uint64_t compact_live_bytes(struct compactor *c);
 /* Examines the whole keydir.  Other threads may change it in the meantime, so the figures are only
  * good enough to choose segments. */
-int compact_look(struct compactor *c, struct compact_look *l)
+int compact_survey(struct compactor *c, struct compact_survey *l)
 	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 /* Returns the knowledge about a segment, which is made if missing.  NULL: no memory. */
 struct compact_known *compact_known_of(struct compactor *c, uint64_t number)
@@ -125,9 +125,9 @@ bool compact_is_short(struct compactor *c) REQUIRES(c->run_lock, round_class);
 
 /* --- compact/fold.c and compact/round.c --- */
 
-/* Folds the oldest segments into one, if that gains enough.  Requires that compact_look() has
+/* Folds the oldest segments into one, if that gains enough.  Requires that compact_survey() has
  * filled in 'l'. */
-int compact_fold(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
+int compact_fold(struct compactor *c, struct compact_survey *l, struct compact_mode *mode,
 		 bool *ret_folded) REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 
 /* Runs one round.  Stores whether another round is useful. */

@@ -81,7 +81,7 @@ static bool may_be_folded(const struct compactor *c, const struct compact_view *
 
 /* Returns the number of segments to fold, counted from the first: as many as possible, if that
  * gains enough. */
-static size_t choose(struct compactor *c, const struct compact_look *l,
+static size_t choose(struct compactor *c, const struct compact_survey *l,
 		     const struct compact_mode *mode, struct sums *ret)
 	REQUIRES(c->run_lock, round_class)
 {
@@ -126,7 +126,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 {
 	struct fold *f = arg;
 
-	if (is_inside(f, piece->place.record_offset))
+	if (is_inside(f, piece->value.record_position))
 		live_add(&f->live, piece);
 	return false;
 }
@@ -134,7 +134,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 /* Collects the live bytes, and the end of the log at that time. */
 static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
-	int err = compact_each_place(c, false, collect_piece, f);
+	int err = compact_each_piece(c, false, collect_piece, f);
 
 	f->judged_end = log_writer_size(c->log);
 	return err < 0 ? err : live_sort(&f->live, 0);
@@ -149,7 +149,7 @@ static int compare_starts(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static int begin(struct fold *f, const struct compact_look *l, size_t count)
+static int begin(struct fold *f, const struct compact_survey *l, size_t count)
 {
 	f->segments = calloc(count, sizeof(f->segments[0]));
 	f->by_start = calloc(count, sizeof(f->by_start[0]));
@@ -260,7 +260,7 @@ static bool move_piece(void *arg, struct content_piece *piece)
 {
 	const struct fold *f = arg;
 
-	return is_inside(f, piece->place.record_offset) && live_move(&f->base.moved, piece);
+	return is_inside(f, piece->value.record_position) && live_move(&f->base.moved, piece);
 }
 
 /* Returns the number of ranges, from 'first' on, that belong to the same record, and stores whether
@@ -301,24 +301,24 @@ static void keep_doubles(const struct fold *f)
 {
 	const struct live *moved = &f->base.moved;
 	const struct live_range *r;
-	struct value_place place;
+	struct value_position value;
 	bool any;
 
 	for (size_t i = 0, count; i < moved->count; i += count) {
 		count = count_doubles(moved, i, &any);
 		for (size_t j = 0; any && j < count; j++) {
 			r = &moved->ranges[i + j];
-			place = (struct value_place){ moved->to_start + r->to_record,
-						      r->to_key_bytes, r->to_value_bytes };
-			store_keep(f->c->s, &place, r->to_from, r->bytes);
+			value = (struct value_position){ moved->to_start + r->to_record,
+							 r->to_key_bytes, r->to_value_bytes };
+			store_keep_piece(f->c->s, &value, r->to_from, r->bytes);
 		}
 	}
 }
 
 /* Gives the keydir all new positions; on return no thread reads from the old files. */
-static void move_places(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+static void move_pieces(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
-	(void)!compact_each_place(c, true, move_piece, f); /* cannot be cancelled */
+	(void)!compact_each_piece(c, true, move_piece, f); /* cannot be cancelled */
 	keep_doubles(f);
 	store_wait_for_readers(c->s);
 }
@@ -340,7 +340,7 @@ static int replace(struct compactor *c, struct fold *f, bool *ret_replaced)
 	if (!*ret_replaced)
 		return err;
 	f->base.moved.to_start = f->new.start;
-	move_places(c, f);
+	move_pieces(c, f);
 	for (size_t i = 0; i < f->count; i++)
 		log_writer_retire(c->log, f->segments[i].start);
 	log_writer_remove_replaced(c->log);
@@ -381,7 +381,7 @@ static void finish(struct fold *f)
 }
 
 /* Folds the first 'count' segments. */
-static int fold(struct compactor *c, const struct compact_look *l, size_t count,
+static int fold(struct compactor *c, const struct compact_survey *l, size_t count,
 		struct compact_mode *mode, bool *ret_folded) REQUIRES(c->run_lock, round_class)
 {
 	struct fold f = { .c = c, .mode = mode, .pace = { .c = c, .mode = mode } };
@@ -407,7 +407,7 @@ static int fold(struct compactor *c, const struct compact_look *l, size_t count,
 	return err;
 }
 
-int compact_fold(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
+int compact_fold(struct compactor *c, struct compact_survey *l, struct compact_mode *mode,
 		 bool *ret_folded)
 {
 	struct sums sums = { 0 };

@@ -129,12 +129,12 @@ static int add_dropped(struct fold_writer *w, uint64_t id, uint64_t offset, uint
 
 /* --- copying --- */
 
-static int take(struct fold_writer *w, const struct value_place *place)
+static int take(struct fold_writer *w, const struct value_position *value)
 {
-	int err = fold_source_take(&w->source, place);
+	int err = fold_source_take(&w->source, value);
 
 	if (err == -EBADMSG || err == -EIO)
-		w->b->bad_position = place->record_offset;
+		w->b->bad_position = value->record_position;
 	return err;
 }
 
@@ -167,17 +167,17 @@ static void count_live(struct fold_writer *w, const struct record *rec, uint32_t
 }
 
 /* Returns whether any file is read from the record. */
-static bool is_read(const struct fold_writer *w, const struct value_place *place)
+static bool is_read(const struct fold_writer *w, const struct value_position *value)
 {
-	return live_next(w->b->live, place->record_offset, 0) != NULL;
+	return live_next(w->b->live, value->record_position, 0) != NULL;
 }
 
 int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
-		 const struct value_place *place, uint64_t *timestamp_ns)
+		 const struct value_position *value, uint64_t *timestamp_ns)
 {
 	uint64_t stub_bytes = (uint64_t)META_KEY_PREFIX_BYTES + key_bytes + META_PUBLISH_BYTES;
 	struct record rec = { .key = key, .key_bytes = (uint32_t)key_bytes };
-	int err = take(w, place);
+	int err = take(w, value);
 
 	if (err < 0)
 		return err;
@@ -185,12 +185,12 @@ int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
 	if (*timestamp_ns != FOLD_OWN_TIME)
 		rec.timestamp_ns = *timestamp_ns;
 	*timestamp_ns = rec.timestamp_ns;
-	if (!is_read(w, place) && stub_bytes < (uint64_t)key_bytes + place->value_bytes)
-		return add_publish(w, key, key_bytes, META_FLAG_DROPPED, 0, place->value_bytes,
+	if (!is_read(w, value) && stub_bytes < (uint64_t)key_bytes + value->value_bytes)
+		return add_publish(w, key, key_bytes, META_FLAG_DROPPED, 0, value->value_bytes,
 				   rec.timestamp_ns);
-	if (is_read(w, place))
-		count_live(w, &rec, place->value_bytes);
-	return copy(w, &rec, 0, place->value_bytes);
+	if (is_read(w, value))
+		count_live(w, &rec, value->value_bytes);
+	return copy(w, &rec, 0, value->value_bytes);
 }
 
 /* Adds bytes of the current record's value as an extent. */
@@ -218,7 +218,7 @@ static int add_extent(struct fold_writer *w, uint64_t id, uint64_t offset, uint3
 static bool next_run(const struct fold_writer *w, const struct content_piece *piece, uint64_t from,
 		     uint64_t *ret_begin, uint64_t *ret_end)
 {
-	uint64_t record = piece->place.record_offset, end = piece->value_offset + piece->bytes;
+	uint64_t record = piece->value.record_position, end = piece->value_offset + piece->bytes;
 	const struct live_range *r = live_next(w->b->live, record, from);
 
 	if (r == NULL || r->from >= end)
@@ -246,7 +246,7 @@ static int add_piece(struct fold_writer *w, uint64_t id, const struct content_pi
 		err = fold_flush_hole(w);
 		return err < 0 ? err : add_hole_record(w, id, &hole);
 	}
-	err = take(w, &piece->place);
+	err = take(w, &piece->value);
 	while (err == 0 && next_run(w, piece, at, &run, &run_end)) {
 		uint64_t offset = piece->offset + (at - piece->value_offset);
 
@@ -319,7 +319,7 @@ static int add_unnameable_content(struct fold_writer *w, const struct unnameable
 						     : add_piece(w, id, &zeros);
 
 	return err < 0 ? err
-		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED, id, zeros.bytes,
+		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMEABLE, id, zeros.bytes,
 				     time_ns);
 }
 
@@ -327,12 +327,12 @@ static int add_unnameable_content(struct fold_writer *w, const struct unnameable
 static int add_unnameable_dropped(struct fold_writer *w, const struct unnameable *u,
 				  uint64_t time_ns)
 {
-	const struct content_piece all = { .bytes = u->place.value_bytes, .dropped = true };
+	const struct content_piece all = { .bytes = u->value.value_bytes, .dropped = true };
 	uint64_t id = new_id(w);
 	int err = add_piece(w, id, &all);
 
 	return err < 0 ? err
-		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED, id, all.bytes,
+		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMEABLE, id, all.bytes,
 				     time_ns);
 }
 
@@ -346,18 +346,18 @@ static void add_unnameable(void *arg, const struct unnameable *u)
 	if (u->content != NULL) {
 		w->err = add_unnameable_content(w, u, time_ns);
 	} else if (!path_ok((const char *)u->key, u->key_bytes)) {
-		w->err = fold_add_put(w, u->key, u->key_bytes, &u->place, &time_ns);
-	} else if (!is_read(w, &u->place)) {
+		w->err = fold_add_put(w, u->key, u->key_bytes, &u->value, &time_ns);
+	} else if (!is_read(w, &u->value)) {
 		w->err = add_unnameable_dropped(w, u, time_ns);
 	} else {
-		w->err = add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMED | META_FLAG_MORE, 0,
-				     0, time_ns);
+		w->err = add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMEABLE | META_FLAG_MORE,
+				     0, 0, time_ns);
 		if (w->err == 0)
-			w->err = fold_add_put(w, u->key, u->key_bytes, &u->place, &time_ns);
+			w->err = fold_add_put(w, u->key, u->key_bytes, &u->value, &time_ns);
 	}
 }
 
-int fold_add_unnamed(struct fold_writer *w)
+int fold_add_unnameable(struct fold_writer *w)
 {
 	keydir_unnameable_each(w->b->tree, add_unnameable, w);
 	return w->err;
@@ -382,8 +382,8 @@ int fold_add_staged(struct fold_writer *w)
 /* Adds a range as the value of 'key'. */
 static int add_orphan(struct fold_writer *w, const struct live_range *r, const struct record *rec)
 {
-	const struct value_place place = { r->record, r->to_key_bytes, r->to_value_bytes };
-	int err = take(w, &place);
+	const struct value_position value = { r->record, r->to_key_bytes, r->to_value_bytes };
+	int err = take(w, &value);
 
 	count_live(w, rec, r->bytes);
 	return err < 0 ? err : copy(w, rec, r->from, r->bytes);

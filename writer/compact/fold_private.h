@@ -25,7 +25,7 @@ struct fold_writer {
 	uint8_t *key;	/* buffer for a meta record's key with the longest path */
 	char *path;	/* of the current node; buffer for the longest path */
 	uint8_t *value; /* of an attr record; grows */
-	size_t value_room;
+	size_t value_capacity;
 	int err; /* the first error, in callbacks that cannot return one */
 };
 
@@ -35,15 +35,15 @@ struct fold_writer {
 int fold_add_meta(struct fold_writer *w, enum meta_kind kind, const void *operand,
 		  size_t operand_bytes, const void *value, size_t value_bytes,
 		  uint64_t timestamp_ns) WARN_UNUSED;
-/* Adds the value at 'place' as a put of 'key', or a substitute for a value that is not read.
+/* Adds 'value' as a put of 'key', or a substitute for a value that is not read.
  * '*timestamp_ns' is its time, or FOLD_OWN_TIME; then the time is stored there. */
 int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
-		 const struct value_place *place, uint64_t *timestamp_ns) WARN_UNUSED;
+		 const struct value_position *value, uint64_t *timestamp_ns) WARN_UNUSED;
 /* Adds a content in pieces, and the publish record that gives it to a path. */
 int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
 		     const struct content_map *c, uint64_t timestamp_ns) WARN_UNUSED;
 /* Adds all unnameable keys. */
-int fold_add_unnamed(struct fold_writer *w) WARN_UNUSED;
+int fold_add_unnameable(struct fold_writer *w) WARN_UNUSED;
 /* Adds staged content that may be published later. */
 int fold_add_staged(struct fold_writer *w) WARN_UNUSED;
 /* Adds the ranges that are read and were not added yet; must be called last. */

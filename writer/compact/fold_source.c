@@ -34,7 +34,7 @@ static int crc_of(struct fold_source *s, uint64_t from, uint64_t bytes, uint32_t
 {
 	while (bytes > 0) {
 		size_t n = bytes < CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
-		int err = record_at_read(s->log, &s->place, from, s->chunk, n);
+		int err = record_at_read(s->log, &s->value, from, s->chunk, n);
 
 		if (err < 0)
 			return err;
@@ -45,26 +45,26 @@ static int crc_of(struct fold_source *s, uint64_t from, uint64_t bytes, uint32_t
 	return 0;
 }
 
-int fold_source_take(struct fold_source *s, const struct value_place *place)
+int fold_source_take(struct fold_source *s, const struct value_position *value)
 {
-	uint64_t bytes = record_bytes(place->key_bytes, place->value_bytes);
+	uint64_t bytes = record_bytes(value->key_bytes, value->value_bytes);
 	size_t held = bytes < BUFFER_BYTES ? (size_t)bytes : BUFFER_BYTES;
 	bool is_checked;
 	int err;
 
-	if (s->at == place->record_offset)
+	if (s->at == value->record_position)
 		return 0;
 	s->at = UINT64_MAX;
-	is_checked = held < bytes && number_set_has(&s->checked, place->record_offset + 1);
-	err = is_checked ? record_at_read(s->log, place, 0, s->buffer, held)
-			 : record_at_check(s->log, place, 0, s->buffer, held);
+	is_checked = held < bytes && number_set_has(&s->checked, value->record_position + 1);
+	err = is_checked ? record_at_read(s->log, value, 0, s->buffer, held)
+			 : record_at_check(s->log, value, 0, s->buffer, held);
 	if (err < 0)
 		return err;
 	if (held < bytes) /* without memory for the note it is checked again */
-		(void)!number_set_add(&s->checked, place->record_offset + 1);
+		(void)!number_set_add(&s->checked, value->record_position + 1);
 	s->crc = record_decode_header(s->buffer, &s->rec);
-	s->place = *place;
-	s->at = place->record_offset;
+	s->value = *value;
+	s->at = value->record_position;
 	s->is_held = held == bytes;
 	return 0;
 }
@@ -83,7 +83,7 @@ static int copy_bytes(struct fold_source *s, struct compact_out *to, uint64_t fr
 	while (err == 0 && bytes > 0) {
 		size_t n = bytes < CHUNK_BYTES ? (size_t)bytes : CHUNK_BYTES;
 
-		err = record_at_read(s->log, &s->place, from, s->chunk, n);
+		err = record_at_read(s->log, &s->value, from, s->chunk, n);
 		if (err == 0)
 			err = compact_out_add(to, s->chunk, n);
 		from += n;
@@ -97,7 +97,7 @@ static int copy_bytes(struct fold_source *s, struct compact_out *to, uint64_t fr
 static int copy_large(struct fold_source *s, struct compact_out *to, const struct record *rec,
 		      uint32_t from, uint32_t bytes)
 {
-	uint64_t from_in_record = value_place_header_bytes(&s->place) + from;
+	uint64_t from_in_record = value_position_header_bytes(&s->value) + from;
 	bool is_same = rec->head_bytes == 0 && bytes == s->rec.value_bytes &&
 		       rec->timestamp_ns == s->rec.timestamp_ns &&
 		       fold_source_has_key(s, rec->key, rec->key_bytes);

@@ -17,21 +17,21 @@
 struct fold_source {
 	struct log_writer *log; /* borrowed */
 	uint8_t *buffer, *chunk;
-	struct value_place place;  /* of the current record */
-	uint64_t at;		   /* position of the current record; UINT64_MAX: none */
-	bool is_held;		   /* the buffer has all of it; otherwise only its front */
-	struct record rec;	   /* sizes and time of the current record */
-	uint32_t crc;		   /* of the current record */
-	struct number_set checked; /* positions, plus 1, of checked large records */
+	struct value_position value; /* of the current record */
+	uint64_t at;		     /* position of the current record; UINT64_MAX: none */
+	bool is_held;		     /* the buffer has all of it; otherwise only its front */
+	struct record rec;	     /* sizes and time of the current record */
+	uint32_t crc;		     /* of the current record */
+	struct number_set checked;   /* positions, plus 1, of checked large records */
 };
 
 /* -ENOMEM. */
 int fold_source_init(struct fold_source *s, struct log_writer *log) WARN_UNUSED;
 void fold_source_free(struct fold_source *s);
 
-/* Makes the record at 'place' the current one, and checks its CRC.  Errors are those of
+/* Makes the record of 'value' the current one, and checks its CRC.  Errors are those of
  * writer/log/record_at.h. */
-int fold_source_take(struct fold_source *s, const struct value_place *place) WARN_UNUSED;
+int fold_source_take(struct fold_source *s, const struct value_position *value) WARN_UNUSED;
 
 /* Returns whether the current record has this key. */
 bool fold_source_has_key(const struct fold_source *s, const void *key, uint32_t key_bytes);

@@ -37,12 +37,12 @@ static int add_attr_record(struct fold_writer *w, const char *path, size_t path_
 	size_t bytes = meta_attr_bytes(attr);
 	uint8_t *value;
 
-	if (bytes > w->value_room) {
+	if (bytes > w->value_capacity) {
 		value = realloc(w->value, bytes);
 		if (value == NULL)
 			return -ENOMEM;
 		w->value = value;
-		w->value_room = bytes;
+		w->value_capacity = bytes;
 	}
 	return fold_add_meta(w, META_ATTR, path, path_bytes, w->value,
 			     meta_attr_encode(attr, w->value), timestamp_ns);
@@ -208,17 +208,17 @@ static int add_by_attr(struct fold_writer *w, const struct node *n, size_t path_
 static int add_content(struct fold_writer *w, const struct node *n, size_t path_bytes,
 		       struct known *known)
 {
-	struct value_place place = node_value(n);
+	struct value_position value = node_value(n);
 	uint64_t timestamp_ns = FOLD_OWN_TIME;
 	int err;
 
-	if (!node_is_file(n) || (node_content(n) == NULL && place.value_bytes == 0))
+	if (!node_is_file(n) || (node_content(n) == NULL && value.value_bytes == 0))
 		return add_by_attr(w, n, path_bytes, known);
 	if (node_content(n) != NULL) {
 		timestamp_ns = time_within(w, fold_replay_time(w->b->replay, n));
 		err = fold_add_content(w, w->path, path_bytes, node_content(n), timestamp_ns);
 	} else {
-		err = fold_add_put(w, w->path, path_bytes, &place, &timestamp_ns);
+		err = fold_add_put(w, w->path, path_bytes, &value, &timestamp_ns);
 	}
 	known->mtime_ns = known->ctime_ns = ns_of_timestamp(timestamp_ns);
 	return err;
@@ -296,7 +296,7 @@ static int write_all(struct fold_writer *w)
 	if (err == 0)
 		err = add_nodes(w);
 	if (err == 0)
-		err = fold_add_unnamed(w);
+		err = fold_add_unnameable(w);
 	if (err == 0)
 		err = fold_add_staged(w);
 	if (err == 0)

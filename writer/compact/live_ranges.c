@@ -15,17 +15,17 @@ void live_free(struct live *l)
 {
 	free(l->ranges);
 	l->ranges = NULL;
-	l->count = l->room = 0;
+	l->count = l->capacity = 0;
 }
 
 static bool is_inside(const struct live *l, const struct content_piece *piece)
 {
-	return piece->place.record_offset >= l->start && piece->place.record_offset < l->end;
+	return piece->value.record_position >= l->start && piece->value.record_position < l->end;
 }
 
 int live_add_moved(struct live *l, const struct live_range *range)
 {
-	if (ARRAY_RESERVE(l->ranges, l->count + 1, l->room) < 0) {
+	if (ARRAY_RESERVE(l->ranges, l->count + 1, l->capacity) < 0) {
 		l->no_memory = true;
 		return -ENOMEM;
 	}
@@ -36,11 +36,11 @@ int live_add_moved(struct live *l, const struct live_range *range)
 void live_add(struct live *l, const struct content_piece *piece)
 {
 	const struct live_range range = {
-		.record = piece->place.record_offset,
+		.record = piece->value.record_position,
 		.from = piece->value_offset,
 		.bytes = (uint32_t)piece->bytes, /* at most one value */
-		.to_value_bytes = piece->place.value_bytes,
-		.to_key_bytes = piece->place.key_bytes,
+		.to_value_bytes = piece->value.value_bytes,
+		.to_key_bytes = piece->value.key_bytes,
 	};
 
 	if (is_inside(l, piece))
@@ -154,12 +154,12 @@ bool live_move(const struct live *l, struct content_piece *piece)
 
 	if (!is_inside(l, piece))
 		return false;
-	range = find_range(l, piece->place.record_offset, piece->value_offset, piece->bytes);
+	range = find_range(l, piece->value.record_position, piece->value_offset, piece->bytes);
 	if (range == NULL)
 		return false; /* cannot happen: bytes read now were read then */
-	piece->place.record_offset = l->to_start + range->to_record;
-	piece->place.key_bytes = range->to_key_bytes;
-	piece->place.value_bytes = range->to_value_bytes;
+	piece->value.record_position = l->to_start + range->to_record;
+	piece->value.key_bytes = range->to_key_bytes;
+	piece->value.value_bytes = range->to_value_bytes;
 	piece->value_offset = range->to_from + (piece->value_offset - range->from);
 	return true;
 }

@@ -27,7 +27,7 @@ struct live_range {
 struct live {
 	uint64_t start, end; /* positions of the segment, or of the whole log */
 	struct live_range *ranges;
-	size_t count, room;
+	size_t count, capacity;
 	bool no_memory;	   /* a range is missing, for want of memory */
 	uint64_t to_start; /* position of the new file */
 };

@@ -21,7 +21,7 @@ static void give_way(struct compactor *c) REQUIRES(c->run_lock, round_class)
 	log_writer_stats(c->log, &log);
 	keydir_stats(c->keydir, &keydir);
 	percent = (log.active_bytes + log.sealed_bytes) / (keydir.live_bytes / 100 + 1);
-	if (log.end_offset != c->paced_end && percent < URGENT_PERCENT &&
+	if (log.end_position != c->paced_end && percent < URGENT_PERCENT &&
 	    !atomic_load(&c->growth->is_full)) {
 		if (percent >= GENTLE_PERCENT)
 			took_ns /= 4;
@@ -30,7 +30,7 @@ static void give_way(struct compactor *c) REQUIRES(c->run_lock, round_class)
 		nap = timespec_of_ns((int64_t)took_ns);
 		(void)nanosleep(&nap, NULL);
 	}
-	c->paced_end = log.end_offset;
+	c->paced_end = log.end_position;
 	c->paced_ns = monotonic_ns();
 }
 

@@ -33,8 +33,8 @@ static int flush_copy(struct out *o)
 	struct rewrite *r = o->r;
 
 	while (o->copy_bytes > 0) {
-		size_t room = COMPACT_OUT_BYTES - o->to.used;
-		size_t n = o->copy_bytes < room ? (size_t)o->copy_bytes : room;
+		size_t free_bytes = COMPACT_OUT_BYTES - o->to.used;
+		size_t n = o->copy_bytes < free_bytes ? (size_t)o->copy_bytes : free_bytes;
 		ssize_t got = io_pread_all(r->io, r->from_fd, o->to.buffer + o->to.used, n,
 					   o->copy_offset);
 		int err;

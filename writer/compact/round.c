@@ -65,7 +65,7 @@ static void swap_views(struct compact_view *a, struct compact_view *b)
  * then.  If the disk has no space for any, the first one for which the reserve is large enough is
  * the only victim.  If the disk is full, the one that needs least is tried in any case, because its
  * need is an estimate. */
-static size_t choose(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
+static size_t choose(struct compactor *c, struct compact_survey *l, struct compact_mode *mode,
 		     uint64_t batch_bytes) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t bytes = 0, space = mode->no_space ? 0 : compact_space(c);
@@ -119,7 +119,7 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 /* Collects the live ranges of the victims, and the end of the log at that time. */
 static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock, round_class)
 {
-	int err = compact_each_place(c, false, collect_piece, b);
+	int err = compact_each_piece(c, false, collect_piece, b);
 
 	b->judged_end = log_writer_size(c->log);
 	for (size_t i = 0; err == 0 && i < b->count; i++)
@@ -172,10 +172,10 @@ static bool move_piece(void *arg, struct content_piece *piece)
 }
 
 /* Gives the keydir all new positions, and closes the old files. */
-static void move_places(struct compactor *c, struct compact_batch *b)
+static void move_pieces(struct compactor *c, struct compact_batch *b)
 	REQUIRES(c->run_lock, round_class)
 {
-	(void)!compact_each_place(c, true, move_piece, b); /* cannot be cancelled */
+	(void)!compact_each_piece(c, true, move_piece, b); /* cannot be cancelled */
 	store_wait_for_readers(c->s);
 	for (size_t i = 0; i < b->count; i++)
 		if (b->victims[i].replaced)
@@ -225,12 +225,12 @@ static int replace_all(struct compactor *c, struct compact_batch *b)
 		v->replaced = true;
 		b->gained_bytes += v->seg.bytes - v->new.bytes;
 	}
-	move_places(c, b);
+	move_pieces(c, b);
 	log_writer_remove_replaced(c->log);
 	return err;
 }
 
-static void begin_batch(struct compact_batch *b, const struct compact_look *l, size_t count)
+static void begin_batch(struct compact_batch *b, const struct compact_survey *l, size_t count)
 {
 	b->count = count;
 	for (size_t i = 0; i < count; i++) {
@@ -243,7 +243,7 @@ static void begin_batch(struct compact_batch *b, const struct compact_look *l, s
 }
 
 /* Compacts the first 'count' segments of 'l'. */
-static int compact_batch(struct compactor *c, const struct compact_look *l, size_t count,
+static int compact_batch(struct compactor *c, const struct compact_survey *l, size_t count,
 			 struct compact_pace *pace, struct compact_batch *b)
 	REQUIRES(c->run_lock, round_class)
 {
@@ -281,7 +281,7 @@ static int compact_batch(struct compactor *c, const struct compact_look *l, size
 }
 
 /* Returns whether to seal the active segment so that it can be compacted. */
-static bool wants_active(const struct compactor *c, const struct compact_look *l,
+static bool wants_active(const struct compactor *c, const struct compact_survey *l,
 			 const struct compact_mode *mode)
 {
 	uint64_t live = l->active_live_bytes;
@@ -310,8 +310,9 @@ static int seal_active(struct compactor *c)
 }
 
 /* Compacts segments in their places.  Stores whether any was compacted. */
-static int compact_in_place(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
-			    bool *ret_more) REQUIRES(c->run_lock, round_class)
+static int compact_in_place(struct compactor *c, struct compact_survey *l,
+			    struct compact_mode *mode, bool *ret_more)
+	REQUIRES(c->run_lock, round_class)
 {
 	struct compact_batch *b = calloc(1, sizeof(*b) + VICTIMS_MAX * sizeof(b->victims[0]));
 	struct compact_pace pace = { .c = c, .mode = mode };
@@ -338,7 +339,7 @@ static int compact_in_place(struct compactor *c, struct compact_look *l, struct 
 /* Without a request, a fold that gains enough comes first: if much is written, there is always
  * another segment to compact in its place.  The fold also removes the dead values of its segments.
  * If it fails, or has no space, the other segments are compacted. */
-static int fold_or_compact(struct compactor *c, struct compact_look *l, struct compact_mode *mode,
+static int fold_or_compact(struct compactor *c, struct compact_survey *l, struct compact_mode *mode,
 			   bool *ret_more) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t lacking = 0;
@@ -361,11 +362,11 @@ static int fold_or_compact(struct compactor *c, struct compact_look *l, struct c
 
 int compact_round(struct compactor *c, struct compact_mode *mode, bool *ret_more)
 {
-	struct compact_look l = { 0 };
+	struct compact_survey l = { 0 };
 	int err = compact_seal(c), seal_err = 0; /* rotated segments must be examined, too */
 
 	if (err == 0 || log_is_full(err))
-		err = compact_look(c, &l);
+		err = compact_survey(c, &l);
 	*ret_more = false;
 	mode->lacking_bytes = 0;
 	mode->takes_reserve = false;

@@ -7,25 +7,25 @@
 #include "writer/compact/compact_private.h"
 #include "writer/log/hint_file.h"
 
-#define LOOK_EVERY_NS	  NSEC_PER_SEC		      /* while records are appended */
+#define SURVEY_EVERY_NS	  NSEC_PER_SEC		      /* while records are appended */
 #define RETRY_AFTER_NS	  (10 * NSEC_PER_SEC)	      /* after a lack of space, or a failure */
 #define DEAD_BYTES_MIN	  ((uint64_t)4 * 1024 * 1024) /* makes a look worthwhile */
-#define LOOK_SHARE	  32 /* of the live bytes: additional dead bytes until the next look */
+#define SURVEY_SHARE	  32 /* of the live bytes: additional dead bytes until the next look */
 #define SEGMENT_SHARE	  16 /* share of the live bytes: size of a segment */
 #define SEGMENT_BYTES_MIN ((uint64_t)8 * 1024 * 1024)
 /* Smaller segments are sealed too often.  Used if the disk has free space for FREE_SHARE of them.
  */
-#define SEGMENT_BYTES_FEW ((uint64_t)32 * 1024 * 1024)
-#define LOG_SHARE	  4    /* of the log: largest segment, as its reserve is as large */
-#define FREE_SHARE	  8    /* of the disk: largest segment, or most dead bytes */
-#define SHORT_LOOK_SHARE  1024 /* as LOOK_SHARE and DEAD_BYTES_MIN on a full disk, */
-#define SHORT_BYTES_MIN	  ((uint64_t)64 * 1024)
-#define SHORT_PERCENT	  3 /* and the dead percentage of a segment */
+#define SEGMENT_BYTES_FEW  ((uint64_t)32 * 1024 * 1024)
+#define LOG_SHARE	   4	/* of the log: largest segment, as its reserve is as large */
+#define FREE_SHARE	   8	/* of the disk: largest segment, or most dead bytes */
+#define SHORT_SURVEY_SHARE 1024 /* as SURVEY_SHARE and DEAD_BYTES_MIN on a full disk, */
+#define SHORT_BYTES_MIN	   ((uint64_t)64 * 1024)
+#define SHORT_PERCENT	   3 /* and the dead percentage of a segment */
 /* While nothing is appended, the same applies if more than this share of the free space is dead,
  * and more than this share of the live bytes has died since the last time. */
-#define QUIET_FREE_SHARE 4
-#define QUIET_LOOK_SHARE 64
-#define SLACK_SHARE	 8 /* share of the largest segment that may be dead without a look */
+#define QUIET_FREE_SHARE   4
+#define QUIET_SURVEY_SHARE 64
+#define SLACK_SHARE	   8 /* share of the largest segment that may be dead without a look */
 
 /* --- figures --- */
 
@@ -119,13 +119,13 @@ static uint64_t dead_bytes(struct compactor *c, uint64_t live_bytes)
 
 /* Returns whether enough has died since the last look that space can perhaps be gained.  On a full
  * disk less is enough. */
-static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_lock, round_class)
+static bool is_worth_a_survey(struct compactor *c, bool is_short) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t live = compact_live_bytes(c), dead = dead_bytes(c, live);
 	uint64_t step, free_bytes = free_bytes_of(c);
 
 	set_segment_size(c, live, free_bytes);
-	step = is_short ? live / SHORT_LOOK_SHARE : live / LOOK_SHARE;
+	step = is_short ? live / SHORT_SURVEY_SHARE : live / SURVEY_SHARE;
 	if (step < (is_short ? SHORT_BYTES_MIN : c->bytes_min))
 		step = is_short ? SHORT_BYTES_MIN : c->bytes_min;
 	if (dead < c->dead_seen)
@@ -137,7 +137,7 @@ static bool is_worth_a_look(struct compactor *c, bool is_short) REQUIRES(c->run_
 static bool is_worth_all(struct compactor *c, bool is_short) REQUIRES(c->run_lock, round_class)
 {
 	uint64_t live = compact_live_bytes(c), dead = dead_bytes(c, live);
-	uint64_t step = is_short ? SHORT_BYTES_MIN : live / QUIET_LOOK_SHARE;
+	uint64_t step = is_short ? SHORT_BYTES_MIN : live / QUIET_SURVEY_SHARE;
 
 	if (dead < c->dead_swept)
 		c->dead_swept = dead;
@@ -173,7 +173,7 @@ static int do_rounds(struct compactor *c, struct compact_mode *mode)
 {
 	uint64_t before = compact_gained_bytes(c), after;
 	bool more = true;
-	int err = 0, full_err = 0;
+	int err = 0, full_disk_err = 0;
 
 	while (err == 0 && more) {
 		if (atomic_load(&c->stop))
@@ -189,12 +189,12 @@ static int do_rounds(struct compactor *c, struct compact_mode *mode)
 		if (log_is_full(err) && !mode->no_space) {
 			(void)hint_files_drop(c->io, c->dir_fd);
 			mode->no_space = true;
-			full_err = err;
+			full_disk_err = err;
 			err = 0;
 			more = true;
 		}
 	}
-	return err == 0 && mode->lacking_bytes > 0 ? full_err : err;
+	return err == 0 && mode->lacking_bytes > 0 ? full_disk_err : err;
 }
 
 /* Compacts each segment once, as by hand. */
@@ -242,7 +242,7 @@ static bool tick(struct compactor *c, bool is_quiet)
 		return false;
 	compact_run_lock(c);
 	is_short = compact_is_short(c) || growth_is_asked(c->growth);
-	looks = is_worth_a_look(c, is_short) || growth_is_asked(c->growth) ||
+	looks = is_worth_a_survey(c, is_short) || growth_is_asked(c->growth) ||
 		(c->retry_ns > 0 && monotonic_ns() >= c->retry_ns);
 	sweeps = is_quiet && is_worth_all(c, is_short);
 	if (looks || sweeps) {
@@ -340,7 +340,7 @@ static void rest(struct compactor *c, uint64_t *seen_end, bool again)
 	if (again && quiet)
 		growth_sleep(c->growth, monotonic_ns() + RETRY_AFTER_NS);
 	else
-		growth_sleep(c->growth, quiet ? 0 : monotonic_ns() + LOOK_EVERY_NS);
+		growth_sleep(c->growth, quiet ? 0 : monotonic_ns() + SURVEY_EVERY_NS);
 }
 
 static void *thread_main(void *arg)

@@ -7,7 +7,7 @@
 #include "writer/compact/compact_private.h"
 
 #define SPACE_SPARE_BYTES ((uint64_t)256 * 1024) /* left for others */
-#define ROOMY		  4 /* times the reserve is free: the disk is not full any more */
+#define ENOUGH		  4 /* times the reserve is free: the disk is not full any more */
 
 /* --- the reserves --- */
 
@@ -100,7 +100,7 @@ bool compact_is_short(struct compactor *c)
 
 void compact_space_done(struct compactor *c, uint64_t asked)
 {
-	if (compact_space(c) >= ROOMY * store_segment_reserve_goal(c->s))
+	if (compact_space(c) >= ENOUGH * store_segment_reserve_goal(c->s))
 		atomic_store(&c->growth->is_full, false);
 	growth_answer(c->growth, false, asked);
 }

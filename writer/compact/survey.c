@@ -20,7 +20,7 @@ static int compare_views(const void *a, const void *b)
 	return x->seg.start < y->seg.start ? -1 : x->seg.start > y->seg.start;
 }
 
-static struct compact_view *view_at(struct compact_look *l, uint64_t position)
+static struct compact_view *view_at(struct compact_survey *l, uint64_t position)
 {
 	size_t low = 0, high = l->count;
 
@@ -41,25 +41,25 @@ static struct compact_view *view_at(struct compact_look *l, uint64_t position)
  * record's header and key; each piece of an extent may become an extent of its own. */
 static uint64_t kept_bytes(const struct content_piece *piece)
 {
-	uint64_t around = RECORD_HEADER_BYTES + piece->place.key_bytes;
+	uint64_t around = RECORD_HEADER_BYTES + piece->value.key_bytes;
 
 	if (piece->value_offset == 0)
 		return around + piece->bytes;
-	if (piece->place.key_bytes == META_EXTENT_KEY_BYTES)
+	if (piece->value.key_bytes == META_EXTENT_KEY_BYTES)
 		return around + META_EXTENT_FIXED_BYTES + piece->bytes;
 	return piece->bytes;
 }
 
-static void count_active(struct compact_look *l, const struct content_piece *piece)
+static void count_active(struct compact_survey *l, const struct content_piece *piece)
 {
-	if (piece->place.record_offset < SEGMENTS_REPLACED_START)
+	if (piece->value.record_position < SEGMENTS_REPLACED_START)
 		l->active_live_bytes += kept_bytes(piece);
 }
 
 static bool count_piece(void *arg, struct content_piece *piece)
 {
-	struct compact_look *l = arg;
-	struct compact_view *v = view_at(l, piece->place.record_offset);
+	struct compact_survey *l = arg;
+	struct compact_view *v = view_at(l, piece->value.record_position);
 
 	if (v != NULL)
 		v->live_bytes += kept_bytes(piece);
@@ -78,8 +78,8 @@ uint64_t compact_live_bytes(struct compactor *c)
 
 static bool count_staged(void *arg, struct content_piece *piece)
 {
-	struct compact_look *l = arg;
-	struct compact_view *v = view_at(l, piece->place.record_offset);
+	struct compact_survey *l = arg;
+	struct compact_view *v = view_at(l, piece->value.record_position);
 
 	if (v != NULL)
 		v->staged = true;
@@ -141,7 +141,7 @@ bool compact_is_retained(const struct compactor *c, const struct compact_view *v
 /* If the clock was ahead once, a segment has timestamps in the future.  Its date is then the mtime
  * of its file or, if the clock was ahead at that time, too, a time before that of the segments
  * behind it and before the store was opened. */
-static void date_segments(const struct compactor *c, struct compact_look *l)
+static void date_segments(const struct compactor *c, struct compact_survey *l)
 {
 	uint64_t now_ns = io_clock_ns(c->io);
 	uint64_t open_ns = monotonic_ns() - c->opened_ns;
@@ -162,12 +162,12 @@ static void date_segments(const struct compactor *c, struct compact_look *l)
 	}
 }
 
-static int list_segments(struct compactor *c, struct compact_look *l)
+static int list_segments(struct compactor *c, struct compact_survey *l)
 	REQUIRES(c->run_lock, round_class)
 {
-	size_t room = 64;
+	size_t capacity = 64;
 
-	l->views = calloc(room, sizeof(l->views[0]));
+	l->views = calloc(capacity, sizeof(l->views[0]));
 	if (l->views == NULL)
 		return -ENOMEM;
 	while (log_writer_sealed(c->log, l->count, &l->views[l->count].seg)) {
@@ -183,7 +183,7 @@ static int list_segments(struct compactor *c, struct compact_look *l)
 		floor = least_floor(c, view);
 		if (known->floor_bytes < floor)
 			view->known.floor_bytes = floor;
-		if (ARRAY_RESERVE(l->views, ++l->count + 1, room) < 0)
+		if (ARRAY_RESERVE(l->views, ++l->count + 1, capacity) < 0)
 			return -ENOMEM;
 		l->views[l->count] = (struct compact_view){ .live_bytes = 0 };
 	}
@@ -193,7 +193,7 @@ static int list_segments(struct compactor *c, struct compact_look *l)
 	return 0;
 }
 
-int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
+int compact_each_piece(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
 {
 	const struct timespec nap = { .tv_nsec = LET_IN_NS };
 	uint64_t seen_end = log_writer_size(c->log), end;
@@ -201,7 +201,7 @@ int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, v
 	bool more = true;
 
 	while (more) {
-		more = store_each_place(c->s, &cursor, NODES_AT_ONCE, changes, fn, arg);
+		more = store_each_piece(c->s, &cursor, NODES_AT_ONCE, changes, fn, arg);
 		if (!changes && atomic_load(&c->stop))
 			return -ECANCELED;
 		/* pthread mutexes are unfair: without a pause this thread would take the mutex
@@ -214,14 +214,14 @@ int compact_each_place(struct compactor *c, bool changes, content_piece_fn fn, v
 	return 0;
 }
 
-int compact_look(struct compactor *c, struct compact_look *l)
+int compact_survey(struct compactor *c, struct compact_survey *l)
 {
 	struct log_writer_stats log;
 	uint64_t number_bytes;
 	int err = list_segments(c, l);
 
 	if (err == 0)
-		err = compact_each_place(c, false, count_piece, l);
+		err = compact_each_piece(c, false, count_piece, l);
 	if (err < 0)
 		return err;
 	store_each_staged(c->s, count_staged, l);

@@ -406,9 +406,9 @@ void freyja_get_stats(struct freyja_log *log, struct freyja_stats *ret, size_t s
 
 	log_writer_stats(log->writer, &from);
 	stats = (struct freyja_stats){
-		.end_position = from.end_offset,
-		.written_position = from.written_offset,
-		.durable_position = from.durable_offset,
+		.end_position = from.end_position,
+		.written_position = from.written_position,
+		.durable_position = from.durable_position,
 		.last_timestamp_ns = from.last_timestamp_ns,
 		.appends = from.appends,
 		.syncs = from.syncs,

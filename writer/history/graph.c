@@ -94,11 +94,11 @@ static bool is_in_base(const struct change *c)
 static int begin(struct change *c, struct graph_node *dir, struct graph_name *name,
 		 struct graph_node *n)
 {
-	size_t room = name->span_room;
+	size_t capacity = name->span_capacity;
 
-	if (ARRAY_RESERVE(name->spans, (size_t)name->span_count + 1, room) < 0)
+	if (ARRAY_RESERVE(name->spans, (size_t)name->span_count + 1, capacity) < 0)
 		return -ENOMEM;
-	name->span_room = (uint32_t)room;
+	name->span_capacity = (uint32_t)capacity;
 	name->spans[name->span_count++] = (struct graph_span){
 		.node = n, .from_ns = is_in_base(c) ? 0 : c->now_ns, .until_ns = HISTORY_STILL
 	};
@@ -139,16 +139,16 @@ static void prune(struct change *c, struct graph_node *dir)
 /* --- paths --- */
 
 /* The last component of a path, and its directory. */
-struct place {
+struct target {
 	struct graph_node *dir;
 	struct graph_name *name;
 	struct graph_node *node; /* the node that has the path now; NULL: none */
 };
 
 /* Walks along a path, and makes missing directories on the way. */
-static int walk(struct change *c, const char *path, size_t path_bytes, struct place *ret)
+static int walk(struct change *c, const char *path, size_t path_bytes, struct target *ret)
 {
-	struct place at = { .node = c->g->root };
+	struct target at = { .node = c->g->root };
 	size_t pos = 0;
 	int err;
 
@@ -177,9 +177,9 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct pl
 }
 
 /* Looks up the node that has a path now.  Returns false if there is none. */
-static bool look_up(struct change *c, const char *path, size_t path_bytes, struct place *ret)
+static bool look_up(struct change *c, const char *path, size_t path_bytes, struct target *ret)
 {
-	struct place at = { .node = c->g->root };
+	struct target at = { .node = c->g->root };
 	size_t pos = 0;
 
 	if (!path_ok(path, path_bytes))
@@ -205,7 +205,7 @@ static bool look_up(struct change *c, const char *path, size_t path_bytes, struc
 /* Adds a version; the caller has filled in everything except the common fields. */
 static int add_version(struct change *c, struct graph_node *n, const struct version *v)
 {
-	if (ARRAY_RESERVE(n->versions, n->version_count + 1, n->version_room) < 0)
+	if (ARRAY_RESERVE(n->versions, n->version_count + 1, n->version_capacity) < 0)
 		return -ENOMEM;
 	n->versions[n->version_count] = *v;
 	n->versions[n->version_count].timestamp_ns = c->now_ns;
@@ -226,7 +226,7 @@ static int add_version(struct change *c, struct graph_node *n, const struct vers
 static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
 {
 	const char *slash = memrchr(path, '/', path_bytes);
-	struct place dir;
+	struct target dir;
 
 	return path_levels(path, path_bytes) > PATH_KEY_LEVELS_MAX &&
 	       (!look_up(c, path, (size_t)(slash - path), &dir) || !is_dir(dir.node));
@@ -236,7 +236,7 @@ static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
 static int put_version(struct change *c, const char *path, size_t path_bytes,
 		       const struct version *v)
 {
-	struct place at;
+	struct target at;
 	int err;
 
 	if (is_too_deep(c, path, path_bytes))
@@ -265,7 +265,7 @@ int graph_content(const struct graph_node *n, size_t index, struct content_map *
 		const struct version *v = &n->versions[i];
 		struct content_piece whole = {
 			.bytes = v->size_bytes,
-			.place = { v->offset, v->key_bytes, v->value_bytes },
+			.value = { v->offset, v->key_bytes, v->value_bytes },
 			.dropped = v->kind != VERSION_PLAIN,
 		};
 
@@ -305,7 +305,7 @@ static int apply_put(struct change *c, const struct commit_record *rec)
 
 static int apply_tombstone(struct change *c, const struct commit_record *rec)
 {
-	struct place at;
+	struct target at;
 
 	if (!look_up(c, rec->path, rec->path_bytes, &at) || (is_dir(at.node) && at.node->live > 0))
 		return 0;
@@ -355,7 +355,7 @@ static int apply_attr(struct change *c, const struct commit_record *rec)
 	const struct meta_attr *attr = &rec->attr;
 	const struct version empty = { .kind = VERSION_LAID };
 	bool is_new = false;
-	struct place at;
+	struct target at;
 	int err;
 
 	if (!path_ok(rec->path, rec->path_bytes))
@@ -388,7 +388,7 @@ static int apply_move(struct change *c, const struct commit_record *rec)
 	const struct meta_move *move = &rec->move;
 	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
 	struct graph_node *moved, *other;
-	struct place from, to;
+	struct target from, to;
 	int err;
 
 	if (!path_ok(move->new_path, move->new_path_bytes) ||
@@ -416,7 +416,7 @@ static int apply_move(struct change *c, const struct commit_record *rec)
 static int apply_link(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_move *link = &rec->move;
-	struct place from, to;
+	struct target from, to;
 	int err;
 
 	if (!path_ok(link->new_path, link->new_path_bytes) ||
@@ -472,7 +472,7 @@ static int apply_extent(struct change *c, const struct commit_record *rec)
 	const struct content_piece piece = {
 		.offset = extent->offset,
 		.bytes = extent->bytes,
-		.place = { c->entry->offset, c->entry->rec.key_bytes, c->entry->rec.value_bytes },
+		.value = { c->entry->offset, c->entry->rec.key_bytes, c->entry->rec.value_bytes },
 		.value_offset = META_EXTENT_FIXED_BYTES,
 		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
 		.dropped = dropped,
@@ -488,7 +488,7 @@ static int apply_extent(struct change *c, const struct commit_record *rec)
 static int apply_publish(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
-	bool unnamed = rec->unnameable || (publish->flags & META_FLAG_UNNAMED) != 0;
+	bool unnameable = rec->unnameable || (publish->flags & META_FLAG_UNNAMEABLE) != 0;
 	struct graph_staged *s =
 		publish->staging_id != 0 ? staged_find(c->g, publish->staging_id) : NULL;
 	struct version v = {
@@ -499,9 +499,9 @@ static int apply_publish(struct change *c, const struct commit_record *rec)
 	};
 	int err;
 
-	if (unnamed && s != NULL)
+	if (unnameable && s != NULL)
 		staged_drop(c->g, s);
-	if (unnamed || !path_ok(rec->path, rec->path_bytes))
+	if (unnameable || !path_ok(rec->path, rec->path_bytes))
 		return 0;
 	err = put_version(c, rec->path, rec->path_bytes, &v);
 	if (err == 0 && s != NULL)

@@ -55,7 +55,7 @@ struct graph_node {
 
 	/* Of a file or symlink: */
 	struct version *versions; /* owned; oldest first */
-	size_t version_count, version_room;
+	size_t version_count, version_capacity;
 };
 
 /* The time during which a node had a name: from one commit to another. */
@@ -68,7 +68,7 @@ struct graph_span {
 struct graph_name {
 	UT_hash_handle hh;
 	struct graph_span *spans; /* oldest first; only the last one may not have ended */
-	uint32_t span_count, span_room;
+	uint32_t span_count, span_capacity;
 	uint16_t name_bytes;
 	char name[];
 };

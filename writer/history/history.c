@@ -40,8 +40,8 @@ struct history_version {
 	void *trouble_arg;
 	char *path; /* owned; NULL: not enough memory for it */
 	size_t path_bytes;
-	struct value_place place; /* of the record of a version without a content map */
-	char *target;		  /* owned; symlinks */
+	struct value_position value; /* of the record of a version without a content map */
+	char *target;		     /* owned; symlinks */
 	atomic_bool verified;
 
 	struct mutex lock; /* innermost */
@@ -168,12 +168,12 @@ struct held {
 
 struct held_list {
 	struct held *held; /* owned */
-	size_t count, room;
+	size_t count, capacity;
 };
 
 static int held_add(struct held_list *l, const struct graph_node *node, uint64_t until_ns)
 {
-	if (ARRAY_RESERVE(l->held, l->count + 1, l->room) < 0)
+	if (ARRAY_RESERVE(l->held, l->count + 1, l->capacity) < 0)
 		return -ENOMEM;
 	l->held[l->count++] = (struct held){ node, until_ns };
 	return 0;
@@ -491,7 +491,7 @@ static int open_found(struct history *h, const struct found_version *found,
 	mutex_init(&v->lock);
 	v->trouble = h->config.trouble;
 	v->trouble_arg = h->config.trouble_arg;
-	v->place = (struct value_place){ of->offset, of->key_bytes, of->value_bytes };
+	v->value = (struct value_position){ of->offset, of->key_bytes, of->value_bytes };
 	v->log = h->log;
 	atomic_fetch_add(&h->log->refs, 1);
 	*ret = v;
@@ -588,16 +588,16 @@ bool history_version_is_hole(struct history_version *v, uint64_t offset,
 	return p.offset > offset;
 }
 
-/* Reads 'n' bytes of the value at 'place', from byte 'from' on, and checks the CRC of the record
+/* Reads 'n' bytes of 'value', from byte 'from' on, and checks the CRC of the record
  * unless that has been done. */
-static int read_record(struct history_version *v, const struct value_place *place, bool verified,
+static int read_record(struct history_version *v, const struct value_position *value, bool verified,
 		       uint64_t from, void *buf, size_t n)
 {
 	int err;
 
-	from += value_place_header_bytes(place);
-	err = verified ? record_at_read(v->log->w, place, from, buf, n)
-		       : record_at_check(v->log->w, place, from, buf, n);
+	from += value_position_header_bytes(value);
+	err = verified ? record_at_read(v->log->w, value, from, buf, n)
+		       : record_at_check(v->log->w, value, from, buf, n);
 	return err == -EBADMSG ? -EIO : err;
 }
 
@@ -606,12 +606,12 @@ static int read_piece(struct history_version *v, const struct content_piece *p, 
 {
 	int err = p->dropped
 			  ? -EIO
-			  : read_record(v, &p->place, p->verified, p->value_offset + from, buf, n);
+			  : read_record(v, &p->value, p->verified, p->value_offset + from, buf, n);
 
 	if (err < 0 || p->verified)
 		return err;
 	version_lock(v);
-	content_map_set_verified(v->content, p->offset, &p->place);
+	content_map_set_verified(v->content, p->offset, &p->value);
 	version_unlock(v);
 	return 0;
 }
@@ -638,7 +638,7 @@ static ssize_t read_some(struct history_version *v, uint8_t *buf, size_t n, uint
 
 static int read_plain(struct history_version *v, void *buf, size_t n, uint64_t offset)
 {
-	int err = read_record(v, &v->place, atomic_load(&v->verified), offset, buf, n);
+	int err = read_record(v, &v->value, atomic_load(&v->verified), offset, buf, n);
 
 	if (err == 0)
 		atomic_store(&v->verified, true);
@@ -658,13 +658,13 @@ static void tell_unreadable(struct history_version *v, uint64_t offset)
 		.path_bytes = v->path_bytes,
 		.reason = "an old version: a record of it is damaged or cannot be read",
 	};
-	struct content_piece p = { .place = v->place };
+	struct content_piece p = { .value = v->value };
 
 	if (v->trouble == NULL)
 		return;
 	if (has_pieces(v))
 		(void)find_piece(v, offset, &p);
-	t.segment = log_writer_locate(v->log->w, p.place.record_offset, &t.file_offset);
+	t.segment = log_writer_locate(v->log->w, p.value.record_position, &t.file_offset);
 	v->trouble(v->trouble_arg, &t);
 }
 

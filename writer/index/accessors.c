@@ -49,7 +49,7 @@ struct node_times node_times(const struct node *n)
 	return node_times_inline(n);
 }
 
-struct value_place node_value(const struct node *n)
+struct value_position node_value(const struct node *n)
 {
 	return node_value_inline(n);
 }

@@ -124,7 +124,7 @@ static void trim_spares(struct content_map *c)
 /* Adds an extent to the counts (+1), or removes it (-1). */
 static void count(struct content_map *c, const struct content_piece *p, int by)
 {
-	uint64_t around = RECORD_HEADER_BYTES + p->place.key_bytes + META_EXTENT_FIXED_BYTES;
+	uint64_t around = RECORD_HEADER_BYTES + p->value.key_bytes + META_EXTENT_FIXED_BYTES;
 
 	c->count += (uint64_t)by;
 	if (p->dropped)
@@ -243,12 +243,12 @@ void content_map_set_size(struct content_map *c, uint64_t size_bytes)
 }
 
 void content_map_set_verified(struct content_map *c, uint64_t offset,
-			      const struct value_place *place)
+			      const struct value_position *value)
 {
 	struct extent *e = first_ending_after(c, offset);
 
 	if (e != NULL && e->piece.offset <= offset && !e->piece.hole && !e->piece.dropped &&
-	    e->piece.place.record_offset == place->record_offset)
+	    e->piece.value.record_position == value->record_position)
 		e->piece.verified = true;
 }
 

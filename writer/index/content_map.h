@@ -21,12 +21,12 @@
 struct content_map; /* defined in content_map.c */
 
 struct content_piece {
-	uint64_t offset, bytes;	  /* in the file */
-	struct value_place place; /* the record that has the bytes */
-	uint32_t value_offset;	  /* offset in its value */
-	bool hole;		  /* no record: zeros */
-	bool dropped;		  /* the record does not exist any more: the bytes cannot be read */
-	bool verified;		  /* the CRC of the record has been checked since open */
+	uint64_t offset, bytes;	     /* in the file */
+	struct value_position value; /* the record that has the bytes */
+	uint32_t value_offset;	     /* offset in its value */
+	bool hole;		     /* no record: zeros */
+	bool dropped;  /* the record does not exist any more: the bytes cannot be read */
+	bool verified; /* the CRC of the record has been checked since open */
 };
 
 /* Makes an empty content of size 0.  The caller frees it with content_map_free().  NULL: no memory.
@@ -49,9 +49,9 @@ void content_map_set_size(struct content_map *c, uint64_t size_bytes);
 /* Copies the first piece that ends behind 'offset'.  Returns false if there is none. */
 bool content_map_find(const struct content_map *c, uint64_t offset, struct content_piece *ret);
 /* Notes that the record of the piece at 'offset' has been checked, if the piece still belongs to
- * the record at 'place'. */
+ * the record at 'value'. */
 void content_map_set_verified(struct content_map *c, uint64_t offset,
-			      const struct value_place *place);
+			      const struct value_position *value);
 
 /* Calls 'fn' for each piece that is read from a record.  'fn' may change the position of the record
  * and the offset in its value, and then returns true; it must not change anything else. */

@@ -5,28 +5,28 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLOT_ROOM_MIN	 4
-#define SLOT_HOLES_MIN	 16
-#define SLOT_HOLES_SHARE 8  /* removes holes instead of growing if their share is larger */
-#define COOKIE_FIRST	 16 /* smaller ones are for the callers' "." and ".." */
+#define SLOT_CAPACITY_MIN 4
+#define SLOT_HOLES_MIN	  16
+#define SLOT_HOLES_SHARE  8  /* removes holes instead of growing if their share is larger */
+#define COOKIE_FIRST	  16 /* smaller ones are for the callers' "." and ".." */
 
 _Static_assert(offsetof(struct dentry, name) == 13, "there are millions of them");
 
 void directory_init(struct dir *dir)
 {
 	dir->cookie_next = COOKIE_FIRST;
-	dir->room = 1;
+	dir->capacity = 1;
 }
 
 void directory_empty(struct dir *dir)
 {
-	if (dir->room > 1)
+	if (dir->capacity > 1)
 		free(dir->slots);
 }
 
 static struct slot *slots_of(struct dir *dir)
 {
-	return dir->room > 1 ? dir->slots : &dir->one;
+	return dir->capacity > 1 ? dir->slots : &dir->one;
 }
 
 uint32_t directory_after(struct dir *dir, uint64_t cookie)
@@ -83,26 +83,26 @@ static void rebase(struct dir *dir)
 
 int directory_reserve(struct dir *dir)
 {
-	uint32_t room = dir->room + dir->room / 2;
+	uint32_t capacity = dir->capacity + dir->capacity / 2;
 	struct slot *slots;
 
 	if (dir->cookie_next == UINT32_MAX)
 		rebase(dir);
-	if (dir->used == dir->room && (dir->used - dir->count) * SLOT_HOLES_SHARE > dir->used)
+	if (dir->used == dir->capacity && (dir->used - dir->count) * SLOT_HOLES_SHARE > dir->used)
 		squeeze(dir);
-	if (dir->used < dir->room)
+	if (dir->used < dir->capacity)
 		return 0;
-	if (room < SLOT_ROOM_MIN)
-		room = SLOT_ROOM_MIN;
-	if (room < dir->room)
+	if (capacity < SLOT_CAPACITY_MIN)
+		capacity = SLOT_CAPACITY_MIN;
+	if (capacity < dir->capacity)
 		return -ENOMEM; /* 32 bits cannot count them */
-	slots = reallocarray(dir->room > 1 ? dir->slots : NULL, room, sizeof(slots[0]));
+	slots = reallocarray(dir->capacity > 1 ? dir->slots : NULL, capacity, sizeof(slots[0]));
 	if (slots == NULL)
 		return -ENOMEM;
-	if (dir->room == 1)
+	if (dir->capacity == 1)
 		slots[0] = dir->one;
 	dir->slots = slots;
-	dir->room = room;
+	dir->capacity = capacity;
 	return 0;
 }
 

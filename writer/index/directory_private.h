@@ -41,11 +41,11 @@ struct dir {
 	 * here. */
 	union {
 		struct slot *slots; /* owned */
-		struct slot one;    /* if 'room' is 1 */
+		struct slot one;    /* if 'capacity' is 1 */
 	};
-	uint32_t used, room;   /* 'used' includes the holes */
-	uint32_t count;	       /* entries */
-	uint32_t subdir_count; /* entries that are directories */
+	uint32_t used, capacity; /* 'used' includes the holes */
+	uint32_t count;		 /* entries */
+	uint32_t subdir_count;	 /* entries that are directories */
 	uint32_t cookie_next;
 	/* No path below this directory, from its first component on, has more bytes and levels than
 	 * these.  Upper bounds (keydir_fits()); at most UINT16_MAX, which stands for any larger

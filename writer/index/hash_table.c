@@ -16,8 +16,8 @@
 
 #include "writer/base/pages.h"
 
-#define ROOM_FIRST 16
-#define TAIL_FIRST 16
+#define CAPACITY_FIRST 16
+#define TAIL_FIRST     16
 /* At most 5/6 are used, and 1/5 is added: of a part that has grown at least 25/36 are used. */
 #define LOAD_NUM 5
 #define LOAD_DEN 6
@@ -41,12 +41,12 @@ static struct hash_part *part_of(const struct hash_table *t, uint32_t hash)
 
 static size_t slot_count(const struct hash_part *p)
 {
-	return (size_t)p->room + p->tail;
+	return (size_t)p->capacity + p->tail;
 }
 
-static size_t home(uint32_t room, uint32_t hash)
+static size_t home(uint32_t capacity, uint32_t hash)
 {
-	return (uint64_t)(hash << HASH_TABLE_PART_BITS) * room >> 32;
+	return (uint64_t)(hash << HASH_TABLE_PART_BITS) * capacity >> 32;
 }
 
 /* --- growing --- */
@@ -80,15 +80,15 @@ void hash_table_destroy(struct hash_table *t)
 
 /* Moves the entries of a part to more slots.  All of them fit: none is closer to the end than it
  * was in the smaller array. */
-static int stretch(struct hash_part *p, uint32_t room, uint32_t tail)
+static int stretch(struct hash_part *p, uint32_t capacity, uint32_t tail)
 {
-	struct hash_slot *slots = slots_new((size_t)room + tail);
+	struct hash_slot *slots = slots_new((size_t)capacity + tail);
 	size_t next = 0;
 
 	if (slots == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < slot_count(p); i++) {
-		size_t at = home(room, p->slots[i].hash);
+		size_t at = home(capacity, p->slots[i].hash);
 
 		if (p->slots[i].ref == 0)
 			continue;
@@ -98,7 +98,7 @@ static int stretch(struct hash_part *p, uint32_t room, uint32_t tail)
 	}
 	slots_free(p->slots, slot_count(p));
 	p->slots = slots;
-	p->room = room;
+	p->capacity = capacity;
 	p->tail = tail;
 	return 0;
 }
@@ -106,15 +106,15 @@ static int stretch(struct hash_part *p, uint32_t room, uint32_t tail)
 int hash_table_reserve(struct hash_table *t, uint32_t hash)
 {
 	struct hash_part *p = part_of(t, hash);
-	uint32_t room = p->room, tail = p->tail;
+	uint32_t capacity = p->capacity, tail = p->tail;
 
-	if (room == 0)
-		return stretch(p, ROOM_FIRST, TAIL_FIRST);
-	if (((uint64_t)p->count + 1) * LOAD_DEN > (uint64_t)room * LOAD_NUM)
-		room += room / GROW_DEN + ROOM_FIRST;
+	if (capacity == 0)
+		return stretch(p, CAPACITY_FIRST, TAIL_FIRST);
+	if (((uint64_t)p->count + 1) * LOAD_DEN > (uint64_t)capacity * LOAD_NUM)
+		capacity += capacity / GROW_DEN + CAPACITY_FIRST;
 	if (p->slots[slot_count(p) - 2].ref != 0) /* the last slot must stay free */
 		tail *= 2;
-	return room == p->room && tail == p->tail ? 0 : stretch(p, room, tail);
+	return capacity == p->capacity && tail == p->tail ? 0 : stretch(p, capacity, tail);
 }
 
 /* --- entries --- */
@@ -122,7 +122,7 @@ int hash_table_reserve(struct hash_table *t, uint32_t hash)
 void hash_table_add(struct hash_table *t, uint32_t hash, uint32_t ref)
 {
 	struct hash_part *p = part_of(t, hash);
-	size_t at = home(p->room, hash), end;
+	size_t at = home(p->capacity, hash), end;
 
 	while (p->slots[at].ref != 0 && p->slots[at].hash <= hash)
 		at++;
@@ -136,12 +136,13 @@ void hash_table_add(struct hash_table *t, uint32_t hash, uint32_t ref)
 void hash_table_remove(struct hash_table *t, uint32_t hash, uint32_t ref)
 {
 	struct hash_part *p = part_of(t, hash);
-	size_t at = home(p->room, hash), end;
+	size_t at = home(p->capacity, hash), end;
 
 	while (p->slots[at].ref != ref)
 		at++;
 	/* Entries behind it that are not at their home move up. */
-	for (end = at + 1; p->slots[end].ref != 0 && home(p->room, p->slots[end].hash) < end; end++)
+	for (end = at + 1; p->slots[end].ref != 0 && home(p->capacity, p->slots[end].hash) < end;
+	     end++)
 		;
 	memmove(&p->slots[at], &p->slots[at + 1], (end - at - 1) * sizeof(p->slots[0]));
 	p->slots[end - 1] = (struct hash_slot){ 0 };
@@ -153,9 +154,9 @@ const struct hash_slot *hash_table_find(const struct hash_table *t, uint32_t has
 	const struct hash_part *p = part_of(t, hash);
 	const struct hash_slot *s;
 
-	if (p->room == 0)
+	if (p->capacity == 0)
 		return NULL;
-	for (s = &p->slots[home(p->room, hash)]; s->ref != 0 && s->hash < hash; s++)
+	for (s = &p->slots[home(p->capacity, hash)]; s->ref != 0 && s->hash < hash; s++)
 		;
 	return s->ref != 0 && s->hash == hash ? s : NULL;
 }
@@ -164,8 +165,8 @@ void hash_table_prefetch(const struct hash_table *t, uint32_t hash)
 {
 	const struct hash_part *p = part_of(t, hash);
 
-	if (p->room > 0)
-		__builtin_prefetch(&p->slots[home(p->room, hash)]);
+	if (p->capacity > 0)
+		__builtin_prefetch(&p->slots[home(p->capacity, hash)]);
 }
 
 size_t hash_table_bytes(const struct hash_table *t)

@@ -22,8 +22,8 @@ struct hash_slot {
 
 /* The entries of all hashes with the same first bits. */
 struct hash_part {
-	struct hash_slot *slots; /* sorted by hash; first 'room' slots, then 'tail' */
-	uint32_t room, tail, count;
+	struct hash_slot *slots; /* sorted by hash; first 'capacity' slots, then 'tail' */
+	uint32_t capacity, tail, count;
 };
 
 struct hash_table {

@@ -35,7 +35,7 @@ enum {
 /* The names of a node except the first; only a file with hard links has them. */
 struct node_names {
 	slab_ref_t *refs; /* owned; of entries, oldest first */
-	uint32_t count, room;
+	uint32_t count, capacity;
 };
 
 /* Attributes that only a few nodes need. */
@@ -68,8 +68,8 @@ struct node {
 			    fields are empty */
 	uint32_t uid, gid;
 	union {
-		uint64_t record_offset; /* of the value, unless 'extra' has a content */
-		struct dir *dir;	/* directories; owned */
+		uint64_t record_position; /* of the value, unless 'extra' has a content */
+		struct dir *dir;	  /* directories; owned */
 	};
 	uint32_t value_bytes;
 	bool committed; /* the log has it */
@@ -196,10 +196,10 @@ static inline struct node_times node_times_inline(const struct node *n)
 	};
 }
 
-static inline struct value_place node_value_inline(const struct node *n)
+static inline struct value_position node_value_inline(const struct node *n)
 {
-	return (struct value_place){
-		.record_offset = n->value_bytes == 0 ? 0 : n->record_offset,
+	return (struct value_position){
+		.record_position = n->value_bytes == 0 ? 0 : n->record_position,
 		.key_bytes = n->key_bytes,
 		.value_bytes = n->value_bytes,
 	};
@@ -248,14 +248,14 @@ struct node_extra *node_extra_get(struct keydir *k, struct node *n);
 /* --- node_content.c --- */
 
 /* Returns the bytes of the log that a content keeps alive; see content_map_live_bytes(). */
-uint64_t content_live_bytes(const struct value_place *place, const struct content_map *content);
+uint64_t content_live_bytes(const struct value_position *value, const struct content_map *content);
 uint64_t node_live_bytes(const struct node *n);
 uint64_t node_size_bytes(const struct node *n);
 /* Returns the single record of a file as a piece. */
 struct content_piece node_whole_piece(const struct node *n);
-/* Sets the content to 'place' or, unless it is NULL, to 'content', which 'n' then owns and for
+/* Sets the content to 'value' or, unless it is NULL, to 'content', which 'n' then owns and for
  * which it must have an 'extra'.  With the write lock. */
-void node_replace_content(struct keydir *k, struct node *n, const struct value_place *place,
+void node_replace_content(struct keydir *k, struct node *n, const struct value_position *value,
 			  struct content_map *content, int64_t now_ns);
 
 /* --- inode_numbers.c --- */
@@ -276,6 +276,6 @@ void dentry_raise_bounds(const struct dentry *d);
 
 void unnameable_destroy(struct keydir *k);
 /* Calls 'fn' for each value of an unnameable key; 'fn' may change its position. */
-void unnameable_each_place(struct keydir *k, bool changes, content_piece_fn fn, void *arg);
+void unnameable_each_piece(struct keydir *k, bool changes, content_piece_fn fn, void *arg);
 
 #endif

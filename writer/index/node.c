@@ -232,15 +232,15 @@ int keydir_prepare_name(struct keydir *k, struct node *n)
 	struct node_extra *extra = node_extra_get(k, n);
 	struct node_names *more;
 	slab_ref_t *refs;
-	uint32_t room;
+	uint32_t capacity;
 
 	if (extra == NULL)
 		return -ENOMEM;
 	more = &extra->more_names;
-	if (more->count < more->room)
+	if (more->count < more->capacity)
 		return 0;
-	room = more->room * 2 + 1;
-	refs = reallocarray(NULL, room, sizeof(refs[0]));
+	capacity = more->capacity * 2 + 1;
+	refs = reallocarray(NULL, capacity, sizeof(refs[0]));
 	if (refs == NULL)
 		return -ENOMEM;
 	keydir_write_lock(k);
@@ -248,7 +248,7 @@ int keydir_prepare_name(struct keydir *k, struct node *n)
 		memcpy(refs, more->refs, more->count * sizeof(refs[0]));
 	free(more->refs);
 	more->refs = refs;
-	more->room = room;
+	more->capacity = capacity;
 	keydir_write_unlock(k);
 	return 0;
 }

@@ -42,7 +42,7 @@ struct node_times node_times(const struct node *n);
 bool node_mtime_is_set(const struct node *n);
 
 /* Returns the position of the value of a file that is one record. */
-struct value_place node_value(const struct node *n);
+struct value_position node_value(const struct node *n);
 /* Returns the content of a file in pieces, borrowed; NULL: it is one record or none. */
 struct content_map *node_content(const struct node *n);
 

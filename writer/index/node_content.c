@@ -9,19 +9,19 @@
 
 /* --- reading --- */
 
-static uint64_t place_bytes(const struct value_place *place)
+static uint64_t value_record_bytes(const struct value_position *value)
 {
-	return place->value_bytes == 0 ? 0 : record_bytes(place->key_bytes, place->value_bytes);
+	return value->value_bytes == 0 ? 0 : record_bytes(value->key_bytes, value->value_bytes);
 }
 
-uint64_t content_live_bytes(const struct value_place *place, const struct content_map *content)
+uint64_t content_live_bytes(const struct value_position *value, const struct content_map *content)
 {
-	return content != NULL ? content_map_live_bytes(content) : place_bytes(place);
+	return content != NULL ? content_map_live_bytes(content) : value_record_bytes(value);
 }
 
 uint64_t node_live_bytes(const struct node *n)
 {
-	struct value_place value = node_value(n);
+	struct value_position value = node_value(n);
 
 	return content_live_bytes(&value, node_content(n));
 }
@@ -41,7 +41,7 @@ struct content_piece node_whole_piece(const struct node *n)
 {
 	return (struct content_piece){
 		.bytes = n->value_bytes,
-		.place = node_value(n),
+		.value = node_value(n),
 		.verified = n->verified,
 	};
 }
@@ -56,9 +56,9 @@ size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t
 	keydir_read_lock(k);
 	c = node_content(n);
 	ret->size_bytes = node_size_bytes(n);
-	if (c == NULL && n->value_bytes > offset && offset < end && ret->room > 0)
+	if (c == NULL && n->value_bytes > offset && offset < end && ret->capacity > 0)
 		ret->pieces[ret->count++] = node_whole_piece(n);
-	while (c != NULL && offset < end && ret->count < ret->room &&
+	while (c != NULL && offset < end && ret->count < ret->capacity &&
 	       content_map_find(c, offset, piece) && piece->offset < end) {
 		offset = piece->offset + piece->bytes;
 		ret->count++;
@@ -72,19 +72,19 @@ void keydir_set_verified(struct keydir *k, struct node *n, const struct content_
 {
 	keydir_write_lock(k);
 	if (node_content(n) != NULL)
-		content_map_set_verified(node_content(n), piece->offset, &piece->place);
-	else if (node_value(n).record_offset == piece->place.record_offset)
+		content_map_set_verified(node_content(n), piece->offset, &piece->value);
+	else if (node_value(n).record_position == piece->value.record_position)
 		n->verified = true;
 	keydir_write_unlock(k);
 }
 
 /* --- changing --- */
 
-static void set_value(struct node *n, const struct value_place *place)
+static void set_value(struct node *n, const struct value_position *value)
 {
-	n->record_offset = place->record_offset;
-	n->key_bytes = (uint16_t)place->key_bytes;
-	n->value_bytes = place->value_bytes;
+	n->record_position = value->record_position;
+	n->key_bytes = (uint16_t)value->key_bytes;
+	n->value_bytes = value->value_bytes;
 }
 
 /* Notes the first commit of a file, at 'now_ns'.  A replay makes its entry at that time, so its
@@ -98,16 +98,16 @@ static void commit_entry(struct node *n, int64_t now_ns)
 	n->committed = true;
 }
 
-void node_replace_content(struct keydir *k, struct node *n, const struct value_place *place,
+void node_replace_content(struct keydir *k, struct node *n, const struct value_position *value,
 			  struct content_map *content, int64_t now_ns)
 {
 	struct content_map *old = node_content(n);
-	struct value_place old_place = node_value(n);
+	struct value_position old_value = node_value(n);
 
 	if (n->name != 0)
 		k->stats.live_bytes +=
-			content_live_bytes(place, content) - content_live_bytes(&old_place, old);
-	set_value(n, place);
+			content_live_bytes(value, content) - content_live_bytes(&old_value, old);
+	set_value(n, value);
 	if (old != NULL || content != NULL)
 		node_extra(n)->content = content;
 	content_map_free(old);
@@ -116,10 +116,10 @@ void node_replace_content(struct keydir *k, struct node *n, const struct value_p
 	keydir_touch(n, now_ns);
 }
 
-void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
+void keydir_set_value(struct keydir *k, struct node *n, const struct value_position *value,
 		      int64_t now_ns)
 {
-	node_replace_content(k, n, place, NULL, now_ns);
+	node_replace_content(k, n, value, NULL, now_ns);
 }
 
 /* Lays 'over' (NULL: nothing) over the content of 'n'.  Requires a reservation for its pieces. */
@@ -177,7 +177,7 @@ void keydir_drop_publish(struct content_change *change)
 
 void keydir_publish(struct keydir *k, struct node *n, struct content_change *change, int64_t now_ns)
 {
-	const struct value_place none = { 0 };
+	const struct value_position none = { 0 };
 
 	if (change->fresh != NULL)
 		node_replace_content(k, n, &none, change->fresh, now_ns);

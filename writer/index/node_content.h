@@ -11,8 +11,8 @@
 
 /* Pieces of a content, copied. */
 struct content_pieces {
-	struct content_piece *pieces; /* owned by the caller; 'room' is their capacity */
-	size_t room;
+	struct content_piece *pieces; /* owned by the caller; 'capacity' is their capacity */
+	size_t capacity;
 	size_t count;	     /* filled in */
 	uint64_t size_bytes; /* filled in: the size of the whole content */
 };
@@ -41,8 +41,8 @@ void keydir_drop_publish(struct content_change *change);
 void keydir_publish(struct keydir *k, struct node *n, struct content_change *change,
 		    int64_t now_ns);
 
-/* Sets the content of 'n' to the value at 'place'.  Sets mtime and ctime.  With the write lock. */
-void keydir_set_value(struct keydir *k, struct node *n, const struct value_place *place,
+/* Sets the content of 'n' to 'value'.  Sets mtime and ctime.  With the write lock. */
+void keydir_set_value(struct keydir *k, struct node *n, const struct value_position *value,
 		      int64_t now_ns);
 
 #endif

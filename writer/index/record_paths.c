@@ -14,7 +14,7 @@
 #include "writer/index/paths.h"
 #include "writer/index/unnameable.h"
 
-int keydir_make(struct keydir *k, const struct record_place *at, mode_t type, int64_t now_ns,
+int keydir_make(struct keydir *k, const struct record_target *at, mode_t type, int64_t now_ns,
 		struct node **ret)
 {
 	struct node *n = keydir_node_new(k, type);
@@ -38,13 +38,13 @@ int keydir_make(struct keydir *k, const struct record_place *at, mode_t type, in
 }
 
 /* Makes the file at 'at' give way to a directory: its key, 'path', becomes unnameable. */
-static int displace(struct keydir *k, const struct record_place *at, const char *path,
+static int displace(struct keydir *k, const struct record_target *at, const char *path,
 		    size_t path_bytes, int64_t now_ns)
 {
 	struct node *file = dentry_node(at->entry);
 	struct unnameable u = { .key = (const uint8_t *)path,
 				.key_bytes = path_bytes,
-				.place = node_value(file),
+				.value = node_value(file),
 				.timestamp_ns = (uint64_t)node_times(file).mtime_ns };
 	int err = 0;
 
@@ -55,7 +55,7 @@ static int displace(struct keydir *k, const struct record_place *at, const char 
 			return -ENOMEM;
 	}
 	keydir_write_lock(k);
-	if (u.place.value_bytes > 0 || (u.content != NULL && content_map_size(u.content) > 0))
+	if (u.value.value_bytes > 0 || (u.content != NULL && content_map_size(u.content) > 0))
 		err = keydir_unnameable_put(k, &u);
 	else
 		content_map_free(u.content);
@@ -68,10 +68,10 @@ static int displace(struct keydir *k, const struct record_place *at, const char 
 }
 
 int keydir_enter(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns,
-		 struct record_place *ret)
+		 struct record_target *ret)
 {
 	size_t pos = keydir_dir_bytes(path, path_bytes);
-	struct record_place at = { .dir = keydir_find_dir(k, path, pos) };
+	struct record_target at = { .dir = keydir_find_dir(k, path, pos) };
 	int err = 0;
 
 	if (at.dir == NULL) { /* or something that is not a directory is there */
@@ -110,7 +110,7 @@ static int reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t
 {
 	const struct unnameable *u = keydir_unnameable_find(k, path, path_bytes);
 	struct node *n = NULL;
-	struct record_place at;
+	struct record_target at;
 	int err;
 
 	if (u == NULL)
@@ -129,7 +129,7 @@ struct deep_keys {
 	const char *path;
 	size_t path_bytes;
 	const struct unnameable **found; /* owned */
-	size_t count, room;
+	size_t count, capacity;
 	bool no_memory;
 };
 
@@ -142,7 +142,7 @@ static void add_deep_key(void *arg, const struct unnameable *u)
 	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
 	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
 		return;
-	if (ARRAY_RESERVE(d->found, d->count + 1, d->room) < 0) {
+	if (ARRAY_RESERVE(d->found, d->count + 1, d->capacity) < 0) {
 		d->no_memory = true;
 		return;
 	}

@@ -10,7 +10,7 @@
 #include "writer/index/entries.h"
 
 /* The last component of a path, and its directory. */
-struct record_place {
+struct record_target {
 	struct node *dir; /* in which it is looked up */
 	const char *name;
 	size_t name_bytes;
@@ -20,10 +20,10 @@ struct record_place {
 /* Makes the missing directories of a path.  A file in their place gives way: its key becomes
  * unnameable. */
 int keydir_enter(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns,
-		 struct record_place *ret) WARN_UNUSED;
+		 struct record_target *ret) WARN_UNUSED;
 
 /* Makes a node of 'type' at a path without an entry. */
-int keydir_make(struct keydir *k, const struct record_place *at, mode_t type, int64_t now_ns,
+int keydir_make(struct keydir *k, const struct record_target *at, mode_t type, int64_t now_ns,
 		struct node **ret) WARN_UNUSED;
 
 /* Returns whether a key stays unnameable although it is a path: its directory does not exist, and

@@ -32,10 +32,10 @@ static int refuse(struct replay *r, const char *problem)
 	return -EBADMSG;
 }
 
-static struct value_place place_of(const struct log_entry *entry)
+static struct value_position value_of(const struct log_entry *entry)
 {
-	return (struct value_place){
-		.record_offset = entry->offset,
+	return (struct value_position){
+		.record_position = entry->offset,
 		.key_bytes = entry->rec.key_bytes,
 		.value_bytes = entry->rec.value_bytes,
 	};
@@ -48,11 +48,11 @@ static void unlink_locked(struct replay *r, struct dentry *d)
 	keydir_write_unlock(r->k);
 }
 
-static void set_value_locked(struct replay *r, struct node *n, const struct value_place *place,
+static void set_value_locked(struct replay *r, struct node *n, const struct value_position *value,
 			     int64_t now_ns)
 {
 	keydir_write_lock(r->k);
-	keydir_set_value(r->k, n, place, now_ns);
+	keydir_set_value(r->k, n, value, now_ns);
 	keydir_write_unlock(r->k);
 }
 
@@ -66,7 +66,7 @@ static void remove_unnameable(struct replay *r, const void *key, size_t key_byte
 /* Finds or makes the file that gets a value.  '*ret' is NULL if the key is unnameable. */
 static int file_for_value(struct replay *r, const struct commit_record *rec, struct node **ret)
 {
-	struct record_place at;
+	struct record_target at;
 	int err;
 
 	*ret = NULL;
@@ -85,11 +85,11 @@ static int file_for_value(struct replay *r, const struct commit_record *rec, str
 
 /* Puts a value under an unnameable key. */
 static int put_unnameable(struct replay *r, const struct commit_record *rec,
-			  const struct value_place *value, struct content_map *content)
+			  const struct value_position *value, struct content_map *content)
 {
 	const struct unnameable u = { .key = (const uint8_t *)rec->path,
 				      .key_bytes = rec->path_bytes,
-				      .place = *value,
+				      .value = *value,
 				      .content = content,
 				      .timestamp_ns = r->entry->rec.timestamp_ns };
 	int err;
@@ -102,7 +102,7 @@ static int put_unnameable(struct replay *r, const struct commit_record *rec,
 
 static int apply_put(struct replay *r, const struct commit_record *rec)
 {
-	struct value_place value = place_of(r->entry);
+	struct value_position value = value_of(r->entry);
 	struct node *n;
 	int err = file_for_value(r, rec, &n);
 
@@ -203,7 +203,7 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 		     const struct meta_attr *attr, struct node **ret)
 {
 	bool is_there = attr->type == META_TYPE_FILE && attr->content == META_CONTENT_KEPT;
-	struct record_place at = { 0 };
+	struct record_target at = { 0 };
 	int err = 0;
 
 	if (!path_ok(path, path_bytes))
@@ -233,7 +233,7 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 static int apply_attr(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_attr *attr = &rec->attr;
-	struct value_place empty = { 0 };
+	struct value_position empty = { 0 };
 	struct node *n = NULL;
 	int err;
 
@@ -254,7 +254,7 @@ static int apply_move(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_move *move = &rec->move;
 	struct rename rename = { .exchange = (move->flags & META_FLAG_EXCHANGE) != 0 };
-	struct record_place to;
+	struct record_target to;
 	int err;
 
 	if (!path_ok(rec->path, rec->path_bytes) || !path_ok(move->new_path, move->new_path_bytes))
@@ -286,7 +286,7 @@ static int apply_link(struct replay *r, const struct commit_record *rec)
 	const char *path = rec->path;
 	size_t path_bytes = rec->path_bytes;
 	struct dentry *from, *d;
-	struct record_place to;
+	struct record_target to;
 	struct node *n;
 	int err = 0;
 
@@ -329,7 +329,7 @@ static int apply_extent(struct replay *r, const struct commit_record *rec)
 	struct content_piece piece = {
 		.offset = extent->offset,
 		.bytes = extent->bytes,
-		.place = place_of(r->entry),
+		.value = value_of(r->entry),
 		.value_offset = META_EXTENT_FIXED_BYTES,
 		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
 		.dropped = dropped,
@@ -379,7 +379,7 @@ static struct content_map *dropped_content(uint64_t size_bytes)
 static int put_dropped(struct replay *r, const struct commit_record *rec,
 		       struct content_map *content)
 {
-	const struct value_place nowhere = { 0 };
+	const struct value_position nowhere = { 0 };
 	struct node *n;
 	int err = file_for_value(r, rec, &n);
 
@@ -412,7 +412,7 @@ static int apply_dropped(struct replay *r, const struct commit_record *rec)
 static int apply_unnameable(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
-	const struct value_place nowhere = { 0 };
+	const struct value_position nowhere = { 0 };
 	const struct content_map *staged;
 	struct content_map *content;
 	int err;
@@ -445,13 +445,13 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	const char *path = rec->path;
 	size_t path_bytes = rec->path_bytes;
 	const struct content_map *staged = NULL;
-	struct record_place at = { 0 };
+	struct record_target at = { 0 };
 	struct node *n = NULL;
 	int err = 0;
 
 	if (publish->flags & META_FLAG_DROPPED)
 		return apply_dropped(r, rec);
-	if (publish->flags & META_FLAG_UNNAMED)
+	if (publish->flags & META_FLAG_UNNAMEABLE)
 		return apply_unnameable(r, rec);
 	if (!path_ok(path, path_bytes))
 		return refuse(r, "a publish to what is no path");

@@ -72,12 +72,12 @@ static uint32_t generation_new(void)
 	return atomic_fetch_add_explicit(&newest, 1, memory_order_relaxed) + 1;
 }
 
-static size_t place_count(const struct slab_chunk *c)
+static size_t object_count(const struct slab_chunk *c)
 {
 	return (CHUNK_GRANULES - HEAD_GRANULES) / c->granules;
 }
 
-static size_t place_of(const struct slab_chunk *c, const void *object)
+static size_t index_of(const struct slab_chunk *c, const void *object)
 {
 	size_t granule = ((uintptr_t)object & (SLAB_CHUNK_BYTES - 1)) / SLAB_GRANULE_BYTES;
 
@@ -88,12 +88,12 @@ uint32_t slab_generation(const void *object)
 {
 	const struct slab_chunk *c = slab_chunk_of(object);
 
-	return c->generations == NULL ? c->generation : c->generations[place_of(c, object)];
+	return c->generations == NULL ? c->generation : c->generations[index_of(c, object)];
 }
 
 static int generations_make(struct slab_chunk *c)
 {
-	size_t count = place_count(c);
+	size_t count = object_count(c);
 
 	c->generations = reallocarray(NULL, count, sizeof(c->generations[0]));
 	if (c->generations == NULL)
@@ -107,19 +107,19 @@ static int generations_make(struct slab_chunk *c)
 static void generations_free(struct slab_chunk *c)
 {
 	if (c->generations != NULL)
-		c->slab->generations_bytes -= place_count(c) * sizeof(c->generations[0]);
+		c->slab->generations_bytes -= object_count(c) * sizeof(c->generations[0]);
 	free(c->generations);
 }
 
 /* Gives the place of 'object', which is being freed, another generation.  Returns false if memory
  * is missing; the place must then not be used again. */
-static bool renew_place(struct slab_chunk *c, const void *object)
+static bool renew_generation(struct slab_chunk *c, const void *object)
 {
 	if (c->kind != SLAB_KIND_DATED)
 		return true;
 	if (c->generations == NULL && generations_make(c) < 0)
 		return false;
-	c->generations[place_of(c, object)] = generation_new();
+	c->generations[index_of(c, object)] = generation_new();
 	return true;
 }
 
@@ -153,7 +153,7 @@ static int number_new(struct slab *s, size_t *ret)
 	}
 	if (s->chunk_end == SLAB_CHUNKS_MAX)
 		return -1;
-	if (ARRAY_RESERVE(s->chunks, s->chunk_end + 1, s->chunk_room) < 0)
+	if (ARRAY_RESERVE(s->chunks, s->chunk_end + 1, s->chunk_capacity) < 0)
 		return -1;
 	*ret = s->chunk_end;
 	return 0;
@@ -161,7 +161,7 @@ static int number_new(struct slab *s, size_t *ret)
 
 static void list_add(struct slab_chunk *c)
 {
-	struct slab_chunk **head = &c->slab->with_room[c->kind][c->granules];
+	struct slab_chunk **head = &c->slab->with_free[c->kind][c->granules];
 
 	c->prev = NULL;
 	c->next = *head;
@@ -175,7 +175,7 @@ static void list_remove(struct slab_chunk *c)
 	if (c->prev != NULL)
 		c->prev->next = c->next;
 	else
-		c->slab->with_room[c->kind][c->granules] = c->next;
+		c->slab->with_free[c->kind][c->granules] = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 }
@@ -255,13 +255,13 @@ void slab_destroy(struct slab *s)
 
 size_t slab_bytes(const struct slab *s)
 {
-	return s->chunk_count * SLAB_CHUNK_BYTES + s->chunk_room * sizeof(s->chunks[0]) +
+	return s->chunk_count * SLAB_CHUNK_BYTES + s->chunk_capacity * sizeof(s->chunks[0]) +
 	       s->generations_bytes;
 }
 
 /* --- objects --- */
 
-static bool has_room(const struct slab_chunk *c)
+static bool has_free(const struct slab_chunk *c)
 {
 	return c->free != 0 || c->fresh + c->granules <= CHUNK_GRANULES;
 }
@@ -269,7 +269,7 @@ static bool has_room(const struct slab_chunk *c)
 void *slab_new(struct slab *s, unsigned int kind, size_t bytes)
 {
 	uint32_t granules = (uint32_t)((bytes + SLAB_GRANULE_BYTES - 1) / SLAB_GRANULE_BYTES);
-	struct slab_chunk *c = s->with_room[kind][granules];
+	struct slab_chunk *c = s->with_free[kind][granules];
 	struct free_object *o;
 
 	if (c == NULL)
@@ -284,7 +284,7 @@ void *slab_new(struct slab *s, unsigned int kind, size_t bytes)
 		c->fresh += granules;
 	}
 	c->used++;
-	if (!has_room(c))
+	if (!has_free(c))
 		list_remove(c);
 	allow(o, object_bytes(c));
 	memset(o, 0, object_bytes(c));
@@ -300,8 +300,8 @@ void slab_free(void *object)
 
 	if (object == NULL)
 		return;
-	again = renew_place(c, object);
-	if (again && !has_room(c))
+	again = renew_generation(c, object);
+	if (again && !has_free(c))
 		list_add(c);
 	*o = (struct free_object){ .next = c->free };
 	forbid((uint8_t *)o + FREE_BYTES, object_bytes(c) - FREE_BYTES);

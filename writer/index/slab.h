@@ -45,9 +45,9 @@ struct slab_chunk {
 
 struct slab {
 	struct slab_chunk **chunks; /* by number; NULL: free number */
-	size_t chunk_room, chunk_end, chunk_count;
+	size_t chunk_capacity, chunk_end, chunk_count;
 	size_t generations_bytes; /* of all chunks */
-	struct slab_chunk *with_room[SLAB_KINDS][SLAB_SIZES];
+	struct slab_chunk *with_free[SLAB_KINDS][SLAB_SIZES];
 	uint8_t *region, *region_end; /* address space for future chunks */
 };
 

@@ -46,7 +46,7 @@ const struct unnameable *keydir_unnameable_find(struct keydir *k, const void *ke
 
 static uint64_t item_live_bytes(const struct item *i)
 {
-	return content_live_bytes(&i->u.place, i->u.content);
+	return content_live_bytes(&i->u.value, i->u.content);
 }
 
 static void item_free(void *p)
@@ -77,7 +77,7 @@ int keydir_unnameable_put(struct keydir *k, const struct unnameable *u)
 		i = *found;
 		k->stats.live_bytes -= item_live_bytes(i);
 		content_map_free(i->u.content);
-		i->u.place = u->place;
+		i->u.value = u->value;
 		i->u.content = u->content;
 		i->u.timestamp_ns = u->timestamp_ns;
 	}
@@ -111,7 +111,7 @@ int keydir_unnameable_become(struct keydir *k, const struct unnameable *u, struc
 		return -ENOMEM;
 	keydir_write_lock(k);
 	take_out(k, i);
-	node_replace_content(k, n, &i->u.place, i->u.content, ns_of_timestamp(i->u.timestamp_ns));
+	node_replace_content(k, n, &i->u.value, i->u.content, ns_of_timestamp(i->u.timestamp_ns));
 	keydir_write_unlock(k);
 	free(i);
 	return 0;
@@ -138,18 +138,18 @@ void keydir_unnameable_each(struct keydir *k, void (*fn)(void *arg, const struct
 	twalk_r(k->unnameable, visit, &each);
 }
 
-struct each_place {
+struct each_piece {
 	struct keydir *k;
 	bool changes;
 	content_piece_fn fn;
 	void *arg;
 };
 
-static void visit_place(const void *node, VISIT which, void *closure)
+static void visit_piece(const void *node, VISIT which, void *closure)
 {
 	struct item *i = *(struct item *const *)node;
-	const struct each_place *each = closure;
-	struct content_piece piece = { .bytes = i->u.place.value_bytes, .place = i->u.place };
+	const struct each_piece *each = closure;
+	struct content_piece piece = { .bytes = i->u.value.value_bytes, .value = i->u.value };
 	uint64_t before;
 
 	if (which != postorder && which != leaf)
@@ -157,17 +157,17 @@ static void visit_place(const void *node, VISIT which, void *closure)
 	before = each->changes ? item_live_bytes(i) : 0;
 	if (i->u.content != NULL)
 		content_map_each(i->u.content, each->fn, each->arg);
-	else if (i->u.place.value_bytes > 0 && each->fn(each->arg, &piece))
-		i->u.place = piece.place;
+	else if (i->u.value.value_bytes > 0 && each->fn(each->arg, &piece))
+		i->u.value = piece.value;
 	if (each->changes)
 		each->k->stats.live_bytes += item_live_bytes(i) - before;
 }
 
-void unnameable_each_place(struct keydir *k, bool changes, content_piece_fn fn, void *arg)
+void unnameable_each_piece(struct keydir *k, bool changes, content_piece_fn fn, void *arg)
 {
-	struct each_place each = { .k = k, .changes = changes, .fn = fn, .arg = arg };
+	struct each_piece each = { .k = k, .changes = changes, .fn = fn, .arg = arg };
 
-	twalk_r(k->unnameable, visit_place, &each);
+	twalk_r(k->unnameable, visit_piece, &each);
 }
 
 void unnameable_destroy(struct keydir *k)

@@ -12,8 +12,8 @@
 struct unnameable {
 	const uint8_t *key;
 	size_t key_bytes;
-	struct value_place place;
-	struct content_map *content; /* NULL: the value is at 'place' */
+	struct value_position value;
+	struct content_map *content; /* NULL: the value is at 'value' */
 	uint64_t timestamp_ns;
 };
 /* Returns the key, borrowed, valid until it is put again or removed; NULL: no such key. */

@@ -30,9 +30,9 @@ static void note_durable(struct log_writer *w, struct manifest *m)
 
 	log_lock(w);
 	end = w->durable_record_end;
-	m->durable_number = w->active_number - w->full_count;
+	m->durable_number = w->active_number - w->rotated_count;
 	m->durable_offset = 0;
-	if (w->full_count == 0 && end >= w->active_start)
+	if (w->rotated_count == 0 && end >= w->active_start)
 		m->durable_offset = end - w->active_start;
 	else if (segments_by_number(&w->segments, m->durable_number, &seg) && end >= seg.start)
 		m->durable_offset = end - seg.start;
@@ -155,7 +155,7 @@ static int name_listed(struct log_writer *w, uint64_t below)
 	int err = 0;
 
 	for (size_t i = 0; err == 0 && segments_get(&w->segments, i, &seg); i++) {
-		if (seg.full_bytes == 0 || seg.number >= below)
+		if (seg.rotated_bytes == 0 || seg.number >= below)
 			continue;
 		segment_file_name(&seg, rotated);
 		segment_name((struct segment_id){ seg.number, seg.generation }, sealed);
@@ -174,7 +174,7 @@ static int list_locked(struct log_writer *w, uint64_t below) REQUIRES(w->set_loc
 	int err;
 
 	log_lock(w);
-	durable = w->active_number - w->full_count;
+	durable = w->active_number - w->rotated_count;
 	log_unlock(w);
 	if (!manifest_copy(&w->manifest, &m))
 		return -ENOMEM;
@@ -269,7 +269,7 @@ int log_set_create(struct log_writer *w)
 
 bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret)
 {
-	return segments_get(&w->segments, index, ret) && ret->full_bytes == 0;
+	return segments_get(&w->segments, index, ret) && ret->rotated_bytes == 0;
 }
 
 /* Returns whether a file has the name of that segment. */

@@ -20,9 +20,9 @@ bool log_writer_sealed(struct log_writer *w, size_t index, struct segment *ret);
  * then of the active one with the size of its durable part.  Returns false if 'index' is behind the
  * active segment. */
 bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret);
-/* Returns the number of bytes from position 'offset' to the end of its segment, which is the upper
- * limit for the size of a record there.  0: no segment has the position. */
-uint64_t log_writer_room(struct log_writer *w, uint64_t offset);
+/* Returns the number of bytes from position 'position' to the end of its segment, which is the
+ * upper limit for the size of a record there.  0: no segment has the position. */
+uint64_t log_writer_bytes_from(struct log_writer *w, uint64_t position);
 /* Returns the size of the record at the beginning of segment 'number' that holds its number.  0:
  * the segment has no such record.  All segments that have one have the same size of it. */
 uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number);

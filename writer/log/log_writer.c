@@ -2,10 +2,10 @@
 /* The log writer: appending and syncing.  Three positions move through the file, each at most as
  * far as the one before:
  *
- *   end_offset	     the last acknowledged record ends here
- *   written_offset  the kernel has everything below; the rest is in 'buffer', which may begin
+ *   end_position	     the last acknowledged record ends here
+ *   written_position  the kernel has everything below; the rest is in 'buffer', which may begin
  *		     inside a record
- *   durable_offset  fdatasync() has returned 0 for everything below
+ *   durable_position  fdatasync() has returned 0 for everything below
  *
  * Syncs.  At most one fdatasync() runs at a time.  A thread that needs durability runs it itself if
  * none is running: with one thread, a durable put needs no switch to another thread.  Otherwise it
@@ -34,11 +34,11 @@ int log_writer_restore_tail_locked(struct log_writer *w)
 
 	if (!w->tail_dirty)
 		return 0;
-	err = io_truncate(w->io, w->fd, w->written_offset - w->active_start);
+	err = io_truncate(w->io, w->fd, w->written_position - w->active_start);
 	if (err < 0)
 		return err;
 	w->tail_dirty = false;
-	w->room_end = 0; /* the cut removes the head room, too */
+	w->headroom_end = 0; /* the cut removes the head room, too */
 	return 0;
 }
 
@@ -46,10 +46,10 @@ int log_writer_restore_tail_locked(struct log_writer *w)
  * that is the usual case. */
 static void note_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(w->lock, log_class)
 {
-	uint64_t in_file = w->written_offset - w->active_start;
+	uint64_t in_file = w->written_position - w->active_start;
 	struct io_stat st;
 
-	if (w->room_end <= w->written_offset && io_stat(w->io, w->fd, &st) == 0)
+	if (w->headroom_end <= w->written_position && io_stat(w->io, w->fd, &st) == 0)
 		bytes = st.size_bytes > in_file ? st.size_bytes - in_file : 0;
 	if (bytes == 0)
 		return;
@@ -86,15 +86,15 @@ static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, 
 
 	if (err < 0)
 		return err;
-	if (w->room_bytes > 0)
+	if (w->headroom_bytes > 0)
 		err = io_pwritev_all(w->io, w->fd, iov, iov_count,
-				     w->written_offset - w->active_start);
+				     w->written_position - w->active_start);
 	else
 		err = io_writev_all(w->io, w->fd, iov, iov_count);
 	if (err == 0) {
-		w->written_offset += bytes;
+		w->written_position += bytes;
 		w->refused_bytes = 0;
-		if (!w->no_background && log_writer_wants_room_locked(w))
+		if (!w->no_background && log_writer_wants_headroom_locked(w))
 			thread_check(pthread_cond_signal(&w->wake));
 		return 0;
 	}
@@ -111,7 +111,7 @@ int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
 
 static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	return (size_t)(w->end_offset - w->written_offset);
+	return (size_t)(w->end_position - w->written_position);
 }
 
 /* Writes the buffer to the file.  On failure the buffer keeps its records. */
@@ -156,7 +156,7 @@ static void encode_into_buffer_locked(struct log_writer *w, const struct record 
  * reach. */
 static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	uint64_t end = w->written_offset + w->buffer_room;
+	uint64_t end = w->written_position + w->buffer_capacity;
 
 	return end - ((end - w->active_start) & (w->block_bytes - 1));
 }
@@ -167,12 +167,12 @@ static uint64_t buffer_end_locked(const struct log_writer *w) REQUIRES(w->lock, 
 static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes)
 	REQUIRES(w->lock, log_class)
 {
-	uint64_t end = w->end_offset + bytes;
+	uint64_t end = w->end_position + bytes;
 
-	if (bytes > w->buffer_room)
+	if (bytes > w->buffer_capacity)
 		return end;
 	if (w->block_bytes == 1)
-		return w->end_offset;
+		return w->end_position;
 	return end - ((end - w->active_start) & (w->block_bytes - 1));
 }
 
@@ -227,8 +227,9 @@ static int write_records_locked(struct log_writer *w, const struct record *recor
 
 	parts[0] = (struct iovec){ w->buffer, buffered_locked(w) };
 	count = (int)(list_parts(records, record_count, headers, parts + 1) - parts);
-	first = cut_parts(parts, count, w->end_offset + bytes - up_to, rest);
-	err = write_locked(w, parts, first < count ? first + 1 : count, up_to - w->written_offset);
+	first = cut_parts(parts, count, w->end_position + bytes - up_to, rest);
+	err = write_locked(w, parts, first < count ? first + 1 : count,
+			   up_to - w->written_position);
 	for (int i = first; err == 0 && i < count; i++) {
 		memcpy(out, rest[i].iov_base, rest[i].iov_len);
 		out += rest[i].iov_len;
@@ -253,7 +254,7 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 {
 	int err;
 
-	if (w->end_offset + bytes <= buffer_end_locked(w)) {
+	if (w->end_position + bytes <= buffer_end_locked(w)) {
 		encode_into_buffer_locked(w, records, record_count);
 	} else {
 		err = write_records_locked(w, records, record_count, bytes);
@@ -264,7 +265,7 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 		w->active_facts.first_timestamp_ns = records[0].timestamp_ns;
 	w->active_facts.last_timestamp_ns = records[record_count - 1].timestamp_ns;
 	w->active_facts.records += record_count;
-	w->end_offset += bytes;
+	w->end_position += bytes;
 	w->appends++;
 	start_deadline_locked(w);
 	return 0;
@@ -272,7 +273,7 @@ static int append_locked(struct log_writer *w, const struct record *records, siz
 
 /* Stamps the records in place and appends them.  Stores the position of the first one. */
 static int stamp_and_append(struct log_writer *w, struct record *records, size_t record_count,
-			    uint64_t bytes, uint64_t *ret_offset)
+			    uint64_t bytes, uint64_t *ret_position)
 {
 	int err;
 
@@ -282,7 +283,7 @@ static int stamp_and_append(struct log_writer *w, struct record *records, size_t
 	err = log_writer_rotate_if_full_locked(w, bytes);
 	if (err == 0)
 		err = stamp_locked(w, records, record_count);
-	*ret_offset = w->end_offset;
+	*ret_position = w->end_position;
 	if (err == 0)
 		err = append_locked(w, records, record_count, bytes);
 	if (err == 0)
@@ -295,7 +296,7 @@ int log_writer_append(struct log_writer *w, const struct record *records, size_t
 		      struct log_append *ret)
 {
 	struct record stamped[LOG_WRITER_GROUP_MAX];
-	uint64_t bytes = 0, offset;
+	uint64_t bytes = 0, position;
 	int err;
 
 	if (record_count == 0 || record_count > LOG_WRITER_GROUP_MAX)
@@ -304,32 +305,32 @@ int log_writer_append(struct log_writer *w, const struct record *records, size_t
 		stamped[i] = records[i];
 		bytes += record_bytes(records[i].key_bytes, records[i].value_bytes);
 	}
-	err = stamp_and_append(w, stamped, record_count, bytes, &offset);
+	err = stamp_and_append(w, stamped, record_count, bytes, &position);
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < record_count; i++) {
 		ret->timestamp_ns[i] = stamped[i].timestamp_ns;
-		ret->offset[i] = offset;
-		offset += record_bytes(stamped[i].key_bytes, stamped[i].value_bytes);
+		ret->position[i] = position;
+		position += record_bytes(stamped[i].key_bytes, stamped[i].value_bytes);
 	}
-	ret->end_offset = offset;
+	ret->end_position = position;
 	return 0;
 }
 
 int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, const void *value,
-		   uint32_t value_bytes, uint64_t *ret_offset)
+		   uint32_t value_bytes, uint64_t *ret_position)
 {
 	struct record rec = {
 		.key = key, .key_bytes = key_bytes, .value = value, .value_bytes = value_bytes
 	};
-	uint64_t bytes = record_bytes(key_bytes, value_bytes), offset;
+	uint64_t bytes = record_bytes(key_bytes, value_bytes), position;
 	int err;
 
-	err = stamp_and_append(w, &rec, 1, bytes, &offset);
+	err = stamp_and_append(w, &rec, 1, bytes, &position);
 	if (err == 0 && w->fsync_interval_ns == 0)
-		err = log_writer_sync_to(w, offset + bytes);
-	if (err == 0 && ret_offset != NULL)
-		*ret_offset = offset;
+		err = log_writer_sync_to(w, position + bytes);
+	if (err == 0 && ret_position != NULL)
+		*ret_position = position;
 	return err;
 }
 
@@ -367,26 +368,27 @@ static void gather_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 
 /* The work of one sync. */
 struct sync_work {
-	uint64_t durable_offset; /* before the sync */
-	uint64_t goal;		 /* after the sync */
-	uint64_t number;	 /* of the active segment */
-	uint64_t goal_in_file;	 /* the goal as an offset in it */
-	int fd;			 /* of the active segment */
-	uint32_t full_count;	 /* number of rotated segments that are not durable */
-	bool sync_names;	 /* also for a reason other than rotated segments */
-	bool ends_record;	 /* the goal is not inside a record */
+	uint64_t durable_position; /* before the sync */
+	uint64_t goal;		   /* after the sync */
+	uint64_t number;	   /* of the active segment */
+	uint64_t goal_in_file;	   /* the goal as an offset in it */
+	int fd;			   /* of the active segment */
+	uint32_t rotated_count;	   /* number of rotated segments that are not durable */
+	bool sync_names;	   /* also for a reason other than rotated segments */
+	bool ends_record;	   /* the goal is not inside a record */
 };
 
 /* Syncs in the order of the log: a position must not count as durable before everything in front of
  * it is.  The names of the files are included: without its name the active segment is lost. */
 static int do_sync(struct log_writer *w, const struct sync_work *work)
 {
-	uint64_t first = work->number - work->full_count;
+	uint64_t first = work->number - work->rotated_count;
 	int err = 0;
 
-	if (work->full_count > 0)
-		err = log_writer_sync_full(w, first, work->full_count, work->durable_offset);
-	if (err == 0 && (work->full_count > 0 || work->sync_names))
+	if (work->rotated_count > 0)
+		err = log_writer_sync_rotated(w, first, work->rotated_count,
+					      work->durable_position);
+	if (err == 0 && (work->rotated_count > 0 || work->sync_names))
 		err = io_fsync(w->io, w->dir_fd);
 	if (err == 0)
 		err = io_fdatasync(w->io, work->fd);
@@ -396,20 +398,20 @@ static int do_sync(struct log_writer *w, const struct sync_work *work)
 /* Returns whether a sync would make anything in the files durable. */
 static bool has_unsynced_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	return w->durable_offset < w->written_offset || w->full_count > 0 || w->names_dirty;
+	return w->durable_position < w->written_position || w->rotated_count > 0 || w->names_dirty;
 }
 
 /* Describes a sync of everything that is written. */
 static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	struct sync_work work = { .durable_offset = w->durable_offset,
-				  .goal = w->written_offset,
+	struct sync_work work = { .durable_position = w->durable_position,
+				  .goal = w->written_position,
 				  .number = w->active_number,
-				  .goal_in_file = w->written_offset - w->active_start,
+				  .goal_in_file = w->written_position - w->active_start,
 				  .fd = w->fd,
-				  .full_count = w->full_count,
+				  .rotated_count = w->rotated_count,
 				  .sync_names = w->names_dirty,
-				  .ends_record = w->written_offset == w->end_offset };
+				  .ends_record = w->written_position == w->end_position };
 
 	w->names_dirty = false; /* if the sync fails, the log is poisoned */
 	return work;
@@ -418,10 +420,10 @@ static struct sync_work take_work_locked(struct log_writer *w) REQUIRES(w->lock,
 static void note_synced_locked(struct log_writer *w, const struct sync_work *work, uint64_t took_ns)
 	REQUIRES(w->lock, log_class)
 {
-	w->durable_offset = work->goal;
+	w->durable_position = work->goal;
 	if (work->ends_record)
 		w->durable_record_end = work->goal;
-	log_writer_note_full_durable_locked(w, work->full_count);
+	log_writer_note_rotated_durable_locked(w, work->rotated_count);
 	w->syncs++;
 	w->sync_ns_total += took_ns;
 	if (took_ns > w->sync_ns_max)
@@ -471,8 +473,8 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 	gather_locked(w);
 	(void)!log_writer_restore_tail_locked(w); /* best effort: only writes depend on it */
 	flush_err = log_writer_flush_locked(w);
-	if (flush_err == 0 && w->no_background && log_writer_wants_room_locked(w))
-		log_writer_make_room_locked(w);
+	if (flush_err == 0 && w->no_background && log_writer_wants_headroom_locked(w))
+		log_writer_make_headroom_locked(w);
 	if (flush_err == 0)
 		w->oldest_unsynced_ns = 0; /* later records are younger */
 	served = w->waiting;
@@ -490,7 +492,7 @@ static int sync_once_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 
 int log_writer_sync_to_seal_locked(struct log_writer *w)
 {
-	uint32_t before = w->full_count;
+	uint32_t before = w->rotated_count;
 	int err = 0;
 
 	if (w->poison < 0)
@@ -502,27 +504,28 @@ int log_writer_sync_to_seal_locked(struct log_writer *w)
 	err = sync_once_locked(w);
 	if (w->poison < 0)
 		return -EIO;
-	if (w->full_count < before)
+	if (w->rotated_count < before)
 		return 0;
 	return err;
 }
 
-/* Returns whether the next sync makes everything below 'offset' durable, although the last one
+/* Returns whether the next sync makes everything below 'position' durable, although the last one
  * could not write the buffer: the buffer was written in the meantime. */
-static bool is_next_locked(const struct log_writer *w, uint64_t offset) REQUIRES(w->lock, log_class)
+static bool is_next_locked(const struct log_writer *w, uint64_t position)
+	REQUIRES(w->lock, log_class)
 {
-	return w->poison == 0 && offset <= w->written_offset;
+	return w->poison == 0 && position <= w->written_position;
 }
 
-static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->lock, log_class)
+static int sync_to_locked(struct log_writer *w, uint64_t position) REQUIRES(w->lock, log_class)
 {
 	int err = 0;
 
 	if (w->poison < 0)
 		return -EIO;
-	if (w->durable_offset < offset)
+	if (w->durable_position < position)
 		join_sync_locked(w);
-	while (w->durable_offset < offset && (err == 0 || is_next_locked(w, offset))) {
+	while (w->durable_position < position && (err == 0 || is_next_locked(w, position))) {
 		if (w->syncing)
 			cond_wait(&w->synced, &w->lock);
 		else
@@ -532,15 +535,15 @@ static int sync_to_locked(struct log_writer *w, uint64_t offset) REQUIRES(w->loc
 		if (w->poison < 0)
 			return -EIO;
 	}
-	return w->durable_offset < offset ? err : 0; /* the failure was behind 'offset' */
+	return w->durable_position < position ? err : 0; /* the failure was behind 'position' */
 }
 
-int log_writer_sync_to(struct log_writer *w, uint64_t offset)
+int log_writer_sync_to(struct log_writer *w, uint64_t position)
 {
 	int err;
 
 	log_lock(w);
-	err = offset > w->end_offset ? -EINVAL : sync_to_locked(w, offset);
+	err = position > w->end_position ? -EINVAL : sync_to_locked(w, position);
 	log_unlock(w);
 	return err;
 }
@@ -550,12 +553,12 @@ int log_writer_sync(struct log_writer *w)
 	int err;
 
 	log_lock(w);
-	err = sync_to_locked(w, w->end_offset);
+	err = sync_to_locked(w, w->end_position);
 	log_unlock(w);
 	return err;
 }
 
-int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn done, void *arg)
+int log_writer_sync_async(struct log_writer *w, uint64_t position, log_sync_fn done, void *arg)
 {
 	struct sync_request *req = malloc(sizeof(*req));
 	bool wait = false;
@@ -563,13 +566,13 @@ int log_writer_sync_async(struct log_writer *w, uint64_t offset, log_sync_fn don
 
 	if (req == NULL)
 		return -ENOMEM;
-	*req = (struct sync_request){ .offset = offset, .done = done, .arg = arg };
+	*req = (struct sync_request){ .position = position, .done = done, .arg = arg };
 	log_lock(w);
 	if (w->poison < 0) {
 		err = -EIO;
-	} else if (offset > w->end_offset) {
+	} else if (position > w->end_position) {
 		err = -EINVAL;
-	} else if (w->durable_offset < offset) {
+	} else if (w->durable_position < position) {
 		wait = true;
 		*w->requests_tail = req;
 		w->requests_tail = &req->next;
@@ -595,8 +598,8 @@ static struct sync_request *take_answered_locked(struct log_writer *w, int err)
 	while (*p != NULL) {
 		struct sync_request *req = *p;
 
-		if (req->offset > w->durable_offset &&
-		    (err == 0 || is_next_locked(w, req->offset))) {
+		if (req->position > w->durable_position &&
+		    (err == 0 || is_next_locked(w, req->position))) {
 			p = &req->next;
 			continue;
 		}
@@ -613,7 +616,7 @@ static struct sync_request *take_answered_locked(struct log_writer *w, int err)
 static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock, log_class)
 {
 	struct sync_request *req = take_answered_locked(w, err), *next;
-	uint64_t durable_offset = w->poison < 0 ? 0 : w->durable_offset;
+	uint64_t durable_position = w->poison < 0 ? 0 : w->durable_position;
 
 	if (w->poison < 0)
 		err = -EIO; /* as in sync_to_locked() */
@@ -622,7 +625,7 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock, log_c
 	log_unlock(w);
 	for (; req != NULL; req = next) {
 		next = req->next;
-		req->done(req->arg, req->offset <= durable_offset ? 0 : err);
+		req->done(req->arg, req->position <= durable_position ? 0 : err);
 		free(req);
 	}
 	log_lock(w);
@@ -632,7 +635,7 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock, log_c
 static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	if (w->requests != NULL || log_writer_syncs_to_seal_locked(w) ||
-	    (!w->no_background && log_writer_wants_room_locked(w)))
+	    (!w->no_background && log_writer_wants_headroom_locked(w)))
 		return 0;
 	if (w->poison < 0 || w->oldest_unsynced_ns == 0)
 		return UINT64_MAX;
@@ -642,18 +645,18 @@ static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock, log_clas
 /* Runs one sync by the syncer, and answers all requests that it served. */
 static void syncer_sync_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	bool made_room;
+	bool made_headroom;
 	int err = 0;
 
 	answer_locked(w, w->poison); /* served, or failed, by another thread's sync */
 	if (w->poison < 0)
 		return;
-	made_room = !w->no_background && log_writer_wants_room_locked(w);
-	if (made_room)
-		log_writer_make_room_locked(w);
+	made_headroom = !w->no_background && log_writer_wants_headroom_locked(w);
+	if (made_headroom)
+		log_writer_make_headroom_locked(w);
 	/* The first sync of new head room is slow: the syncer does it, so that no other thread
 	 * waits for it. */
-	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_room &&
+	if (w->requests == NULL && w->oldest_unsynced_ns == 0 && !made_headroom &&
 	    !log_writer_syncs_to_seal_locked(w))
 		return;
 	if (w->syncing) {

@@ -19,13 +19,13 @@
 
 /* Limits for appends that run ahead of the disk: the number of rotated segments, and their total
  * size unless it is only one.  These segments cannot be compacted. */
-#define FULL_MAX       32
-#define FULL_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
+#define ROTATED_MAX	  32
+#define ROTATED_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
 
-/* A request for a call when the log is durable up to 'offset'. */
+/* A request for a call when the log is durable up to 'position'. */
 struct sync_request {
 	struct sync_request *next;
-	uint64_t offset;
+	uint64_t position;
 	log_sync_fn done;
 	void *arg;
 };
@@ -42,7 +42,7 @@ struct log_writer {
 	int mark_fd; /* owned; written by the thread that has set 'syncing', otherwise with 'lock'
 		      */
 	uint64_t segment_bytes_max; /* 0: the log is always one file */
-	bool keeps_going;	    /* the log opens even if segments are missing */
+	bool accepts_missing;	    /* the log opens even if segments are missing */
 	bool read_only;		    /* without threads and appends */
 	bool ignores_hints;
 	log_progress_fn progress; /* called while the log is opened; may be NULL */
@@ -51,12 +51,12 @@ struct log_writer {
 	uint64_t until_ns;	  /* read-only: time at which the log ends; 0: none */
 	bool reached_until;
 	int64_t fsync_interval_ns;
-	size_t buffer_room;   /* 0: no buffer */
-	uint64_t block_bytes; /* where a full buffer is cut in the file; 1: behind a record */
+	size_t buffer_capacity; /* 0: no buffer */
+	uint64_t block_bytes;	/* where a full buffer is cut in the file; 1: behind a record */
 	bool no_background;
 	bool keeps_reserves;
-	uint64_t full_bytes_max; /* FULL_BYTES_MAX, except in tests */
-	uint64_t room_bytes;	 /* of head room (log/headroom.c); 0: none, the file has O_APPEND */
+	uint64_t rotated_bytes_max; /* ROTATED_BYTES_MAX, except in tests */
+	uint64_t headroom_bytes; /* of head room (log/headroom.c); 0: none, the file has O_APPEND */
 	uint8_t *buffer;
 	pthread_t syncer;
 	bool has_hinter;
@@ -94,8 +94,8 @@ struct log_writer {
 	/* It is empty and must begin with a segment record. */
 	bool number_pending GUARDED_BY(log_class);
 	/* Number of rotated segments that are not durable. */
-	uint32_t full_count GUARDED_BY(log_class);
-	uint64_t full_bytes GUARDED_BY(log_class); /* their total size */
+	uint32_t rotated_count GUARDED_BY(log_class);
+	uint64_t rotated_bytes GUARDED_BY(log_class); /* their total size */
 	/* A rotated segment has got its old name back; not durable yet. */
 	bool names_dirty GUARDED_BY(log_class);
 	void (*rotate_failed)(void *arg, int err); /* constant; may be NULL */
@@ -106,20 +106,20 @@ struct log_writer {
 	uint64_t rotate_from GUARDED_BY(log_class);
 	/* Size to rotate at; at most the maximum. */
 	uint64_t segment_bytes_now GUARDED_BY(log_class);
-	uint64_t end_offset GUARDED_BY(log_class);
-	uint64_t written_offset GUARDED_BY(log_class);
+	uint64_t end_position GUARDED_BY(log_class);
+	uint64_t written_position GUARDED_BY(log_class);
 	/* Moves after fdatasync(), not when it is queued. */
-	uint64_t durable_offset GUARDED_BY(log_class);
+	uint64_t durable_position GUARDED_BY(log_class);
 	/* The last end of a record it has reached. */
 	uint64_t durable_record_end GUARDED_BY(log_class);
 	uint64_t last_timestamp_ns GUARDED_BY(log_class);
 	/* Monotonic; 0: no deadline is running. */
 	uint64_t oldest_unsynced_ns GUARDED_BY(log_class);
-	/* Zeros reach up to here, if that is past written_offset. */
-	uint64_t room_end GUARDED_BY(log_class);
+	/* Zeros reach up to here, if that is past written_position. */
+	uint64_t headroom_end GUARDED_BY(log_class);
 	/* No head room until this is written: the disk was full. */
-	uint64_t room_from GUARDED_BY(log_class);
-	/* Bytes of a failed write may be behind written_offset. */
+	uint64_t headroom_from GUARDED_BY(log_class);
+	/* Bytes of a failed write may be behind written_position. */
 	bool tail_dirty GUARDED_BY(log_class);
 	/* Number of bytes that may have been there; their removal is not durable. */
 	uint64_t refused_bytes GUARDED_BY(log_class);
@@ -187,12 +187,12 @@ int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock, log_c
 /* --- log/headroom.c --- */
 
 /* Returns whether half of the head room is used up, and more can be made. */
-bool log_writer_wants_room_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
+bool log_writer_wants_headroom_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Makes head room, and releases the lock in between.  The new zeros are not durable: the next sync
  * waits for the filesystem.  Called by the thread that syncs, or by the syncer. */
-void log_writer_make_room_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
+void log_writer_make_headroom_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Cuts the file behind its last record; the cut is not durable yet. */
-int log_writer_trim_room_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
+int log_writer_trim_headroom_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 
 /* --- log/rotation.c --- */
 
@@ -210,19 +210,19 @@ void log_writer_rotate_later_locked(struct log_writer *w) REQUIRES(w->lock, log_
 bool log_writer_syncs_to_seal_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 
 /* Makes missing files of the reserves.  -ENOSPC or -EDQUOT if it could not. */
-int log_writer_keep_inodes(struct log_writer *w) WARN_UNUSED;
+int log_writer_refill_inodes(struct log_writer *w) WARN_UNUSED;
 /* Appends the segment record with which the active segment must begin, if it is missing. */
 int log_writer_number_active_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
 /* Returns whether the active segment has only that record. */
 bool log_writer_active_is_empty_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 
 /* Makes 'count' rotated segments durable, including the cut of their head room.  'number' is the
- * first rotated segment that is not durable; bytes below 'durable_offset' are durable already.  For
- * the one sync that runs, without the lock. */
-int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
-			 uint64_t durable_offset) WARN_UNUSED;
+ * first rotated segment that is not durable; bytes below 'durable_position' are durable already.
+ * For the one sync that runs, without the lock. */
+int log_writer_sync_rotated(struct log_writer *w, uint64_t number, uint32_t count,
+			    uint64_t durable_position) WARN_UNUSED;
 /* Notes that the first 'count' rotated segments that were not durable now are. */
-void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count)
+void log_writer_note_rotated_durable_locked(struct log_writer *w, uint32_t count)
 	REQUIRES(w->lock, log_class);
 
 /* --- log/file_set.c --- */

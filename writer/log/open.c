@@ -33,10 +33,10 @@ static int check_config(const struct log_writer_config *config, struct diag *dia
 		return diag_set(diag, -EINVAL,
 				"buffer_size_bytes: %" PRId64 " is not 0 ... %" PRId64,
 				config->buffer_size_bytes, LOG_WRITER_BUFFER_MAX);
-	if (config->preallocate_bytes < 0 || config->preallocate_bytes > LOG_WRITER_ROOM_MAX)
+	if (config->preallocate_bytes < 0 || config->preallocate_bytes > LOG_WRITER_HEADROOM_MAX)
 		return diag_set(diag, -EINVAL,
 				"preallocate_bytes: %" PRId64 " is not 0 ... %" PRId64,
-				config->preallocate_bytes, LOG_WRITER_ROOM_MAX);
+				config->preallocate_bytes, LOG_WRITER_HEADROOM_MAX);
 	if (config->segment_size_bytes != 0 &&
 	    (config->segment_size_bytes < LOG_WRITER_SEGMENT_MIN ||
 	     config->segment_size_bytes > LOG_WRITER_SEGMENT_MAX))
@@ -94,7 +94,7 @@ static int lock_file(struct log_writer *w, struct io_stat *ret_st,
 static int open_file(struct log_writer *w, bool make, struct io_stat *ret_st,
 		     struct diag *diag) NO_THREAD_SAFETY
 {
-	int flags = w->room_bytes > 0 ? O_RDWR : O_RDWR | O_APPEND;
+	int flags = w->headroom_bytes > 0 ? O_RDWR : O_RDWR | O_APPEND;
 
 	w->fd = make ? log_open_or_make(w->io, w->dir_fd, w->name, flags)
 		     : io_open(w->io, w->dir_fd, w->name, flags, 0);
@@ -153,7 +153,7 @@ static int check_missing(struct log_opening *o) NO_THREAD_SAFETY
 				"the durable mark, in MANIFEST or in the name of a file is wrong; "
 				"nothing was changed; fsck.freyjafs says which one",
 				o->dir, first, o->recovery->segments_missing - 1);
-	if (o->recovery->segments_missing == 0 || o->w->keeps_going)
+	if (o->recovery->segments_missing == 0 || o->w->accepts_missing)
 		return 0;
 	name_of(o->w, first, name);
 	return diag_set(o->diag, -EBADMSG,
@@ -271,7 +271,7 @@ static int create_set(struct log_writer *w) NO_THREAD_SAFETY
 		synced_mark_write(
 			w->io, w->mark_fd,
 			(struct synced){ .segment = w->active_number,
-					 .durable_offset = w->durable_offset - w->active_start,
+					 .durable_offset = w->durable_position - w->active_start,
 					 .with_manifest = true });
 	return err;
 }
@@ -287,7 +287,7 @@ static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
 	if (w->segment_bytes_max == 0)
 		return 0;
 	reserve_open(&w->set_reserve, w->io, w->dir_fd, RESERVE_SET_NAME, RESERVE_STEP_BYTES);
-	(void)!log_writer_keep_inodes(w); /* otherwise before the next rotation */
+	(void)!log_writer_refill_inodes(w); /* otherwise before the next rotation */
 	do
 		err = w->has_manifest ? 0 : create_set(w);
 	while (log_is_full(err) && log_give_up(w->io, w->dir_fd, &given_up));
@@ -432,13 +432,13 @@ static void destroy(struct log_writer *w) NO_THREAD_SAFETY
  * large folio of them, and touches no page twice.  With cuts at pages it takes nine tenths.  A
  * buffer larger than the largest block is cut at the end of a record: for such buffers whole blocks
  * cost more time than they save (docs/TUNING.md). */
-static uint64_t block_bytes(size_t buffer_room)
+static uint64_t block_bytes(size_t buffer_capacity)
 {
 	uint64_t bytes = BLOCK_BYTES_MAX;
 
-	if (buffer_room < BLOCK_BYTES_MIN || buffer_room > BLOCK_BYTES_MAX)
+	if (buffer_capacity < BLOCK_BYTES_MIN || buffer_capacity > BLOCK_BYTES_MAX)
 		return 1;
-	while (bytes > buffer_room)
+	while (bytes > buffer_capacity)
 		bytes /= 2;
 	return bytes;
 }
@@ -455,16 +455,16 @@ static struct log_writer *create(const struct log_writer_config *config,
 	w->set_reserve.io = w->io;
 	w->fsync_interval_ns = config->fsync_interval_ns;
 	/* If puts must be durable on return, no record may stay in a buffer. */
-	w->buffer_room = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
-	w->block_bytes = block_bytes(w->buffer_room);
+	w->buffer_capacity = w->fsync_interval_ns == 0 ? 0 : (size_t)config->buffer_size_bytes;
+	w->block_bytes = block_bytes(w->buffer_capacity);
 	w->no_background = config->no_background;
 	w->keeps_reserves = config->keeps_reserves;
 	w->rotate_failed = config->rotate_failed;
 	w->rotate_failed_arg = config->rotate_failed_arg;
-	w->full_bytes_max = FULL_BYTES_MAX;
-	w->room_bytes = (uint64_t)config->preallocate_bytes;
+	w->rotated_bytes_max = ROTATED_BYTES_MAX;
+	w->headroom_bytes = (uint64_t)config->preallocate_bytes;
 	w->segment_bytes_max = w->segment_bytes_now = (uint64_t)config->segment_size_bytes;
-	w->keeps_going = config->accept_missing_segments;
+	w->accepts_missing = config->accept_missing_segments;
 	w->read_only = config->read_only;
 	w->ignores_hints = config->read_only && config->ignore_hints;
 	w->until_ns = config->read_only ? config->until_ns : 0;
@@ -481,9 +481,9 @@ static struct log_writer *create(const struct log_writer_config *config,
 	cond_init(&w->rotated_durable);
 	w->path = strdup(config->file_path);
 	w->name = strdup(name);
-	if (w->buffer_room > 0)
-		w->buffer = malloc(w->buffer_room);
-	if (w->path == NULL || w->name == NULL || (w->buffer_room > 0 && w->buffer == NULL)) {
+	if (w->buffer_capacity > 0)
+		w->buffer = malloc(w->buffer_capacity);
+	if (w->path == NULL || w->name == NULL || (w->buffer_capacity > 0 && w->buffer == NULL)) {
 		destroy(w);
 		return NULL;
 	}
@@ -572,7 +572,8 @@ static int sync_and_trim(struct log_writer *w)
 		(void)!log_writer_seal(w); /* they are durable; or the next open seals */
 	log_lock(w);
 	/* A failure is harmless: the next open recognises the zeros. */
-	if (err == 0 && w->room_end > w->written_offset && log_writer_trim_room_locked(w) == 0)
+	if (err == 0 && w->headroom_end > w->written_position &&
+	    log_writer_trim_headroom_locked(w) == 0)
 		(void)!io_fdatasync(w->io, w->fd);
 	log_unlock(w);
 	return err;

@@ -7,7 +7,7 @@
 /* --- reading --- */
 
 /* Reads from the active segment, whose end may still be in the buffer. */
-static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t position)
 	RELEASES(w->lock, log_class)
 {
 	size_t from_file = 0, from_buffer;
@@ -15,43 +15,44 @@ static ssize_t read_active(struct log_writer *w, void *buf, size_t n, uint64_t o
 	int fd = w->fd;
 	ssize_t got = 0;
 
-	if (n > w->end_offset - offset)
-		n = (size_t)(w->end_offset - offset);
-	if (offset < w->written_offset)
-		from_file =
-			w->written_offset - offset < n ? (size_t)(w->written_offset - offset) : n;
+	if (n > w->end_position - position)
+		n = (size_t)(w->end_position - position);
+	if (position < w->written_position)
+		from_file = w->written_position - position < n
+				    ? (size_t)(w->written_position - position)
+				    : n;
 	from_buffer = n - from_file;
 	if (from_buffer > 0)
 		memcpy((uint8_t *)buf + from_file,
-		       w->buffer + (offset + from_file - w->written_offset), from_buffer);
+		       w->buffer + (position + from_file - w->written_position), from_buffer);
 	segments_hold(&w->segments); /* it may be rotated, sealed and replaced in the meantime */
 	log_unlock(w);
 	if (from_file > 0)
-		got = io_pread_all(w->io, fd, buf, from_file, offset - start);
+		got = io_pread_all(w->io, fd, buf, from_file, position - start);
 	segments_release(&w->segments);
 	if (got < 0)
 		return got;
 	return (size_t)got < from_file ? got : (ssize_t)n;
 }
 
-ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t offset)
+ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t position)
 {
 	log_lock(w);
-	if (offset >= w->active_start && offset < w->end_offset)
-		return read_active(w, buf, n, offset);
+	if (position >= w->active_start && position < w->end_position)
+		return read_active(w, buf, n, position);
 	log_unlock(w);
-	return segments_read(&w->segments, buf, n, offset); /* also 0 behind the end of the log */
+	return segments_read(&w->segments, buf, n, position); /* also 0 behind the end of the log */
 }
 
-uint64_t log_writer_room(struct log_writer *w, uint64_t offset)
+uint64_t log_writer_bytes_from(struct log_writer *w, uint64_t position)
 {
-	uint64_t room = 0;
+	uint64_t left = 0;
 
 	log_lock(w);
-	if (offset >= w->active_start && offset < w->end_offset)
-		room = w->end_offset - offset;
+	if (position >= w->active_start && position < w->end_position)
+		left = w->end_position - position;
 	log_unlock(w);
-	return room > 0 ? room : segments_room(&w->segments, offset);
+	return left > 0 ? left : segments_bytes_from(&w->segments, position);
 }
 
 bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
@@ -62,7 +63,7 @@ bool log_writer_segment(struct log_writer *w, size_t index, struct segment *ret)
 	if (segments_get(&w->segments, index, ret))
 		return true;
 	log_lock(w);
-	durable = w->durable_offset > w->active_start ? w->durable_offset - w->active_start : 0;
+	durable = w->durable_position > w->active_start ? w->durable_position - w->active_start : 0;
 	*ret = (struct segment){
 		.number = w->active_number, .start = w->active_start, .bytes = durable, .fd = w->fd
 	};
@@ -80,7 +81,7 @@ uint64_t log_writer_locate(struct log_writer *w, uint64_t position, uint64_t *re
 	log_lock(w);
 	seg = (struct segment){ .number = w->active_number,
 				.start = w->active_start,
-				.bytes = w->end_offset - w->active_start };
+				.bytes = w->end_position - w->active_start };
 	log_unlock(w);
 	for (size_t i = 0; position < seg.start || position - seg.start >= seg.bytes; i++)
 		if (!segments_get(&w->segments, i, &seg))
@@ -95,9 +96,9 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 {
 	log_lock(w);
 	*ret = (struct log_writer_stats){
-		.end_offset = w->end_offset,
-		.written_offset = w->written_offset,
-		.durable_offset = w->durable_offset,
+		.end_position = w->end_position,
+		.written_position = w->written_position,
+		.durable_position = w->durable_position,
 		.last_timestamp_ns = w->last_timestamp_ns,
 		.appends = w->appends,
 		.syncs = w->syncs,
@@ -105,7 +106,7 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 		.sync_ns_max = w->sync_ns_max,
 		.poison = w->poison,
 		.segments = w->active_number,
-		.active_bytes = w->end_offset - w->active_start,
+		.active_bytes = w->end_position - w->active_start,
 		.rotate_failures = w->rotate_failures,
 		.rotate_error = w->rotate_error,
 	};
@@ -115,22 +116,22 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 
 uint64_t log_writer_size(struct log_writer *w)
 {
-	uint64_t end_offset;
+	uint64_t end_position;
 
 	log_lock(w);
-	end_offset = w->end_offset;
+	end_position = w->end_position;
 	log_unlock(w);
-	return end_offset;
+	return end_position;
 }
 
-uint64_t log_writer_durable_offset(struct log_writer *w)
+uint64_t log_writer_durable_position(struct log_writer *w)
 {
-	uint64_t durable_offset;
+	uint64_t durable_position;
 
 	log_lock(w);
-	durable_offset = w->durable_offset;
+	durable_position = w->durable_position;
 	log_unlock(w);
-	return durable_offset;
+	return durable_position;
 }
 
 uint64_t log_writer_last_timestamp(struct log_writer *w)

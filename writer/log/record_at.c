@@ -24,7 +24,7 @@ static int read_exactly(struct log_writer *w, void *buf, size_t n, uint64_t posi
 /* A record that is read in chunks, and the bytes of it that the caller wants. */
 struct check {
 	struct log_writer *w;
-	const struct value_place *place;
+	const struct value_position *value;
 	uint64_t from, end; /* of the wanted bytes, as offsets in the record */
 	uint8_t *buf;
 	uint8_t *chunk; /* owned */
@@ -63,13 +63,13 @@ static int check_chunk(struct check *c, size_t n)
 
 	if (bytes == NULL)
 		return -ENOMEM;
-	err = read_exactly(c->w, bytes, n, c->place->record_offset + c->done);
+	err = read_exactly(c->w, bytes, n, c->value->record_position + c->done);
 	if (err < 0)
 		return err;
 	if (c->done == 0) {
 		c->stored = record_decode_header(bytes, &rec);
-		if (rec.key_bytes != c->place->key_bytes ||
-		    rec.value_bytes != c->place->value_bytes)
+		if (rec.key_bytes != c->value->key_bytes ||
+		    rec.value_bytes != c->value->value_bytes)
 			return -EBADMSG;
 	}
 	c->crc = crc32_extend(c->crc, bytes + skip, n - skip);
@@ -79,11 +79,11 @@ static int check_chunk(struct check *c, size_t n)
 	return 0;
 }
 
-int record_at_check(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
-		    size_t n)
+int record_at_check(struct log_writer *w, const struct value_position *value, uint64_t from,
+		    void *buf, size_t n)
 {
-	uint64_t bytes = record_bytes(place->key_bytes, place->value_bytes);
-	struct check c = { .w = w, .place = place, .from = from, .end = from + n, .buf = buf };
+	uint64_t bytes = record_bytes(value->key_bytes, value->value_bytes);
+	struct check c = { .w = w, .value = value, .from = from, .end = from + n, .buf = buf };
 	int err = 0;
 
 	while (err == 0 && c.done < bytes)
@@ -95,10 +95,10 @@ int record_at_check(struct log_writer *w, const struct value_place *place, uint6
 	return c.crc == c.stored ? 0 : -EBADMSG;
 }
 
-int record_at_read(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
-		   size_t n)
+int record_at_read(struct log_writer *w, const struct value_position *value, uint64_t from,
+		   void *buf, size_t n)
 {
-	return read_exactly(w, buf, n, place->record_offset + from);
+	return read_exactly(w, buf, n, value->record_position + from);
 }
 
 /* --- records of unknown size --- */
@@ -107,7 +107,7 @@ static int reserve(struct log_record *r, uint64_t bytes)
 {
 	void *data;
 
-	if (bytes <= r->room)
+	if (bytes <= r->capacity)
 		return 0;
 	if (bytes > SIZE_MAX)
 		return -ENOMEM;
@@ -115,7 +115,7 @@ static int reserve(struct log_record *r, uint64_t bytes)
 	if (data == NULL)
 		return -ENOMEM;
 	r->data = data;
-	r->room = (size_t)bytes;
+	r->capacity = (size_t)bytes;
 	return 0;
 }
 
@@ -123,11 +123,11 @@ static int reserve(struct log_record *r, uint64_t bytes)
 static int check_large(struct log_writer *w, uint64_t position,
 		       const struct record_scan_result *found)
 {
-	const struct value_place place = { .record_offset = position,
-					   .key_bytes = found->rec.key_bytes,
-					   .value_bytes = found->rec.value_bytes };
+	const struct value_position value = { .record_position = position,
+					      .key_bytes = found->rec.key_bytes,
+					      .value_bytes = found->rec.value_bytes };
 
-	return found->bytes > CHUNK_BYTES ? record_at_check(w, &place, 0, NULL, 0) : 0;
+	return found->bytes > CHUNK_BYTES ? record_at_check(w, &value, 0, NULL, 0) : 0;
 }
 
 /* Reads 'bytes' at 'position' into memory, replacing the bytes that are there. */
@@ -146,7 +146,7 @@ static int fill(struct log_writer *w, struct log_record *r, uint64_t position, u
 }
 
 /* Classifies 'position' by the bytes in memory. */
-static enum record_scan scan_held(struct log_record *r, uint64_t position, uint64_t room,
+static enum record_scan scan_held(struct log_record *r, uint64_t position, uint64_t left,
 				  struct record_scan_result *ret)
 {
 	static const uint8_t nothing[1];
@@ -154,30 +154,30 @@ static enum record_scan scan_held(struct log_record *r, uint64_t position, uint6
 
 	r->start = nothing;
 	if (position < r->held_from || at >= r->held_bytes)
-		return record_scan(nothing, 0, room, ret);
+		return record_scan(nothing, 0, left, ret);
 	r->start = r->data + at;
-	return record_scan(r->start, r->held_bytes - (size_t)at, room, ret);
+	return record_scan(r->start, r->held_bytes - (size_t)at, left, ret);
 }
 
 int record_at_load(struct log_writer *w, uint64_t position, struct log_record *r)
 {
 	uint64_t ahead = r->ahead_bytes > READ_BYTES_MIN ? r->ahead_bytes : READ_BYTES_MIN;
-	uint64_t room = log_writer_room(w, position), bytes;
+	uint64_t left = log_writer_bytes_from(w, position), bytes;
 	struct record_scan_result res;
 	enum record_scan scan;
 	int err = 0;
 
-	if (room == 0)
+	if (left == 0)
 		return -ERANGE;
 	/* Records never change, so bytes in memory are as good as those in the file. */
-	scan = scan_held(r, position, room, &res);
+	scan = scan_held(r, position, left, &res);
 	while (err == 0 && scan == RECORD_NEED_MORE) {
 		err = check_large(w, position, &res);
 		bytes = res.bytes > ahead ? res.bytes : ahead;
 		if (err == 0)
-			err = fill(w, r, position, bytes < room ? bytes : room);
+			err = fill(w, r, position, bytes < left ? bytes : left);
 		if (err == 0)
-			scan = scan_held(r, position, room, &res);
+			scan = scan_held(r, position, left, &res);
 	}
 	if (err < 0)
 		return err;

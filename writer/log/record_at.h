@@ -16,26 +16,26 @@
 struct log_writer;
 
 /* The record of a value. */
-struct value_place {
-	uint64_t record_offset; /* a log position */
+struct value_position {
+	uint64_t record_position; /* a log position */
 	uint32_t key_bytes;
 	uint32_t value_bytes; /* 0: no record, the file is empty */
 };
 
 /* Returns the offset of the value in the record. */
-static inline uint64_t value_place_header_bytes(const struct value_place *place)
+static inline uint64_t value_position_header_bytes(const struct value_position *value)
 {
-	return RECORD_HEADER_BYTES + (uint64_t)place->key_bytes;
+	return RECORD_HEADER_BYTES + (uint64_t)value->key_bytes;
 }
 
 /* Reads the whole record and compares its CRC and its sizes.  Copies 'n' of its bytes, from byte
  * 'from' of the record on, to 'buf'.  Reads each byte once. */
-int record_at_check(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
-		    size_t n) WARN_UNUSED;
+int record_at_check(struct log_writer *w, const struct value_position *value, uint64_t from,
+		    void *buf, size_t n) WARN_UNUSED;
 
 /* Reads 'n' bytes of the record, from byte 'from' on, without a check. */
-int record_at_read(struct log_writer *w, const struct value_place *place, uint64_t from, void *buf,
-		   size_t n) WARN_UNUSED;
+int record_at_read(struct log_writer *w, const struct value_position *value, uint64_t from,
+		   void *buf, size_t n) WARN_UNUSED;
 
 /* A record in memory.  Must be all zeros before the first use, except 'ahead_bytes'; the caller
  * frees 'data' (free(3)) after the last use. */
@@ -47,7 +47,7 @@ struct log_record {
 	uint64_t held_from;   /* position of the first byte in 'data' */
 	size_t held_bytes;    /* in 'data' */
 	uint8_t *data;
-	size_t room; /* capacity of 'data' */
+	size_t capacity; /* capacity of 'data' */
 };
 
 /* Reads the whole record of unknown size at a log position into '*r' and compares its CRC.  Does

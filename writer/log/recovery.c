@@ -54,8 +54,8 @@ static uint64_t durable_bytes_of(const struct log_opening *o, const struct segme
 	struct segment later;
 
 	for (size_t i = 0; segments_get(&o->w->segments, i, &later); i++)
-		sealed_behind |= later.number > seg->number && later.full_bytes == 0;
-	return synced_durable_bytes(&o->mark, seg->number, seg->full_bytes, sealed_behind);
+		sealed_behind |= later.number > seg->number && later.rotated_bytes == 0;
+	return synced_durable_bytes(&o->mark, seg->number, seg->rotated_bytes, sealed_behind);
 }
 
 /* Refuses a sealed segment that is whole but is not the one that MANIFEST lists. */
@@ -112,13 +112,13 @@ static int replay_segment(struct log_opening *o, const struct segment *seg, stru
 		.path = path,
 		.number = seg->number,
 		.store_id = w->has_manifest ? w->store_id : NULL,
-		.numbered = is_numbered(w, seg->number) && seg->full_bytes > 0,
+		.numbered = is_numbered(w, seg->number) && seg->rotated_bytes > 0,
 		.start = seg->start,
 		.until_ns = w->until_ns,
 		.file_bytes = seg->bytes,
-		.durable_bytes = seg->full_bytes == 0 ? seg->bytes : durable_bytes_of(o, seg),
-		.sealed = seg->full_bytes == 0,
-		.may_shrink = w->read_only && seg->full_bytes > 0, /* its writer recovers it */
+		.durable_bytes = seg->rotated_bytes == 0 ? seg->bytes : durable_bytes_of(o, seg),
+		.sealed = seg->rotated_bytes == 0,
+		.may_shrink = w->read_only && seg->rotated_bytes > 0, /* its writer recovers it */
 	};
 	int err;
 
@@ -138,7 +138,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg, stru
 		err = check_facts(o, seg, &t);
 	ret->stop = t.stop;
 	ret->kept = t.kept;
-	*ret_complete = err == 0 && (t.sealed || t.kept_bytes == seg->full_bytes);
+	*ret_complete = err == 0 && (t.sealed || t.kept_bytes == seg->rotated_bytes);
 	hint_writer_close(t.add_to, *ret_complete ? &about : NULL);
 	if (err == 0) {
 		add_replayed(o, &t);
@@ -212,7 +212,7 @@ void log_recover_leave_hint(struct log_writer *w) NO_THREAD_SAFETY
 	struct hint_about about;
 
 	if (!log_writer_active_is_empty_locked(w) &&
-	    active_hint(w, w->end_offset - w->active_start, hint_name, &about))
+	    active_hint(w, w->end_position - w->active_start, hint_name, &about))
 		(void)hint_file_make(w->io, w->dir_fd, &about, NULL, NULL);
 }
 
@@ -228,8 +228,8 @@ static void take_end(struct log_opening *o, const struct log_tail *t) NO_THREAD_
 	o->recovery->durable_bytes = t->durable_bytes;
 	o->recovery->stop = t->stop;
 	w->active_start = t->start;
-	w->end_offset = w->written_offset = w->durable_offset = t->start + t->kept_bytes;
-	w->durable_record_end = w->durable_offset;
+	w->end_position = w->written_position = w->durable_position = t->start + t->kept_bytes;
+	w->durable_record_end = w->durable_position;
 	w->active_facts = t->kept;
 	w->number_pending = t->kept_bytes == 0 && is_numbered(w, w->active_number);
 }
@@ -258,7 +258,7 @@ static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SA
 	bool zeros_cut = false;
 	int err;
 
-	if (t->stop.scan != RECORD_END && w->room_bytes > 0) {
+	if (t->stop.scan != RECORD_END && w->headroom_bytes > 0) {
 		err = log_tail_cut_zeros(t, &zeros_cut, o->diag);
 		if (err < 0)
 			return err;
@@ -316,7 +316,7 @@ static struct log_tail active_tail(const struct log_opening *o,
 
 /* Cuts the file of a rotated segment to the size of its records.  The bytes behind are zeros, or
  * were appended after its name was taken back, and were never acknowledged as durable. */
-static int trim_full(struct log_opening *o, const struct segment *seg, const char *name)
+static int trim_rotated(struct log_opening *o, const struct segment *seg, const char *name)
 {
 	struct log_writer *w = o->w;
 	char path[PATH_MAX + SEGMENT_NAME_BYTES];
@@ -327,13 +327,13 @@ static int trim_full(struct log_opening *o, const struct segment *seg, const cha
 		.dir_fd = w->dir_fd,
 		.name = name,
 		.path = path,
-		.kept_bytes = seg->full_bytes,
+		.kept_bytes = seg->rotated_bytes,
 		.stop = { .scan = RECORD_TORN, .reason = RECORD_REASON_BEHIND },
 	};
 	bool cut = false;
 	int err = io_stat(w->io, seg->fd, &st);
 
-	if (err < 0 || st.size_bytes == seg->full_bytes)
+	if (err < 0 || st.size_bytes == seg->rotated_bytes)
 		return err;
 	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
 	t.file_bytes = st.size_bytes;
@@ -357,10 +357,10 @@ static int sync_complete(struct log_opening *o, uint64_t end)
 	int err = 0;
 
 	for (size_t i = 0; segments_get(&w->segments, i, &seg) && seg.number < end; i++) {
-		if (seg.full_bytes == 0)
+		if (seg.rotated_bytes == 0)
 			continue;
 		segment_file_name(&seg, name);
-		err = trim_full(o, &seg, name);
+		err = trim_rotated(o, &seg, name);
 		if (err == 0)
 			err = io_fdatasync(w->io, seg.fd);
 		if (err < 0)
@@ -449,7 +449,7 @@ static int remove_all_behind(struct log_opening *o, const struct segment *torn) 
  * The file is locked before it has that name. */
 static int reactivate(struct log_writer *w, const char *name) NO_THREAD_SAFETY
 {
-	int append = w->room_bytes > 0 ? 0 : O_APPEND;
+	int append = w->headroom_bytes > 0 ? 0 : O_APPEND;
 	int fd = io_open(w->io, w->dir_fd, name, O_RDWR | append, 0);
 	int err;
 
@@ -490,7 +490,7 @@ static void report_torn(struct log_opening *o, const char *name, const struct lo
 	(void)diag_set(o->diag, 0,
 		       "%s/%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
 		       ": the log ends there; what followed is saved in " QUARANTINE_NAME "/",
-		       o->dir, name, end->seg.full_bytes, end->stop.offset);
+		       o->dir, name, end->seg.rotated_bytes, end->stop.offset);
 }
 
 /* Handles a log that ends in a rotated segment: a power cut has removed the end of that segment,
@@ -516,7 +516,7 @@ static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THR
 	(void)io_close(w->io, &fd); /* only read from */
 	w->active_number = end->seg.number;
 	t.fd = w->fd;
-	/* All its bytes are saved, also those behind the size in its name (trim_full). */
+	/* All its bytes are saved, also those behind the size in its name (trim_rotated). */
 	err = io_stat(w->io, w->fd, &st);
 	if (err < 0)
 		return diag_set(o->diag, err, "%s/%s: %s", o->dir, name, strerror(-err));

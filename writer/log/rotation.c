@@ -33,7 +33,7 @@
  *
  * Another thread may have given a reserve another name at this moment; it then finds the file that
  * is made here. */
-int log_writer_keep_inodes(struct log_writer *w)
+int log_writer_refill_inodes(struct log_writer *w)
 {
 	static const char *const names[] = { RESERVE_SET_NAME, RESERVE_SEGMENT_NAME, RESERVE_NAME,
 					     RESERVE_ACTIVE_NAME };
@@ -53,7 +53,7 @@ int log_writer_keep_inodes(struct log_writer *w)
  * for it.  Returns its descriptor, or -errno. */
 static int new_active(struct log_writer *w, bool wanted)
 {
-	int flags = O_RDWR | O_CREAT | O_EXCL | (w->room_bytes > 0 ? 0 : O_APPEND);
+	int flags = O_RDWR | O_CREAT | O_EXCL | (w->headroom_bytes > 0 ? 0 : O_APPEND);
 	int fd = io_open(w->io, w->dir_fd, w->name, flags, 0600);
 	int err;
 
@@ -78,7 +78,7 @@ static int rename_and_make_locked(struct log_writer *w, bool wanted, int *ret_fd
 	char full[SEGMENT_NAME_BYTES];
 	int fd, err;
 
-	segment_full_name(w->active_number, w->end_offset - w->active_start, full);
+	segment_rotated_name(w->active_number, w->end_position - w->active_start, full);
 	err = io_rename(w->io, w->dir_fd, w->name, full);
 	if (err < 0)
 		return err;
@@ -109,7 +109,7 @@ static void note_rotate_locked(struct log_writer *w, int err) REQUIRES(w->lock, 
 
 static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock, log_class)
 {
-	uint64_t bytes = w->end_offset - w->active_start;
+	uint64_t bytes = w->end_position - w->active_start;
 	int fd = -1, err;
 
 	err = segments_reserve(&w->segments);
@@ -118,7 +118,7 @@ static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock
 	if (err == 0)
 		err = log_writer_flush_locked(w);
 	if (err == 0)
-		err = log_writer_trim_room_locked(w);
+		err = log_writer_trim_headroom_locked(w);
 	if (err == 0)
 		err = rename_and_make_locked(w, wanted, &fd);
 	if (err < 0)
@@ -127,7 +127,7 @@ static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock
 						      .generation = 1,
 						      .start = w->active_start,
 						      .bytes = bytes,
-						      .full_bytes = bytes,
+						      .rotated_bytes = bytes,
 						      .fd = w->fd,
 						      .was_cut = w->refused_bytes > 0,
 						      .facts = w->active_facts });
@@ -135,10 +135,10 @@ static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock
 	w->fd = fd;
 	w->active_facts = (struct manifest_facts){ .records = 0 };
 	w->number_pending = w->has_manifest;
-	w->active_start = w->end_offset;
+	w->active_start = w->end_position;
 	w->active_number++;
-	w->full_count++;
-	w->full_bytes += bytes;
+	w->rotated_count++;
+	w->rotated_bytes += bytes;
 	if (log_writer_syncs_to_seal_locked(w))
 		thread_check(pthread_cond_signal(&w->wake));
 	(void)!log_writer_number_active_locked(w); /* the next append tries again */
@@ -148,7 +148,7 @@ static int try_rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock
 /* Rotates.  'wanted': for compaction, or by hand; then it uses the inode that is kept for it. */
 static int rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock, log_class)
 {
-	int err = log_writer_keep_inodes(w);
+	int err = log_writer_refill_inodes(w);
 
 	if (err == 0 || wanted)
 		err = try_rotate_locked(w, wanted);
@@ -181,7 +181,7 @@ int log_writer_number_active_locked(struct log_writer *w)
 	if (err < 0)
 		return err;
 	w->number_pending = false;
-	w->end_offset += sizeof(bytes);
+	w->end_position += sizeof(bytes);
 	w->last_timestamp_ns = rec.timestamp_ns;
 	w->active_facts = (struct manifest_facts){ .records = 1,
 						   .first_timestamp_ns = rec.timestamp_ns,
@@ -198,24 +198,25 @@ bool log_writer_active_is_empty_locked(const struct log_writer *w)
 {
 	return w->active_facts.records == 0 ||
 	       (w->active_facts.records == 1 &&
-		w->end_offset - w->active_start == log_writer_number_bytes(w, w->active_number));
+		w->end_position - w->active_start == log_writer_number_bytes(w, w->active_number));
 }
 
 void log_writer_rotate_later_locked(struct log_writer *w)
 {
-	w->rotate_from = w->end_offset + w->segment_bytes_max / RETRY_SHARE;
+	w->rotate_from = w->end_position + w->segment_bytes_max / RETRY_SHARE;
 }
 
 bool log_writer_syncs_to_seal_locked(const struct log_writer *w)
 {
-	return !w->no_background && w->poison == 0 && w->durable_offset < w->active_start &&
-	       w->end_offset >= w->rotate_from &&
-	       (w->full_count >= FULL_MAX / 2 || w->full_bytes >= w->full_bytes_max / 2 ||
+	return !w->no_background && w->poison == 0 && w->durable_position < w->active_start &&
+	       w->end_position >= w->rotate_from &&
+	       (w->rotated_count >= ROTATED_MAX / 2 ||
+		w->rotated_bytes >= w->rotated_bytes_max / 2 ||
 		w->fsync_interval_ns == LOG_WRITER_NEVER);
 }
 
-int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
-			 uint64_t durable_offset)
+int log_writer_sync_rotated(struct log_writer *w, uint64_t number, uint32_t count,
+			    uint64_t durable_position)
 {
 	struct segment seg;
 	int err = 0;
@@ -223,38 +224,39 @@ int log_writer_sync_full(struct log_writer *w, uint64_t number, uint32_t count,
 	for (; err == 0 && count > 0; number++, count--) {
 		if (!segments_by_number(&w->segments, number, &seg))
 			return -EIO; /* cannot happen */
-		if (seg.start + seg.bytes > durable_offset || w->room_bytes > 0 || seg.was_cut)
+		if (seg.start + seg.bytes > durable_position || w->headroom_bytes > 0 ||
+		    seg.was_cut)
 			err = io_fdatasync(w->io, seg.fd);
 	}
 	return err;
 }
 
-void log_writer_note_full_durable_locked(struct log_writer *w, uint32_t count)
+void log_writer_note_rotated_durable_locked(struct log_writer *w, uint32_t count)
 {
 	struct segment seg;
 
-	for (uint32_t i = 0; i < count; i++, w->full_count--)
-		if (segments_by_number(&w->segments, w->active_number - w->full_count, &seg))
-			w->full_bytes -= seg.bytes;
+	for (uint32_t i = 0; i < count; i++, w->rotated_count--)
+		if (segments_by_number(&w->segments, w->active_number - w->rotated_count, &seg))
+			w->rotated_bytes -= seg.bytes;
 	if (count > 0)
 		thread_check(pthread_cond_signal(&w->rotated_durable));
 }
 
 static bool is_full_locked(const struct log_writer *w, uint64_t bytes) REQUIRES(w->lock, log_class)
 {
-	uint64_t in_file = w->end_offset - w->active_start;
+	uint64_t in_file = w->end_position - w->active_start;
 
 	return w->segment_bytes_max > 0 && !log_writer_active_is_empty_locked(w) &&
-	       in_file + bytes > w->segment_bytes_now && w->end_offset >= w->rotate_from;
+	       in_file + bytes > w->segment_bytes_now && w->end_position >= w->rotate_from;
 }
 
 /* Returns whether another segment may be rotated before the present ones are durable. */
 static bool may_run_ahead_locked(const struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	uint64_t in_file = w->end_offset - w->active_start;
+	uint64_t in_file = w->end_position - w->active_start;
 
-	return w->full_count == 0 ||
-	       (w->full_count < FULL_MAX && w->full_bytes + in_file <= w->full_bytes_max);
+	return w->rotated_count == 0 || (w->rotated_count < ROTATED_MAX &&
+					 w->rotated_bytes + in_file <= w->rotated_bytes_max);
 }
 
 int log_writer_rotate_if_full_locked(struct log_writer *w, uint64_t bytes)
@@ -296,7 +298,7 @@ int log_writer_seal(struct log_writer *w)
 
 	log_lock(w);
 	below = w->active_number; /* other threads may rotate segments without end */
-	while (err == 0 && w->full_count > 0 && w->active_number - w->full_count < below)
+	while (err == 0 && w->rotated_count > 0 && w->active_number - w->rotated_count < below)
 		err = log_writer_sync_to_seal_locked(w);
 	log_unlock(w);
 	return err < 0 ? err : log_set_list(w, below);
@@ -391,7 +393,7 @@ void *log_writer_hinter_main(void *arg)
 
 	log_lock(w);
 	while (!w->stopping) {
-		bool idle = number >= w->active_number - w->full_count;
+		bool idle = number >= w->active_number - w->rotated_count;
 
 		if (idle && !unlisted) {
 			cond_wait(&w->rotated_durable, &w->lock);
@@ -404,7 +406,7 @@ void *log_writer_hinter_main(void *arg)
 			unlisted = true;
 		}
 		/* A rotated segment is sealed immediately; digests alone are collected. */
-		if (unlisted && (idle || seg.full_bytes > 0) && !atomic_load(&w->stop_hinter)) {
+		if (unlisted && (idle || seg.rotated_bytes > 0) && !atomic_load(&w->stop_hinter)) {
 			(void)!log_set_list(w, number); /* the next one tries again, or the close */
 			unlisted = false;
 		}

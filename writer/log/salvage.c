@@ -18,7 +18,7 @@
 /* --- lists --- */
 
 /* Stores the offset of a range in the new file, given the range before it. */
-static void place_behind(const struct salvage_lost *before, struct salvage_lost *l)
+static void assign_offset_behind(const struct salvage_lost *before, struct salvage_lost *l)
 {
 	l->new_offset = l->offset;
 	if (before != NULL)
@@ -26,10 +26,10 @@ static void place_behind(const struct salvage_lost *before, struct salvage_lost 
 				 (before->offset + before->bytes);
 }
 
-void salvage_place(struct salvage *s)
+void salvage_assign_offsets(struct salvage *s)
 {
 	for (size_t i = 0; i < s->count; i++)
-		place_behind(i > 0 ? &s->lost[i - 1] : NULL, &s->lost[i]);
+		assign_offset_behind(i > 0 ? &s->lost[i - 1] : NULL, &s->lost[i]);
 }
 
 struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t bytes,
@@ -37,16 +37,16 @@ struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t by
 {
 	struct salvage_lost *l;
 
-	if (ARRAY_RESERVE(s->lost, s->count + 1, s->room) < 0)
+	if (ARRAY_RESERVE(s->lost, s->count + 1, s->capacity) < 0)
 		return NULL;
 	l = &s->lost[s->count++];
 	*l = (struct salvage_lost){ .offset = offset, .bytes = bytes };
-	place_behind(s->count > 1 ? l - 1 : NULL, l);
+	assign_offset_behind(s->count > 1 ? l - 1 : NULL, l);
 	(void)snprintf(l->reason, sizeof(l->reason), "%s", reason);
 	return l;
 }
 
-void salvage_keep(struct salvage *s, size_t count)
+void salvage_truncate(struct salvage *s, size_t count)
 {
 	while (s->count > count) {
 		struct salvage_lost *l = &s->lost[--s->count];
@@ -58,7 +58,7 @@ void salvage_keep(struct salvage *s, size_t count)
 
 void salvage_free(struct salvage *s)
 {
-	salvage_keep(s, 0);
+	salvage_truncate(s, 0);
 	free(s->lost);
 	*s = (struct salvage){ 0 };
 }

@@ -62,7 +62,7 @@ struct salvage_lost {
 /* Lost ranges in the order of their offsets; they do not overlap. */
 struct salvage {
 	struct salvage_lost *lost; /* owned */
-	size_t count, room;
+	size_t count, capacity;
 	uint64_t records; /* whole records */
 	bool used_hint;	  /* it names all records of the segment */
 };
@@ -93,10 +93,10 @@ struct salvage_lost *salvage_add(struct salvage *s, uint64_t offset, uint64_t by
  */
 int salvage_put_instead(struct salvage_lost *l, const struct record *rec) WARN_UNUSED;
 /* Drops all ranges except the first 'count'. */
-void salvage_keep(struct salvage *s, size_t count);
+void salvage_truncate(struct salvage *s, size_t count);
 void salvage_free(struct salvage *s);
 /* Computes the offsets in the new file again; required after a replacement has changed. */
-void salvage_place(struct salvage *s);
+void salvage_assign_offsets(struct salvage *s);
 
 /* Encodes a stand-in for a record whose bytes are gone: the record itself if all of it is known,
  * otherwise one with the same key and time which states that the bytes cannot be read.  The caller

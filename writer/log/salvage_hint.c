@@ -40,7 +40,7 @@ struct fitting {
 	size_t *table; /* 1 + index of a record, by the hash of its timestamp; NULL: not made yet */
 	size_t table_mask;
 	struct seen *seen;
-	size_t seen_count, seen_room;
+	size_t seen_count, seen_capacity;
 	size_t matched;
 };
 
@@ -91,7 +91,7 @@ static size_t slot_of(const struct fitting *g, uint64_t timestamp_ns)
 
 static int add_seen(struct fitting *g, struct expected *r, uint64_t offset)
 {
-	if (ARRAY_RESERVE(g->seen, g->seen_count + 1, g->seen_room) < 0)
+	if (ARRAY_RESERVE(g->seen, g->seen_count + 1, g->seen_capacity) < 0)
 		return -ENOMEM;
 	g->seen[g->seen_count] = (struct seen){ .offset = offset, .next = r->first_seen };
 	r->first_seen = ++g->seen_count;

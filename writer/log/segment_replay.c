@@ -19,7 +19,7 @@
  */
 struct group {
 	struct log_entry *entries;
-	size_t count, room;
+	size_t count, capacity;
 	uint64_t offset; /* of the first record */
 };
 
@@ -53,7 +53,7 @@ static int group_add(struct group *g, const struct log_entry *entry)
 	uint32_t value_bytes = is_meta ? entry->value_held_bytes : 0;
 	uint8_t *copy;
 
-	if (ARRAY_RESERVE(g->entries, g->count + 1, g->room) < 0)
+	if (ARRAY_RESERVE(g->entries, g->count + 1, g->capacity) < 0)
 		return -ENOMEM;
 	copy = malloc(key_bytes + value_bytes + 1); /* never 0 bytes */
 	if (copy == NULL)

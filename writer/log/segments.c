@@ -14,8 +14,8 @@
 
 void segment_file_name(const struct segment *seg, char ret[SEGMENT_NAME_BYTES])
 {
-	if (seg->full_bytes > 0)
-		segment_full_name(seg->number, seg->full_bytes, ret);
+	if (seg->rotated_bytes > 0)
+		segment_rotated_name(seg->number, seg->rotated_bytes, ret);
 	else
 		segment_name((struct segment_id){ seg->number, seg->generation }, ret);
 }
@@ -104,7 +104,7 @@ void segments_clear(struct segments *s) NO_THREAD_SAFETY
 	free(s->ranges);
 	s->list = NULL;
 	s->ranges = NULL;
-	s->count = s->room = s->range_count = s->range_room = 0;
+	s->count = s->capacity = s->range_count = s->range_capacity = 0;
 }
 
 void segments_close(struct segments *s)
@@ -116,7 +116,7 @@ void segments_close(struct segments *s)
 /* Reserves memory for 'more' ranges beyond the promised ones. */
 static int reserve_ranges_locked(struct segments *s, size_t more) REQUIRES(s->lock, segments_class)
 {
-	return ARRAY_RESERVE(s->ranges, s->range_count + s->promised + more, s->range_room);
+	return ARRAY_RESERVE(s->ranges, s->range_count + s->promised + more, s->range_capacity);
 }
 
 int segments_reserve(struct segments *s)
@@ -124,7 +124,7 @@ int segments_reserve(struct segments *s)
 	int err;
 
 	write_lock(s);
-	err = ARRAY_RESERVE(s->list, s->count + 1, s->room);
+	err = ARRAY_RESERVE(s->list, s->count + 1, s->capacity);
 	if (err == 0)
 		err = reserve_ranges_locked(s, 1);
 	write_unlock(s);
@@ -180,7 +180,7 @@ static struct segment *by_number_locked(struct segments *s, uint64_t number)
 void segments_seal(struct segments *s, uint64_t number)
 {
 	write_lock(s);
-	by_number_locked(s, number)->full_bytes = 0;
+	by_number_locked(s, number)->rotated_bytes = 0;
 	write_unlock(s);
 }
 
@@ -231,7 +231,7 @@ uint64_t segments_replace(struct segments *s, const struct segment *with, bool f
 	seg = by_number_locked(s, with->number);
 	*seg = *with;
 	seg->start = start;
-	seg->full_bytes = 0;
+	seg->rotated_bytes = 0;
 	add_range_locked(s, start, with->bytes, with->fd);
 	s->promised--;
 	while (folds && s->list[gone].number < with->number)
@@ -320,17 +320,17 @@ static const struct segment_range *find_locked(const struct segments *s, uint64_
 	return low < s->range_count && s->ranges[low].start <= position ? &s->ranges[low] : NULL;
 }
 
-uint64_t segments_room(struct segments *s, uint64_t position)
+uint64_t segments_bytes_from(struct segments *s, uint64_t position)
 {
 	const struct segment_range *range;
-	uint64_t room = 0;
+	uint64_t left = 0;
 
 	read_lock(s);
 	range = find_locked(s, position);
 	if (range != NULL)
-		room = range->start + range->bytes - position;
+		left = range->start + range->bytes - position;
 	read_unlock(s);
-	return room;
+	return left;
 }
 
 uint64_t segments_bytes(struct segments *s)

@@ -32,8 +32,8 @@ struct segment {
 	uint64_t generation;
 	uint64_t start; /* position of its first byte */
 	uint64_t bytes;
-	uint64_t full_bytes; /* size in the name of a rotated segment; 0: it is sealed */
-	int fd;		     /* borrowed from its range */
+	uint64_t rotated_bytes; /* size in the name of a rotated segment; 0: it is sealed */
+	int fd;			/* borrowed from its range */
 	bool is_base;
 	bool was_cut; /* bytes behind its end were cut; the cut is not durable yet */
 	struct manifest_facts facts;
@@ -61,10 +61,10 @@ struct segments {
 	struct rwlock lock;
 	struct segment *list GUARDED_BY(segments_class); /* by number */
 	size_t count GUARDED_BY(segments_class);
-	size_t room GUARDED_BY(segments_class);
+	size_t capacity GUARDED_BY(segments_class);
 	struct segment_range *ranges GUARDED_BY(segments_class); /* by start */
 	size_t range_count GUARDED_BY(segments_class);
-	size_t range_room GUARDED_BY(segments_class);
+	size_t range_capacity GUARDED_BY(segments_class);
 	size_t promised GUARDED_BY(segments_class); /* ranges that segments_replace() will add */
 	/* Of the next file that replaces another. */
 	uint64_t next_start GUARDED_BY(segments_class);
@@ -133,7 +133,7 @@ bool segments_get(struct segments *s, size_t index, struct segment *ret);
 /* Copies the description of the segment with that number.  Returns false if there is none. */
 bool segments_by_number(struct segments *s, uint64_t number, struct segment *ret);
 /* Returns the number of bytes from 'position' to the end of its file; 0: no file has it. */
-uint64_t segments_room(struct segments *s, uint64_t position);
+uint64_t segments_bytes_from(struct segments *s, uint64_t position);
 /* Returns the size of all segments together. */
 uint64_t segments_bytes(struct segments *s);
 

@@ -19,20 +19,20 @@
 /* A file, described by its name. */
 struct found_file {
 	struct segment_id id;
-	uint64_t full_bytes; /* 0: sealed */
+	uint64_t rotated_bytes; /* 0: sealed */
 };
 
 /* The files in the directory, in no order. */
 struct found {
 	struct found_file *files;
-	size_t count, room;
+	size_t count, capacity;
 };
 
-static int add_found(struct found *f, struct segment_id id, uint64_t full_bytes)
+static int add_found(struct found *f, struct segment_id id, uint64_t rotated_bytes)
 {
-	if (ARRAY_RESERVE(f->files, f->count + 1, f->room) < 0)
+	if (ARRAY_RESERVE(f->files, f->count + 1, f->capacity) < 0)
 		return -ENOMEM;
-	f->files[f->count++] = (struct found_file){ .id = id, .full_bytes = full_bytes };
+	f->files[f->count++] = (struct found_file){ .id = id, .rotated_bytes = rotated_bytes };
 	return 0;
 }
 
@@ -44,7 +44,7 @@ static int find_segment(void *arg, const char *name)
 
 	if (segment_name_parse(name, &id))
 		return add_found(f, id, 0);
-	id.number = segment_full_number(name, &bytes);
+	id.number = segment_rotated_number(name, &bytes);
 	return id.number != 0 ? add_found(f, id, bytes) : 0;
 }
 
@@ -56,7 +56,7 @@ static int compare_found(const void *a, const void *b)
 		return x->id.number < y->id.number ? -1 : 1;
 	if (x->id.generation != y->id.generation)
 		return x->id.generation < y->id.generation ? -1 : 1;
-	return x->full_bytes < y->full_bytes ? -1 : x->full_bytes > y->full_bytes;
+	return x->rotated_bytes < y->rotated_bytes ? -1 : x->rotated_bytes > y->rotated_bytes;
 }
 
 /* Sorts by number and removes duplicates: io_list() may repeat names. */
@@ -77,7 +77,7 @@ static void found_name(const struct found_file *f, char ret[SEGMENT_NAME_BYTES])
 {
 	segment_file_name(&(struct segment){ .number = f->id.number,
 					     .generation = f->id.generation,
-					     .full_bytes = f->full_bytes },
+					     .rotated_bytes = f->rotated_bytes },
 			  ret);
 }
 
@@ -149,8 +149,8 @@ static int add_open(struct segments *s, struct segment *seg, const char *dir, st
 		return diag_set(diag, err, "%s: out of memory", dir);
 	}
 	/* Behind its size, a rotated segment can only have zeros that were not cut off yet. */
-	if (seg->full_bytes > 0 && seg->bytes > seg->full_bytes)
-		seg->bytes = seg->full_bytes;
+	if (seg->rotated_bytes > 0 && seg->bytes > seg->rotated_bytes)
+		seg->bytes = seg->rotated_bytes;
 	seg->start = segments_end(s);
 	segments_add(s, seg);
 	return 0;
@@ -181,12 +181,12 @@ static int open_listed_file(struct segments *s, const struct manifest_segment *m
 	if (err != -ENOENT)
 		return err;
 	if (m->id.generation == 1)
-		segment_full_name(m->id.number, m->bytes, other);
+		segment_rotated_name(m->id.number, m->bytes, other);
 	else
 		segment_temp_name(m->id, other);
 	err = open_regular(s, other, dir, &ret->fd, &ret->bytes, diag);
 	if (err == 0 && m->id.generation == 1)
-		ret->full_bytes = m->bytes;
+		ret->rotated_bytes = m->bytes;
 	else if (err == 0 && s->may_change)
 		err = rename_listed(s, other, name, dir, diag);
 	if (err == -ENOENT) /* a writer may have renamed it between the two attempts */
@@ -210,7 +210,7 @@ static int open_listed(struct segments *s, const struct manifest_segment *m, con
 		return 0;
 	if (err == 0 && s->lenient)
 		return add_open(s, &seg, dir, diag);
-	if (err < 0 || (seg.bytes < m->bytes || (seg.bytes > m->bytes && seg.full_bytes == 0))) {
+	if (err < 0 || (seg.bytes < m->bytes || (seg.bytes > m->bytes && seg.rotated_bytes == 0))) {
 		(void)io_close(s->io, &seg.fd); /* read-only */
 		if (err < 0)
 			return err;
@@ -260,13 +260,13 @@ static int open_rotated(struct segments *s, const struct manifest *m, const stru
 		const struct found_file *file = &f->files[i];
 		struct segment seg = { .number = file->id.number,
 				       .generation = file->id.generation,
-				       .full_bytes = file->full_bytes,
+				       .rotated_bytes = file->rotated_bytes,
 				       .fd = -1 };
 
 		if (file->id.number < m->active_number)
 			continue; /* listed, or not part of the log */
 		found_name(file, name);
-		if (file->full_bytes == 0 && !s->lenient)
+		if (file->rotated_bytes == 0 && !s->lenient)
 			return diag_set(diag, -EBADMSG,
 					"%s/%s: is not in MANIFEST, which ends before segment "
 					"%" PRIu64 ": it is older than this file; nothing was "
@@ -384,7 +384,7 @@ static int add_opened(struct segments *s, struct opened *opened, size_t count, c
 		struct segment seg = { .number = opened[i].file.id.number,
 				       .generation = opened[i].file.id.generation,
 				       .bytes = opened[i].bytes,
-				       .full_bytes = opened[i].file.full_bytes,
+				       .rotated_bytes = opened[i].file.rotated_bytes,
 				       .is_base = opened[i].file.id.number == s->base_number,
 				       .fd = opened[i].fd };
 
@@ -467,7 +467,7 @@ struct leftovers {
 	struct segments *s;
 	bool keep_hints;
 	char (*names)[SEGMENT_TEMP_NAME_BYTES]; /* owned */
-	size_t count, room;
+	size_t count, capacity;
 };
 
 static int find_leftover(void *arg, const char *name)
@@ -482,7 +482,7 @@ static int find_leftover(void *arg, const char *name)
 	if (!temp && (l->keep_hints || (segments_by_number(l->s, id.number, &seg) &&
 					seg.generation == id.generation)))
 		return 0;
-	if (ARRAY_RESERVE(l->names, l->count + 1, l->room) < 0)
+	if (ARRAY_RESERVE(l->names, l->count + 1, l->capacity) < 0)
 		return -ENOMEM;
 	(void)snprintf(l->names[l->count++], sizeof(l->names[0]), "%s", name);
 	return 0;

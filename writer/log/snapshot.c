@@ -193,7 +193,7 @@ int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 		.number = w->active_number,
 		.store_id = w->has_manifest ? w->store_id : NULL,
 		.start = w->active_start,
-		.from_bytes = w->end_offset - w->active_start,
+		.from_bytes = w->end_position - w->active_start,
 		.until_ns = w->until_ns,
 		.may_shrink = true,
 	};
@@ -216,7 +216,7 @@ int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 	t.file_bytes = st.size_bytes > t.from_bytes ? st.size_bytes : t.from_bytes;
 	err = log_tail_replay(&t, fn, arg, diag);
 	log_lock(w);
-	w->end_offset = w->written_offset = w->durable_offset = t.start + t.kept_bytes;
+	w->end_position = w->written_position = w->durable_position = t.start + t.kept_bytes;
 	w->reached_until = t.reached_until;
 	log_unlock(w);
 	return err;

@@ -136,24 +136,24 @@ static bool find_in_hint(struct scan *sc, uint64_t offset, struct log_entry *ret
 /* Finds the first record at or after a position that a file is read from. */
 struct next_live {
 	uint64_t from, end;
-	struct value_place place; /* the first; 'value_bytes' 0: none */
+	struct value_position value; /* the first; 'value_bytes' 0: none */
 };
 
 static bool take_next(void *arg, struct content_piece *piece)
 {
 	struct next_live *l = arg;
-	const struct value_place *p = &piece->place;
+	const struct value_position *p = &piece->value;
 
-	if (p->record_offset >= l->from && p->record_offset < l->end &&
-	    (l->place.value_bytes == 0 || p->record_offset < l->place.record_offset))
-		l->place = *p;
+	if (p->record_position >= l->from && p->record_position < l->end &&
+	    (l->value.value_bytes == 0 || p->record_position < l->value.record_position))
+		l->value = *p;
 	return false;
 }
 
 /* Finds the first record at or behind 'offset' that a file is read from.  Returns false if there is
  * none. */
 static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
-		      struct value_place *ret)
+		      struct value_position *ret)
 {
 	struct next_live l = { .from = sc->seg.start + offset,
 			       .end = sc->seg.start + sc->seg.bytes };
@@ -162,11 +162,11 @@ static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
 	bool more = true;
 
 	while (more && !atomic_load(&c->stop)) {
-		more = store_each_place(c->s, &cursor, NODES_AT_ONCE, false, take_next, &l);
+		more = store_each_piece(c->s, &cursor, NODES_AT_ONCE, false, take_next, &l);
 	}
-	*ret_offset = l.place.record_offset - sc->seg.start;
-	*ret = l.place;
-	return l.place.value_bytes > 0;
+	*ret_offset = l.value.record_position - sc->seg.start;
+	*ret = l.value;
+	return l.value.value_bytes > 0;
 }
 
 static void set_key(struct trouble *t, const void *key, size_t key_bytes)
@@ -185,7 +185,7 @@ static void set_key(struct trouble *t, const void *key, size_t key_bytes)
 static void find_out(struct scan *sc, uint64_t offset, struct trouble *t, uint64_t *ret_next)
 {
 	uint64_t at = 0, skip = offset - sc->from;
-	struct value_place place;
+	struct value_position value;
 	struct log_entry e;
 
 	if (find_in_hint(sc, offset, &e)) {
@@ -194,13 +194,13 @@ static void find_out(struct scan *sc, uint64_t offset, struct trouble *t, uint64
 		return;
 	}
 	*ret_next = sc->seg.bytes;
-	if (sc->without_hint++ < WITHOUT_HINT_MAX && find_live(sc, offset, &at, &place)) {
+	if (sc->without_hint++ < WITHOUT_HINT_MAX && find_live(sc, offset, &at, &value)) {
 		*ret_next = at;
 		if (at == offset)
-			*ret_next = at + record_bytes(place.key_bytes, place.value_bytes);
+			*ret_next = at + record_bytes(value.key_bytes, value.value_bytes);
 		if (at == offset && offset >= sc->from &&
-		    skip + RECORD_HEADER_BYTES + place.key_bytes <= sc->held)
-			set_key(t, sc->window + skip + RECORD_HEADER_BYTES, place.key_bytes);
+		    skip + RECORD_HEADER_BYTES + value.key_bytes <= sc->held)
+			set_key(t, sc->window + skip + RECORD_HEADER_BYTES, value.key_bytes);
 	}
 	if (at != offset)
 		sc->result.unchecked_bytes += *ret_next - offset;

@@ -50,7 +50,7 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 		if (err < 0)
 			return err;
 		now_ns = s->commit.now_ns;
-		*ret_end = s->commit.where.end_offset;
+		*ret_end = s->commit.where.end_position;
 	} else {
 		now_ns = s->io->ops->now_ns(s->io);
 	}
@@ -84,7 +84,7 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 	if (err < 0)
 		return err;
 	*ret_now_ns = s->commit.now_ns;
-	*ret_end = s->commit.where.end_offset;
+	*ret_end = s->commit.where.end_position;
 	return 0;
 }
 

@@ -126,7 +126,7 @@ int commit_add_plain(struct store *s, const struct node *n, const char *name, si
 }
 
 /* Returns a buffer for an attr value of 'bytes'; NULL: no memory. */
-static uint8_t *attr_room(struct commit_part *part, size_t bytes)
+static uint8_t *attr_buffer(struct commit_part *part, size_t bytes)
 {
 	uint8_t *large;
 
@@ -146,7 +146,7 @@ int commit_add_attr(struct store *s, const struct node *n, const char *name, siz
 		    const struct meta_attr *attr)
 {
 	struct commit_part *part = &s->commit.parts[s->commit.count];
-	uint8_t *value = attr_room(part, meta_attr_bytes(attr));
+	uint8_t *value = attr_buffer(part, meta_attr_bytes(attr));
 	struct record rec;
 	int err;
 
@@ -212,24 +212,24 @@ int commit_append(struct store *s, bool removes)
 	do {
 		err = log_writer_append(s->log, c->records, c->count, &c->where);
 		if (log_is_full(err))
-			growth_note_full(&s->growth, err);
+			growth_note_full_disk(&s->growth, err);
 	} while (log_is_full(err) && removes && reserve_release(&s->reserve));
 	if (err < 0)
 		return err;
 	c->now_ns = c->behind_ns > 0 ? c->clock_ns
 				     : ns_of_timestamp(c->where.timestamp_ns[c->count - 1]);
-	if (!removes && c->where.end_offset >= s->reserves_until)
+	if (!removes && c->where.end_position >= s->reserves_until)
 		store_grow_reserves(s);
 	else if (!removes)
 		reserve_refill(&s->reserve);
-	growth_note(&s->growth, c->where.end_offset);
+	growth_note(&s->growth, c->where.end_position);
 	return 0;
 }
 
 int store_commit_empty(struct store *s, struct node *n)
 {
 	struct meta_attr attr = node_meta_attr(n);
-	struct value_place empty = { 0 };
+	struct value_position empty = { 0 };
 	struct node *dir;
 	int err;
 

@@ -127,18 +127,18 @@ static void set_content(struct store *s, const struct content_commit *cc,
 {
 	const struct commit *c = &s->commit;
 	const struct record *last = &c->records[c->count - 1];
-	struct value_place place = { 0 };
+	struct value_position value = { 0 };
 
 	if (cc->publish != NULL) {
 		keydir_publish(s->keydir, cc->n, change, c->now_ns);
 	} else {
 		if (cc->value_bytes > 0)
-			place = (struct value_place){
-				.record_offset = c->where.offset[c->count - 1],
+			value = (struct value_position){
+				.record_position = c->where.position[c->count - 1],
 				.key_bytes = last->key_bytes,
 				.value_bytes = cc->value_bytes,
 			};
-		keydir_set_value(s->keydir, cc->n, &place, c->now_ns);
+		keydir_set_value(s->keydir, cc->n, &value, c->now_ns);
 	}
 }
 
@@ -216,7 +216,7 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 	apply_content(s, cc, &plan, &change);
 	if (made)
 		commit_keep_times(s, &dir, 1);
-	*ret_end = s->commit.where.end_offset;
+	*ret_end = s->commit.where.end_position;
 	return 0;
 }
 
@@ -260,15 +260,15 @@ int store_commit(struct store *s, struct node *n, const void *value, uint64_t va
 static int read_piece(struct store *s, const struct content_piece *piece, uint64_t from, void *buf,
 		      size_t n)
 {
-	const struct value_place *place = &piece->place;
+	const struct value_position *value = &piece->value;
 	int err;
 
 	if (piece->dropped)
-		return store_bad_record(place, "its bytes are not in the log any more");
-	from += value_place_header_bytes(place) + piece->value_offset;
-	err = piece->verified ? record_at_read(s->log, place, from, buf, n)
-			      : record_at_check(s->log, place, from, buf, n);
-	return store_record_error(place, err);
+		return store_bad_record(value, "its bytes are not in the log any more");
+	from += value_position_header_bytes(value) + piece->value_offset;
+	err = piece->verified ? record_at_read(s->log, value, from, buf, n)
+			      : record_at_check(s->log, value, from, buf, n);
+	return store_record_error(value, err);
 }
 
 int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
@@ -316,7 +316,7 @@ static int verify(struct store *s, struct node *n)
 {
 	struct reader reader = { s, n };
 	struct content_piece piece;
-	struct content_pieces list = { .pieces = &piece, .room = 1 };
+	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
 	uint64_t offset = 0;
 	int err = 0;
 
@@ -334,7 +334,7 @@ static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf
 			  uint64_t offset)
 {
 	struct content_piece pieces[PIECES_AT_ONCE];
-	struct content_pieces list = { .pieces = pieces, .room = PIECES_AT_ONCE };
+	struct content_pieces list = { .pieces = pieces, .capacity = PIECES_AT_ONCE };
 	struct reader reader = { s, n };
 	uint64_t end;
 	size_t done = 0;
@@ -388,7 +388,7 @@ bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t 
 		     uint64_t *ret_end)
 {
 	struct content_piece piece;
-	struct content_pieces list = { .pieces = &piece, .room = 1 };
+	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
 
 	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &list) == 0)
 		return false;

@@ -46,9 +46,9 @@ void store_tell(struct store *s, const struct trouble *t);
 
 /* --- positions in the log that the store reads from --- */
 
-/* As keydir_each_place(), and with the last nodes also calls 'fn' for everything that store_keep()
- * keeps.  Takes the commit lock. */
-bool store_each_place(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
+/* As keydir_each_piece(), and with the last nodes also calls 'fn' for everything that
+ * store_keep_piece() keeps.  Takes the commit lock. */
+bool store_each_piece(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
 		      content_piece_fn fn, void *arg);
 /* Calls 'fn' for every staged piece; 'fn' must not change anything. */
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg);
@@ -56,12 +56,12 @@ void store_each_staged(struct store *s, content_piece_fn fn, void *arg);
 uint64_t store_all_staged_bytes(struct store *s);
 /* Returns whether the extents staged under the id will certainly never be published. */
 bool store_is_void_staging(struct store *s, uint64_t id);
-/* store_keep() keeps 'bytes' of the value at 'place', from 'value_offset' on: the store does not
- * read them, but a replay of the log needs them.  store_reserve_kept() reserves memory for 'count'
- * calls.  -ENOMEM. */
+/* store_keep_piece() keeps 'bytes' of the value at 'value', from 'value_offset' on: the store does
+ * not read them, but a replay of the log needs them.  store_reserve_kept() reserves memory for
+ * 'count' calls.  -ENOMEM. */
 int store_reserve_kept(struct store *s, size_t count) WARN_UNUSED;
-void store_keep(struct store *s, const struct value_place *place, uint64_t value_offset,
-		uint64_t bytes);
+void store_keep_piece(struct store *s, const struct value_position *value, uint64_t value_offset,
+		      uint64_t bytes);
 /* Waits until no thread reads any more from a position that the keydir had before the call. */
 void store_wait_for_readers(struct store *s);
 

@@ -38,7 +38,7 @@ void growth_note(struct growth *g, uint64_t end)
 	growth_wake(g);
 }
 
-void growth_note_full(struct growth *g, int err)
+void growth_note_full_disk(struct growth *g, int err)
 {
 	if (err == -EDQUOT)
 		atomic_store(&g->has_quota, true);

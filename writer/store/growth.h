@@ -57,7 +57,7 @@ void growth_destroy(struct growth *g);
 /* Notes an append up to log position 'end'. */
 void growth_note(struct growth *g, uint64_t end);
 /* Notes that an append has failed with 'err', because the disk or a quota is full. */
-void growth_note_full(struct growth *g, int err);
+void growth_note_full_disk(struct growth *g, int err);
 /* Wakes the thread, and waits until it has gained space or found that none can be gained.  Returns
  * whether space was gained.  Blocks: no lock may be held. */
 bool growth_wait_for_space(struct growth *g);

@@ -163,8 +163,9 @@ int store_create(struct store *s, const struct store_name *at, const struct stor
 
 /* --- temporary files --- */
 
-static int create_unnamed_locked(struct store *s, struct node *dir, const struct store_owner *owner,
-				 struct node **ret) REQUIRES(s->commit_lock, commit_class)
+static int create_temporary_locked(struct store *s, struct node *dir,
+				   const struct store_owner *owner, struct node **ret)
+	REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n;
 	int err = is_poisoned(s) ? -EIO : check_dir(s, dir, 0);
@@ -186,13 +187,13 @@ static int create_unnamed_locked(struct store *s, struct node *dir, const struct
 	return 0;
 }
 
-int store_create_unnamed(struct store *s, struct node *dir, const struct store_owner *owner,
-			 struct node **ret)
+int store_create_temporary(struct store *s, struct node *dir, const struct store_owner *owner,
+			   struct node **ret)
 {
 	int err;
 
 	commit_lock(s);
-	err = create_unnamed_locked(s, dir, owner, ret);
+	err = create_temporary_locked(s, dir, owner, ret);
 	commit_unlock(s);
 	return err;
 }
@@ -295,7 +296,7 @@ static int make(struct store *s, const struct store_name *at, const struct store
 	commit_lock(s);
 	err = make_locked(s, at, special, &n);
 	if (err == 0)
-		*ret_end = s->commit.where.end_offset;
+		*ret_end = s->commit.where.end_position;
 	commit_unlock(s);
 	if (err < 0)
 		return err;
@@ -377,7 +378,7 @@ int store_link(struct store *s, struct node *n, const struct store_name *at, uin
 	commit_lock(s);
 	err = link_locked(s, n, at);
 	if (err == 0)
-		*ret_end = s->commit.where.end_offset;
+		*ret_end = s->commit.where.end_position;
 	commit_unlock(s);
 	return err;
 }
@@ -406,7 +407,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 			err = commit_append(s, true);
 		if (err < 0)
 			return err;
-		end = s->commit.where.end_offset;
+		end = s->commit.where.end_position;
 		now_ns = s->commit.now_ns;
 	} else {
 		now_ns = s->io->ops->now_ns(s->io);
@@ -422,7 +423,7 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	keydir_write_unlock(s->keydir);
 	if (end > 0) {
 		commit_keep_times(s, (struct node *[]){ dir, stays }, 2);
-		end = s->commit.where.end_offset;
+		end = s->commit.where.end_position;
 	}
 	*ret_end = end;
 	return 0;
@@ -541,7 +542,7 @@ static void apply_rename(struct store *s, const struct rename *r, const struct c
 	REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n = dentry_node(r->from);
-	struct value_place empty = { 0 };
+	struct value_position empty = { 0 };
 	int64_t now_ns = s->commit.now_ns;
 
 	keydir_write_lock(s->keydir);
@@ -590,7 +591,7 @@ static int rename_locked(struct store *s, struct rename *r, uint64_t *ret_end)
 		stays = to;
 	apply_rename(s, r, &rec);
 	commit_keep_times(s, (struct node *[]){ old_dir, r->at.dir, from, stays }, 4);
-	*ret_end = s->commit.where.end_offset;
+	*ret_end = s->commit.where.end_position;
 	return 0;
 }
 

@@ -145,7 +145,8 @@ static uint64_t keep_reserves(struct store *s, uint64_t segment_bytes, bool open
 	}
 	s->reserves_until = UINT64_MAX;
 	if (enough != UINT64_MAX)
-		s->reserves_until = log.end_offset + (enough > log_bytes ? enough - log_bytes : 0);
+		s->reserves_until =
+			log.end_position + (enough > log_bytes ? enough - log_bytes : 0);
 	most = segment->bytes > l.least ? segment->bytes : l.least;
 	return segment_bytes < most ? segment_bytes : most;
 }

@@ -130,7 +130,7 @@ static void add_piece(struct batch *b, struct store_range *range)
 	*piece = (struct content_piece){
 		.offset = extent.offset,
 		.bytes = extent.bytes,
-		.place = { .key_bytes = rec->key_bytes, .value_bytes = rec->value_bytes },
+		.value = { .key_bytes = rec->key_bytes, .value_bytes = rec->value_bytes },
 		.value_offset = META_EXTENT_FIXED_BYTES,
 		.hole = extent.flags != 0,
 	};
@@ -157,11 +157,11 @@ static int append_batch(struct store *s, struct store_staging *st, struct batch 
 		return err;
 	st->id = id;
 	for (size_t i = 0; i < b->count; i++) {
-		b->pieces[i].place.record_offset = where.offset[i];
+		b->pieces[i].value.record_position = where.position[i];
 		content_map_lay(st->content, &b->pieces[i]);
 	}
 	b->count = 0;
-	growth_note(&s->growth, where.end_offset);
+	growth_note(&s->growth, where.end_position);
 	return 0;
 }
 
@@ -231,7 +231,7 @@ static void set_staged_verified(void *arg, const struct content_piece *piece)
 {
 	struct store_staging *st = arg;
 
-	content_map_set_verified(st->content, piece->offset, &piece->place);
+	content_map_set_verified(st->content, piece->offset, &piece->value);
 }
 
 int store_staged_read(struct store *s, struct node *node, struct store_staging *staging, void *buf,
@@ -269,7 +269,7 @@ bool store_lends_space(struct store *s, int err)
 	commit_lock(s);
 	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
 	commit_unlock(s);
-	growth_note_full(&s->growth, err);
+	growth_note_full_disk(&s->growth, err);
 	return lent;
 }
 

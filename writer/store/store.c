@@ -29,7 +29,7 @@ static int replay(void *arg, const struct log_entry *entries, size_t entry_count
 	struct store *s = arg;
 	int err = replay_commit(s->keydir, s->path, entries, entry_count, diag);
 
-	if (err != -EBADMSG || !s->keeps_going)
+	if (err != -EBADMSG || !s->accepts_missing)
 		return err;
 	s->dropped_commits++; /* it is about a record in a missing segment */
 	return 0;
@@ -197,7 +197,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	s->io = config->io != NULL ? config->io : &io_posix;
 	s->dir_fd = s->lock_fd = s->reserve.fd = s->segment_reserve.fd = -1;
 	s->reserve.io = s->segment_reserve.io = s->io;
-	s->keeps_going = config->accept_missing_segments;
+	s->accepts_missing = config->accept_missing_segments;
 	s->progress = config->progress;
 	s->progress_arg = config->progress_arg;
 	s->read_only = config->read_only;
@@ -401,7 +401,7 @@ static void show_clock(struct store *s, const struct record *rec)
 
 /* Appends one plain record and applies it as a replay would. */
 static int append_plain_locked(struct store *s, const struct record *rec, bool removes,
-			       uint64_t *ret_offset, uint64_t *ret_end)
+			       uint64_t *ret_position, uint64_t *ret_end)
 	REQUIRES(s->commit_lock, commit_class)
 {
 	struct log_entry entry = { .rec = *rec, .value_held_bytes = rec->value_bytes };
@@ -414,19 +414,19 @@ static int append_plain_locked(struct store *s, const struct record *rec, bool r
 	if (err < 0)
 		return err;
 	entry.rec.timestamp_ns = s->commit.where.timestamp_ns[0];
-	entry.offset = s->commit.where.offset[0];
+	entry.offset = s->commit.where.position[0];
 	entry.bytes = record_bytes(rec->key_bytes, rec->value_bytes);
-	*ret_offset = entry.offset;
+	*ret_position = entry.offset;
 	err = replay_commit(s->keydir, s->path, &entry, 1, NULL);
 	if (err == 0)
 		show_clock(s, rec);
-	*ret_end = s->commit.where.end_offset;
+	*ret_end = s->commit.where.end_position;
 	return err;
 }
 
 /* Location of the value of a key: one record, or pieces. */
 struct key_value {
-	struct value_place place;
+	struct value_position value;
 	struct node *node;	     /* a file whose content is in pieces; not pinned */
 	struct content_map *content; /* of an unnameable key whose content is in pieces */
 };
@@ -441,7 +441,7 @@ static int find_key(struct store *s, const void *key, size_t key_bytes, struct k
 
 	*ret = (struct key_value){ 0 };
 	if (u != NULL) {
-		ret->place = u->place;
+		ret->value = u->value;
 		ret->content = u->content;
 		return 0;
 	}
@@ -452,7 +452,7 @@ static int find_key(struct store *s, const void *key, size_t key_bytes, struct k
 	n = dentry_node(d);
 	if (!node_is_file(n))
 		return -EISDIR;
-	ret->place = node_value(n);
+	ret->value = node_value(n);
 	if (node_content(n) != NULL)
 		ret->node = n;
 	return 0;
@@ -464,7 +464,7 @@ static int wait_if_synchronous(struct store *s, uint64_t end)
 }
 
 int store_put(struct store *s, const void *key, size_t key_bytes, const void *value,
-	      size_t value_bytes, uint64_t *ret_offset)
+	      size_t value_bytes, uint64_t *ret_position)
 {
 	struct record rec = { .key = key, .value = value };
 	struct key_value found;
@@ -484,8 +484,8 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 	commit_unlock(s);
 	if (err < 0)
 		return err;
-	if (ret_offset != NULL)
-		*ret_offset = offset;
+	if (ret_position != NULL)
+		*ret_position = offset;
 	return wait_if_synchronous(s, end);
 }
 
@@ -596,14 +596,14 @@ static int get(struct store *s, const void *key, size_t key_bytes, void **ret_va
 	commit_unlock(s);
 	if (err < 0 || in_pieces)
 		return err;
-	bytes = found.place.value_bytes;
+	bytes = found.value.value_bytes;
 	buf = malloc(bytes > 0 ? bytes : 1);
 	if (buf == NULL)
 		return -ENOMEM;
 	if (bytes > 0)
-		err = store_record_error(&found.place,
-					 record_at_check(s->log, &found.place,
-							 value_place_header_bytes(&found.place),
+		err = store_record_error(&found.value,
+					 record_at_check(s->log, &found.value,
+							 value_position_header_bytes(&found.value),
 							 buf, bytes));
 	if (err < 0) {
 		free(buf);
@@ -626,27 +626,27 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 
 /* --- unnameable keys --- */
 
-struct unnamed_list {
-	store_unnamed_fn fn;
+struct unnameable_list {
+	store_unnameable_fn fn;
 	void *arg;
 	int stopped;
 };
 
-static void list_one_unnamed(void *arg, const struct unnameable *u)
+static void list_one_unnameable(void *arg, const struct unnameable *u)
 {
-	struct unnamed_list *l = arg;
-	uint64_t bytes = u->content != NULL ? content_map_size(u->content) : u->place.value_bytes;
+	struct unnameable_list *l = arg;
+	uint64_t bytes = u->content != NULL ? content_map_size(u->content) : u->value.value_bytes;
 
 	if (l->stopped == 0)
 		l->stopped = l->fn(l->arg, u->key, u->key_bytes, bytes);
 }
 
-int store_list_unnamed(struct store *s, store_unnamed_fn fn, void *arg)
+int store_list_unnameable(struct store *s, store_unnameable_fn fn, void *arg)
 {
-	struct unnamed_list l = { fn, arg, 0 };
+	struct unnameable_list l = { fn, arg, 0 };
 
 	commit_lock(s);
-	keydir_unnameable_each(s->keydir, list_one_unnamed, &l);
+	keydir_unnameable_each(s->keydir, list_one_unnameable, &l);
 	commit_unlock(s);
 	return l.stopped;
 }

@@ -61,7 +61,7 @@ struct store {
 	uint64_t told_behind_ns GUARDED_BY(commit_class); /* see commit_begin() */
 	store_progress_fn progress; /* called while the store is opened; may be NULL */
 	void *progress_arg;
-	bool keeps_going;	    /* missing segments are accepted */
+	bool accepts_missing;	    /* missing segments are accepted */
 	uint64_t dropped_commits;   /* not applied because of missing segments */
 	uint64_t incomplete_names;  /* at open: names whose content is not completely in the log */
 	uint64_t moved_directories; /* number of directories that store_move_too_long() has moved */
@@ -174,10 +174,10 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 
 /* Notes, for this thread, the position of a record that could not be read, and the reason.  Returns
  * -EIO. */
-int store_bad_record(const struct value_place *place, const char *reason);
+int store_bad_record(const struct value_position *value, const char *reason);
 /* The same for an error of a function of writer/log/record_at.h.  Returns -EIO, or 'err' if it is 0
  * or a later read may succeed. */
-int store_record_error(const struct value_place *place, int err);
+int store_record_error(const struct value_position *value, int err);
 /* Report a read that failed with EIO because of the record noted last ('n' may be NULL), and a
  * value that was not committed. */
 void store_tell_unreadable(struct store *s, struct node *n);

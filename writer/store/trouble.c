@@ -14,18 +14,18 @@ static _Thread_local struct {
 	const char *reason;
 } bad;
 
-int store_bad_record(const struct value_place *place, const char *reason)
+int store_bad_record(const struct value_position *value, const char *reason)
 {
-	bad.position = place->key_bytes > 0 ? place->record_offset : UINT64_MAX;
+	bad.position = value->key_bytes > 0 ? value->record_position : UINT64_MAX;
 	bad.reason = reason;
 	return -EIO;
 }
 
-int store_record_error(const struct value_place *place, int err)
+int store_record_error(const struct value_position *value, int err)
 {
 	if (err == 0 || err == -EAGAIN || err == -ENOMEM)
 		return err;
-	return store_bad_record(place,
+	return store_bad_record(value,
 				err == -EBADMSG ? "the CRC does not match" : strerrordesc_np(-err));
 }
 

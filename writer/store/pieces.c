@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Places: all positions of the log that a store reads from, or that a replay of its log needs. */
+/* Pieces: all bytes of the log that a store reads, or that a replay of its log needs. */
 #include <errno.h>
 
-#include "writer/index/places.h"
+#include "writer/index/pieces.h"
 #include "writer/store/store_private.h"
 
-bool store_each_place(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
+bool store_each_piece(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
 		      content_piece_fn fn, void *arg)
 {
 	bool more;
 
 	commit_lock(s);
-	more = keydir_each_place(s->keydir, cursor, nodes, changes, fn, arg);
+	more = keydir_each_piece(s->keydir, cursor, nodes, changes, fn, arg);
 	if (!more && s->kept != NULL)
 		content_map_each(s->kept, fn, arg);
 	commit_unlock(s);
@@ -30,12 +30,12 @@ int store_reserve_kept(struct store *s, size_t count)
 	return err;
 }
 
-void store_keep(struct store *s, const struct value_place *place, uint64_t value_offset,
-		uint64_t bytes)
+void store_keep_piece(struct store *s, const struct value_position *value, uint64_t value_offset,
+		      uint64_t bytes)
 {
 	struct content_piece piece = {
 		.bytes = bytes,
-		.place = *place,
+		.value = *value,
 		.value_offset = value_offset,
 	};
 

@@ -17,14 +17,14 @@
 #define RECORD_BYTES	    22 /* of "k" and "v" */
 #define NUMBER_RECORD_BYTES 48 /* that each segment but the first begins with */
 
-static int try_open_room(struct log_fixture *f, int64_t room_bytes, int64_t segment_bytes,
+static int try_open_room(struct log_fixture *f, int64_t headroom_bytes, int64_t segment_bytes,
 			 struct log_recovery *ret_recovery, struct diag *diag)
 {
 	struct log_writer_config config = {
 		.file_path = f->path,
 		.fsync_interval_ns = LOG_WRITER_NEVER,
 		.segment_size_bytes = segment_bytes,
-		.preallocate_bytes = room_bytes,
+		.preallocate_bytes = headroom_bytes,
 		.io = probe_io(f->probe),
 	};
 
@@ -163,7 +163,7 @@ static void test_room_by_who_syncs(void **state)
 	assert_false(one.twice);
 	stats = fixture_stats(f);
 	assert_int_equal(stats.appends, WRITERS * PUTS);
-	assert_int_equal(stats.durable_offset, stats.end_offset);
+	assert_int_equal(stats.durable_position, stats.end_position);
 	fixture_close(f);
 }
 
@@ -334,7 +334,7 @@ static void test_nonsense(void **state)
 
 	assert_int_equal(try_open_room(f, -1, 0, NULL, &diag), -EINVAL);
 	assert_non_null(strstr(diag.text, "preallocate_bytes"));
-	assert_int_equal(try_open_room(f, LOG_WRITER_ROOM_MAX + 1, 0, NULL, &diag), -EINVAL);
+	assert_int_equal(try_open_room(f, LOG_WRITER_HEADROOM_MAX + 1, 0, NULL, &diag), -EINVAL);
 	assert_int_equal(try_open_room(f, INT64_MIN, 0, NULL, &diag), -EINVAL);
 }
 
@@ -357,5 +357,5 @@ int main(void)
 		TEST(test_nonsense),
 	};
 
-	return cmocka_run_group_tests_name("log_room", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("log_headroom", tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Places: all positions of the log that are in use, for compaction and for a scrub. */
-#ifndef FREYJAFS_WRITER_INDEX_PLACES_H
-#define FREYJAFS_WRITER_INDEX_PLACES_H
+/* Pieces: all bytes of the log that a tree reads, for compaction and for a scrub. */
+#ifndef FREYJAFS_WRITER_INDEX_PIECES_H
+#define FREYJAFS_WRITER_INDEX_PIECES_H
 
 #include "writer/index/content_map.h"
 #include "writer/index/keydir.h"
@@ -12,7 +12,7 @@
  * lock; if that is released between two calls, some pieces may be missed, or come twice.  'fn'
  * returns true if it has changed the position of the bytes, which is only allowed with 'changes'.
  * Takes the keydir lock. */
-bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+bool keydir_each_piece(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
 		       content_piece_fn fn, void *arg);
 
 #endif

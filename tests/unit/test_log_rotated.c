@@ -143,10 +143,10 @@ static void test_rotation_waits_for_nothing(void **state)
 	assert_int_equal(fixture_stats(f).segments, 4);
 	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), datasyncs);
 	assert_int_equal(probe_calls(f->probe, IOCALL_FSYNC), syncs);
-	assert_int_equal(fixture_stats(f).durable_offset, 0);
+	assert_int_equal(fixture_stats(f).durable_position, 0);
 	assert_false(log_writer_sealed(f->w, 0, &seg)); /* nothing to be compacted */
 	assert_int_equal(log_writer_sync(f->w), 0);
-	assert_int_equal(fixture_stats(f).durable_offset, end_of(RECORDS));
+	assert_int_equal(fixture_stats(f).durable_position, end_of(RECORDS));
 	assert_false(log_writer_sealed(f->w, 0, &seg)); /* a sync waits for no list */
 	assert_true(is_there(f, FULL1));
 	assert_int_equal(log_writer_seal(f->w), 0);
@@ -223,13 +223,13 @@ static void test_backlog(void **state)
 	struct log_recovery rec;
 
 	open_log(f, "", &rec);
-	for (unsigned int i = 0; i < 2 * (FULL_MAX + 1); i++)
+	for (unsigned int i = 0; i < 2 * (ROTATED_MAX + 1); i++)
 		put(f, "kk");
-	assert_int_equal(fixture_stats(f).durable_offset, 0);
-	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 1);
+	assert_int_equal(fixture_stats(f).durable_position, 0);
+	assert_int_equal(fixture_stats(f).segments, ROTATED_MAX + 1);
 	put(f, "kk");
-	assert_int_equal(fixture_stats(f).durable_offset, end_of(2 * (FULL_MAX + 1)));
-	assert_int_equal(fixture_stats(f).segments, FULL_MAX + 2);
+	assert_int_equal(fixture_stats(f).durable_position, end_of(2 * (ROTATED_MAX + 1)));
+	assert_int_equal(fixture_stats(f).segments, ROTATED_MAX + 2);
 }
 
 /* The same by their bytes, but for the first, which may be larger. */
@@ -251,23 +251,23 @@ static void test_backlog_bytes(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		assert_int_equal(try_open(f, false, keys, &rec, &diag), 0);
-		f->w->full_bytes_max = rows[i].bytes_max;
+		f->w->rotated_bytes_max = rows[i].bytes_max;
 		assert_int_equal(log_writer_rotate(f->w), 0);	/* begins with an empty one */
 		for (unsigned int done = 0; done < 2; done++) { /* records in the active one */
 			assert_int_equal(log_writer_seal(f->w), 0);
 			begun = fixture_stats(f).segments - 1;
-			durable = fixture_stats(f).durable_offset;
-			end = fixture_stats(f).end_offset +
+			durable = fixture_stats(f).durable_position;
+			end = fixture_stats(f).end_position +
 			      (rows[i].records - done) * RECORD_BYTES +
 			      (rows[i].segments - 1) * NUMBER_RECORD_BYTES;
 			for (unsigned int n = done; n < rows[i].records; n++)
 				put(f, "kk");
 			assert_int_equal(fixture_stats(f).segments, begun + rows[i].segments);
-			assert_int_equal(fixture_stats(f).durable_offset, durable);
-			assert_int_equal(fixture_stats(f).end_offset, end);
+			assert_int_equal(fixture_stats(f).durable_position, durable);
+			assert_int_equal(fixture_stats(f).end_position, end);
 			put(f, "kk");
 			assert_int_equal(fixture_stats(f).segments, begun + rows[i].segments + 1);
-			assert_int_equal(fixture_stats(f).durable_offset, end);
+			assert_int_equal(fixture_stats(f).durable_position, end);
 		}
 		fixture_close(f);
 	}
@@ -285,9 +285,9 @@ static void test_syncer(void **state)
 	};
 
 	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
-	for (unsigned int i = 0; i <= FULL_MAX; i++)
+	for (unsigned int i = 0; i <= ROTATED_MAX; i++)
 		put(f, "kk");
-	WAIT_FOR(fixture_stats(f).durable_offset > 0);
+	WAIT_FOR(fixture_stats(f).durable_position > 0);
 	WAIT_FOR(is_there(f, "000016.hint"));
 	WAIT_FOR(is_there(f, "000016.data"));
 }
@@ -323,7 +323,7 @@ static void test_names_fail(void **state)
 	put_many(f, 5);
 	probe_fail(f->probe, IOCALL_RENAME, FAULT_FOR_EVER, -EACCES);
 	assert_int_equal(log_writer_sync(f->w), 0);
-	assert_int_equal(fixture_stats(f).durable_offset, end_of(5));
+	assert_int_equal(fixture_stats(f).durable_position, end_of(5));
 	assert_int_equal(log_writer_seal(f->w), -EACCES); /* MANIFEST cannot be replaced */
 	assert_false(is_there(f, "MANIFEST.new"));
 	faultio_set_plan(probe_faults(f->probe), &second); /* after MANIFEST */
@@ -361,7 +361,7 @@ static void test_full_disk(void **state)
 	assert_int_equal(log_writer_seal(f->w), 0);
 	assert_true(is_there(f, "000001.data"));
 	assert_true(is_there(f, "000002.data"));
-	assert_int_equal(fixture_stats(f).durable_offset, end_of(5));
+	assert_int_equal(fixture_stats(f).durable_position, end_of(5));
 	assert_int_equal(log_writer_sync(f->w), -ENOSPC);
 	probe_heal(f->probe);
 	assert_int_equal(log_writer_sync(f->w), 0);
@@ -619,7 +619,7 @@ static void test_torn(void **state)
 	assert_int_equal(rec.records, strlen(t->keys) / 3 + t->numbers);
 	assert_int_equal(fixture_stats(f).segments, t->sealed + 1);
 	/* The active one has its number again. */
-	assert_int_equal(fixture_stats(f).end_offset,
+	assert_int_equal(fixture_stats(f).end_position,
 			 records_bytes + t->sealed * NUMBER_RECORD_BYTES);
 	assert_int_equal(quarantined_bytes(f), t->saved);
 	assert_false(is_there(f, FULL1) || is_there(f, FULL2) || is_there(f, FULL3));
@@ -874,5 +874,5 @@ int main(void)
 			(struct CMUnitTest){ unit_name("damage: %s", damaged_rows[i].name),
 					     test_damaged, log_fixture_setup, log_fixture_teardown,
 					     (void *)(uintptr_t)&damaged_rows[i] };
-	return unit_run("log_full", tests, count);
+	return unit_run("log_rotated", tests, count);
 }

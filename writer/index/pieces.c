@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "writer/index/places.h"
+#include "writer/index/pieces.h"
 
 #include "writer/index/keydir_private.h"
 
-static void node_places(struct keydir *k, struct node *n, bool changes, content_piece_fn fn,
+static void node_pieces(struct keydir *k, struct node *n, bool changes, content_piece_fn fn,
 			void *arg)
 {
 	uint64_t before = changes ? node_live_bytes(n) : 0;
@@ -14,39 +14,39 @@ static void node_places(struct keydir *k, struct node *n, bool changes, content_
 	} else if (n->value_bytes > 0) {
 		piece = node_whole_piece(n);
 		if (fn(arg, &piece)) {
-			n->record_offset = piece.place.record_offset;
-			n->key_bytes = (uint16_t)piece.place.key_bytes; /* of a path */
+			n->record_position = piece.value.record_position;
+			n->key_bytes = (uint16_t)piece.value.key_bytes; /* of a path */
 		}
 	}
 	if (changes && n->name != 0)
 		k->stats.live_bytes += node_live_bytes(n) - before;
 }
 
-static bool each_place_locked(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+static bool each_piece_locked(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
 			      content_piece_fn fn, void *arg) REQUIRES_SHARED(keydir_class)
 {
 	struct node *n = NULL;
 
 	for (; nodes > 0 && (n = keydir_each_node(k, cursor)) != NULL; nodes--)
 		if (node_is_file(n))
-			node_places(k, n, changes, fn, arg);
+			node_pieces(k, n, changes, fn, arg);
 	if (n == NULL)
-		unnameable_each_place(k, changes, fn, arg);
+		unnameable_each_piece(k, changes, fn, arg);
 	return n != NULL;
 }
 
-bool keydir_each_place(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+bool keydir_each_piece(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
 		       content_piece_fn fn, void *arg)
 {
 	bool more;
 
 	if (changes) {
 		keydir_write_lock(k);
-		more = each_place_locked(k, cursor, nodes, changes, fn, arg);
+		more = each_piece_locked(k, cursor, nodes, changes, fn, arg);
 		keydir_write_unlock(k);
 	} else {
 		keydir_read_lock(k);
-		more = each_place_locked(k, cursor, nodes, changes, fn, arg);
+		more = each_piece_locked(k, cursor, nodes, changes, fn, arg);
 		keydir_read_unlock(k);
 	}
 	return more;
