@@ -19,7 +19,7 @@
 struct xattr {
 	const char *name; /* borrowed from the list; not NUL-terminated */
 	size_t name_bytes;
-	const uint8_t *value;
+	const void *value;
 	size_t value_bytes;
 };
 

@@ -29,6 +29,7 @@
 #include <sys/types.h>
 
 #include "codec/compiler.h"
+#include "codec/xattrs.h"
 #include "writer/base/diag.h"
 #include "writer/base/io.h"
 #include "writer/index/node_view.h"
@@ -206,23 +207,31 @@ ssize_t store_listxattr(struct store *s, struct node *n, store_xattr_filter filt
 			size_t buf_bytes) WARN_UNUSED;
 /* Set or remove an extended attribute.  'flags' as setxattr(2): 0, XATTR_CREATE, XATTR_REPLACE.
  * -EEXIST, -ENODATA, -ENOSPC (all attributes of a node have at most 1 MiB), -ERANGE (the name). */
-int store_setxattr(struct store *s, struct node *n, const char *name, const void *value,
-		   size_t value_bytes, int flags, uint64_t *ret_end) WARN_UNUSED;
+int store_setxattr(struct store *s, struct node *n, const struct xattr *x, int flags,
+		   uint64_t *ret_end) WARN_UNUSED;
 int store_removexattr(struct store *s, struct node *n, const char *name,
 		      uint64_t *ret_end) WARN_UNUSED;
 
 /* --- values --- */
 
-/* Commits a value as the whole content of 'n', with the attributes in 'set' (NULL: the present
- * ones), as one group: a plain record, preceded by an attr record if one is needed (for an empty
- * value, for attributes that are not the default and not yet in the log, for explicit times).
- * 'written_at' is the time of the last write: it becomes the record's timestamp if it is later than
- * all in the log, and so the file's mtime and ctime.  'written_at_shown' means that a program has
- * seen this time as mtime; then it is kept even if that requires an attr record.  For a node
- * without a name nothing is appended ('ret_end' is 0), and the value is dropped.  -EFBIG above
- * STORE_VALUE_BYTES_MAX. */
-int store_commit(struct store *s, struct node *n, const void *value, uint64_t value_bytes,
-		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
+/* The content of a file from its next commit on. */
+struct store_content {
+	uint64_t bytes;	   /* size of the file */
+	const void *value; /* store_commit(): all its bytes */
+	bool keep;	   /* store_publish(): staged bytes are laid over the committed content;
+			      otherwise they are all of it */
+	/* The time of the last write: it becomes the record's timestamp if it is later than all in
+	 * the log, and so the file's mtime and ctime. */
+	struct timespec written_at;
+	bool written_at_shown; /* a program has seen this time as mtime; it is kept even if that
+				  requires an attr record */
+	const struct store_set *set; /* attributes; NULL: the present ones */
+};
+/* Commits a value as the whole content of 'n', as one group: a plain record, preceded by an attr
+ * record if one is needed (for an empty value, for attributes that are not the default and not yet
+ * in the log, for explicit times).  For a node without a name nothing is appended ('ret_end' is 0),
+ * and the value is dropped.  -EFBIG above STORE_VALUE_BYTES_MAX. */
+int store_commit(struct store *s, struct node *n, const struct store_content *content,
 		 uint64_t *ret_end) WARN_UNUSED;
 
 /* Reads the committed value from byte 'offset' on.  Returns the number of bytes (fewer than
@@ -280,13 +289,10 @@ int store_staged_read(struct store *s, struct node *node, struct store_staging *
  * reserve had one; the caller can then try again. */
 bool store_lends_space(struct store *s, int err);
 
-/* As store_commit(), but the staged bytes become the content: with 'keep' they are laid over the
- * committed content, otherwise they are all of it.  The file then has 'size_bytes'.  Frees
- * '*staging' (NULL: nothing is staged) and sets it to NULL.  If the node has no name, or on
- * failure, '*staging' stays. */
-int store_publish(struct store *s, struct node *n, struct store_staging **staging, bool keep,
-		  uint64_t size_bytes, struct timespec written_at, bool written_at_shown,
-		  const struct store_set *set, uint64_t *ret_end) WARN_UNUSED;
+/* As store_commit(), but the staged bytes become the content.  Frees '*staging' (NULL: nothing is
+ * staged) and sets it to NULL.  If the node has no name, or on failure, '*staging' stays. */
+int store_publish(struct store *s, struct node *n, struct store_staging **staging,
+		  const struct store_content *content, uint64_t *ret_end) WARN_UNUSED;
 
 /* --- durability --- */
 

@@ -359,11 +359,10 @@ int file_content_stage_write(const struct file_content *c, const void *buf, size
 
 /* --- commit --- */
 
-static int commit_plain(const struct file_content *c, const struct store_set *set,
+static int commit_plain(const struct file_content *c, struct store_content *content,
 			uint64_t *ret_end)
 {
 	struct pending *p = c->p;
-	const void *value = NULL;
 	uint8_t *copy = NULL;
 	ssize_t n = 0;
 	struct range r;
@@ -371,22 +370,21 @@ static int commit_plain(const struct file_content *c, const struct store_set *se
 
 	if (ranges_find(&p->ranges, 0, &r) && r.data != NULL && r.offset == 0 &&
 	    r.bytes == p->size_bytes) {
-		value = r.data;
+		content->value = r.data;
 	} else if (p->size_bytes > 0) {
-		value = copy = malloc(p->size_bytes);
+		content->value = copy = malloc(p->size_bytes);
 		if (copy == NULL)
 			return -ENOMEM;
 		n = file_content_read(c, copy, p->size_bytes, 0);
 		err = n < 0 ? (int)n : 0;
 	}
 	if (err == 0)
-		err = store_commit(c->store, c->node, value, p->size_bytes, p->written_at, p->shown,
-				   set, ret_end);
+		err = store_commit(c->store, c->node, content, ret_end);
 	free(copy);
 	return err;
 }
 
-static int commit_pieces(const struct file_content *c, const struct store_set *set,
+static int commit_pieces(const struct file_content *c, const struct store_content *content,
 			 uint64_t *ret_end)
 {
 	struct pending *p = c->p;
@@ -396,8 +394,7 @@ static int commit_pieces(const struct file_content *c, const struct store_set *s
 		/* A hole behind the end means that no bytes are there; the size means the same. */
 		err = stage_up_to(c, p->size_bytes);
 		if (err == 0)
-			err = store_publish(c->store, c->node, &p->staging, p->keep, p->size_bytes,
-					    p->written_at, p->shown, set, ret_end);
+			err = store_publish(c->store, c->node, &p->staging, content, ret_end);
 		/* On a full disk, store_lends_space() lets the store finish a file whose writes
 		 * succeeded. */
 	} while (err < 0 && store_staged_bytes(p->staging) > 0 && store_lends_space(c->store, err));
@@ -408,19 +405,26 @@ int file_content_commit(const struct file_content *c, uint64_t *ret_end)
 {
 	struct pending *p = c->p;
 	struct store_set set;
-	bool has_set = pending_commit_set(p, &set);
+	struct store_content content = {
+		.bytes = p->size_bytes,
+		.keep = p->keep,
+		.written_at = p->written_at,
+		.written_at_shown = p->shown,
+		.set = pending_commit_set(p, &set) ? &set : NULL,
+	};
 	struct store_attr attr;
 	uint64_t end = 0;
 	int err;
 
 	store_getattr(c->store, c->node, &attr);
-	if (attr.link_count == 0) /* no value is appended; the times stay visible */
-		err = store_commit(c->store, c->node, NULL, 0, p->written_at, p->shown,
-				   has_set ? &set : NULL, &end);
-	else if (is_plain(c))
-		err = commit_plain(c, has_set ? &set : NULL, &end);
-	else
-		err = commit_pieces(c, has_set ? &set : NULL, &end);
+	if (attr.link_count == 0) { /* no value is appended; the times stay visible */
+		content.bytes = 0;
+		err = store_commit(c->store, c->node, &content, &end);
+	} else if (is_plain(c)) {
+		err = commit_plain(c, &content, &end);
+	} else {
+		err = commit_pieces(c, &content, &end);
+	}
 	if (err < 0)
 		return err;
 	if (end != 0)

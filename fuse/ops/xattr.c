@@ -86,12 +86,12 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags)
 {
+	const struct xattr x = { name, strlen(name), value != NULL ? value : "", size };
 	uint64_t end = 0;
 	int err = check_name(ino, name);
 
 	if (err == 0)
-		err = store_setxattr(fs_of(req)->store, fs_node(ino), name, value, size, flags,
-				     &end);
+		err = store_setxattr(fs_of(req)->store, fs_node(ino), &x, flags, &end);
 	if (err < 0)
 		reply_err(req, err);
 	else

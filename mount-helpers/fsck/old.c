@@ -107,9 +107,17 @@ static int put_version(struct store *s, const struct fsck_name *name, struct his
 	if (name->older_bytes > 0)
 		err = stage(s, v, &staging);
 	if (err == 0 && staging == NULL)
-		err = store_commit(s, n, NULL, 0, mtime, true, &set, &end);
+		err = store_commit(s, n,
+				   &(struct store_content){ .written_at = mtime,
+							    .written_at_shown = true,
+							    .set = &set },
+				   &end);
 	else if (err == 0)
-		err = store_publish(s, n, &staging, false, name->older_bytes, mtime, true, &set,
+		err = store_publish(s, n, &staging,
+				    &(struct store_content){ .bytes = name->older_bytes,
+							     .written_at = mtime,
+							     .written_at_shown = true,
+							     .set = &set },
 				    &end);
 	store_staging_free(staging);
 	store_unpin(s, n, 1);

@@ -88,7 +88,9 @@ static void write_file(struct store *s, const char *path, size_t bytes, mode_t m
 
 	fill(buf, bytes);
 	clock_gettime(CLOCK_REALTIME, &now);
-	CHECK(store_commit(s, n, buf, bytes, now, false, NULL, &end));
+	CHECK(store_commit(
+		s, n, &(struct store_content){ .value = buf, .bytes = bytes, .written_at = now },
+		&end));
 	store_unpin(s, n, 1);
 }
 
@@ -111,7 +113,9 @@ static void write_ranges(struct store *s, const char *path, const struct store_r
 		CHECK(store_stage(s, &staging, &r, 1));
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	CHECK(store_publish(s, n, &staging, keep, size, now, false, NULL, &end));
+	CHECK(store_publish(
+		s, n, &staging,
+		&(struct store_content){ .keep = keep, .bytes = size, .written_at = now }, &end));
 	store_unpin(s, n, 1);
 }
 
@@ -197,7 +201,7 @@ static void set_attributes(struct store *s, const char *path, mode_t mode)
 	uint64_t end;
 
 	CHECK(store_setattr(s, n, &set, &end));
-	CHECK(store_setxattr(s, n, "user.of", path, strlen(path), 0, &end));
+	CHECK(store_setxattr(s, n, &(struct xattr){ "user.of", 7, path, strlen(path) }, 0, &end));
 	store_unpin(s, n, 1);
 }
 

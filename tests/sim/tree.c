@@ -136,14 +136,15 @@ static bool has_mtime(struct store *s, struct node *n, struct timespec want)
 }
 
 /* Two extents, a hole between them that the second fills, and a publish. */
-static int put_pieces(struct store *s, struct node *n, const uint8_t *value, uint32_t value_bytes,
-		      struct timespec written_at, bool shown, uint64_t *ret_end)
+static int put_pieces(struct store *s, struct node *n, struct store_content content,
+		      uint64_t *ret_end)
 {
-	uint32_t half = value_bytes / 2;
+	const uint8_t *value = content.value;
+	uint64_t half = content.bytes / 2;
 	const struct store_range ranges[] = {
 		{ 0, half, value },
-		{ half, value_bytes, NULL },
-		{ half, value_bytes - half, value + half },
+		{ half, content.bytes, NULL },
+		{ half, content.bytes - half, value + half },
 	};
 	struct store_staging *st = NULL;
 	struct store_attr attr;
@@ -152,9 +153,9 @@ static int put_pieces(struct store *s, struct node *n, const uint8_t *value, uin
 	store_getattr(s, n, &attr);
 	for (size_t i = 0; err == 0 && i < ARRAY_SIZE(ranges); i++)
 		err = store_stage(s, &st, &ranges[i], 1);
+	content.keep = attr.committed;
 	if (err == 0)
-		err = store_publish(s, n, &st, attr.committed, value_bytes, written_at, shown, NULL,
-				    ret_end);
+		err = store_publish(s, n, &st, &content, ret_end);
 	store_staging_free(st);
 	return err;
 }
@@ -168,6 +169,13 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	struct store_set set = set_of(op);
 	uint8_t *value = sim_alloc(value_bytes + 1);
 	bool made = false, shown = tag % 2 == 0;
+	const struct store_content content = {
+		.bytes = value_bytes,
+		.value = value,
+		.written_at = written_at,
+		.written_at_shown = shown,
+		.set = op->kind == TREE_PUT_SET ? &set : NULL,
+	};
 	struct store_attr attr;
 	uint64_t ignored;
 	struct node *n;
@@ -186,10 +194,9 @@ static int do_put(struct store *s, struct node *dir, const char *name, const str
 	}
 	tree_fill(value, value_bytes, tag);
 	if (op->kind == TREE_PIECES)
-		err = put_pieces(s, n, value, value_bytes, written_at, shown, ret_end);
+		err = put_pieces(s, n, content, ret_end);
 	else
-		err = store_commit(s, n, value, value_bytes, written_at, shown,
-				   op->kind == TREE_PUT_SET ? &set : NULL, ret_end);
+		err = store_commit(s, n, &content, ret_end);
 	if (err == 0 && shown && !has_mtime(s, n, written_at))
 		err = -EPROTO; /* somebody saw that time, and now it is another */
 	/* As a program that creates a file and cannot write it: takes it away again. */
@@ -225,8 +232,11 @@ static int do_publish(struct store *s, struct node *n, const struct tree_op *op,
 		err = store_stage(s, &staging, ranges, ranges[1].bytes > 0 ? 2 : 1);
 	}
 	if (err == 0)
-		err = store_publish(s, n, &staging, op->kind != TREE_REWRITE, size, written_at,
-				    false, NULL, ret_end);
+		err = store_publish(s, n, &staging,
+				    &(struct store_content){ .keep = op->kind != TREE_REWRITE,
+							     .bytes = size,
+							     .written_at = written_at },
+				    ret_end);
 	store_staging_free(staging);
 	return err;
 }
@@ -282,7 +292,10 @@ static int do_node(struct store *s, struct node *dir, const char *name, const st
 	if (op->kind == TREE_SETATTR) {
 		err = store_setattr(s, n, &set, ret_end);
 	} else if (op->kind == TREE_SETXATTR) {
-		err = store_setxattr(s, n, XATTR_NAME, &value, sizeof(value), 0, ret_end);
+		err = store_setxattr(
+			s, n,
+			&(struct xattr){ XATTR_NAME, strlen(XATTR_NAME), &value, sizeof(value) }, 0,
+			ret_end);
 	} else if (op->kind == TREE_REMOVEXATTR) {
 		err = store_removexattr(s, n, XATTR_NAME, ret_end);
 	} else {

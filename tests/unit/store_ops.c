@@ -85,7 +85,11 @@ int ops_commit(struct store *s, struct node *n, const char *value, const struct 
 	uint64_t end;
 
 	assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
-	return store_commit(s, n, value, strlen(value), now, false, set, &end);
+	return store_commit(
+		s, n,
+		&(struct store_content){
+			.value = value, .bytes = strlen(value), .written_at = now, .set = set },
+		&end);
 }
 
 int ops_write(struct store *s, const char *path, const char *value)

@@ -62,7 +62,13 @@ static void write_at(struct store *s, const char *path, const char *value, int64
 
 	if (ops_find(s, path, &n) < 0)
 		assert_int_equal(ops_create(s, path, 0644, &n), 0);
-	assert_int_equal(store_commit(s, n, value, strlen(value), ts, shown, NULL, &end), 0);
+	assert_int_equal(store_commit(s, n,
+				      &(struct store_content){ .value = value,
+							       .bytes = strlen(value),
+							       .written_at = ts,
+							       .written_at_shown = shown },
+				      &end),
+			 0);
 	store_unpin(s, n, 1);
 }
 
@@ -101,7 +107,7 @@ static void set_xattr(struct store *s, const char *path)
 	struct node *n = ops_find_ok(s, path);
 	uint64_t end;
 
-	assert_int_equal(store_setxattr(s, n, "user.a", "b", 1, 0, &end), 0);
+	assert_int_equal(store_setxattr(s, n, &(struct xattr){ "user.a", 6, "b", 1 }, 0, &end), 0);
 	store_unpin(s, n, 1);
 }
 

@@ -483,9 +483,8 @@ static void test_staged(void **state)
 	compact_ok(f);
 	assert_int_equal(unit_file_bytes(segment_path(f, 1)), bytes);
 	n = ops_find_ok(f->s, "a");
-	assert_int_equal(
-		store_publish(f->s, n, &st, false, 300, (struct timespec){ 0 }, false, NULL, &end),
-		0);
+	assert_int_equal(store_publish(f->s, n, &st, &(struct store_content){ .bytes = 300 }, &end),
+			 0);
 	store_unpin(f->s, n, 1);
 	compact_ok(f);
 	assert_true(unit_file_bytes(segment_path(f, 1)) < bytes);

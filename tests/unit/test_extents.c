@@ -47,7 +47,10 @@ static int try_publish(struct store *s, struct node *n, struct store_staging **s
 		       uint64_t size)
 {
 	uint64_t end = 1;
-	int err = store_publish(s, n, st, keep, size, written, false, NULL, &end);
+	int err = store_publish(
+		s, n, st,
+		&(struct store_content){ .keep = keep, .bytes = size, .written_at = written },
+		&end);
 
 	if (err == 0 && end > 0)
 		assert_int_equal(end, store_end(s));
@@ -162,11 +165,20 @@ static void test_attributes(void **state)
 	fixture_open_store(f);
 	assert_int_equal(ops_create(f->s, "a", 0600, &n), 0);
 	stage(f->s, &st, 0, "abc");
-	assert_int_equal(store_publish(f->s, n, &st, false, 3, written, true, NULL, &end), 0);
+	assert_int_equal(store_publish(f->s, n, &st,
+				       &(struct store_content){ .bytes = 3,
+								.written_at = written,
+								.written_at_shown = true },
+				       &end),
+			 0);
 	store_unpin(f->s, n, 1);
 	n = make_file(f->s, "b");
 	stage(f->s, &st, 0, "abc");
-	assert_int_equal(store_publish(f->s, n, &st, false, 3, written, false, &set, &end), 0);
+	assert_int_equal(store_publish(f->s, n, &st,
+				       &(struct store_content){
+					       .bytes = 3, .written_at = written, .set = &set },
+				       &end),
+			 0);
 	store_unpin(f->s, n, 1);
 	for (int round = 0; round < 2; round++) {
 		attr = ops_attr_ok(f->s, "a");
@@ -195,7 +207,12 @@ static void test_time_of_the_last_write(void **state)
 	for (int i = 0; i < 20; i++)
 		stage(f->s, &st, (uint64_t)i, "x");
 	before = stats_of(f->s).log.end_position;
-	assert_int_equal(store_publish(f->s, n, &st, false, 20, now, true, NULL, &end), 0);
+	assert_int_equal(store_publish(f->s, n, &st,
+				       &(struct store_content){ .bytes = 20,
+								.written_at = now,
+								.written_at_shown = true },
+				       &end),
+			 0);
 	assert_int_equal(end - before,
 			 RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + 1 + META_PUBLISH_BYTES);
 	got = ops_attr_ok(f->s, "a").mtime;

@@ -444,7 +444,9 @@ static void make_all_kinds(struct store *s)
 				   &(struct store_name){ store_root(s), unit_path("l%zu", i), 2 },
 				   &end),
 			0);
-		assert_int_equal(store_setxattr(s, n, "user.a", "value", 5, 0, &end), 0);
+		assert_int_equal(
+			store_setxattr(s, n, &(struct xattr){ "user.a", 6, "value", 5 }, 0, &end),
+			0);
 		store_unpin(s, n, 1);
 		store_unpin(s, dir, 1);
 	}
@@ -480,11 +482,20 @@ static void test_attributes(void **state)
 			ops_write_ok(f->s, "f", V100);
 			ops_write_ok(f->s, "empty", "");
 			n = ops_find_ok(f->s, "d");
-			assert_int_equal(store_setxattr(f->s, n, "user.d", "x", 1, 0, &end), 0);
+			assert_int_equal(store_setxattr(f->s, n,
+							&(struct xattr){ "user.d", 6, "x", 1 }, 0,
+							&end),
+					 0);
 			store_unpin(f->s, n, 1);
 			n = ops_find_ok(f->s, "f");
-			assert_int_equal(store_setxattr(f->s, n, "user.f", V300, 300, 0, &end), 0);
-			assert_int_equal(store_setxattr(f->s, n, "user.g", "", 0, 0, &end), 0);
+			assert_int_equal(store_setxattr(f->s, n,
+							&(struct xattr){ "user.f", 6, V300, 300 },
+							0, &end),
+					 0);
+			assert_int_equal(store_setxattr(f->s, n,
+							&(struct xattr){ "user.g", 6, "", 0 }, 0,
+							&end),
+					 0);
 			store_unpin(f->s, n, 1);
 		}
 		for (unsigned int j = 0; j < 40; j++)
@@ -553,7 +564,9 @@ static void end_staging(struct random_run *r)
 	}
 	if (ops_find(r->s, "staged", &n) < 0)
 		assert_int_equal(ops_create(r->s, "staged", 0600, &n), 0);
-	assert_int_equal(store_publish(r->s, n, &r->staging, false, 3600, now, false, NULL, &end),
+	assert_int_equal(store_publish(r->s, n, &r->staging,
+				       &(struct store_content){ .bytes = 3600, .written_at = now },
+				       &end),
 			 0);
 	store_unpin(r->s, n, 1);
 	(void)!ops_rename(r->s, "staged", unit_path("staged%u", (unsigned)rng_below(&r->rng, 3)),
@@ -1117,9 +1130,8 @@ static void test_history(void **state)
 	ops_write_ok(f->s, "o/file", V30);
 	assert_int_equal(ops_create(f->s, "o/pieces", 0600, &n), 0);
 	assert_int_equal(store_stage(f->s, &staging, &range, 1), 0);
-	assert_int_equal(store_publish(f->s, n, &staging, false, 400, (struct timespec){ 0 }, false,
-				       NULL, &end),
-			 0);
+	assert_int_equal(
+		store_publish(f->s, n, &staging, &(struct store_content){ .bytes = 400 }, &end), 0);
 	store_unpin(f->s, n, 1);
 	ops_write_ok(f->s, "o/empty", "");
 	assert_int_equal(ops_create(f->s, "o/link", 0600, &n), 0);

@@ -350,9 +350,14 @@ static void lay_over(struct store *s, const char *path, int step, struct rng *rn
 	store_getattr(s, n, &attr);
 	if (S_ISREG(attr.mode)) {
 		assert_int_equal(store_stage(s, &st, &range, 1), 0);
-		assert_int_equal(store_publish(s, n, &st, true, rng_below(rng, 20),
-					       (struct timespec){ .tv_sec = 1 }, false, NULL, &end),
-				 0);
+		assert_int_equal(
+			store_publish(s, n, &st,
+				      &(struct store_content){
+					      .keep = true,
+					      .bytes = rng_below(rng, 20),
+					      .written_at = (struct timespec){ .tv_sec = 1 } },
+				      &end),
+			0);
 	}
 	store_unpin(s, n, 1);
 }

@@ -93,7 +93,11 @@ static void write_value(struct store *s, const char *path, char letter, size_t b
 	memset(value, letter, bytes);
 	if (ops_find(s, path, &n) < 0)
 		assert_int_equal(ops_create(s, path, OPS_FILE_MODE, &n), 0);
-	assert_int_equal(store_commit(s, n, value, bytes, now, false, NULL, &end), 0);
+	assert_int_equal(store_commit(s, n,
+				      &(struct store_content){
+					      .value = value, .bytes = bytes, .written_at = now },
+				      &end),
+			 0);
 	store_unpin(s, n, 1);
 	free(value);
 }

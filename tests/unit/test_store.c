@@ -765,9 +765,13 @@ static void test_value_too_large(void **state)
 	fixture_open_store(f);
 	ops_write_ok(f->s, "a", "value");
 	n = ops_find_ok(f->s, "a");
-	assert_int_equal(store_commit(f->s, n, "", STORE_VALUE_BYTES_MAX + UINT64_C(1), now, false,
-				      NULL, &end),
-			 -EFBIG);
+	assert_int_equal(
+		store_commit(f->s, n,
+			     &(struct store_content){ .value = "",
+						      .bytes = STORE_VALUE_BYTES_MAX + UINT64_C(1),
+						      .written_at = now },
+			     &end),
+		-EFBIG);
 	store_unpin(f->s, n, 1);
 	assert_tree(f->s, "f a=value");
 }
@@ -1253,7 +1257,13 @@ static void test_mtime_is_the_time_of_the_write(void **state)
 	fixture_open_store(f);
 	ops_write_ok(f->s, "later", "1"); /* the log is past the early time by now */
 	assert_int_equal(ops_create(f->s, "a", OPS_FILE_MODE, &n), 0);
-	assert_int_equal(store_commit(f->s, n, "1", 1, early, true, NULL, &end), 0);
+	assert_int_equal(store_commit(f->s, n,
+				      &(struct store_content){ .value = "1",
+							       .bytes = 1,
+							       .written_at = early,
+							       .written_at_shown = true },
+				      &end),
+			 0);
 	store_unpin(f->s, n, 1);
 	for (int round = 0; round < 2; round++) {
 		assert_int_equal(ops_attr_ok(f->s, "a").mtime.tv_sec, 1000000000);
@@ -1274,7 +1284,14 @@ static void test_ctime_with_the_value(void **state)
 	fixture_open_store(f);
 	ops_write_ok(f->s, "later", "1");
 	assert_int_equal(ops_create(f->s, "a", OPS_FILE_MODE, &n), 0);
-	assert_int_equal(store_commit(f->s, n, "1", 1, early, true, &set, &end), 0);
+	assert_int_equal(store_commit(f->s, n,
+				      &(struct store_content){ .value = "1",
+							       .bytes = 1,
+							       .written_at = early,
+							       .written_at_shown = true,
+							       .set = &set },
+				      &end),
+			 0);
 	store_unpin(f->s, n, 1);
 	for (int round = 0; round < 2; round++) {
 		assert_int_equal(ops_attr_ok(f->s, "a").mtime.tv_sec, 1000000000);
@@ -1419,8 +1436,13 @@ static int random_write(struct store *s, struct rng *r, const char *path)
 	if (err < 0)
 		return err;
 	random_set(r, &set);
-	err = store_commit(s, n, value, strlen(value), at, rng_chance(r, 50),
-			   rng_chance(r, 30) ? &set : NULL, &end);
+	err = store_commit(s, n,
+			   &(struct store_content){ .value = value,
+						    .bytes = strlen(value),
+						    .written_at = at,
+						    .written_at_shown = rng_chance(r, 50),
+						    .set = rng_chance(r, 30) ? &set : NULL },
+			   &end);
 	store_unpin(s, n, 1);
 	return err;
 }

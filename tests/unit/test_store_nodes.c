@@ -260,7 +260,8 @@ static int set_xattr(struct store_fixture *f, const char *path, const char *name
 {
 	struct node *n = ops_find_ok(f->s, path);
 	uint64_t end;
-	int err = store_setxattr(f->s, n, name, value, strlen(value), flags, &end);
+	int err = store_setxattr(
+		f->s, n, &(struct xattr){ name, strlen(name), value, strlen(value) }, flags, &end);
 
 	store_unpin(f->s, n, 1);
 	return err;
@@ -359,19 +360,30 @@ static void test_xattr_limits(void **state)
 	fixture_open_store(f);
 	ops_mkdir_ok(f->s, "d");
 	n = ops_find_ok(f->s, "d");
-	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, most + 1, 0, &end), -ENOSPC);
-	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, most, 0, &end), 0);
-	assert_int_equal(store_setxattr(f->s, n, "user.x", "", 0, 0, &end), -ENOSPC);
+	assert_int_equal(
+		store_setxattr(f->s, n, &(struct xattr){ "user.64k", 8, big, most + 1 }, 0, &end),
+		-ENOSPC);
+	assert_int_equal(
+		store_setxattr(f->s, n, &(struct xattr){ "user.64k", 8, big, most }, 0, &end), 0);
+	assert_int_equal(store_setxattr(f->s, n, &(struct xattr){ "user.x", 6, "", 0 }, 0, &end),
+			 -ENOSPC);
 	assert_int_equal(store_getxattr(f->s, n, "user.64k", small, sizeof(small)), -ERANGE);
 	assert_int_equal(store_listxattr(f->s, n, NULL, small, sizeof(small)), -ERANGE);
 	assert_int_equal(store_listxattr(f->s, n, NULL, NULL, 0), sizeof("user.64k"));
 	memset(name, 'n', sizeof(name));
 	name[XATTRS_NAME_BYTES_MAX + 1] = '\0';
-	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), -ERANGE);
+	assert_int_equal(
+		store_setxattr(f->s, n, &(struct xattr){ name, strlen(name), "", 0 }, 0, &end),
+		-ERANGE);
 	name[XATTRS_NAME_BYTES_MAX] = '\0';
-	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), -ENOSPC);
-	assert_int_equal(store_setxattr(f->s, n, "user.64k", big, most - 300, 0, &end), 0);
-	assert_int_equal(store_setxattr(f->s, n, name, "", 0, 0, &end), 0);
+	assert_int_equal(
+		store_setxattr(f->s, n, &(struct xattr){ name, strlen(name), "", 0 }, 0, &end),
+		-ENOSPC);
+	assert_int_equal(
+		store_setxattr(f->s, n, &(struct xattr){ "user.64k", 8, big, most - 300 }, 0, &end),
+		0);
+	assert_int_equal(
+		store_setxattr(f->s, n, &(struct xattr){ name, strlen(name), "", 0 }, 0, &end), 0);
 	store_unpin(f->s, n, 1);
 	fixture_reopen_store(f);
 	n = ops_find_ok(f->s, "d");
@@ -430,7 +442,10 @@ static void test_xattrs_of_an_old_log(void **state)
 	reopen_and_compare(f);
 	n = ops_find_ok(f->s, "f");
 	x.value_bytes--; /* still longer than the limit */
-	assert_int_equal(store_setxattr(f->s, n, "user.long", x.value, x.value_bytes, 0, &end), 0);
+	assert_int_equal(store_setxattr(f->s, n,
+					&(struct xattr){ "user.long", 9, x.value, x.value_bytes },
+					0, &end),
+			 0);
 	assert_int_equal(store_getxattr(f->s, n, "user.long", NULL, 0), x.value_bytes);
 	store_unpin(f->s, n, 1);
 	reopen_and_compare(f);

@@ -39,23 +39,18 @@ static int add_record(struct fold_writer *w, const struct record *rec)
 	return err < 0 ? err : pace(w);
 }
 
-int fold_add_meta(struct fold_writer *w, enum meta_kind kind, const void *operand,
-		  size_t operand_bytes, const void *value, size_t value_bytes,
-		  uint64_t timestamp_ns)
+int fold_add_meta(struct fold_writer *w, enum meta_kind kind, struct record rec)
 {
-	size_t key_bytes = META_KEY_PREFIX_BYTES + operand_bytes;
+	size_t key_bytes = META_KEY_PREFIX_BYTES + (size_t)rec.key_bytes;
 	uint8_t *key = key_bytes <= KEY_BYTES_MAX ? w->key : malloc(key_bytes);
-	struct record rec = { .timestamp_ns = timestamp_ns,
-			      .key = key,
-			      .key_bytes = (uint32_t)key_bytes,
-			      .value = value,
-			      .value_bytes = (uint32_t)value_bytes };
 	int err = key_bytes > RECORD_KEY_BYTES_MAX ? -ENAMETOOLONG : key == NULL ? -ENOMEM : 0;
 
 	if (err == 0) {
 		meta_key_prefix(kind, key);
-		if (operand_bytes > 0)
-			memcpy(key + META_KEY_PREFIX_BYTES, operand, operand_bytes);
+		if (rec.key_bytes > 0)
+			memcpy(key + META_KEY_PREFIX_BYTES, rec.key, rec.key_bytes);
+		rec.key = key;
+		rec.key_bytes = (uint32_t)key_bytes;
 		err = add_record(w, &rec);
 	}
 	if (key != w->key)
@@ -63,16 +58,18 @@ int fold_add_meta(struct fold_writer *w, enum meta_kind kind, const void *operan
 	return err;
 }
 
-static int add_publish(struct fold_writer *w, const void *key, size_t key_bytes, uint8_t flags,
-		       uint64_t id, uint64_t size_bytes, uint64_t timestamp_ns)
+static int add_publish(struct fold_writer *w, const void *key, size_t key_bytes,
+		       struct meta_publish publish, uint64_t timestamp_ns)
 {
-	const struct meta_publish publish = { .flags = flags,
-					      .staging_id = id,
-					      .size_bytes = size_bytes };
 	uint8_t value[META_PUBLISH_BYTES];
 
 	meta_publish_encode(&publish, value);
-	return fold_add_meta(w, META_PUBLISH, key, key_bytes, value, sizeof(value), timestamp_ns);
+	return fold_add_meta(w, META_PUBLISH,
+			     (struct record){ .timestamp_ns = timestamp_ns,
+					      .key = key,
+					      .key_bytes = (uint32_t)key_bytes,
+					      .value = value,
+					      .value_bytes = sizeof(value) });
 }
 
 /* The timestamps of extents do not matter, except that a timestamp equal to the id marks the first
@@ -186,8 +183,10 @@ int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
 		rec.timestamp_ns = *timestamp_ns;
 	*timestamp_ns = rec.timestamp_ns;
 	if (!is_read(w, value) && stub_bytes < (uint64_t)key_bytes + value->value_bytes)
-		return add_publish(w, key, key_bytes, META_FLAG_DROPPED, 0, value->value_bytes,
-				   rec.timestamp_ns);
+		return add_publish(
+			w, key, key_bytes,
+			(struct meta_publish){ META_FLAG_DROPPED, 0, value->value_bytes },
+			rec.timestamp_ns);
 	if (is_read(w, value))
 		count_live(w, &rec, value->value_bytes);
 	return copy(w, &rec, 0, value->value_bytes);
@@ -300,11 +299,15 @@ int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
 	int err;
 
 	if (is_dropped(c))
-		return add_publish(w, path, path_bytes, META_FLAG_DROPPED, 0, content_map_size(c),
-				   timestamp_ns);
+		return add_publish(
+			w, path, path_bytes,
+			(struct meta_publish){ META_FLAG_DROPPED, 0, content_map_size(c) },
+			timestamp_ns);
 	err = add_pieces(w, id, c);
 	return err < 0 ? err
-		       : add_publish(w, path, path_bytes, 0, id, content_map_size(c), timestamp_ns);
+		       : add_publish(w, path, path_bytes,
+				     (struct meta_publish){ 0, id, content_map_size(c) },
+				     timestamp_ns);
 }
 
 /* --- unnameable keys --- */
@@ -319,7 +322,8 @@ static int add_unnameable_content(struct fold_writer *w, const struct unnameable
 						     : add_piece(w, id, &zeros);
 
 	return err < 0 ? err
-		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMEABLE, id, zeros.bytes,
+		       : add_publish(w, u->key, u->key_bytes,
+				     (struct meta_publish){ META_FLAG_UNNAMEABLE, id, zeros.bytes },
 				     time_ns);
 }
 
@@ -332,7 +336,8 @@ static int add_unnameable_dropped(struct fold_writer *w, const struct unnameable
 	int err = add_piece(w, id, &all);
 
 	return err < 0 ? err
-		       : add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMEABLE, id, all.bytes,
+		       : add_publish(w, u->key, u->key_bytes,
+				     (struct meta_publish){ META_FLAG_UNNAMEABLE, id, all.bytes },
 				     time_ns);
 }
 
@@ -350,8 +355,10 @@ static void add_unnameable(void *arg, const struct unnameable *u)
 	} else if (!is_read(w, &u->value)) {
 		w->err = add_unnameable_dropped(w, u, time_ns);
 	} else {
-		w->err = add_publish(w, u->key, u->key_bytes, META_FLAG_UNNAMEABLE | META_FLAG_MORE,
-				     0, 0, time_ns);
+		w->err = add_publish(
+			w, u->key, u->key_bytes,
+			(struct meta_publish){ META_FLAG_UNNAMEABLE | META_FLAG_MORE, 0, 0 },
+			time_ns);
 		if (w->err == 0)
 			w->err = fold_add_put(w, u->key, u->key_bytes, &u->value, &time_ns);
 	}

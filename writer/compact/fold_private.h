@@ -31,10 +31,8 @@ struct fold_writer {
 
 /* --- fold_content.c --- */
 
-/* Adds a meta record with all of 'value'. */
-int fold_add_meta(struct fold_writer *w, enum meta_kind kind, const void *operand,
-		  size_t operand_bytes, const void *value, size_t value_bytes,
-		  uint64_t timestamp_ns) WARN_UNUSED;
+/* Adds a meta record with the operand that 'rec' has as key. */
+int fold_add_meta(struct fold_writer *w, enum meta_kind kind, struct record rec) WARN_UNUSED;
 /* Adds 'value' as a put of 'key', or a substitute for a value that is not read.
  * '*timestamp_ns' is its time, or FOLD_OWN_TIME; then the time is stored there. */
 int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,

@@ -44,8 +44,13 @@ static int add_attr_record(struct fold_writer *w, const char *path, size_t path_
 		w->value = value;
 		w->value_capacity = bytes;
 	}
-	return fold_add_meta(w, META_ATTR, path, path_bytes, w->value,
-			     meta_attr_encode(attr, w->value), timestamp_ns);
+	bytes = meta_attr_encode(attr, w->value);
+	return fold_add_meta(w, META_ATTR,
+			     (struct record){ .timestamp_ns = timestamp_ns,
+					      .key = path,
+					      .key_bytes = (uint32_t)path_bytes,
+					      .value = w->value,
+					      .value_bytes = (uint32_t)bytes });
 }
 
 static bool has_xattrs(const struct node *n)
@@ -230,8 +235,11 @@ static int add_link(struct fold_writer *w, const struct node *n, size_t path_byt
 {
 	const struct meta_move link = { .ino = keydir_ino_is_given(n) ? keydir_ino(w->b->tree, n)
 								      : 0 };
-	uint64_t timestamp_ns = time_within(w, node_times(n).ctime_ns);
 	uint8_t *value = malloc(META_MOVE_FIXED_BYTES + PATH_BYTES_MAX);
+	struct record rec = { .timestamp_ns = time_within(w, node_times(n).ctime_ns),
+			      .key = w->path,
+			      .key_bytes = (uint32_t)path_bytes,
+			      .value = value };
 	size_t fixed;
 	ssize_t bytes;
 	int err;
@@ -240,11 +248,10 @@ static int add_link(struct fold_writer *w, const struct node *n, size_t path_byt
 		return -ENOMEM;
 	fixed = meta_move_encode_fixed(&link, value);
 	bytes = keydir_entry_path(w->b->tree, d, (char *)value + fixed);
-	err = bytes < 0 ? (int)bytes
-			: fold_add_meta(w, META_LINK, w->path, path_bytes, value,
-					fixed + (size_t)bytes, timestamp_ns);
+	rec.value_bytes = (uint32_t)(fixed + (size_t)bytes);
+	err = bytes < 0 ? (int)bytes : fold_add_meta(w, META_LINK, rec);
 	free(value);
-	known->ctime_ns = (int64_t)timestamp_ns;
+	known->ctime_ns = (int64_t)rec.timestamp_ns;
 	known->has_ino = true;
 	return err;
 }
@@ -290,7 +297,10 @@ static int write_all(struct fold_writer *w)
 	int err;
 
 	/* The number of its other bytes is written last. */
-	err = fold_add_meta(w, META_BASE, NULL, 0, value, sizeof(value), w->b->as_of_ns);
+	err = fold_add_meta(w, META_BASE,
+			    (struct record){ .timestamp_ns = w->b->as_of_ns,
+					     .value = value,
+					     .value_bytes = sizeof(value) });
 	if (err == 0)
 		err = add_directories(w);
 	if (err == 0)

@@ -88,16 +88,12 @@ static int append_xattr(struct store *s, const struct node *n, const struct xatt
 	return 0;
 }
 
-/* Returns whether the xattr has this value already. */
-static bool xattr_is(const struct node *n, const struct xattr *x)
+static bool has_xattr(const struct node *n, const struct xattr *x, struct xattr *ret_old)
 {
 	size_t bytes;
 	const uint8_t *list = node_xattrs(n, &bytes);
-	struct xattr old;
 
-	return xattrs_find(list, bytes, x->name, x->name_bytes, &old) &&
-	       old.value_bytes == x->value_bytes &&
-	       memcmp(old.value, x->value, x->value_bytes) == 0;
+	return xattrs_find(list, bytes, x->name, x->name_bytes, ret_old);
 }
 
 /* Returns whether a list of xattrs may have 'bytes'.  It may not grow past the limit, but a list
@@ -115,12 +111,14 @@ static int change_xattr(struct store *s, struct node *n, const struct xattr *x, 
 	REQUIRES(s->commit_lock, commit_class)
 {
 	uint8_t *list = NULL;
+	struct xattr old;
 	size_t bytes;
 	int64_t now_ns;
 	int err;
 
 	*ret_end = 0;
-	if (x->value != NULL && xattr_is(n, x))
+	if (x->value != NULL && has_xattr(n, x, &old) && old.value_bytes == x->value_bytes &&
+	    memcmp(old.value, x->value, x->value_bytes) == 0)
 		return 0; /* no change, no new ctime: as in ext4 */
 	err = keydir_change_xattrs(s->keydir, n, x, &list, &bytes);
 	if (err < 0)
@@ -138,29 +136,21 @@ static int change_xattr(struct store *s, struct node *n, const struct xattr *x, 
 	return 0;
 }
 
-static bool has_xattr(struct store *s, struct node *n, const char *name)
+int store_setxattr(struct store *s, struct node *n, const struct xattr *x, int flags,
+		   uint64_t *ret_end)
 {
-	return keydir_xattr(s->keydir, n, name, NULL, 0) >= 0;
-}
-
-int store_setxattr(struct store *s, struct node *n, const char *name, const void *value,
-		   size_t value_bytes, int flags, uint64_t *ret_end)
-{
-	const struct xattr x = { .name = name,
-				 .name_bytes = strlen(name),
-				 .value = value != NULL ? value : (const uint8_t *)"",
-				 .value_bytes = value_bytes };
+	struct xattr old;
 	int err = 0;
 
-	if (x.name_bytes == 0 || x.name_bytes > XATTRS_NAME_BYTES_MAX)
+	if (x->name_bytes == 0 || x->name_bytes > XATTRS_NAME_BYTES_MAX)
 		return -ERANGE;
 	commit_lock(s);
-	if ((flags & XATTR_CREATE) && has_xattr(s, n, name))
+	if ((flags & XATTR_CREATE) && has_xattr(n, x, &old))
 		err = -EEXIST;
-	else if ((flags & XATTR_REPLACE) && !has_xattr(s, n, name))
+	else if ((flags & XATTR_REPLACE) && !has_xattr(n, x, &old))
 		err = -ENODATA;
 	if (err == 0)
-		err = change_xattr(s, n, &x, ret_end);
+		err = change_xattr(s, n, x, ret_end);
 	commit_unlock(s);
 	return err;
 }
@@ -168,10 +158,11 @@ int store_setxattr(struct store *s, struct node *n, const char *name, const void
 int store_removexattr(struct store *s, struct node *n, const char *name, uint64_t *ret_end)
 {
 	const struct xattr x = { .name = name, .name_bytes = strlen(name) };
+	struct xattr old;
 	int err = -ENODATA;
 
 	commit_lock(s);
-	if (has_xattr(s, n, name))
+	if (has_xattr(n, &x, &old))
 		err = change_xattr(s, n, &x, ret_end);
 	commit_unlock(s);
 	return err;

@@ -26,11 +26,10 @@ struct value_plan {
 /* The mtime of a file without an explicit one is the timestamp of its record.  So that the two
  * agree, the record is stamped with the time of the last write, if that is later than the last
  * record in the log; otherwise the mtime is made explicit if the difference matters. */
-static void plan_times(struct store *s, const struct node *n, struct timespec written_at,
-		       bool written_at_shown, struct value_plan *plan)
-	REQUIRES(s->commit_lock, commit_class)
+static void plan_times(struct store *s, const struct node *n, const struct store_content *content,
+		       struct value_plan *plan) REQUIRES(s->commit_lock, commit_class)
 {
-	int64_t written_ns = ns_of_timespec(written_at);
+	int64_t written_ns = ns_of_timespec(content->written_at);
 	uint64_t last_ns = log_writer_last_timestamp(s->log);
 	uint64_t first_free_ns = last_ns + 1 + plan->attr_needed + commit_needs_parent_times(n);
 	int64_t clock_ns = s->commit.clock_ns;
@@ -46,10 +45,10 @@ static void plan_times(struct store *s, const struct node *n, struct timespec wr
 		plan->timestamp_ns = (uint64_t)written_ns;
 		return;
 	}
-	if (!written_at_shown && s->commit.behind_ns == 0 && written_ns > 0 &&
+	if (!content->written_at_shown && s->commit.behind_ns == 0 && written_ns > 0 &&
 	    last_ns - (uint64_t)written_ns < MTIME_DRIFT_MAX_NS)
 		return;
-	plan->attr.mtime = meta_time_of_timespec(written_at);
+	plan->attr.mtime = meta_time_of_timespec(content->written_at);
 	if ((plan->attr.fields & META_FIELD_CTIME) == 0) /* otherwise the caller has set it */
 		plan->attr.ctime =
 			written_ns <= clock_ns ? plan->attr.mtime : meta_time_of_ns(clock_ns);
@@ -68,10 +67,16 @@ static void plan_ino(struct store *s, struct node *n, struct value_plan *plan)
 	plan->attr.ino = keydir_ino(s->keydir, n);
 }
 
-static void plan_value(struct store *s, struct node *n, bool empty, struct timespec written_at,
-		       bool written_at_shown, const struct store_set *set, struct value_plan *ret)
+static bool is_empty(const struct content_commit *cc)
+{
+	return cc->publish == NULL && cc->content->bytes == 0;
+}
+
+static void plan_value(struct store *s, const struct content_commit *cc, struct value_plan *ret)
 	REQUIRES(s->commit_lock, commit_class)
 {
+	const struct store_set *set = cc->content->set;
+	struct node *n = cc->n;
 	struct value_plan plan = { .attr = node_meta_attr(n) };
 
 	/* The log has the attributes of a committed file; a new file gets the defaults. */
@@ -85,20 +90,15 @@ static void plan_value(struct store *s, struct node *n, bool empty, struct times
 		store_set_to_attr(set, &plan.attr);
 		plan.attr_needed = true;
 	}
-	if (empty) {
+	if (is_empty(cc)) {
 		plan.attr.content = META_CONTENT_EMPTY;
 		plan.attr_needed = false; /* it is the only record */
 	}
 	if (set == NULL || (set->which & STORE_SET_MTIME) == 0)
-		plan_times(s, n, written_at, written_at_shown, &plan);
-	if (!empty && plan.attr_needed)
+		plan_times(s, n, cc->content, &plan);
+	if (!is_empty(cc) && plan.attr_needed)
 		plan.attr.flags = META_FLAG_MORE;
 	*ret = plan;
-}
-
-static bool is_empty(const struct content_commit *cc)
-{
-	return cc->publish == NULL && cc->value_bytes == 0;
 }
 
 static int append_content(struct store *s, const struct content_commit *cc,
@@ -112,8 +112,9 @@ static int append_content(struct store *s, const struct content_commit *cc,
 		err = commit_add_attr(s, cc->n, NULL, 0, &plan->attr);
 	if (err == 0 && cc->publish != NULL)
 		err = commit_add_publish(s, cc->n, cc->publish);
-	else if (err == 0 && cc->value_bytes > 0)
-		err = commit_add_plain(s, cc->n, NULL, 0, cc->value, cc->value_bytes);
+	else if (err == 0 && !is_empty(cc))
+		err = commit_add_plain(s, cc->n, NULL, 0, cc->content->value,
+				       (uint32_t)cc->content->bytes);
 	/* Timestamps rise strictly, and the last one is the time of the commit; plan_times() made
 	 * sure that there are enough free ones. */
 	for (size_t i = 0; err == 0 && plan->timestamp_ns > 0 && i < c->count; i++)
@@ -132,11 +133,11 @@ static void set_content(struct store *s, const struct content_commit *cc,
 	if (cc->publish != NULL) {
 		keydir_publish(s->keydir, cc->n, change, c->now_ns);
 	} else {
-		if (cc->value_bytes > 0)
+		if (!is_empty(cc))
 			value = (struct value_position){
 				.record_position = c->where.position[c->count - 1],
 				.key_bytes = last->key_bytes,
-				.value_bytes = cc->value_bytes,
+				.value_bytes = (uint32_t)cc->content->bytes,
 			};
 		keydir_set_value(s->keydir, cc->n, &value, c->now_ns);
 	}
@@ -164,8 +165,8 @@ static void apply_content(struct store *s, const struct content_commit *cc,
 	if (plan->attr.fields & META_FIELD_CTIME)
 		t.ctime_ns = ns_of_meta_time(plan->attr.ctime);
 	keydir_set_times(n, &t);
-	if (cc->set != NULL)
-		keydir_set_attributes(n, cc->set);
+	if (cc->content->set != NULL)
+		keydir_set_attributes(n, cc->content->set);
 	keydir_write_unlock(s->keydir);
 }
 
@@ -182,27 +183,28 @@ static int commit_content(struct store *s, const struct content_commit *cc, uint
 {
 	/* From here on the log has the file's name in the directory. */
 	bool made = !node_is_committed(cc->n);
+	const struct store_set *set = cc->content->set;
 	struct content_change change = { .staged = cc->staged };
 	struct value_plan plan;
 	struct node *dir;
 	int err = 0;
 
-	if (cc->set != NULL &&
-	    (cc->set->which & (STORE_SET_MTIME | STORE_SET_ATIME | STORE_SET_CTIME)) != 0)
+	if (set != NULL &&
+	    (set->which & (STORE_SET_MTIME | STORE_SET_ATIME | STORE_SET_CTIME)) != 0)
 		err = keydir_prepare(s->keydir, cc->n);
 	if (err < 0)
 		return err;
 	if (keydir_is_gone(s->keydir, cc->n)) {
 		keydir_write_lock(s->keydir);
-		if (cc->set != NULL)
-			keydir_set_attributes(cc->n, cc->set); /* fstat(2) still shows it */
+		if (set != NULL)
+			keydir_set_attributes(cc->n, set); /* fstat(2) still shows it */
 		keydir_write_unlock(s->keydir);
 		*ret_end = 0;
 		return 0;
 	}
 	dir = node_parent(cc->n);
 	commit_begin(s);
-	plan_value(s, cc->n, is_empty(cc), cc->written_at, cc->written_at_shown, cc->set, &plan);
+	plan_value(s, cc, &plan);
 	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may differ from the mtime */
 		err = keydir_prepare(s->keydir, cc->n);
 	if (err == 0 && cc->publish != NULL)
@@ -229,21 +231,13 @@ int store_commit_content(struct store *s, const struct content_commit *cc, uint6
 	return err;
 }
 
-int store_commit(struct store *s, struct node *n, const void *value, uint64_t value_bytes,
-		 struct timespec written_at, bool written_at_shown, const struct store_set *set,
+int store_commit(struct store *s, struct node *n, const struct store_content *content,
 		 uint64_t *ret_end)
 {
-	const struct content_commit cc = {
-		.n = n,
-		.written_at = written_at,
-		.written_at_shown = written_at_shown,
-		.set = set,
-		.value = value,
-		.value_bytes = (uint32_t)value_bytes,
-	};
+	const struct content_commit cc = { .n = n, .content = content };
 	int err;
 
-	if (value_bytes > STORE_VALUE_BYTES_MAX)
+	if (content->bytes > STORE_VALUE_BYTES_MAX)
 		return -EFBIG;
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
@@ -271,15 +265,22 @@ static int read_piece(struct store *s, const struct content_piece *piece, uint64
 	return store_record_error(value, err);
 }
 
-int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
-		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
-		      void *arg)
+static void set_verified(const struct store_reader *r, const struct content_piece *piece)
+{
+	if (r->node != NULL)
+		keydir_set_verified(r->s->keydir, r->node, piece);
+	if (r->map != NULL)
+		content_map_set_verified(r->map, piece->offset, &piece->value);
+}
+
+int store_read_pieces(const struct store_reader *r, const struct content_pieces *pieces,
+		      uint8_t *buf, size_t n, uint64_t offset)
 {
 	uint64_t end = offset + n, at = offset;
 	int err = 0;
 
-	for (size_t i = 0; err == 0 && i < piece_count; i++) {
-		const struct content_piece *p = &pieces[i];
+	for (size_t i = 0; err == 0 && i < pieces->count; i++) {
+		const struct content_piece *p = &pieces->pieces[i];
 		uint64_t begin = p->offset > at ? p->offset : at;
 		uint64_t stop = p->offset + p->bytes < end ? p->offset + p->bytes : end;
 
@@ -289,32 +290,19 @@ int store_read_pieces(struct store *s, const struct content_piece *pieces, size_
 			memset(buf + (begin - offset), 0, (size_t)(stop - begin));
 			continue;
 		}
-		err = read_piece(s, p, begin - p->offset, buf + (begin - offset),
+		err = read_piece(r->s, p, begin - p->offset, buf + (begin - offset),
 				 (size_t)(stop - begin));
 		if (err == 0 && !p->verified)
-			set_verified(arg, p);
+			set_verified(r, p);
 	}
 	if (err == 0)
 		memset(buf + (at - offset), 0, (size_t)(end - at));
 	return err;
 }
 
-/* The argument of the callback for checked records. */
-struct reader {
-	struct store *s;
-	struct node *n;
-};
-
-static void set_verified(void *arg, const struct content_piece *piece)
-{
-	struct reader *r = arg;
-
-	keydir_set_verified(r->s->keydir, r->n, piece);
-}
-
 static int verify(struct store *s, struct node *n)
 {
-	struct reader reader = { s, n };
+	const struct store_reader reader = { s, n, NULL };
 	struct content_piece piece;
 	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
 	uint64_t offset = 0;
@@ -335,7 +323,7 @@ static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf
 {
 	struct content_piece pieces[PIECES_AT_ONCE];
 	struct content_pieces list = { .pieces = pieces, .capacity = PIECES_AT_ONCE };
-	struct reader reader = { s, n };
+	const struct store_reader reader = { s, n, NULL };
 	uint64_t end;
 	size_t done = 0;
 	int err = 0;
@@ -354,8 +342,8 @@ static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf
 		if (found == PIECES_AT_ONCE &&
 		    pieces[found - 1].offset + pieces[found - 1].bytes < stop)
 			stop = pieces[found - 1].offset + pieces[found - 1].bytes;
-		err = store_read_pieces(s, pieces, found, (uint8_t *)buf + done,
-					(size_t)(stop - offset), offset, set_verified, &reader);
+		err = store_read_pieces(&reader, &list, (uint8_t *)buf + done,
+					(size_t)(stop - offset), offset);
 		done += (size_t)(stop - offset);
 		offset = stop;
 	}

@@ -227,17 +227,12 @@ uint64_t store_staged_bytes(const struct store_staging *staging)
 	return staging == NULL ? 0 : content_map_data_bytes(staging->content);
 }
 
-static void set_staged_verified(void *arg, const struct content_piece *piece)
-{
-	struct store_staging *st = arg;
-
-	content_map_set_verified(st->content, piece->offset, &piece->value);
-}
-
 int store_staged_read(struct store *s, struct node *node, struct store_staging *staging, void *buf,
 		      size_t buf_bytes, uint64_t offset)
 {
+	const struct store_reader reader = { s, NULL, staging->content };
 	struct content_piece piece;
+	const struct content_pieces list = { .pieces = &piece, .count = 1 };
 	size_t done = 0;
 	int err = 0;
 
@@ -249,8 +244,7 @@ int store_staged_read(struct store *s, struct node *node, struct store_staging *
 			return -EIO; /* not staged; the caller has checked */
 		if (n > piece.offset + piece.bytes - at)
 			n = (size_t)(piece.offset + piece.bytes - at);
-		err = store_read_pieces(s, &piece, 1, (uint8_t *)buf + done, n, at,
-					set_staged_verified, staging);
+		err = store_read_pieces(&reader, &list, (uint8_t *)buf + done, n, at);
 		done += n;
 	}
 	if (err == -EIO)
@@ -273,32 +267,29 @@ bool store_lends_space(struct store *s, int err)
 	return lent;
 }
 
-int store_publish(struct store *s, struct node *n, struct store_staging **staging, bool keep,
-		  uint64_t size_bytes, struct timespec written_at, bool written_at_shown,
-		  const struct store_set *set, uint64_t *ret_end)
+int store_publish(struct store *s, struct node *n, struct store_staging **staging,
+		  const struct store_content *content, uint64_t *ret_end)
 {
 	const struct store_staging *st = *staging;
 	const struct meta_publish publish = {
-		.flags = keep ? META_FLAG_KEEP : 0,
+		.flags = content->keep ? META_FLAG_KEEP : 0,
 		.staging_id = st != NULL ? st->id : 0,
-		.size_bytes = size_bytes,
+		.size_bytes = content->bytes,
 	};
 	const struct content_commit cc = {
 		.n = n,
-		.written_at = written_at,
-		.written_at_shown = written_at_shown,
-		.set = set,
+		.content = content,
 		.publish = &publish,
 		.staged = st != NULL ? st->content : NULL,
 	};
 	int err;
 
-	if (size_bytes > STORE_CONTENT_BYTES_MAX)
+	if (content->bytes > STORE_CONTENT_BYTES_MAX)
 		return -EFBIG;
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
 	commit_lock(s);
-	if (keep && !node_is_committed(n) && !keydir_is_gone(s->keydir, n))
+	if (content->keep && !node_is_committed(n) && !keydir_is_gone(s->keydir, n))
 		err = -EINVAL; /* the log has no content of the file that the staged bytes could be
 				  laid over */
 	else

@@ -532,23 +532,19 @@ int store_get_at(struct store *s, uint64_t offset, struct record *ret, void **re
 	return err;
 }
 
-static void ignore_verified(void *arg, const struct content_piece *piece)
-{
-}
-
 /* Reads all of a content that no other thread can change. */
 static int read_content(struct store *s, const struct content_map *c, uint8_t *buf, size_t bytes)
 {
+	const struct store_reader reader = { .s = s };
 	struct content_piece piece;
+	struct content_pieces list = { .pieces = &piece };
 	uint64_t at = 0, end;
 	int err = 0;
 
 	while (err == 0 && at < bytes) {
-		size_t found = content_map_find(c, at, &piece);
-
-		end = found > 0 ? piece.offset + piece.bytes : bytes;
-		err = store_read_pieces(s, &piece, found, buf + at, (size_t)(end - at), at,
-					ignore_verified, NULL);
+		list.count = content_map_find(c, at, &piece);
+		end = list.count > 0 ? piece.offset + piece.bytes : bytes;
+		err = store_read_pieces(&reader, &list, buf + at, (size_t)(end - at), at);
 		at = end;
 	}
 	return err;

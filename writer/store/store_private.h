@@ -10,7 +10,7 @@
 #include "codec/path.h"
 #include "writer/index/content_map.h"
 #include "writer/index/keydir.h"
-#include "writer/index/node.h"
+#include "writer/index/node_content.h"
 #include "writer/index/node_meta.h"
 #include "writer/base/number_set.h"
 #include "writer/store/for_background.h"
@@ -166,11 +166,14 @@ int store_commit_empty(struct store *s, struct node *n)
 
 /* Reads pieces of the log into 'buf', which receives the range ['offset', 'offset' + 'n'); bytes
  * between the pieces become zeros.  Checks the CRC of each record that was not verified, and then
- * calls 'set_verified'. */
-typedef void (*set_verified_fn)(void *arg, const struct content_piece *piece);
-int store_read_pieces(struct store *s, const struct content_piece *pieces, size_t piece_count,
-		      uint8_t *buf, size_t n, uint64_t offset, set_verified_fn set_verified,
-		      void *arg) WARN_UNUSED;
+ * notes that: for the content of 'node', or in 'map', unless both are NULL. */
+struct store_reader {
+	struct store *s;
+	struct node *node;
+	struct content_map *map;
+};
+int store_read_pieces(const struct store_reader *r, const struct content_pieces *pieces,
+		      uint8_t *buf, size_t n, uint64_t offset) WARN_UNUSED;
 
 /* Notes, for this thread, the position of a record that could not be read, and the reason.  Returns
  * -EIO. */
@@ -188,14 +191,8 @@ void store_tell_not_rotated(void *arg, int err);
 /* The common part of store_commit() and store_publish(): a commit of the content of one file. */
 struct content_commit {
 	struct node *n;
-	struct timespec written_at;
-	bool written_at_shown;
-	const struct store_set *set;
-	/* The content: 'value' or, unless 'publish' is NULL, the staged pieces that it publishes.
-	 */
-	const void *value;
-	uint32_t value_bytes; /* 0: empty */
-	const struct meta_publish *publish;
+	const struct store_content *content;
+	const struct meta_publish *publish; /* of 'staged'; NULL: the value in 'content' */
 	const struct content_map *staged;
 };
 /* 'ret_end' is 0 if the node has no name, so that nothing was appended. */
