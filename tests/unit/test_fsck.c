@@ -33,7 +33,8 @@
 enum {
 	OK = 0,
 	CORRECTED = 1,
-	UNCORRECTED = 4
+	UNCORRECTED = 4,
+	FAILED = 8
 }; /* exit statuses */
 
 FILE *quiet_out;
@@ -205,6 +206,12 @@ static void rename_file(const struct log_fixture *f, const char *from, const cha
 	free(path);
 }
 
+static void set_crc(uint8_t *record, size_t bytes)
+{
+	le32_store(record + RECORD_CRC_OFFSET, crc32_extend(0, record + RECORD_CRC_COVERS_FROM,
+							    bytes - RECORD_CRC_COVERS_FROM));
+}
+
 /* --- numbers that no log can have --- */
 
 static void test_mark(void **state)
@@ -305,9 +312,7 @@ static void test_segment_record(void **state)
 	number = file.data + RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + 2;
 	assert_int_equal(le64_load(number), SEALED + 1);
 	le64_store(number, FAR);
-	le32_store(file.data + RECORD_CRC_OFFSET,
-		   crc32_extend(0, file.data + RECORD_CRC_COVERS_FROM,
-				(size_t)res.bytes - RECORD_CRC_COVERS_FROM));
+	set_crc(file.data, (size_t)res.bytes);
 	unit_write_file(f->path, file.data, file.bytes);
 	free(file.data);
 	assert_int_equal(unlink(fixture_beside(f, MANIFEST_NAME)), 0);
@@ -410,6 +415,63 @@ static void test_sparse_version(void **state)
 	assert_true(unit_file_bytes(f->path) < 1024 * 1024);
 }
 
+/* --- another file under the name of a segment --- */
+
+/* It has the size, the number of records and the times that MANIFEST lists, and all its CRCs are
+ * right: only the digest differs. */
+static void test_digest(void **state)
+{
+	struct log_fixture *f = *state;
+	struct record_scan_result number, first;
+	struct unit_file file;
+
+	make_segments(f);
+	file = unit_read_file(fixture_beside(f, "000002.data"));
+	assert_int_equal(record_scan(file.data, file.bytes, file.bytes, &number), RECORD_WHOLE);
+	assert_int_equal(record_scan(file.data + number.bytes, file.bytes, file.bytes, &first),
+			 RECORD_WHOLE);
+	file.data[number.bytes + first.bytes - 1] ^= 1;
+	set_crc(file.data + number.bytes, (size_t)first.bytes);
+	unit_write_file(fixture_beside(f, "000002.data"), file.data, file.bytes);
+	free(file.data);
+	assert_fsck(f, "-n", UNCORRECTED);
+	assert_said_once("000002.data: is not the file that MANIFEST lists under its name");
+	assert_fsck(f, "-y", CORRECTED);
+	assert_fsck(f, "-n", OK);
+}
+
+/* --- a salvage that does not end --- */
+
+static int fail_rename(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	(void)io;
+	(void)dir_fd;
+	(void)from;
+	(void)to;
+	return -EIO;
+}
+
+/* The hint of the active segment names the lost record, also for the next salvage. */
+static void test_hint_stays(void **state)
+{
+	static const char proven[] = "its hint says that it was 480 bytes, the content of k6";
+	struct log_fixture *f = *state;
+	struct unit_file file;
+
+	make_segments(f);
+	file = unit_read_file(f->path);
+	file.data[file.bytes - (RECORD_HEADER_BYTES + 2 + VALUE_BYTES) - 1] ^= 1;
+	unit_write_file(f->path, file.data, file.bytes);
+	free(file.data);
+	assert_fsck(f, "-n", UNCORRECTED);
+	assert_said_once(proven);
+	fsck_ops.rename = fail_rename;
+	assert_fsck(f, "-y", FAILED);
+	fsck_ops.rename = io_posix.ops->rename;
+	assert_fsck(f, "-y", CORRECTED);
+	assert_said_once(proven);
+}
+
 /* --- what is no damage --- */
 
 /* Salvage looks at the files more than once, and says it once. */
@@ -457,6 +519,8 @@ int main(void)
 		TEST(test_new_generation),
 		TEST(test_forgotten_generation),
 		TEST(test_sparse_version),
+		TEST(test_digest),
+		TEST(test_hint_stays),
 		TEST(test_notes_once),
 	};
 

@@ -192,6 +192,26 @@ static void test_order(void **state)
 	assert_true(probe_find_event(f->probe, "rename:" FULL1, at) >= 0);
 }
 
+/* MANIFEST lists durable segments only: a power cut may take the end of any other. */
+static void test_only_durable_ones_are_listed(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery rec;
+	struct segment seg;
+
+	open_log(f, "", &rec);
+	put_many(f, 3);
+	assert_int_equal(log_writer_sync(f->w), 0);
+	put_many(f, 4);
+	assert_int_equal(fixture_stats(f).segments, 4); /* the first of them is durable */
+	assert_int_equal(log_set_list(f->w), 0);
+	assert_true(log_writer_sealed(f->w, 0, &seg));
+	assert_false(log_writer_sealed(f->w, 1, &seg));
+	assert_true(is_there(f, FULL2));
+	fixture_kill(f);
+	open_log(f, "k0 k1 k2 k0 k1 k2 k3 ", &rec);
+}
+
 /* One that was synced before it was full is not synced again. */
 static void test_durable_puts(void **state)
 {
@@ -842,6 +862,7 @@ int main(void)
 	} plain[] = {
 		{ "rotation waits for nothing", test_rotation_waits_for_nothing },
 		{ "order", test_order },
+		{ "only durable ones are listed", test_only_durable_ones_are_listed },
 		{ "durable puts", test_durable_puts },
 		{ "backlog", test_backlog },
 		{ "backlog, bytes", test_backlog_bytes },

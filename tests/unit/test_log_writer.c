@@ -752,6 +752,25 @@ static void test_refused_write_costs_no_sync(void **state)
 	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs + 1);
 }
 
+/* The longest piece counts, not the last: the first put leaves 50 bytes, the second 46. */
+static void test_refused_writes_of_two_lengths(void **state)
+{
+	char key[80] = "", value[] = "value";
+	struct log_fixture *f = *state;
+	uint64_t syncs;
+
+	fixture_open(f, LOG_WRITER_NEVER, 0);
+	fixture_put(f, "first", "whole");
+	syncs = probe_calls(f->probe, IOCALL_FDATASYNC);
+	probe_fail_partial(f->probe, IOCALL_WRITEV, 1, -ENOSPC);
+	assert_int_equal(log_writer_put(f->w, key, 80, NULL, 0, NULL), -ENOSPC);
+	probe_fail_partial(f->probe, IOCALL_WRITEV, 1, -ENOSPC);
+	assert_int_equal(log_writer_put(f->w, key, 72, NULL, 0, NULL), -ENOSPC);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs);
+	assert_int_equal(log_writer_put(f->w, key, 22, value, 5, NULL), 0);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs + 1);
+}
+
 static void test_full_disk_with_a_buffer(void **state)
 {
 	struct log_fixture *f = *state;
@@ -999,6 +1018,7 @@ int main(void)
 	add_test("read error is passed on", test_read_error);
 	add_test("failed write and failed truncate", test_failed_write_and_truncate);
 	add_test("refused write costs no sync", test_refused_write_costs_no_sync);
+	add_test("refused writes of two lengths", test_refused_writes_of_two_lengths);
 	add_test("full disk with a buffer", test_full_disk_with_a_buffer);
 	add_test("refused durable put with a buffer leaves nothing",
 		 test_refused_durable_put_leaves_nothing);

@@ -716,6 +716,22 @@ static void test_bad_header_is_eio(void **state)
 	free(log.data);
 }
 
+/* A record with a good CRC and other sizes is not the record of the value: it came from another
+ * file. */
+static void test_other_sizes_are_eio(void **state)
+{
+	struct store_fixture *f = *state;
+	struct unit_file log = make_log("p:a=good"), other = make_log("p:ab=bad");
+
+	assert_int_equal(log.bytes, other.bytes);
+	plant_log(f, log.data, log.bytes);
+	fixture_open_store(f);
+	unit_write_file(f->log_path, other.data, other.bytes);
+	assert_int_equal(ops_read(f->s, "a", "good"), -EIO);
+	free(other.data);
+	free(log.data);
+}
+
 static void test_read_error_is_eio(void **state)
 {
 	struct store_fixture *f = *state;
@@ -1590,6 +1606,7 @@ static void add_value_tests(void)
 	add_test("the first read reads once", test_first_read_reads_once);
 	add_test("bad value is EIO", test_bad_value_is_eio);
 	add_test("bad header is EIO", test_bad_header_is_eio);
+	add_test("other sizes are EIO", test_other_sizes_are_eio);
 	add_test("read error is EIO", test_read_error_is_eio);
 	add_test("unlink while open", test_unlink_while_open);
 	add_test("value too large", test_value_too_large);

@@ -166,7 +166,7 @@ static int name_listed(struct log_writer *w, uint64_t below)
 	return err;
 }
 
-static int list_locked(struct log_writer *w, uint64_t below) REQUIRES(w->set_lock, log_set_class)
+static int list_locked(struct log_writer *w) REQUIRES(w->set_lock, log_set_class)
 {
 	bool changed, replaced = false;
 	struct manifest m;
@@ -178,14 +178,14 @@ static int list_locked(struct log_writer *w, uint64_t below) REQUIRES(w->set_loc
 	log_unlock(w);
 	if (!manifest_copy(&w->manifest, &m))
 		return -ENOMEM;
-	err = add_segments(w, &m, below < durable ? below : durable, &changed);
+	err = add_segments(w, &m, durable, &changed);
 	if (err == 0 && changed)
 		err = change_locked(w, &m, &replaced);
 	manifest_free(&m);
 	return err < 0 ? err : name_listed(w, w->manifest.active_number);
 }
 
-int log_set_list(struct log_writer *w, uint64_t below)
+int log_set_list(struct log_writer *w)
 {
 	int err;
 
@@ -194,7 +194,7 @@ int log_set_list(struct log_writer *w, uint64_t below)
 	if (is_poisoned(w))
 		return -EIO;
 	log_set_lock(w);
-	err = list_locked(w, below);
+	err = list_locked(w);
 	log_set_unlock(w);
 	return err;
 }

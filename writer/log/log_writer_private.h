@@ -227,9 +227,9 @@ void log_writer_note_rotated_durable_locked(struct log_writer *w, uint32_t count
 
 /* --- log/file_set.c --- */
 
-/* Lists in MANIFEST the rotated segments below number 'below' that are durable and not listed, and
- * the digests that are known now, and gives sealed segments their names. */
-int log_set_list(struct log_writer *w, uint64_t below) WARN_UNUSED;
+/* Lists in MANIFEST the rotated segments that are durable and not listed, and the digests that are
+ * known now, and gives sealed segments their names. */
+int log_set_list(struct log_writer *w) WARN_UNUSED;
 /* Takes over the MANIFEST in 'w->manifest', while the log is opened. */
 void log_set_take(struct log_writer *w);
 /* Makes the first MANIFEST of a log.  It lists all segments before the active one; recovery has

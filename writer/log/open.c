@@ -292,7 +292,7 @@ static int seal_recovered(struct log_opening *o) NO_THREAD_SAFETY
 		err = w->has_manifest ? 0 : create_set(w);
 	while (log_is_full(err) && log_give_up(w->io, w->dir_fd, &given_up));
 	if (err == 0)
-		err = log_set_list(w, UINT64_MAX);
+		err = log_set_list(w);
 	if (log_is_full(err) && w->has_manifest && w->poison == 0)
 		err = 0;
 	if (err < 0)

@@ -301,7 +301,7 @@ int log_writer_seal(struct log_writer *w)
 	while (err == 0 && w->rotated_count > 0 && w->active_number - w->rotated_count < below)
 		err = log_writer_sync_to_seal_locked(w);
 	log_unlock(w);
-	return err < 0 ? err : log_set_list(w, below);
+	return err < 0 ? err : log_set_list(w);
 }
 
 void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
@@ -407,7 +407,7 @@ void *log_writer_hinter_main(void *arg)
 		}
 		/* A rotated segment is sealed immediately; digests alone are collected. */
 		if (unlisted && (idle || seg.rotated_bytes > 0) && !atomic_load(&w->stop_hinter)) {
-			(void)!log_set_list(w, number); /* the next one tries again, or the close */
+			(void)!log_set_list(w); /* the next one tries again, or the close */
 			unlisted = false;
 		}
 		log_lock(w);
