@@ -188,6 +188,7 @@ int fsck_open_files(struct fsck *f)
 	if (err < 0)
 		return err;
 	check_numbers(f);
+	fsck_check_unlisted(f);
 	return io_list(f->io, f->dir_fd, fsck_report_stranger, f);
 }
 

@@ -32,6 +32,23 @@ void fsck_report_manifest(struct fsck *f, const char *what)
 	f->found++;
 }
 
+void fsck_check_unlisted(struct fsck *f)
+{
+	char what[SEGMENT_NAME_BYTES + 64];
+
+	for (size_t i = 0; f->has_manifest && !f->rebuild_manifest && i < f->count; i++) {
+		const struct fsck_file *file = &f->files[i];
+
+		/* Beyond the active number only rotated segments are not listed yet. */
+		if (file->active || file->missing || file->listed || file->rotated_bytes > 0 ||
+		    file->number < f->manifest.active_number)
+			continue;
+		(void)snprintf(what, sizeof(what), "is older than %s, which it does not list",
+			       file->name);
+		fsck_report_manifest(f, what);
+	}
+}
+
 /* Returns whether MANIFEST knows a file with this name, as listed, obsolete, or still to come. */
 static bool is_known(const struct manifest *m, struct segment_id id)
 {
@@ -58,13 +75,37 @@ static int is_known_now(struct fsck *f, const char *name, struct segment_id id)
 	return known == 0 ? !fsck_has_name(f, name) : known;
 }
 
+/* Reports a second file for a segment that MANIFEST does not list yet: a mount cannot know which of
+ * them is the segment. */
+static void check_second(struct fsck *f, const char *name, uint64_t number)
+{
+	for (size_t i = 0; number >= f->manifest.active_number && i < f->count; i++) {
+		struct fsck_file *file = &f->files[i];
+
+		if (file->number != number || file->active || file->missing ||
+		    strcmp(file->name, name) == 0)
+			continue;
+		if (!fsck_has_name(f, file->name))
+			return; /* a mount that writes has renamed it to 'name' */
+		printf("%s: is a second file for the segment %s; move away the one that does not "
+		       "belong there\n",
+		       name, file->name);
+		file->misplaced = true;
+	}
+}
+
 int fsck_report_stranger(void *arg, const char *name)
 {
 	struct fsck *f = arg;
-	struct segment_id id;
+	struct segment_id id = { .number = 0 };
+	bool sealed = segment_name_parse(name, &id);
+	uint64_t rotated_bytes;
 	int known;
 
-	if (!f->has_manifest || !segment_name_parse(name, &id) || is_known(&f->manifest, id))
+	if (f->has_manifest)
+		check_second(f, name,
+			     sealed ? id.number : segment_rotated_number(name, &rotated_bytes));
+	if (!f->has_manifest || !sealed || is_known(&f->manifest, id))
 		return 0; /* the next mount removes an obsolete one */
 	for (size_t i = 0; i < f->count; i++)
 		if (f->files[i].spare && strcmp(f->files[i].name, name) == 0)

@@ -14,13 +14,15 @@
 void fsck_check_manifest(struct fsck *f, bool damaged);
 /* Reports that MANIFEST is damaged or missing, as 'how' says; salvage will write a new one. */
 void fsck_report_manifest(struct fsck *f, const char *how);
+/* Reports a MANIFEST that is older than a sealed segment. */
+void fsck_check_unlisted(struct fsck *f);
 /* Ignores a durable mark with a number that no log of these files can have. */
 void fsck_check_mark(struct fsck *f, uint64_t next_number);
 
 /* Returns whether MANIFEST lists a file as replaced. */
 bool fsck_is_obsolete(const struct manifest *m, struct segment_id id);
 /* For io_list() with a struct fsck: reports files that have the name of a segment but are no part
- * of the log. */
+ * of the log, and second files of a segment. */
 int fsck_report_stranger(void *arg, const char *name);
 
 /* Writes MANIFEST for the segments in their present form. */
