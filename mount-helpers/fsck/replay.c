@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The check that the undamaged commits fit together.  A gap is a position where unknown records
- * were lost.  Behind a gap, a file is certain to be as the log describes it only if its whole
- * content was written behind the gap, too (it is "fresh").  A staging is certain only if it began
- * behind the gap, or has all bytes of the file.  A partial change of any other file is laid over a
- * content that cannot be read.  So all bytes that are shown were in the file, at this offset, at
- * this time. */
+/* The check that the undamaged commits fit together.  A partial change of a file that is not
+ * certain (certain.h) is laid over a content that cannot be read.  So all bytes that are shown were
+ * in the file, at this offset, at this time. */
 #include "mount-helpers/fsck/replay.h"
 
 #include <errno.h>
@@ -14,53 +11,25 @@
 #include <string.h>
 
 #include "codec/path.h"
-#include "mount-helpers/common/key_text.h"
+#include "mount-helpers/fsck/certain.h"
 #include "mount-helpers/fsck/file.h"
 #include "writer/base/array.h"
 #include "writer/index/entries.h"
 #include "writer/index/keydir.h"
+#include "writer/index/node.h"
 #include "writer/index/staged.h"
 #include "writer/log/segment_replay.h"
 #include "writer/index/lost.h"
 #include "writer/index/replay.h"
-#include "writer/base/uthash_config.h"
 
 #define LOST_REST "the rest of its group is lost"
 
-/* A file whose whole content was written behind the last gap. */
-struct fresh {
-	UT_hash_handle hh;
-	const struct node *node;
-};
-
-/* The newest whole version of a file that is not whole. */
-struct older {
-	UT_hash_handle hh;
-	const struct node *node;
-	int64_t version_ns;
-	uint64_t size_bytes;
-};
-
-/* A staging. */
-struct staged {
-	UT_hash_handle hh;
-	uint64_t id;
-	size_t gaps_passed; /* when it began */
-	uint64_t bytes;	    /* sum over its extents */
-	bool unsure;	    /* one of its extents is only claimed, not proven */
-};
-
 struct checking {
-	struct keydir *k;
+	struct keydir *k; /* owned */
+	struct certain certain;
 	struct fsck_file *file; /* the file that is being read */
 	size_t next_lost;	/* the first lost part of it that has not been passed yet */
-	size_t gaps_passed;	/* in all files */
 	bool took_claim;	/* a lost record was taken for what its damaged bytes claim */
-	bool behind_gap;	/* no record has followed the last gap yet */
-	uint64_t gap_next_ns;	/* time of the first record behind the last gap */
-	struct fresh *fresh;	/* uthash */
-	struct older *older;	/* uthash */
-	struct staged *staged;	/* uthash */
 	/* Owned; arrays for the records of one commit. */
 	struct before *before;
 	struct log_entry *entries;
@@ -76,141 +45,6 @@ static struct node *file_at(const struct checking *c, const char *path, size_t p
 	return d == NULL || !node_is_file(dentry_node(d)) ? NULL : dentry_node(d);
 }
 
-static uint64_t size_of(const struct node *n)
-{
-	const struct content_map *content = node_content(n);
-
-	return content != NULL ? content_map_size(content) : node_value(n).value_bytes;
-}
-
-/* --- fresh files --- */
-
-static void forget_fresh(struct checking *c)
-{
-	struct fresh *f, *next;
-
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
-	HASH_ITER (hh, c->fresh, f, next) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
-		HASH_DEL(c->fresh, f);
-		free(f);
-	}
-}
-
-static bool is_fresh(const struct checking *c, const struct node *n)
-{
-	struct fresh *f;
-
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
-	HASH_FIND_PTR(c->fresh, &n, f);
-	return c->gaps_passed == 0 || f != NULL;
-}
-
-static int add_fresh(struct checking *c, const struct node *n)
-{
-	struct fresh *f;
-
-	if (n == NULL || is_fresh(c, n))
-		return 0;
-	f = calloc(1, sizeof(*f));
-	if (f == NULL)
-		return -ENOMEM;
-	f->node = n;
-	HASH_ADD_PTR(c->fresh, node, f);
-	if (f->hh.tbl != NULL)
-		return 0;
-	free(f);
-	return -ENOMEM;
-}
-
-/* --- stagings --- */
-
-static struct staged *find_staged(const struct checking *c, uint64_t id)
-{
-	struct staged *s;
-
-	HASH_FIND(hh, c->staged, &id, sizeof(id), s);
-	return s;
-}
-
-static int add_staged(struct checking *c, uint64_t id, uint64_t bytes, bool unsure)
-{
-	struct staged *s = find_staged(c, id);
-
-	if (s == NULL) {
-		s = calloc(1, sizeof(*s));
-		if (s == NULL)
-			return -ENOMEM;
-		s->id = id;
-		s->gaps_passed = c->gaps_passed;
-		HASH_ADD(hh, c->staged, id, sizeof(s->id), s);
-		if (s->hh.tbl == NULL) {
-			free(s);
-			return -ENOMEM;
-		}
-	}
-	s->bytes += bytes;
-	s->unsure |= unsure;
-	return 0;
-}
-
-static void forget_staged(struct checking *c, uint64_t id)
-{
-	struct staged *s = find_staged(c, id);
-
-	if (s == NULL)
-		return;
-	HASH_DEL(c->staged, s);
-	free(s);
-}
-
-/* Returns whether the staged pieces cover every byte up to 'size_bytes'. */
-static bool covers(const struct checking *c, uint64_t id, uint64_t size_bytes)
-{
-	const struct content_map *staged = keydir_staged(c->k, id, false);
-	struct content_piece piece;
-	uint64_t at = 0;
-
-	while (staged != NULL && at < size_bytes && content_map_find(staged, at, &piece) &&
-	       piece.offset <= at)
-		at = piece.offset + piece.bytes;
-	return at >= size_bytes;
-}
-
-/* Returns whether the publish proves the single, only claimed extent of its staging: the publish
- * makes the file longer, and the extent ends at the new end of the file. */
-static bool is_append(const struct checking *c, const struct commit_record *p, uint64_t bytes)
-{
-	const struct content_map *staged = keydir_staged(c->k, p->publish.staging_id, false);
-	const struct node *n = file_at(c, p->path, p->path_bytes);
-	struct content_piece piece;
-
-	return n != NULL && staged != NULL && content_map_pieces(staged) == 1 &&
-	       content_map_find(staged, 0, &piece) && piece.bytes == bytes &&
-	       piece.offset + bytes == p->publish.size_bytes && size_of(n) < p->publish.size_bytes;
-}
-
-/* Returns whether everything that was staged for a publish is present.  The id of a staging is the
- * time of its first extent; so a staging whose id is later than the first record behind the last
- * gap began behind the gap.  Any other staging may have lost an extent; but if its extents behind
- * the gap have all bytes, a lost one would not be visible. */
-static bool is_complete(const struct checking *c, const struct commit_record *parsed)
-{
-	const struct meta_publish *p = &parsed->publish;
-	const struct staged *s = find_staged(c, p->staging_id);
-	bool whole = (p->flags & META_FLAG_KEEP) == 0 && covers(c, p->staging_id, p->size_bytes);
-
-	if (s == NULL)
-		return false;
-	if (s->unsure && !(whole && s->bytes == p->size_bytes) && !is_append(c, parsed, s->bytes))
-		return false;
-	if (c->gaps_passed == 0)
-		return true;
-	if (s->gaps_passed != c->gaps_passed)
-		return c->file->base && whole && s->bytes == p->size_bytes;
-	return whole || (!c->file->base && s->id > c->gap_next_ns);
-}
-
 /* --- edits --- */
 
 static struct salvage_lost *add_edit(struct checking *c, uint64_t offset, uint64_t bytes,
@@ -219,53 +53,40 @@ static struct salvage_lost *add_edit(struct checking *c, uint64_t offset, uint64
 	return salvage_add(&c->file->edits, offset, bytes, reason);
 }
 
-/* Returns a publish that marks the content of 'path' as unreadable.  'buf' must have space for its
- * key and value. */
-static struct record dropped_record(const char *path, size_t path_bytes, uint64_t size_bytes,
-				    uint8_t flags, uint64_t timestamp_ns, uint8_t *buf)
+/* Makes 'e' the record that replaces 'edit'. */
+static void read_instead(const struct salvage_lost *edit, struct log_entry *e)
 {
-	const struct meta_publish publish = { .flags = META_FLAG_DROPPED | flags,
-					      .size_bytes = size_bytes };
-	uint8_t *value = buf + META_KEY_PREFIX_BYTES + path_bytes;
-
-	meta_key_prefix(META_PUBLISH, buf);
-	memcpy(buf + META_KEY_PREFIX_BYTES, path, path_bytes);
-	meta_publish_encode(&publish, value);
-	return (struct record){
-		.key = buf,
-		.key_bytes = (uint32_t)(META_KEY_PREFIX_BYTES + path_bytes),
-		.value = value,
-		.value_bytes = META_PUBLISH_BYTES,
-		.timestamp_ns = timestamp_ns,
-	};
+	(void)record_decode_header(edit->instead, &e->rec);
+	e->rec.key = edit->instead + RECORD_HEADER_BYTES;
+	e->rec.value = edit->instead + RECORD_HEADER_BYTES + e->rec.key_bytes;
+	e->value_held_bytes = e->rec.value_bytes;
 }
 
-static int apply(struct checking *c, const struct record *rec, struct diag *diag)
+/* Applies the record that replaces 'edit', which has no other. */
+static int apply_instead(struct checking *c, const struct salvage_lost *edit, struct diag *diag)
 {
-	const struct log_entry entry = { .rec = *rec, .value_held_bytes = rec->value_bytes };
+	struct log_entry e = { 0 };
 
-	return replay_commit(c->k, "the log", &entry, 1, diag);
+	read_instead(edit, &e);
+	return replay_commit(c->k, "the log", &e, 1, diag);
 }
 
-/* Inserts a commit before 'offset' that marks the content of 'path' as unreadable. */
-static int insert_dropped(struct checking *c, struct salvage_lost *edit, const char *path,
-			  size_t path_bytes, uint64_t size_bytes, uint64_t timestamp_ns,
-			  struct diag *diag)
+/* Encodes a replacement which marks the content that 'p' publishes as unreadable.  'edit' is NULL
+ * if memory was short. */
+static int put_dropped(struct salvage_lost *edit, const struct commit_record *p,
+		       uint64_t size_bytes, uint8_t flags, uint64_t timestamp_ns)
 {
-	uint8_t *buf = malloc(META_KEY_PREFIX_BYTES + path_bytes + META_PUBLISH_BYTES);
-	struct record rec;
-	int err;
+	const struct record was = { .key = p->path,
+				    .key_bytes = (uint32_t)p->path_bytes,
+				    .timestamp_ns = timestamp_ns };
 
-	if (buf == NULL || edit == NULL) {
-		free(buf);
-		return -ENOMEM;
-	}
-	rec = dropped_record(path, path_bytes, size_bytes, 0, timestamp_ns, buf);
-	err = salvage_put_instead(edit, &rec);
-	if (err == 0)
-		err = apply(c, &rec, diag);
-	free(buf);
-	return err;
+	return edit == NULL ? -ENOMEM : salvage_put_dropped(edit, &was, size_bytes, flags);
+}
+
+static void forget_staging(struct checking *c, uint64_t id)
+{
+	keydir_drop_staged(c->k, id);
+	certain_forget_staging(&c->certain, id);
 }
 
 /* --- claims of lost records --- */
@@ -273,30 +94,22 @@ static int insert_dropped(struct checking *c, struct salvage_lost *edit, const c
 static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
 			       const struct commit_record *p, struct diag *diag)
 {
-	bool known = find_staged(c, p->staging_id) != NULL;
-	struct salvage_record was = l->was;
+	bool known = certain_has_staging(&c->certain, p->staging_id);
 	struct salvage_lost *edit;
-	struct record rec;
-	struct log_entry e;
-	bool exact;
 	int err;
 
 	if (!known && p->staging_id != l->was.rec.timestamp_ns)
 		return 1; /* the id itself is damaged */
 	if (p->extent.flags != 0)
-		return known ? add_staged(c, p->staging_id, 0, true) : 1;
+		return known ? certain_add_extent(&c->certain, p->staging_id, 0, true) : 1;
 	edit = add_edit(c, l->new_offset, 0, "");
 	if (edit == NULL)
 		return -ENOMEM;
-	err = salvage_stand_in(&was, &edit->instead, &edit->instead_bytes, &exact);
-	if (err < 0)
-		return err;
-	(void)record_decode_header(edit->instead, &rec);
-	rec.key = edit->instead + RECORD_HEADER_BYTES;
-	rec.value = edit->instead + RECORD_HEADER_BYTES + rec.key_bytes;
-	e = (struct log_entry){ .rec = rec, .value_held_bytes = rec.value_bytes };
-	err = replay_commit(c->k, "the log", &e, 1, diag);
-	return err < 0 ? err : add_staged(c, p->staging_id, p->extent.bytes, true);
+	err = salvage_stand_in(edit, &l->was);
+	if (err == 0)
+		err = apply_instead(c, edit, diag);
+	return err < 0 ? err
+		       : certain_add_extent(&c->certain, p->staging_id, p->extent.bytes, true);
 }
 
 static int take_claimed_publish(struct checking *c, const struct salvage_lost *l,
@@ -304,18 +117,20 @@ static int take_claimed_publish(struct checking *c, const struct salvage_lost *l
 {
 	const struct meta_publish *publish = &p->publish;
 	bool keep = (publish->flags & META_FLAG_KEEP) != 0;
+	struct salvage_lost *edit;
 	int err;
 
 	if ((publish->flags & ~META_FLAG_KEEP) != 0 || publish->size_bytes == 0 ||
 	    !path_ok(p->path, p->path_bytes) ||
-	    (publish->staging_id != 0 && find_staged(c, publish->staging_id) == NULL) ||
+	    (publish->staging_id != 0 && !certain_has_staging(&c->certain, publish->staging_id)) ||
 	    (keep && file_at(c, p->path, p->path_bytes) == NULL))
 		return 1;
-	err = insert_dropped(c, add_edit(c, l->new_offset, 0, ""), p->path, p->path_bytes,
-			     publish->size_bytes, l->was.rec.timestamp_ns, diag);
-	keydir_drop_staged(c->k, publish->staging_id);
-	forget_staged(c, publish->staging_id);
-	return err < 0 ? err : add_fresh(c, file_at(c, p->path, p->path_bytes));
+	edit = add_edit(c, l->new_offset, 0, "");
+	err = put_dropped(edit, p, publish->size_bytes, 0, l->was.rec.timestamp_ns);
+	if (err == 0)
+		err = apply_instead(c, edit, diag);
+	forget_staging(c, publish->staging_id);
+	return err < 0 ? err : certain_add_fresh(&c->certain, file_at(c, p->path, p->path_bytes));
 }
 
 /* Applies a lost record as far as its damaged bytes claim something likely.  Returns 1 if no claim
@@ -356,9 +171,7 @@ static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
 			c->took_claim = c->took_claim || l->known == SALVAGE_CLAIMED;
 			continue;
 		}
-		c->gaps_passed++;
-		c->behind_gap = true;
-		forget_fresh(c);
+		certain_pass_gap(&c->certain);
 	}
 	return 0;
 }
@@ -403,7 +216,7 @@ static struct before look_before(const struct checking *c, const struct commit_r
 	if (b.node != NULL) {
 		b.whole = !lost_in_node(b.node);
 		b.version_ns = node_times(b.node).mtime_ns;
-		b.size_bytes = size_of(b.node);
+		b.size_bytes = node_size_bytes(b.node);
 	}
 	return b;
 }
@@ -412,41 +225,32 @@ static struct before look_before(const struct checking *c, const struct commit_r
 static int note(struct checking *c, const struct commit_record *p, const struct before *b)
 {
 	if (p->kind == META_EXTENT)
-		return add_staged(c, p->staging_id, p->extent.bytes, false);
+		return certain_add_extent(&c->certain, p->staging_id, p->extent.bytes, false);
 	if (p->kind == META_PUBLISH)
-		forget_staged(c, p->publish.staging_id);
-	return b->gives_content ? add_fresh(c, file_at(c, p->path, p->path_bytes)) : 0;
+		certain_forget_staging(&c->certain, p->publish.staging_id);
+	return b->gives_content ? certain_add_fresh(&c->certain, file_at(c, p->path, p->path_bytes))
+				: 0;
 }
 
 /* Remembers the last whole version of a file that has ceased to be whole. */
 static int note_older(struct checking *c, const struct before *b)
 {
 	const struct node *n = file_at(c, b->path, b->path_bytes);
-	struct older *o;
+	struct known_file *f;
 
 	if (n == NULL || !lost_in_node(n))
 		return 0;
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
-	HASH_FIND_PTR(c->older, &n, o);
-	if (o != NULL && b->node == NULL) { /* of a file that is gone */
-		HASH_DEL(c->older, o);
-		free(o);
-	}
+	f = certain_find_file(&c->certain, n);
+	if (f != NULL && b->node == NULL) /* of a file that is gone */
+		f->has_older = false;
 	if (b->node == NULL || !b->whole)
 		return 0;
-	if (o == NULL) {
-		o = calloc(1, sizeof(*o));
-		if (o == NULL)
-			return -ENOMEM;
-		o->node = n;
-		HASH_ADD_PTR(c->older, node, o);
-		if (o->hh.tbl == NULL) {
-			free(o);
-			return -ENOMEM;
-		}
-	}
-	o->version_ns = b->version_ns;
-	o->size_bytes = b->size_bytes;
+	f = certain_file(&c->certain, n);
+	if (f == NULL)
+		return -ENOMEM;
+	f->has_older = true;
+	f->older_ns = b->version_ns;
+	f->older_bytes = b->size_bytes;
 	return 0;
 }
 
@@ -454,29 +258,14 @@ static int note_older(struct checking *c, const struct before *b)
 static int replace_publish(struct checking *c, struct log_entry *e, struct commit_record *p)
 {
 	uint8_t more = p->publish.flags & META_FLAG_MORE;
-	struct salvage_lost *edit;
-	struct record rec;
-	uint8_t *buf;
-	int err;
+	struct salvage_lost *edit =
+		add_edit(c, e->file_offset, e->bytes, "some of its pieces may be lost");
+	int err = put_dropped(edit, p, p->publish.size_bytes, more, e->rec.timestamp_ns);
 
-	edit = add_edit(c, e->file_offset, e->bytes, "some of its pieces may be lost");
-	buf = malloc(META_KEY_PREFIX_BYTES + p->path_bytes + META_PUBLISH_BYTES);
-	if (edit == NULL || buf == NULL) {
-		free(buf);
-		return -ENOMEM;
-	}
-	rec = dropped_record(p->path, p->path_bytes, p->publish.size_bytes, more,
-			     e->rec.timestamp_ns, buf);
-	err = salvage_put_instead(edit, &rec);
-	free(buf);
 	if (err < 0)
 		return err;
-	keydir_drop_staged(c->k, p->publish.staging_id);
-	forget_staged(c, p->publish.staging_id);
-	rec.key = edit->instead + RECORD_HEADER_BYTES;
-	rec.value = edit->instead + RECORD_HEADER_BYTES + rec.key_bytes;
-	e->rec = rec;
-	e->value_held_bytes = rec.value_bytes;
+	forget_staging(c, p->publish.staging_id);
+	read_instead(edit, e);
 	p->publish.flags = META_FLAG_DROPPED | more;
 	p->publish.staging_id = 0;
 	return 0;
@@ -490,25 +279,28 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 	const struct meta_publish *publish = &p->publish;
 	const struct node *n = file_at(c, p->path, p->path_bytes);
 	bool keep = (publish->flags & META_FLAG_KEEP) != 0;
+	struct salvage_lost *edit;
 	uint64_t size;
+	int err;
 
 	if (publish->size_bytes == 0 || (publish->flags & META_FLAG_DROPPED))
 		return 0;
-	if (publish->staging_id != 0 && !is_complete(c, p)) {
+	if (publish->staging_id != 0 &&
+	    !certain_is_complete(&c->certain, publish, n, c->file->base)) {
 		/* A publish whose piece is missing behind a claim: the claim is false. */
-		if (c->gaps_passed == 0 && !c->took_claim &&
-		    find_staged(c, publish->staging_id) == NULL)
+		if (c->certain.gaps == 0 && !c->took_claim &&
+		    !certain_has_staging(&c->certain, publish->staging_id))
 			return 0; /* no damage: the replay reports the error */
 		return (publish->flags & META_FLAG_UNNAMEABLE) ? 1 : replace_publish(c, e, p);
 	}
-	if (!keep || is_fresh(c, n))
+	if (!keep || certain_is_fresh(&c->certain, n))
 		return 0;
 	if (n == NULL)
 		return replace_publish(c, e, p);
-	size = size_of(n) > publish->size_bytes ? size_of(n) : publish->size_bytes;
-	return insert_dropped(
-		c, add_edit(c, first->file_offset, 0, "the content that it changes may be lost"),
-		p->path, p->path_bytes, size, first->rec.timestamp_ns, diag);
+	size = node_size_bytes(n) > publish->size_bytes ? node_size_bytes(n) : publish->size_bytes;
+	edit = add_edit(c, first->file_offset, 0, "the content that it changes may be lost");
+	err = put_dropped(edit, p, size, 0, first->rec.timestamp_ns);
+	return err < 0 ? err : apply_instead(c, edit, diag);
 }
 
 /* Returns the reason in the message that a mount would print. */
@@ -530,18 +322,12 @@ static int leave_out(struct checking *c, const struct log_entry *entries, size_t
 	const struct log_entry *last = &entries[count - 1];
 	uint64_t from = entries[0].file_offset, end = last->file_offset + last->bytes;
 	struct salvage *edits = &c->file->edits;
-	struct salvage_record was = { .rec = last->rec,
-				      .value_held_bytes = last->value_held_bytes };
+	struct salvage_record was;
 	struct salvage_lost *l;
+	int err = salvage_copy_record(last, &was); /* first: the edits dropped next may own it */
 
-	/* Copied first: the entry may be one of the edits that are dropped next. */
-	was.owned = malloc((size_t)last->rec.key_bytes + last->value_held_bytes + 1);
-	if (was.owned == NULL)
-		return -ENOMEM;
-	memcpy(was.owned, last->rec.key, last->rec.key_bytes);
-	memcpy(was.owned + last->rec.key_bytes, last->rec.value, last->value_held_bytes);
-	was.rec.key = was.owned;
-	was.rec.value = was.owned + last->rec.key_bytes;
+	if (err < 0)
+		return err;
 	/* Edits inside the commit are dropped with it. */
 	while (edits->count > 0 && edits->lost[edits->count - 1].offset >= from &&
 	       edits->lost[edits->count - 1].bytes > 0)
@@ -629,9 +415,7 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 	}
 	if (err < 0)
 		return err;
-	if (c->behind_gap)
-		c->gap_next_ns = entries[0].rec.timestamp_ns;
-	c->behind_gap = false;
+	certain_pass_record(&c->certain, entries[0].rec.timestamp_ns);
 	memcpy(c->entries, entries, d->count * sizeof(entries[0]));
 	d->entries = c->entries;
 	return check_commit(c, d, diag);
@@ -658,7 +442,7 @@ static int add_name(void *arg, const struct lost_name *lost)
 	struct checking *c = arg;
 	struct fsck_names *names = c->names;
 	struct fsck_name *name;
-	struct older *o;
+	const struct known_file *f;
 
 	if (ARRAY_RESERVE(names->list, names->count + 1, names->capacity) < 0)
 		return -ENOMEM;
@@ -677,13 +461,12 @@ static int add_name(void *arg, const struct lost_name *lost)
 	memcpy(name->path, lost->path, lost->path_bytes);
 	name->path[lost->path_bytes] = '\0';
 	names->count++;
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
-	HASH_FIND_PTR(c->older, &lost->node, o);
-	if (o == NULL || lost->node == NULL)
+	f = certain_find_file(&c->certain, lost->node);
+	if (f == NULL || !f->has_older)
 		return 0;
 	name->has_older = true;
-	name->older_ns = (uint64_t)o->version_ns;
-	name->older_bytes = o->size_bytes;
+	name->older_ns = (uint64_t)f->older_ns;
+	name->older_bytes = f->older_bytes;
 	return 0;
 }
 
@@ -734,27 +517,6 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 	return err < 0 ? err : pass_lost(c, UINT64_MAX, diag);
 }
 
-static void free_checking(struct checking *c)
-{
-	struct staged *s, *next;
-	struct older *o, *next_older;
-
-	forget_fresh(c);
-	HASH_ITER (hh, c->staged, s, next) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
-		HASH_DEL(c->staged, s);
-		free(s);
-	}
-	HASH_ITER (hh, c->older, o, next_older) {
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): HASH_ITER has read 'next' before */
-		HASH_DEL(c->older, o);
-		free(o);
-	}
-	free(c->before);
-	free(c->entries);
-	keydir_free(c->k);
-}
-
 int fsck_replay(struct io *io, struct fsck_file *files, size_t count, struct fsck_names *ret,
 		struct diag *diag)
 {
@@ -763,6 +525,7 @@ int fsck_replay(struct io *io, struct fsck_file *files, size_t count, struct fsc
 	uint64_t start = 0;
 	int err = keydir_create(&defaults, &c.k);
 
+	c.certain.k = c.k;
 	for (size_t i = 0; err == 0 && i < count; i++) {
 		err = replay_file(&c, io, &files[i], start, diag);
 		start += salvage_new_bytes(&files[i].lost, files[i].bytes);
@@ -772,6 +535,9 @@ int fsck_replay(struct io *io, struct fsck_file *files, size_t count, struct fsc
 		if (err == 0 && ret->count > 1)
 			qsort(ret->list, ret->count, sizeof(ret->list[0]), compare_names);
 	}
-	free_checking(&c);
+	certain_free(&c.certain);
+	free(c.before);
+	free(c.entries);
+	keydir_free(c.k);
 	return err;
 }

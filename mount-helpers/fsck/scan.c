@@ -50,24 +50,17 @@ static void split_torn_tail(struct fsck *f, struct fsck_file *file)
 }
 
 /* Compares a sealed segment with its entry in MANIFEST. */
-static int check_listed(struct fsck *f, struct fsck_file *file)
+static void check_listed(struct fsck_file *file)
 {
-	struct manifest_facts facts;
-	int whole;
-
-	if (!file->listed || file->missing || fsck_is_too_short(file))
-		return 0;
-	whole = segment_facts(f->io, file->fd, file->bytes, &facts);
-	if (whole <= 0)
-		return whole; /* damage was reported already */
-	file->is_other = !fsck_has_facts(file, file->bytes, &facts);
+	if (!file->listed || file->missing || fsck_is_too_short(file) || !file->lost.whole)
+		return; /* a damaged one is reported as that */
+	file->is_other = !fsck_has_facts(file, file->bytes, &file->lost.facts);
 	if (file->is_other)
 		printf("%s: is not the file that MANIFEST lists under its name: it has %" PRIu64
 		       " bytes and %" PRIu64 " records, the listed one %" PRIu64 " and %" PRIu64
 		       "; restore all files from one copy, or -y uses this one\n",
-		       file->name, file->bytes, facts.records, file->listed_bytes,
+		       file->name, file->bytes, file->lost.facts.records, file->listed_bytes,
 		       file->facts.records);
-	return 0;
 }
 
 /* Reports files that should begin with a segment record, but do not.  Damage at their beginning is
@@ -144,10 +137,9 @@ int fsck_scan(struct fsck *f)
 		for (size_t n = 0; n < file->lost.count; n++)
 			fsck_print_lost(file, &file->lost.lost[n]);
 		err = note_lost_end(f, file);
-		if (err == 0)
-			err = check_listed(f, file);
 		if (err < 0)
 			return fsck_failed_read(f, file->name, err);
+		check_listed(file);
 		check_numbered(f, file);
 		if (ends_here(f, i))
 			break;

@@ -250,7 +250,6 @@ struct node_extra *node_extra_get(struct keydir *k, struct node *n);
 /* Returns the bytes of the log that a content keeps alive; see content_map_live_bytes(). */
 uint64_t content_live_bytes(const struct value_position *value, const struct content_map *content);
 uint64_t node_live_bytes(const struct node *n);
-uint64_t node_size_bytes(const struct node *n);
 /* Returns the single record of a file as a piece. */
 struct content_piece node_whole_piece(const struct node *n);
 /* Sets the content to 'value' or, unless it is NULL, to 'content', which 'n' then owns and for

@@ -41,6 +41,8 @@ struct node_times node_times(const struct node *n);
  * changed since. */
 bool node_mtime_is_set(const struct node *n);
 
+/* Returns the size of a file's content, or of a symbolic link's target. */
+uint64_t node_size_bytes(const struct node *n);
 /* Returns the position of the value of a file that is one record. */
 struct value_position node_value(const struct node *n);
 /* Returns the content of a file in pieces, borrowed; NULL: it is one record or none. */

@@ -160,21 +160,27 @@ void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
 
 /* --- stand-ins --- */
 
-static int encode_alone(const struct record *rec, uint8_t **ret, size_t *ret_bytes)
+int salvage_copy_record(const struct log_entry *e, struct salvage_record *ret)
 {
-	*ret_bytes = (size_t)record_bytes(rec->key_bytes, rec->value_bytes);
-	*ret = malloc(*ret_bytes);
-	if (*ret == NULL)
+	size_t key_bytes = e->rec.key_bytes;
+
+	ret->owned = malloc(key_bytes + e->value_held_bytes + 1);
+	if (ret->owned == NULL)
 		return -ENOMEM;
-	record_encode(rec, *ret);
+	memcpy(ret->owned, e->rec.key, key_bytes);
+	memcpy(ret->owned + key_bytes, e->rec.value, e->value_held_bytes);
+	ret->rec = e->rec;
+	ret->rec.key = ret->owned;
+	ret->rec.value = ret->owned + key_bytes;
+	ret->value_held_bytes = e->value_held_bytes;
 	return 0;
 }
 
-/* Encodes a publish which states that the content of this key was here. */
-static int dropped_value(const struct record *was, uint8_t **ret, size_t *ret_bytes)
+int salvage_put_dropped(struct salvage_lost *l, const struct record *was, uint64_t size_bytes,
+			uint8_t flags)
 {
-	const struct meta_publish publish = { .flags = META_FLAG_DROPPED,
-					      .size_bytes = was->value_bytes };
+	const struct meta_publish publish = { .flags = META_FLAG_DROPPED | flags,
+					      .size_bytes = size_bytes };
 	uint8_t value[META_PUBLISH_BYTES];
 	struct record rec = *was;
 	uint8_t *key;
@@ -192,13 +198,13 @@ static int dropped_value(const struct record *was, uint8_t **ret, size_t *ret_by
 	rec.key_bytes += META_KEY_PREFIX_BYTES;
 	rec.value = value;
 	rec.value_bytes = sizeof(value);
-	err = encode_alone(&rec, ret, ret_bytes);
+	err = salvage_put_instead(l, &rec);
 	free(key);
 	return err;
 }
 
 /* Encodes a hole which states that the bytes of this extent were here. */
-static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes)
+static int put_dropped_extent(struct salvage_lost *l, const struct salvage_record *was)
 {
 	struct record rec = was->rec;
 	struct meta_extent extent;
@@ -214,7 +220,7 @@ static int dropped_extent(const struct salvage_record *was, uint8_t **ret, size_
 	};
 	rec.value = value;
 	rec.value_bytes = (uint32_t)meta_extent_encode_fixed(&extent, value);
-	return encode_alone(&rec, ret, ret_bytes);
+	return salvage_put_instead(l, &rec);
 }
 
 /* Returns whether a record has bytes of a file, which neither a hint nor a claim proves. */
@@ -234,19 +240,18 @@ static bool has_content(const struct salvage_record *was)
 		(value[1] & META_FLAG_HOLE) == 0);
 }
 
-int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
-		     bool *ret_exact)
+int salvage_stand_in(struct salvage_lost *l, const struct salvage_record *was)
 {
 	const struct record *rec = &was->rec;
 
-	*ret_exact = !has_content(was) && was->value_held_bytes == rec->value_bytes;
-	if (*ret_exact)
-		return encode_alone(rec, ret, ret_bytes);
+	l->exact = !has_content(was) && was->value_held_bytes == rec->value_bytes;
+	if (l->exact)
+		return salvage_put_instead(l, rec);
 	if (!has_content(was))
 		return -ENODATA;
 	if (!meta_is_key(rec->key, rec->key_bytes))
-		return dropped_value(rec, ret, ret_bytes);
-	return dropped_extent(was, ret, ret_bytes);
+		return salvage_put_dropped(l, rec, rec->value_bytes, 0);
+	return put_dropped_extent(l, was);
 }
 
 /* --- writing --- */

@@ -23,8 +23,10 @@
 #include <stdint.h>
 
 #include "codec/compiler.h"
+#include "codec/manifest.h"
 #include "codec/record.h"
 #include "writer/base/io.h"
+#include "writer/log/reader.h"
 
 #define SALVAGE_NAME_BYTES   128
 #define SALVAGE_REASON_BYTES 120
@@ -65,6 +67,8 @@ struct salvage {
 	size_t count, capacity;
 	uint64_t records; /* whole records */
 	bool used_hint;	  /* it names all records of the segment */
+	bool whole;	  /* the file has nothing but whole records, with these facts: */
+	struct manifest_facts facts;
 };
 
 /* A file for salvage. */
@@ -98,11 +102,17 @@ void salvage_free(struct salvage *s);
 /* Computes the offsets in the new file again; required after a replacement has changed. */
 void salvage_assign_offsets(struct salvage *s);
 
-/* Encodes a stand-in for a record whose bytes are gone: the record itself if all of it is known,
- * otherwise one with the same key and time which states that the bytes cannot be read.  The caller
- * frees it (free(3)).  -ENODATA if too little is known.  -ENOMEM. */
-int salvage_stand_in(const struct salvage_record *was, uint8_t **ret, size_t *ret_bytes,
-		     bool *ret_exact) WARN_UNUSED;
+/* Encodes a replacement of 'l' for the record 'was': the record itself if all of it is known, and
+ * sets 'l->exact'; otherwise one with the same key and time which states that the bytes cannot be
+ * read.  -ENODATA if too little is known.  -ENOMEM. */
+int salvage_stand_in(struct salvage_lost *l, const struct salvage_record *was) WARN_UNUSED;
+/* Encodes a replacement of 'l' which states that the content of a key cannot be read, with the key
+ * and the time of 'was'.  'flags' are those of the publish besides META_FLAG_DROPPED.  -ENODATA if
+ * the key is too long.  -ENOMEM. */
+int salvage_put_dropped(struct salvage_lost *l, const struct record *was, uint64_t size_bytes,
+			uint8_t flags) WARN_UNUSED;
+/* Copies a record.  The caller frees 'ret->owned' (free(3)).  -ENOMEM. */
+int salvage_copy_record(const struct log_entry *e, struct salvage_record *ret) WARN_UNUSED;
 
 /* Returns the offset in the new file of a byte of the old one; for a lost byte the offset where it
  * would be. */

@@ -209,30 +209,14 @@ static int find_all(struct fitting *g)
 
 /* --- lost records --- */
 
-static int copy_record(const struct log_entry *e, struct salvage_record *ret)
-{
-	size_t key_bytes = e->rec.key_bytes;
-
-	ret->owned = malloc(key_bytes + e->value_held_bytes + 1);
-	if (ret->owned == NULL)
-		return -ENOMEM;
-	memcpy(ret->owned, e->rec.key, key_bytes);
-	memcpy(ret->owned + key_bytes, e->rec.value, e->value_held_bytes);
-	ret->rec = e->rec;
-	ret->rec.key = ret->owned;
-	ret->rec.value = ret->owned + key_bytes;
-	ret->value_held_bytes = e->value_held_bytes;
-	return 0;
-}
-
 static int add_lost(struct salvage *ret, const struct log_entry *e, uint64_t offset, uint64_t bytes,
 		    const char *reason)
 {
 	struct salvage_lost *l = salvage_add(ret, offset, bytes, reason);
-	int err = l == NULL ? -ENOMEM : copy_record(e, &l->was);
+	int err = l == NULL ? -ENOMEM : salvage_copy_record(e, &l->was);
 
 	if (err == 0)
-		err = salvage_stand_in(&l->was, &l->instead, &l->instead_bytes, &l->exact);
+		err = salvage_stand_in(l, &l->was);
 	if (err == 0)
 		l->known = SALVAGE_PROVEN;
 	return err == -ENODATA ? 0 : err;

@@ -31,14 +31,17 @@ static int read_run(const struct salvage_file *f, uint64_t from, struct salvage 
 		    struct stop *ret_stop)
 {
 	uint64_t group_from = 0, in_group = 0;
+	struct manifest_scan scan;
 	struct log_entry entry;
 	struct log_reader *r;
 	int got = log_reader_open(f->io, f->fd, from, f->bytes, &r);
 
 	if (got < 0)
 		return got;
+	manifest_scan_init(&scan, true);
 	ret_stop->before_ns = 0;
 	while ((got = log_reader_next(r, &entry)) > 0) {
+		manifest_scan_add(&scan, entry.offset, entry.crc, &entry.rec);
 		ret_stop->before_ns = entry.rec.timestamp_ns;
 		if (in_group == 0)
 			group_from = entry.offset;
@@ -56,6 +59,8 @@ static int read_run(const struct salvage_file *f, uint64_t from, struct salvage 
 		if (in_group > 0 && ret_stop->at.scan == RECORD_END)
 			ret_stop->at.reason = RECORD_REASON_GROUP;
 	}
+	ret->whole = got == 0 && from == 0 && ret_stop->at.scan == RECORD_END;
+	ret->facts = manifest_scan_finish(&scan);
 	log_reader_close(r);
 	return got;
 }
@@ -158,7 +163,7 @@ static int add_claimed(struct search *s, uint64_t offset, const struct stop *sto
 	if (!is_put && !mended)
 		return 0;
 	ret->records += in_group ? stop->in_group : 0;
-	return salvage_stand_in(was, &l->instead, &l->instead_bytes, &l->exact);
+	return salvage_stand_in(l, was);
 }
 
 /* Follows the claimed lengths of damaged records from the stop to a whole record, or to a position
@@ -330,6 +335,8 @@ int salvage_scan(const struct salvage_file *f, struct salvage *ret)
 		salvage_free(&by_hint);
 		return err;
 	}
+	by_hint.whole = ret->whole;
+	by_hint.facts = ret->facts;
 	salvage_free(ret);
 	*ret = by_hint;
 	return 0;
