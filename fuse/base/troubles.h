@@ -37,17 +37,7 @@ struct troubles {
 	} recent[TROUBLES_RECENT] GUARDED_BY(troubles_class);
 };
 
-static inline void troubles_lock(struct troubles *t)
-	ACQUIRES(t->lock, troubles_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&t->lock);
-}
-
-static inline void troubles_unlock(struct troubles *t)
-	RELEASES(t->lock, troubles_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&t->lock);
-}
+LOCK_FUNCTIONS(troubles, struct troubles, lock, troubles_class);
 
 /* Borrows 'mountpoint', which messages begin with. */
 void troubles_init(struct troubles *t, const char *mountpoint);

@@ -50,17 +50,7 @@ struct history_nodes {
 	pthread_t reaper GUARDED_BY(history_nodes_class); /* frees an idle history */
 };
 
-static inline void history_nodes_lock(struct history_nodes *h)
-	ACQUIRES(h->lock, history_nodes_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&h->lock);
-}
-
-static inline void history_nodes_unlock(struct history_nodes *h)
-	RELEASES(h->lock, history_nodes_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&h->lock);
-}
+LOCK_FUNCTIONS(history_nodes, struct history_nodes, lock, history_nodes_class);
 
 /* --- life --- */
 

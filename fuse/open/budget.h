@@ -30,15 +30,7 @@ struct budget {
 	bool freeing GUARDED_BY(budget_class); /* a thread is in free_some() */
 };
 
-static inline void budget_lock(struct budget *b) ACQUIRES(b->lock, budget_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&b->lock);
-}
-
-static inline void budget_unlock(struct budget *b) RELEASES(b->lock, budget_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&b->lock);
-}
+LOCK_FUNCTIONS(budget, struct budget, lock, budget_class);
 
 /* Initialises an unused budget of 'max_bytes'.  'free_some' is called with 'arg'. */
 void budget_init(struct budget *b, uint64_t max_bytes, budget_free_fn free_some, void *arg);

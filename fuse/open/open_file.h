@@ -64,29 +64,8 @@ struct open_files {
 	pthread_t committer;
 };
 
-static inline void open_files_lock(struct open_files *f)
-	ACQUIRES(f->lock, open_files_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&f->lock);
-}
-
-static inline void open_files_unlock(struct open_files *f)
-	RELEASES(f->lock, open_files_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&f->lock);
-}
-
-static inline void open_files_append_lock(struct open_files *f)
-	ACQUIRES(f->append_lock, append_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&f->append_lock);
-}
-
-static inline void open_files_append_unlock(struct open_files *f)
-	RELEASES(f->append_lock, append_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&f->append_lock);
-}
+LOCK_FUNCTIONS(open_files, struct open_files, lock, open_files_class);
+LOCK_FUNCTIONS(open_files_append, struct open_files, append_lock, append_class);
 
 /* Initialises an unused 'f'; copies 'config', which borrows the store. */
 void open_files_init(struct open_files *f, const struct open_files_config *config);

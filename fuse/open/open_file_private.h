@@ -65,17 +65,7 @@ struct open_file {
 					     0: none */
 };
 
-static inline void open_file_mutex_lock(struct open_file *of)
-	ACQUIRES(of->lock, open_file_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&of->lock);
-}
-
-static inline void open_file_mutex_unlock(struct open_file *of)
-	RELEASES(of->lock, open_file_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&of->lock);
-}
+LOCK_FUNCTIONS(open_file_mutex, struct open_file, lock, open_file_class);
 
 /* Locks the open file; the first call also reads the state of the node. */
 void open_file_lock(struct open_file *of) ACQUIRES(of->lock, open_file_class);

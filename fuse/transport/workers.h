@@ -32,16 +32,7 @@ struct workers {
 	pthread_t threads[WORKERS_MAX] GUARDED_BY(workers_class);
 };
 
-static inline void workers_lock(struct workers *w) ACQUIRES(w->lock, workers_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&w->lock);
-}
-
-static inline void workers_unlock(struct workers *w)
-	RELEASES(w->lock, workers_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&w->lock);
-}
+LOCK_FUNCTIONS(workers, struct workers, lock, workers_class);
 
 /* Initialises an empty pool; the first job starts the first thread. */
 void workers_init(struct workers *w);

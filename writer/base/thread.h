@@ -98,6 +98,31 @@ static inline void mutex_unlock(struct mutex *m) RELEASES(m) NO_THREAD_SAFETY
 	thread_check(pthread_mutex_unlock(&m->impl));
 }
 
+/* Defines NAME_lock() and NAME_unlock(), which take and release the mutex 'member' of 'type'
+ * together with its class. */
+#define LOCK_FUNCTIONS(name, type, member, class)                                      \
+	static inline void name##_lock(type *object) ACQUIRES(object->member, class)   \
+		NO_THREAD_SAFETY                                                       \
+	{                                                                              \
+		mutex_lock(&object->member);                                           \
+	}                                                                              \
+	static inline void name##_unlock(type *object) RELEASES(object->member, class) \
+		NO_THREAD_SAFETY                                                       \
+	{                                                                              \
+		mutex_unlock(&object->member);                                         \
+	}                                                                              \
+	struct lock_class /* takes the semicolon */
+
+/* The value that 'expression' has between NAME_lock(object) and NAME_unlock(object). */
+#define WITH_LOCK(name, object, expression)             \
+	__extension__({                                 \
+		__typeof__(expression) with_lock_value; \
+		name##_lock(object);                    \
+		with_lock_value = (expression);         \
+		name##_unlock(object);                  \
+		with_lock_value;                        \
+	})
+
 static inline void rwlock_init(struct rwlock *l)
 {
 	thread_check(pthread_rwlock_init(&l->impl, NULL));

@@ -83,29 +83,8 @@ struct compactor {
 	struct store_compaction figures GUARDED_BY(compactor_class);
 };
 
-static inline void compact_run_lock(struct compactor *c)
-	ACQUIRES(c->run_lock, round_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&c->run_lock);
-}
-
-static inline void compact_run_unlock(struct compactor *c)
-	RELEASES(c->run_lock, round_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&c->run_lock);
-}
-
-static inline void compactor_lock(struct compactor *c)
-	ACQUIRES(c->lock, compactor_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&c->lock);
-}
-
-static inline void compactor_unlock(struct compactor *c)
-	RELEASES(c->lock, compactor_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&c->lock);
-}
+LOCK_FUNCTIONS(compact_run, struct compactor, run_lock, round_class);
+LOCK_FUNCTIONS(compactor, struct compactor, lock, compactor_class);
 
 /* Initialises 'c' for an open store, which it borrows. */
 void compact_init(struct compactor *c, struct store *s, const struct store_config *config);

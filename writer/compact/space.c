@@ -74,12 +74,7 @@ int compact_install(struct compactor *c, struct log_new_segment *list, size_t co
 
 uint64_t compact_gained_bytes(struct compactor *c)
 {
-	uint64_t bytes;
-
-	compactor_lock(c);
-	bytes = c->figures.gained_bytes;
-	compactor_unlock(c);
-	return bytes;
+	return WITH_LOCK(compactor, c, c->figures.gained_bytes);
 }
 
 uint64_t compact_space(struct compactor *c)

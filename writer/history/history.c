@@ -49,17 +49,7 @@ struct history_version {
 	struct content_map *content GUARDED_BY(history_version_class);
 };
 
-static inline void version_lock(struct history_version *v)
-	ACQUIRES(v->lock, history_version_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&v->lock);
-}
-
-static inline void version_unlock(struct history_version *v)
-	RELEASES(v->lock, history_version_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&v->lock);
-}
+LOCK_FUNCTIONS(version, struct history_version, lock, history_version_class);
 
 /* --- open, refresh, close --- */
 
@@ -565,12 +555,7 @@ ssize_t history_version_target(const struct history_version *v, char *buf, size_
  * pieces. */
 static bool find_piece(struct history_version *v, uint64_t at, struct content_piece *ret)
 {
-	bool found;
-
-	version_lock(v);
-	found = content_map_find(v->content, at, ret);
-	version_unlock(v);
-	return found;
+	return WITH_LOCK(version, v, content_map_find(v->content, at, ret));
 }
 
 bool history_version_is_hole(struct history_version *v, uint64_t offset,

@@ -126,12 +126,7 @@ struct node *node_new(struct keydir *k, mode_t type)
 
 struct node *keydir_node_new(struct keydir *k, mode_t type)
 {
-	struct node *n;
-
-	keydir_write_lock(k);
-	n = node_new(k, type);
-	keydir_write_unlock(k);
-	return n;
+	return WITH_LOCK(keydir_write, k, node_new(k, type));
 }
 
 static void extra_free(struct node_extra *extra)

@@ -92,12 +92,8 @@ static int put_unnameable(struct replay *r, const struct commit_record *rec,
 				      .value = *value,
 				      .content = content,
 				      .timestamp_ns = r->entry->rec.timestamp_ns };
-	int err;
 
-	keydir_write_lock(r->k);
-	err = keydir_unnameable_put(r->k, &u);
-	keydir_write_unlock(r->k);
-	return err;
+	return WITH_LOCK(keydir_write, r->k, keydir_unnameable_put(r->k, &u));
 }
 
 static int apply_put(struct replay *r, const struct commit_record *rec)

@@ -98,12 +98,7 @@ static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_rep
 
 static bool is_poisoned(struct log_writer *w)
 {
-	bool poisoned;
-
-	log_lock(w);
-	poisoned = w->poison < 0;
-	log_unlock(w);
-	return poisoned;
+	return WITH_LOCK(log, w, w->poison < 0);
 }
 
 /* --- sealing --- */

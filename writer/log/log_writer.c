@@ -540,22 +540,13 @@ static int sync_to_locked(struct log_writer *w, uint64_t position) REQUIRES(w->l
 
 int log_writer_sync_to(struct log_writer *w, uint64_t position)
 {
-	int err;
-
-	log_lock(w);
-	err = position > w->end_position ? -EINVAL : sync_to_locked(w, position);
-	log_unlock(w);
-	return err;
+	return WITH_LOCK(log, w,
+			 position > w->end_position ? -EINVAL : sync_to_locked(w, position));
 }
 
 int log_writer_sync(struct log_writer *w)
 {
-	int err;
-
-	log_lock(w);
-	err = sync_to_locked(w, w->end_position);
-	log_unlock(w);
-	return err;
+	return WITH_LOCK(log, w, sync_to_locked(w, w->end_position));
 }
 
 int log_writer_sync_async(struct log_writer *w, uint64_t position, log_sync_fn done, void *arg)

@@ -140,27 +140,8 @@ struct log_writer {
 	uint64_t sync_ns_max GUARDED_BY(log_class);
 };
 
-static inline void log_set_lock(struct log_writer *w)
-	ACQUIRES(w->set_lock, log_set_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&w->set_lock);
-}
-
-static inline void log_set_unlock(struct log_writer *w)
-	RELEASES(w->set_lock, log_set_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&w->set_lock);
-}
-
-static inline void log_lock(struct log_writer *w) ACQUIRES(w->lock, log_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&w->lock);
-}
-
-static inline void log_unlock(struct log_writer *w) RELEASES(w->lock, log_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&w->lock);
-}
+LOCK_FUNCTIONS(log_set, struct log_writer, set_lock, log_set_class);
+LOCK_FUNCTIONS(log, struct log_writer, lock, log_class);
 
 /* Stops all writes: the log returns EIO until it is opened again. */
 static inline void log_writer_poison_locked(struct log_writer *w, int err)

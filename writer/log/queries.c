@@ -116,32 +116,17 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret)
 
 uint64_t log_writer_size(struct log_writer *w)
 {
-	uint64_t end_position;
-
-	log_lock(w);
-	end_position = w->end_position;
-	log_unlock(w);
-	return end_position;
+	return WITH_LOCK(log, w, w->end_position);
 }
 
 uint64_t log_writer_durable_position(struct log_writer *w)
 {
-	uint64_t durable_position;
-
-	log_lock(w);
-	durable_position = w->durable_position;
-	log_unlock(w);
-	return durable_position;
+	return WITH_LOCK(log, w, w->durable_position);
 }
 
 uint64_t log_writer_last_timestamp(struct log_writer *w)
 {
-	uint64_t timestamp_ns;
-
-	log_lock(w);
-	timestamp_ns = w->last_timestamp_ns;
-	log_unlock(w);
-	return timestamp_ns;
+	return WITH_LOCK(log, w, w->last_timestamp_ns);
 }
 
 const char *log_writer_path(const struct log_writer *w)

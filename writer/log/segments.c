@@ -260,12 +260,8 @@ void segments_retire(struct segments *s, uint64_t start)
 
 uint64_t segments_next_number(struct segments *s)
 {
-	uint64_t number;
-
-	read_lock(s);
-	number = s->count == 0 ? SEGMENT_FIRST_NUMBER : s->list[s->count - 1].number + 1;
-	read_unlock(s);
-	return number;
+	return WITH_LOCK(read, s,
+			 s->count == 0 ? SEGMENT_FIRST_NUMBER : s->list[s->count - 1].number + 1);
 }
 
 uint64_t segments_end(struct segments *s)

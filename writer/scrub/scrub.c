@@ -455,12 +455,7 @@ void scrub_init(struct scrubber *c, struct store *s, const struct store_config *
 
 int scrub_start(struct scrubber *c)
 {
-	int err;
-
-	scrubber_lock(c);
-	err = start_locked(c);
-	scrubber_unlock(c);
-	return err;
+	return WITH_LOCK(scrubber, c, start_locked(c));
 }
 
 void scrub_stop(struct scrubber *c)

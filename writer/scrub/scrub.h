@@ -35,17 +35,7 @@ struct scrubber {
 	struct store_scrub figures GUARDED_BY(scrubber_class);
 };
 
-static inline void scrubber_lock(struct scrubber *c)
-	ACQUIRES(c->lock, scrubber_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&c->lock);
-}
-
-static inline void scrubber_unlock(struct scrubber *c)
-	RELEASES(c->lock, scrubber_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&c->lock);
-}
+LOCK_FUNCTIONS(scrubber, struct scrubber, lock, scrubber_class);
 
 /* Initialises 'c' for an open store, which it borrows. */
 void scrub_init(struct scrubber *c, struct store *s, const struct store_config *config);

@@ -187,10 +187,5 @@ ssize_t store_readlink(struct store *s, struct node *n, char *buf, size_t buf_by
 
 int store_setattr(struct store *s, struct node *n, const struct store_set *set, uint64_t *ret_end)
 {
-	int err;
-
-	commit_lock(s);
-	err = setattr_locked(s, n, set, ret_end);
-	commit_unlock(s);
-	return err;
+	return WITH_LOCK(commit, s, setattr_locked(s, n, set, ret_end));
 }

@@ -122,32 +122,17 @@ void growth_stop(struct growth *g)
 
 bool growth_is_stopping(struct growth *g)
 {
-	bool stopping;
-
-	growth_lock(g);
-	stopping = g->stopping;
-	growth_unlock(g);
-	return stopping;
+	return WITH_LOCK(growth, g, g->stopping);
 }
 
 uint64_t growth_asked(struct growth *g)
 {
-	uint64_t asked;
-
-	growth_lock(g);
-	asked = g->asked;
-	growth_unlock(g);
-	return asked;
+	return WITH_LOCK(growth, g, g->asked);
 }
 
 bool growth_is_asked(struct growth *g)
 {
-	bool asked;
-
-	growth_lock(g);
-	asked = g->asked > g->answered;
-	growth_unlock(g);
-	return asked;
+	return WITH_LOCK(growth, g, g->asked > g->answered);
 }
 
 void growth_answer(struct growth *g, bool gained, uint64_t up_to)

@@ -38,15 +38,7 @@ struct growth {
 	uint64_t retry_ns GUARDED_BY(growth_class);
 };
 
-static inline void growth_lock(struct growth *g) ACQUIRES(g->lock, growth_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&g->lock);
-}
-
-static inline void growth_unlock(struct growth *g) RELEASES(g->lock, growth_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&g->lock);
-}
+LOCK_FUNCTIONS(growth, struct growth, lock, growth_class);
 
 /* Initialises 'g', which must be all zeros. */
 void growth_init(struct growth *g);

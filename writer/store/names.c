@@ -190,12 +190,7 @@ static int create_temporary_locked(struct store *s, struct node *dir,
 int store_create_temporary(struct store *s, struct node *dir, const struct store_owner *owner,
 			   struct node **ret)
 {
-	int err;
-
-	commit_lock(s);
-	err = create_temporary_locked(s, dir, owner, ret);
-	commit_unlock(s);
-	return err;
+	return WITH_LOCK(commit, s, create_temporary_locked(s, dir, owner, ret));
 }
 
 static int give_name_locked(struct store *s, struct node *n, const struct store_name *at)
@@ -220,12 +215,7 @@ static int give_name_locked(struct store *s, struct node *n, const struct store_
 
 int store_give_name(struct store *s, struct node *n, const struct store_name *at)
 {
-	int err;
-
-	commit_lock(s);
-	err = give_name_locked(s, n, at);
-	commit_unlock(s);
-	return err;
+	return WITH_LOCK(commit, s, give_name_locked(s, n, at));
 }
 
 /* Gives a node that is not linked yet its target or device number. */

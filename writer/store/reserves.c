@@ -158,54 +158,29 @@ void store_grow_reserves(struct store *s)
 
 uint64_t store_keep_reserves(struct store *s, uint64_t segment_bytes)
 {
-	uint64_t bytes;
-
-	commit_lock(s);
-	bytes = keep_reserves(s, segment_bytes, true);
-	commit_unlock(s);
-	return bytes;
+	return WITH_LOCK(commit, s, keep_reserves(s, segment_bytes, true));
 }
 
 /* --- taking space from the reserves --- */
 
 uint64_t store_segment_reserve_bytes(struct store *s)
 {
-	uint64_t bytes;
-
-	commit_lock(s);
-	bytes = s->segment_reserve.bytes;
-	commit_unlock(s);
-	return bytes;
+	return WITH_LOCK(commit, s, s->segment_reserve.bytes);
 }
 
 uint64_t store_segment_reserve_goal(struct store *s)
 {
-	uint64_t bytes;
-
-	commit_lock(s);
-	bytes = s->segment_reserve.goal_bytes;
-	commit_unlock(s);
-	return bytes;
+	return WITH_LOCK(commit, s, s->segment_reserve.goal_bytes);
 }
 
 int store_probe_segment_reserve(struct store *s)
 {
-	int err;
-
-	commit_lock(s);
-	err = reserve_probe(&s->segment_reserve);
-	commit_unlock(s);
-	return err;
+	return WITH_LOCK(commit, s, reserve_probe(&s->segment_reserve));
 }
 
 int store_take_segment_reserve(struct store *s, const char *name)
 {
-	int fd;
-
-	commit_lock(s);
-	fd = reserve_take(&s->segment_reserve, name);
-	commit_unlock(s);
-	return fd;
+	return WITH_LOCK(commit, s, reserve_take(&s->segment_reserve, name));
 }
 
 bool store_release_reserve(struct store *s)

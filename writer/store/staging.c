@@ -63,12 +63,7 @@ void store_staging_free(struct store_staging *staging)
 
 bool store_is_void_staging(struct store *s, uint64_t id)
 {
-	bool is_void;
-
-	commit_lock(s);
-	is_void = number_set_has(&s->void_stagings, id);
-	commit_unlock(s);
-	return is_void;
+	return WITH_LOCK(commit, s, number_set_has(&s->void_stagings, id));
 }
 
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg)

@@ -95,17 +95,7 @@ struct store {
 	struct content_map *kept GUARDED_BY(commit_class);
 };
 
-static inline void commit_lock(struct store *s)
-	ACQUIRES(s->commit_lock, commit_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&s->commit_lock);
-}
-
-static inline void commit_unlock(struct store *s)
-	RELEASES(s->commit_lock, commit_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&s->commit_lock);
-}
+LOCK_FUNCTIONS(commit, struct store, commit_lock, commit_class);
 
 /* Returns how far a clock is behind the last record; 0: not behind. */
 uint64_t store_clock_behind(struct store *s, int64_t clock_ns);
