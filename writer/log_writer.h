@@ -220,8 +220,7 @@ void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 uint64_t log_writer_size(struct log_writer *w);		    /* end position of the log */
 uint64_t log_writer_durable_position(struct log_writer *w); /* durable position */
 uint64_t
-log_writer_last_timestamp(struct log_writer *w);	 /* ns since the epoch; 0 in an empty log */
-const char *log_writer_path(const struct log_writer *w); /* borrowed, valid as long as 'w' */
+log_writer_last_timestamp(struct log_writer *w); /* ns since the epoch; 0 in an empty log */
 
 /* Writes the buffer, syncs, joins the sync thread (after its callbacks) and frees 'w' (NULL is a
  * no-op), also on failure.  Returns the first failure; then records that were not durable may be

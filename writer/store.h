@@ -245,9 +245,6 @@ ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,
 		     uint64_t *ret_end);
 
-/* Checks the CRCs of the committed value, unless they have been checked.  0 or -EIO. */
-int store_verify(struct store *s, struct node *n) WARN_UNUSED;
-
 /* --- staging: content that is in the log and does not belong to a file yet --- */
 
 #define STORE_CONTENT_BYTES_MAX INT64_MAX /* of a file */
@@ -347,12 +344,6 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 typedef int (*store_unnameable_fn)(void *arg, const void *key, size_t key_bytes,
 				   uint64_t size_bytes);
 int store_list_unnameable(struct store *s, store_unnameable_fn fn, void *arg);
-/* Reads the record at log position 'offset', which compaction may make invalid.  Stores a new
- * buffer that the caller frees (free(3)), and in 'ret' pointers to the key and the value in it.
- * -EBADMSG. */
-int store_get_at(struct store *s, uint64_t offset, struct record *ret,
-		 void **ret_buffer) WARN_UNUSED;
-
 /* --- scrub --- */
 
 /* Requests a scrub, which reads and checks the whole log in the background.  It starts soon; if a

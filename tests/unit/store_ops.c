@@ -200,6 +200,19 @@ int ops_setattr(struct store *s, const char *path, const struct store_set *set)
 	return err;
 }
 
+int ops_verify(struct store *s, struct node *n)
+{
+	char buf[512];
+	uint64_t at = 0;
+	ssize_t got;
+
+	do {
+		got = store_read(s, n, buf, sizeof(buf), at);
+		at += got > 0 ? (uint64_t)got : 0;
+	} while (got > 0);
+	return (int)got;
+}
+
 int ops_read(struct store *s, const char *path, const char *want)
 {
 	struct node *n = ops_find_ok(s, path);

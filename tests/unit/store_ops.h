@@ -30,6 +30,8 @@ int ops_unlink(struct store *s, const char *path);
 int ops_rmdir(struct store *s, const char *path);
 int ops_rename(struct store *s, const char *from, const char *to, unsigned int flags);
 int ops_setattr(struct store *s, const char *path, const struct store_set *set);
+/* Reads all of the value: 0, or what store_read() returned. */
+int ops_verify(struct store *s, struct node *n);
 /* Compares the value with a text; returns 0 or what store_read() returned. */
 int ops_read(struct store *s, const char *path, const char *want);
 

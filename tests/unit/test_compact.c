@@ -539,8 +539,7 @@ static void *read_all(void *arg)
 			if (ops_find(m->s, name, &n) < 0)
 				continue;
 			bytes = store_read(m->s, n, got, sizeof(got), 0);
-			if (bytes != 300 || memcmp(got, V300, 300) != 0 ||
-			    store_verify(m->s, n) < 0)
+			if (bytes != 300 || memcmp(got, V300, 300) != 0 || ops_verify(m->s, n) < 0)
 				atomic_fetch_add(&m->wrong, 1);
 			store_unpin(m->s, n, 1);
 		}

@@ -495,7 +495,7 @@ static void test_wrong_crc(void **state)
 	assert_memory_equal(buf, "third", 5);
 	assert_int_equal(store_read(f->s, n, buf, 1, 6), -EIO);
 	assert_int_equal(store_read(f->s, n, buf, 16, 0), -EIO);
-	assert_int_equal(store_verify(f->s, n), -EIO);
+	assert_int_equal(ops_verify(f->s, n), -EIO);
 	/* A piece of it that is left is no better. */
 	stage(f->s, &st, 5, "s");
 	publish(f->s, n, &st, true, 16);
@@ -503,7 +503,7 @@ static void test_wrong_crc(void **state)
 	assert_int_equal(store_read(f->s, n, buf, 1, 6), -EIO);
 	stage(f->s, &st, 5, "SECOND");
 	publish(f->s, n, &st, true, 16);
-	assert_int_equal(store_verify(f->s, n), 0);
+	assert_int_equal(ops_verify(f->s, n), 0);
 	assert_int_equal(store_read(f->s, n, buf, 16, 0), 16);
 	assert_memory_equal(buf, "firstSECONDthird", 16);
 	store_unpin(f->s, n, 1);
@@ -530,7 +530,7 @@ static void test_dropped(void **state)
 	assert_int_equal(store_read(f->s, n, buf, 1, 1), -EIO);
 	assert_int_equal(store_read(f->s, n, buf, 1, 4), -EIO);
 	assert_int_equal(store_read(f->s, n, buf, 8, 0), -EIO);
-	assert_int_equal(store_verify(f->s, n), -EIO);
+	assert_int_equal(ops_verify(f->s, n), -EIO);
 	store_unpin(f->s, n, 1);
 	assert_int_equal(store_get(f->s, "b", 1, &value, &bytes), -EIO);
 	assert_int_equal(store_get(f->s, "e", 1, &value, &bytes), -EIO);

@@ -1188,7 +1188,7 @@ static void *read_all(void *arg)
 			bytes = store_read(m->s, n, got, sizeof(got), 0);
 			if (bytes != 0 && /* made, and not committed yet */
 			    (bytes != 300 || memcmp(got, V300, 300) != 0 ||
-			     store_verify(m->s, n) < 0))
+			     ops_verify(m->s, n) < 0))
 				atomic_fetch_add(&m->wrong, 1);
 			store_unpin(m->s, n, 1);
 		}

@@ -13,6 +13,8 @@
 
 #include "tests/sim/rng.h"
 #include "tests/unit/store_ops.h"
+#include "writer/log/record_at.h"
+#include "writer/store/for_background.h"
 
 #define ROWS_MAX 256
 
@@ -470,25 +472,26 @@ static void test_hidden_key_is_removed(void **state)
 static void test_get_at(void **state)
 {
 	struct store_fixture *f = *state;
-	struct record rec;
+	struct log_record found = { .data = NULL };
+	struct log_writer *log;
 	uint64_t offset;
-	void *buffer;
 
 	fixture_open_store_with(f, LOG_WRITER_NEVER, 1 << 16);
 	assert_int_equal(store_put(f->s, "key", 3, "first", 5, NULL), 0);
 	assert_int_equal(store_put(f->s, "key", 3, "second", 6, &offset), 0);
-	assert_int_equal(store_get_at(f->s, 0, &rec, &buffer), 0); /* an old version */
-	assert_int_equal(rec.value_bytes, 5);
-	assert_memory_equal(rec.value, "first", 5);
-	assert_memory_equal(rec.key, "key", 3);
-	free(buffer);
-	assert_int_equal(store_get_at(f->s, offset, &rec, &buffer), 0);
-	assert_memory_equal(rec.value, "second", 6);
-	free(buffer);
+	log = store_parts(f->s).log;
+	assert_int_equal(record_at_load(log, 0, &found), 0); /* an old version */
+	assert_int_equal(found.rec.value_bytes, 5);
+	assert_memory_equal(found.rec.value, "first", 5);
+	assert_memory_equal(found.rec.key, "key", 3);
+	assert_int_equal(record_at_load(log, offset, &found), 0);
+	assert_memory_equal(found.rec.value, "second", 6);
 	for (uint64_t bad = 1; bad < store_end(f->s) + 3; bad++) {
 		if (bad != offset)
-			assert_int_equal(store_get_at(f->s, bad, &rec, &buffer), -EBADMSG);
+			assert_int_equal(record_at_load(log, bad, &found),
+					 bad < store_end(f->s) ? -EBADMSG : -ERANGE);
 	}
+	free(found.data);
 }
 
 static void test_durable_puts(void **state)
@@ -690,7 +693,7 @@ static void test_bad_value_is_eio(void **state)
 	unit_write_file(f->log_path, bad.data, bad.bytes);
 	assert_int_equal(ops_read(f->s, "a", "good"), -EIO);
 	n = ops_find_ok(f->s, "a"); /* it is still there */
-	assert_int_equal(store_verify(f->s, n), -EIO);
+	assert_int_equal(ops_verify(f->s, n), -EIO);
 	store_unpin(f->s, n, 1);
 	assert_int_equal(store_get(f->s, "a", 1, &value, &bytes), -EIO);
 	assert_int_equal(ops_read(f->s, "b", "fine"), 0); /* and the others are served */

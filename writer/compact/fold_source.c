@@ -69,7 +69,8 @@ int fold_source_take(struct fold_source *s, const struct value_position *value)
 	return 0;
 }
 
-bool fold_source_has_key(const struct fold_source *s, const void *key, uint32_t key_bytes)
+/* Returns whether the current record has this key. */
+static bool has_key(const struct fold_source *s, const void *key, uint32_t key_bytes)
 {
 	if (s->rec.key_bytes != key_bytes || key_bytes > BUFFER_BYTES - RECORD_HEADER_BYTES)
 		return false;
@@ -100,7 +101,7 @@ static int copy_large(struct fold_source *s, struct compact_out *to, const struc
 	uint64_t from_in_record = value_position_header_bytes(&s->value) + from;
 	bool is_same = rec->head_bytes == 0 && bytes == s->rec.value_bytes &&
 		       rec->timestamp_ns == s->rec.timestamp_ns &&
-		       fold_source_has_key(s, rec->key, rec->key_bytes);
+		       has_key(s, rec->key, rec->key_bytes);
 	uint8_t header[RECORD_HEADER_BYTES];
 	uint32_t crc = s->crc;
 	int err = 0;

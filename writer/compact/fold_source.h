@@ -33,9 +33,6 @@ void fold_source_free(struct fold_source *s);
  * writer/log/record_at.h. */
 int fold_source_take(struct fold_source *s, const struct value_position *value) WARN_UNUSED;
 
-/* Returns whether the current record has this key. */
-bool fold_source_has_key(const struct fold_source *s, const void *key, uint32_t key_bytes);
-
 /* Adds a record: time, key and head are those of 'rec'; the rest of its value are the 'bytes' from
  * 'from' on of the current record's value. */
 int fold_source_copy(struct fold_source *s, struct compact_out *to, const struct record *rec,

@@ -128,8 +128,3 @@ uint64_t log_writer_last_timestamp(struct log_writer *w)
 {
 	return WITH_LOCK(log, w, w->last_timestamp_ns);
 }
-
-const char *log_writer_path(const struct log_writer *w)
-{
-	return w->path;
-}

@@ -24,7 +24,9 @@
 #define ATTEMPTS_MAX 1000
 #define PAUSE_NS     1000000L /* after a failed attempt */
 
-int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd)
+/* Returns whether 'name' still leads to the file behind 'fd' (-1: there was none): 1, 0 or -errno.
+ */
+static int is_same_file(struct io *io, int dir_fd, const char *name, int fd)
 {
 	struct io_stat now = { 0 }, then = { 0 };
 	int now_fd = io_open(io, dir_fd, name, O_RDONLY, 0);
@@ -92,10 +94,10 @@ static int open_files(struct log_snapshot *s, const char *dir, const char *activ
 static int is_unchanged(const struct log_snapshot *s, const char *active_name, int manifest_fd)
 {
 	struct segments *segments = s->segments;
-	int same = log_snapshot_is_same(segments->io, segments->dir_fd, MANIFEST_NAME, manifest_fd);
+	int same = is_same_file(segments->io, segments->dir_fd, MANIFEST_NAME, manifest_fd);
 
 	if (same > 0)
-		same = log_snapshot_is_same(segments->io, segments->dir_fd, active_name, s->fd);
+		same = is_same_file(segments->io, segments->dir_fd, active_name, s->fd);
 	return same;
 }
 
@@ -202,7 +204,7 @@ int log_writer_read_on(struct log_writer *w, log_replay_fn fn, void *arg,
 
 	if (w->reached_until)
 		return 0;
-	same = log_snapshot_is_same(w->io, w->dir_fd, w->name, w->fd);
+	same = is_same_file(w->io, w->dir_fd, w->name, w->fd);
 	lost = same > 0 ? has_lost_name(w) : 0;
 	if (same < 0 || lost < 0)
 		return diag_set(diag, same < 0 ? same : lost, "%s: cannot look at it", w->path);

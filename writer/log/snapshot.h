@@ -24,8 +24,4 @@ struct log_snapshot {
 int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *active_name,
 		      struct diag *diag) WARN_UNUSED;
 
-/* Returns whether 'name' still leads to the file behind 'fd' (-1: there was none): 1, 0 or -errno.
- */
-int log_snapshot_is_same(struct io *io, int dir_fd, const char *name, int fd) WARN_UNUSED;
-
 #endif

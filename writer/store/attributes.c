@@ -30,6 +30,29 @@ void store_set_to_attr(const struct store_set *set, struct meta_attr *attr)
 		attr->fields |= META_FIELD_CTIME;
 }
 
+/* Appends an attr record of 'n', if the log has the node.  Stores the time of the change. */
+static int append_attr(struct store *s, const struct node *n, struct meta_attr *attr,
+		       int64_t *ret_now_ns, uint64_t *ret_end)
+	REQUIRES(s->commit_lock, commit_class)
+{
+	int err;
+
+	*ret_end = 0;
+	*ret_now_ns = s->io->ops->now_ns(s->io);
+	if (!node_is_committed(n) || keydir_is_gone(s->keydir, n))
+		return 0;
+	commit_begin(s);
+	commit_say_ctime(s, attr);
+	err = commit_add_attr(s, n, NULL, 0, attr);
+	if (err == 0)
+		err = commit_append(s, false);
+	if (err < 0)
+		return err;
+	*ret_now_ns = s->commit.now_ns;
+	*ret_end = s->commit.where.end_position;
+	return 0;
+}
+
 static int setattr_locked(struct store *s, struct node *n, const struct store_set *set,
 			  uint64_t *ret_end) REQUIRES(s->commit_lock, commit_class)
 {
@@ -38,53 +61,16 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 	int err = keydir_prepare(s->keydir, n);
 
 	*ret_end = 0;
+	store_set_to_attr(set, &attr);
+	if (err == 0)
+		err = append_attr(s, n, &attr, &now_ns, ret_end);
 	if (err < 0)
 		return err;
-	if (node_is_committed(n) && !keydir_is_gone(s->keydir, n)) {
-		store_set_to_attr(set, &attr);
-		commit_begin(s);
-		commit_say_ctime(s, &attr);
-		err = commit_add_attr(s, n, NULL, 0, &attr);
-		if (err == 0)
-			err = commit_append(s, false);
-		if (err < 0)
-			return err;
-		now_ns = s->commit.now_ns;
-		*ret_end = s->commit.where.end_position;
-	} else {
-		now_ns = s->io->ops->now_ns(s->io);
-	}
 	keydir_write_lock(s->keydir);
 	keydir_set_ctime(n, now_ns);
 	keydir_set_attributes(n, set);
 	keydir_set_explicit(n);
 	keydir_write_unlock(s->keydir);
-	return 0;
-}
-
-/* Appends an attr record that changes one xattr, if the log has the node. */
-static int append_xattr(struct store *s, const struct node *n, const struct xattr *x,
-			int64_t *ret_now_ns, uint64_t *ret_end)
-	REQUIRES(s->commit_lock, commit_class)
-{
-	struct meta_attr attr = node_meta_attr(n);
-	int err;
-
-	*ret_end = 0;
-	*ret_now_ns = s->io->ops->now_ns(s->io);
-	if (!node_is_committed(n) || keydir_is_gone(s->keydir, n))
-		return 0;
-	attr.fields |= META_FIELD_XATTR;
-	attr.xattr = *x;
-	commit_begin(s);
-	commit_say_ctime(s, &attr);
-	err = commit_add_attr(s, n, NULL, 0, &attr);
-	if (err == 0)
-		err = commit_append(s, false);
-	if (err < 0)
-		return err;
-	*ret_now_ns = s->commit.now_ns;
-	*ret_end = s->commit.where.end_position;
 	return 0;
 }
 
@@ -110,6 +96,7 @@ static bool may_have(const struct node *n, size_t bytes)
 static int change_xattr(struct store *s, struct node *n, const struct xattr *x, uint64_t *ret_end)
 	REQUIRES(s->commit_lock, commit_class)
 {
+	struct meta_attr attr = node_meta_attr(n);
 	uint8_t *list = NULL;
 	struct xattr old;
 	size_t bytes;
@@ -123,7 +110,9 @@ static int change_xattr(struct store *s, struct node *n, const struct xattr *x, 
 	err = keydir_change_xattrs(s->keydir, n, x, &list, &bytes);
 	if (err < 0)
 		return err;
-	err = may_have(n, bytes) ? append_xattr(s, n, x, &now_ns, ret_end) : -ENOSPC;
+	attr.fields |= META_FIELD_XATTR;
+	attr.xattr = *x;
+	err = may_have(n, bytes) ? append_attr(s, n, &attr, &now_ns, ret_end) : -ENOSPC;
 	if (err < 0) {
 		free(list);
 		return err;

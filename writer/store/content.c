@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values: commit, read, verify. */
+/* Values: commit and read. */
 #include "writer/store/store_private.h"
 
 #include <errno.h>
@@ -300,24 +300,6 @@ int store_read_pieces(const struct store_reader *r, const struct content_pieces 
 	return err;
 }
 
-static int verify(struct store *s, struct node *n)
-{
-	const struct store_reader reader = { s, n, NULL };
-	struct content_piece piece;
-	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
-	uint64_t offset = 0;
-	int err = 0;
-
-	while (err == 0 && keydir_pieces(s->keydir, n, offset, UINT64_MAX, &list) > 0) {
-		if (!piece.hole)
-			err = read_piece(s, &piece, 0, NULL, 0);
-		if (err == 0 && !piece.hole && !piece.verified)
-			set_verified(&reader, &piece);
-		offset = piece.offset + piece.bytes;
-	}
-	return err;
-}
-
 static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 			  uint64_t offset)
 {
@@ -348,17 +330,6 @@ static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf
 		offset = stop;
 	}
 	return err < 0 ? err : (ssize_t)done;
-}
-
-int store_verify(struct store *s, struct node *n)
-{
-	unsigned int side = read_gate_enter(&s->gate);
-	int err = verify(s, n);
-
-	read_gate_leave(&s->gate, side);
-	if (err == -EIO)
-		store_tell_unreadable(s, n);
-	return err;
 }
 
 ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes, uint64_t offset)

@@ -150,9 +150,7 @@ int store_create(struct store *s, const struct store_name *at, const struct stor
 	struct node *n = NULL;
 	int err;
 
-	commit_lock(s);
-	err = create_locked(s, at, owner, &n);
-	commit_unlock(s);
+	err = WITH_LOCK(commit, s, create_locked(s, at, owner, &n));
 	if (err < 0)
 		return err;
 	*ret = n;
@@ -236,7 +234,7 @@ static int set_special(struct store *s, struct node *n, const struct store_speci
 
 /* Makes a node that is in the log immediately: any type except a file. */
 static int make_locked(struct store *s, const struct store_name *at,
-		       const struct store_special *special, struct node **ret)
+		       const struct store_special *special, struct node **ret, uint64_t *ret_end)
 	REQUIRES(s->commit_lock, commit_class)
 {
 	struct meta_attr attr;
@@ -273,6 +271,7 @@ static int make_locked(struct store *s, const struct store_name *at,
 	keydir_set_explicit(n);
 	link_prepared(s, d, n, s->commit.now_ns);
 	commit_keep_times(s, &at->dir, 1);
+	*ret_end = s->commit.where.end_position;
 	*ret = n;
 	return 0;
 }
@@ -283,11 +282,7 @@ static int make(struct store *s, const struct store_name *at, const struct store
 	struct node *n = NULL;
 	int err;
 
-	commit_lock(s);
-	err = make_locked(s, at, special, &n);
-	if (err == 0)
-		*ret_end = s->commit.where.end_position;
-	commit_unlock(s);
+	err = WITH_LOCK(commit, s, make_locked(s, at, special, &n, ret_end));
 	if (err < 0)
 		return err;
 	*ret = n;
@@ -322,8 +317,8 @@ int store_mknod(struct store *s, const struct store_name *at, const struct store
 
 /* --- linking --- */
 
-static int link_locked(struct store *s, struct node *n, const struct store_name *at)
-	REQUIRES(s->commit_lock, commit_class)
+static int link_locked(struct store *s, struct node *n, const struct store_name *at,
+		       uint64_t *ret_end) REQUIRES(s->commit_lock, commit_class)
 {
 	struct commit_record link = { .kind = META_LINK };
 	struct dentry *d;
@@ -358,19 +353,13 @@ static int link_locked(struct store *s, struct node *n, const struct store_name 
 	keydir_link(s->keydir, d, n, s->commit.now_ns);
 	keydir_write_unlock(s->keydir);
 	commit_keep_times(s, (struct node *[]){ at->dir, n }, 2);
+	*ret_end = s->commit.where.end_position;
 	return 0;
 }
 
 int store_link(struct store *s, struct node *n, const struct store_name *at, uint64_t *ret_end)
 {
-	int err;
-
-	commit_lock(s);
-	err = link_locked(s, n, at);
-	if (err == 0)
-		*ret_end = s->commit.where.end_position;
-	commit_unlock(s);
-	return err;
+	return WITH_LOCK(commit, s, link_locked(s, n, at, ret_end));
 }
 
 /* --- removing --- */
@@ -419,29 +408,6 @@ static int remove_locked(struct store *s, struct dentry *d, uint64_t *ret_end)
 	return 0;
 }
 
-static int unlink_locked(struct store *s, const struct store_name *at, uint64_t *ret_end)
-	REQUIRES(s->commit_lock, commit_class)
-{
-	struct dentry *d;
-	int err = find(s, at, &d);
-
-	if (err == 0 && node_is_dir(dentry_node(d)))
-		err = -EISDIR;
-	return err < 0 ? err : remove_locked(s, d, ret_end);
-}
-
-int store_unlink(struct store *s, const struct store_name *at, uint64_t *ret_end)
-{
-	int err;
-
-	do {
-		commit_lock(s);
-		err = unlink_locked(s, at, ret_end);
-		commit_unlock(s);
-	} while (store_makes_space_for(s, err));
-	return err;
-}
-
 /* Returns whether an unnameable key has the path of directory 'n': only the directory hides that
  * key. */
 static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_lock, commit_class)
@@ -453,31 +419,40 @@ static bool hides_key(struct store *s, const struct node *n) REQUIRES(s->commit_
 	       keydir_unnameable_find(s->keydir, path, (size_t)path_bytes) != NULL;
 }
 
-static int rmdir_locked(struct store *s, const struct store_name *at, uint64_t *ret_end)
-	REQUIRES(s->commit_lock, commit_class)
+static int unlink_locked(struct store *s, const struct store_name *at, bool of_dir,
+			 uint64_t *ret_end) REQUIRES(s->commit_lock, commit_class)
 {
 	struct dentry *d;
 	int err = find(s, at, &d);
 
-	if (err == 0 && !node_is_dir(dentry_node(d)))
-		err = -ENOTDIR;
+	if (err == 0 && node_is_dir(dentry_node(d)) != of_dir)
+		err = of_dir ? -ENOTDIR : -EISDIR;
 	/* The tombstone of the directory would also delete the key, and a key must never be
 	 * dropped. */
-	if (err == 0 && (keydir_dir_count(dentry_node(d)) > 0 || hides_key(s, dentry_node(d))))
+	if (err == 0 && of_dir &&
+	    (keydir_dir_count(dentry_node(d)) > 0 || hides_key(s, dentry_node(d))))
 		err = -ENOTEMPTY;
 	return err < 0 ? err : remove_locked(s, d, ret_end);
 }
 
-int store_rmdir(struct store *s, const struct store_name *at, uint64_t *ret_end)
+static int unlink_name(struct store *s, const struct store_name *at, bool of_dir, uint64_t *ret_end)
 {
 	int err;
 
-	do {
-		commit_lock(s);
-		err = rmdir_locked(s, at, ret_end);
-		commit_unlock(s);
-	} while (store_makes_space_for(s, err));
+	do
+		err = WITH_LOCK(commit, s, unlink_locked(s, at, of_dir, ret_end));
+	while (store_makes_space_for(s, err));
 	return err;
+}
+
+int store_unlink(struct store *s, const struct store_name *at, uint64_t *ret_end)
+{
+	return unlink_name(s, at, false, ret_end);
+}
+
+int store_rmdir(struct store *s, const struct store_name *at, uint64_t *ret_end)
+{
+	return unlink_name(s, at, true, ret_end);
 }
 
 /* --- renaming --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The store's structures, for the files of writer/store/ only: store.c (open, close, keys),
+/* The store's structures, for the files of writer/store/ only: store.c (open, close), keys.c,
  * commit.c (assembling a commit), names.c, attributes.c, content.c (values), staging.c, reserves.c
- * (a full disk), places.c (positions in use) and trouble.c (messages). */
+ * (a full disk), pieces.c (bytes of the log in use) and trouble.c (messages). */
 #ifndef FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 #define FREYJAFS_WRITER_STORE_STORE_PRIVATE_H
 
