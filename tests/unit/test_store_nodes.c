@@ -14,6 +14,7 @@
 #include "codec/meta.h"
 #include "codec/xattrs.h"
 #include "tests/unit/store_ops.h"
+#include "writer/store/for_background.h"
 
 static void reopen_and_compare(struct store_fixture *f)
 {
@@ -650,6 +651,45 @@ static void test_unnamed_in_a_removed_directory(void **state)
 	store_unpin(f->s, dir, 1);
 }
 
+/* --- memory --- */
+
+#define TIMED_FILES 20000
+
+static uint64_t memory_bytes(struct store_fixture *f)
+{
+	struct keydir_stats stats;
+
+	keydir_stats(store_parts(f->s).keydir, &stats);
+	return stats.memory_bytes;
+}
+
+/* A file whose mtime was given takes the memory of any other file, before a remount, too. */
+static void test_memory_of_times(void **state)
+{
+	const struct timespec then = { .tv_sec = 1000, .tv_nsec = 7 };
+	const struct store_set set = { .which = STORE_SET_MTIME | STORE_SET_CTIME,
+				       .mtime = then,
+				       .ctime = then };
+	struct store_fixture *f = *state;
+	struct store_attr attr;
+	struct node *n;
+	uint64_t before;
+
+	fixture_open_store(f);
+	for (int i = 0; i < TIMED_FILES; i++) {
+		assert_int_equal(ops_create(f->s, unit_path("file-%d", i), 0644, &n), 0);
+		assert_int_equal(ops_commit(f->s, n, "value", &set), 0);
+		store_unpin(f->s, n, 1);
+	}
+	before = memory_bytes(f);
+	attr = ops_attr_ok(f->s, "file-1");
+	assert_int_equal(attr.mtime.tv_sec, 1000);
+	assert_int_equal(attr.ctime.tv_nsec, 7);
+	fixture_reopen_store(f);
+	assert_int_equal(ops_attr_ok(f->s, "file-1").ctime.tv_sec, 1000);
+	assert_in_range(before, 1, memory_bytes(f) + 8 * TIMED_FILES);
+}
+
 #define TEST(name, fn)                                                      \
 	{                                                                   \
 		name, fn, store_fixture_setup, store_fixture_teardown, NULL \
@@ -676,9 +716,12 @@ int main(void)
 		TEST("a file without a name", test_unnamed),
 		TEST("a file without a name and a directory that goes",
 		     test_unnamed_in_a_removed_directory),
+		TEST("memory of given times", test_memory_of_times),
 	};
-	size_t count = 13;
+	size_t count = 0;
 
+	while (tests[count].name != NULL)
+		count++;
 	for (size_t i = 0; i < ARRAY_SIZE(special_cases); i++)
 		tests[count++] = (struct CMUnitTest){ special_cases[i].name, test_special,
 						      store_fixture_setup, store_fixture_teardown,

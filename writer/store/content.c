@@ -178,34 +178,50 @@ static int prepare_publish(struct store *s, const struct content_commit *cc,
 	return keydir_prepare_publish(s->keydir, cc->n, change);
 }
 
+/* Returns whether the times after the commit need memory in the node: most files have one time. */
+static bool needs_times(const struct meta_attr *attr)
+{
+	const uint16_t both = META_FIELD_MTIME | META_FIELD_CTIME;
+	uint16_t given = attr->fields & (both | META_FIELD_ATIME);
+
+	return given != 0 &&
+	       (given != both || ns_of_meta_time(attr->mtime) != ns_of_meta_time(attr->ctime));
+}
+
+/* Sets the attributes of a file that has no name any more: fstat(2) still shows them. */
+static int set_without_name(struct store *s, const struct content_commit *cc)
+	REQUIRES(s->commit_lock, commit_class)
+{
+	int err;
+
+	if (cc->content->set == NULL)
+		return 0;
+	err = keydir_prepare(s->keydir, cc->n);
+	if (err < 0)
+		return err;
+	keydir_write_lock(s->keydir);
+	keydir_set_attributes(cc->n, cc->content->set);
+	keydir_write_unlock(s->keydir);
+	return 0;
+}
+
 static int commit_content(struct store *s, const struct content_commit *cc, uint64_t *ret_end)
 	REQUIRES(s->commit_lock, commit_class)
 {
 	/* From here on the log has the file's name in the directory. */
 	bool made = !node_is_committed(cc->n);
-	const struct store_set *set = cc->content->set;
 	struct content_change change = { .staged = cc->staged };
 	struct value_plan plan;
 	struct node *dir;
 	int err = 0;
 
-	if (set != NULL &&
-	    (set->which & (STORE_SET_MTIME | STORE_SET_ATIME | STORE_SET_CTIME)) != 0)
-		err = keydir_prepare(s->keydir, cc->n);
-	if (err < 0)
-		return err;
-	if (keydir_is_gone(s->keydir, cc->n)) {
-		keydir_write_lock(s->keydir);
-		if (set != NULL)
-			keydir_set_attributes(cc->n, set); /* fstat(2) still shows it */
-		keydir_write_unlock(s->keydir);
-		*ret_end = 0;
-		return 0;
-	}
+	*ret_end = 0;
+	if (keydir_is_gone(s->keydir, cc->n))
+		return set_without_name(s, cc);
 	dir = node_parent(cc->n);
 	commit_begin(s);
 	plan_value(s, cc, &plan);
-	if (plan.attr.fields & META_FIELD_MTIME) /* the ctime may differ from the mtime */
+	if (needs_times(&plan.attr))
 		err = keydir_prepare(s->keydir, cc->n);
 	if (err == 0 && cc->publish != NULL)
 		err = prepare_publish(s, cc, &change);
