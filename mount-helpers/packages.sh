@@ -7,8 +7,8 @@
 # shellcheck disable=SC2034 # used by the scripts that source this file
 packages_build=(
 	gcc libc6-dev meson ninja-build pkg-config
-	libbsd-dev libfuse3-dev libisal-dev libmount-dev libseccomp-dev liburing-dev libxxhash-dev uthash-dev
-	zlib1g-dev
+	libarchive-dev libbsd-dev libfuse3-dev libisal-dev libmount-dev libseccomp-dev liburing-dev libxxhash-dev
+	uthash-dev zlib1g-dev
 	fuse3
 )
 

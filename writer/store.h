@@ -245,6 +245,10 @@ ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,
 		     uint64_t *ret_end);
 
+/* Returns the log position of the first bytes of the committed value, so that a caller can read
+ * many files in the order of the log; 0: the log has no bytes of it. */
+uint64_t store_position(struct store *s, struct node *n);
+
 /* --- staging: content that is in the log and does not belong to a file yet --- */
 
 #define STORE_CONTENT_BYTES_MAX INT64_MAX /* of a file */

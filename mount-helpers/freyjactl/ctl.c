@@ -2,9 +2,12 @@
 #include "mount-helpers/freyjactl/ctl.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
+
+#define FILL_BUFFER_BYTES (1 << 20)
 
 void ctl_say(const char *fmt, ...)
 {
@@ -34,28 +37,53 @@ enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag)
 	}
 }
 
-enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret)
+static enum ctl_exit open_store(const struct store_config *config, struct store **ret)
 {
-	const struct store_config config = {
+	struct diag diag = { "" };
+	int err = store_open(config, ret, &diag);
+
+	if (err < 0)
+		return ctl_failed(err, config->dir_path, &diag);
+	if (diag.text[0] != '\0')
+		ctl_say("%s", diag.text);
+	return CTL_OK;
+}
+
+static struct store_config config_for(const char *datadir)
+{
+	return (struct store_config){
 		.dir_path = datadir,
-		.fsync_interval_ns = 0, /* changes are durable when the program ends */
-		.read_only = read_only,
 		.uid = getuid(),
 		.gid = getgid(),
 		.umask = 022,
 		.holder = "freyjactl",
 	};
-	struct diag diag = { "" };
-	int err;
+}
 
+enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret)
+{
+	struct store_config config = config_for(datadir);
+
+	config.fsync_interval_ns = 0; /* changes are durable when the program ends */
+	config.read_only = read_only;
 	if (!read_only && access(datadir, F_OK) < 0)
-		return ctl_failed(-errno, datadir, NULL); /* only mounting makes a store */
-	err = store_open(&config, ret, &diag);
-	if (err < 0)
-		return ctl_failed(err, datadir, &diag);
-	if (diag.text[0] != '\0')
-		ctl_say("%s", diag.text);
-	return CTL_OK;
+		return ctl_failed(-errno, datadir,
+				  NULL); /* only mounting and importing make a store */
+	return open_store(&config, ret);
+}
+
+enum ctl_exit ctl_open_to_fill(const char *datadir, struct store **ret)
+{
+	struct store_config config = config_for(datadir);
+
+	config.fsync_interval_ns = LOG_WRITER_NEVER; /* closing it makes all durable */
+	config.buffer_size_bytes = FILL_BUFFER_BYTES;
+	return open_store(&config, ret);
+}
+
+void ctl_set_locale(void)
+{
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
 }
 
 enum ctl_exit ctl_flush(enum ctl_exit status)

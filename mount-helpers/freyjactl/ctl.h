@@ -22,6 +22,21 @@ enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag);
  * process takes the store's lock.  The caller closes the store. */
 enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret);
 
+/* The same for many changes, which are durable when the store is closed.  Makes a store that is
+ * missing. */
+enum ctl_exit ctl_open_to_fill(const char *datadir, struct store **ret);
+
+/* Follows a path from the root ("": the root).  Stores its node, pinned, and its attributes.
+ * -ENOENT. */
+int ctl_find_path(struct store *s, const char *path, size_t path_bytes, struct node **ret,
+		  struct store_attr *ret_attr) WARN_UNUSED;
+/* Prints that there is no key 'text'.  Returns CTL_NOT_FOUND. */
+enum ctl_exit ctl_not_found(const char *text);
+
+/* Makes names UTF-8 for libarchive, whatever the user's locale is.  It writes and reads names that
+ * are no UTF-8 as they are. */
+void ctl_set_locale(void);
+
 /* Flushes standard output.  Returns 'status', or CTL_SYSTEM instead of CTL_OK if not everything
  * could be written. */
 enum ctl_exit ctl_flush(enum ctl_exit status);
@@ -36,5 +51,7 @@ enum ctl_exit ctl_rm(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_verify(const char *datadir, char *const args[], int count);
 enum ctl_exit ctl_compact(const char *datadir, char *const args[], int count);
+enum ctl_exit ctl_export(const char *datadir, char *const args[], int count);
+enum ctl_exit ctl_import(const char *datadir, char *const args[], int count);
 
 #endif

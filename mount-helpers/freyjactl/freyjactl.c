@@ -33,6 +33,14 @@ static const struct command commands[] = {
 	{ "stat", "KEY", 1, 1, "print the attributes of a key", ctl_stat },
 	{ "verify", "", 0, 0, "read every record and check every CRC", ctl_verify },
 	{ "compact", "", 0, 0, "free the space of old values", ctl_compact },
+	{ "export", "[PATH [TAR]]", 0, 2,
+	  "write the store, or PATH and the files below it, as a tar archive to a file\n"
+	  "      or to standard output (-)",
+	  ctl_export },
+	{ "import", "[TAR [DIR]]", 0, 2,
+	  "put the files of a tar archive, or of standard input (-), into the store or\n"
+	  "      its directory DIR; makes the store if it is missing",
+	  ctl_import },
 };
 
 static void print_help(FILE *f)
@@ -44,9 +52,9 @@ static void print_help(FILE *f)
 			commands[i].help);
 	fprintf(f, "\n  -h, --help     print this\n"
 		   "  -V, --version  print the version\n\n"
-		   "put, rm and compact need the store for themselves; all others work beside a "
-		   "mount\n"
-		   "and change nothing.  In a key \\xHH is the byte HH and \\\\ a backslash; "
+		   "put, rm, compact and import need the store for themselves; all others work "
+		   "beside a\n"
+		   "mount and change nothing.  In a key \\xHH is the byte HH and \\\\ a backslash; "
 		   "printed keys\n"
 		   "have \\xHH for bytes that are not printable ASCII.\n\nExit status:\n");
 #define PRINT_EXIT(name, number, meaning) fprintf(f, "  %d  %s\n", number, meaning);

@@ -33,7 +33,7 @@ static enum ctl_exit parse_key(const char *text, struct key *ret)
 	return CTL_USAGE;
 }
 
-static enum ctl_exit not_found(const char *text)
+enum ctl_exit ctl_not_found(const char *text)
 {
 	bool is_path = text[0] == '/' || strncmp(text, "keys/", strlen("keys/")) == 0;
 
@@ -179,7 +179,7 @@ enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
 	if (status == CTL_OK) {
 		err = store_get(s, key.bytes, key.count, &value, &bytes);
 		if (err == -ENOENT)
-			status = not_found(args[0]);
+			status = ctl_not_found(args[0]);
 		else if (err < 0)
 			status = ctl_failed(err, args[0], NULL);
 		else
@@ -290,7 +290,7 @@ enum ctl_exit ctl_rm(const char *datadir, char *const args[], int count)
 	if (status == CTL_OK) {
 		err = store_delete(s, key.bytes, key.count);
 		if (err == -ENOENT)
-			status = not_found(args[0]);
+			status = ctl_not_found(args[0]);
 		else if (err < 0)
 			status = ctl_failed(err, args[0], NULL);
 		status = close_changed(s, datadir, status);
@@ -331,26 +331,27 @@ static void print_attr(const struct store_attr *attr)
 	print_time("ctime", attr->ctime);
 }
 
-/* Follows a path from the root.  Returns 0 or -errno; -ENOENT: no such path. */
-static int find_path(struct store *s, const struct key *key, struct store_attr *ret)
+int ctl_find_path(struct store *s, const char *path, size_t path_bytes, struct node **ret,
+		  struct store_attr *ret_attr)
 {
 	struct node *n = store_root(s), *next = n;
 	size_t pos = 0;
 	int err = 0;
 
-	if (!path_ok(key->bytes, key->count))
+	if (path_bytes > 0 && !path_ok(path, path_bytes))
 		return -ENOENT;
-	while (err == 0 && pos < key->count) {
+	store_pin(s, n);
+	store_getattr(s, n, ret_attr);
+	while (err == 0 && pos < path_bytes) {
 		const char *name;
-		size_t bytes = path_next(key->bytes, key->count, &pos, &name);
+		size_t bytes = path_next(path, path_bytes, &pos, &name);
 
-		err = store_lookup(s, n, name, bytes, &next, ret);
-		if (n != store_root(s))
-			store_unpin(s, n, 1);
+		err = store_lookup(s, n, name, bytes, &next, ret_attr);
+		store_unpin(s, n, 1);
 		n = next;
 	}
-	if (err == 0 && n != store_root(s))
-		store_unpin(s, n, 1);
+	if (err == 0)
+		*ret = n;
 	return err == -ENOTDIR ? -ENOENT : err;
 }
 
@@ -360,6 +361,7 @@ enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
 	struct store *s = NULL;
 	enum ctl_exit status = parse_key(args[0], &key);
 	struct store_attr attr = { 0 };
+	struct node *n;
 	void *value = NULL;
 	size_t bytes = 0;
 	int err;
@@ -367,16 +369,17 @@ enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
 	if (status == CTL_OK)
 		status = ctl_open(datadir, true, &s);
 	if (status == CTL_OK) {
-		err = find_path(s, &key, &attr);
+		err = key.count == 0 ? -ENOENT : ctl_find_path(s, key.bytes, key.count, &n, &attr);
 		if (err == 0) {
 			print_attr(&attr);
+			store_unpin(s, n, 1);
 		} else if (err == -ENOENT) {
 			err = store_get(s, key.bytes, key.count, &value, &bytes);
 			if (err == 0)
 				printf("type: key that no path can name\nsize: %zu\n", bytes);
 		}
 		if (err == -ENOENT)
-			status = not_found(args[0]);
+			status = ctl_not_found(args[0]);
 		else if (err < 0)
 			status = ctl_failed(err, args[0], NULL);
 	}

@@ -371,3 +371,13 @@ bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t 
 	*ret_end = piece.offset + piece.bytes;
 	return true;
 }
+
+uint64_t store_position(struct store *s, struct node *n)
+{
+	struct content_piece piece;
+	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
+
+	if (keydir_pieces(s->keydir, n, 0, UINT64_MAX, &list) == 0)
+		return 0;
+	return piece.value.record_position + 1; /* the first record has position 0 */
+}
