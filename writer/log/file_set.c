@@ -370,7 +370,7 @@ static void take_over(struct log_writer *w, struct log_new_segment *list, size_t
 		segment_name((struct segment_id){ seg.number, seg.generation }, name);
 		(void)!io_rename(w->io, w->dir_fd, list[i].name,
 				 name); /* otherwise the next open does it */
-		list[i].start = segments_replace(&w->segments, &seg, folds);
+		list[i].start = segments_replace(&w->segments, &seg, folds && i == 0);
 		list[i].fd = -1;
 	}
 }

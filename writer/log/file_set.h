@@ -27,6 +27,12 @@ uint64_t log_writer_bytes_from(struct log_writer *w, uint64_t position);
  * the segment has no such record.  All segments that have one have the same size of it. */
 uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number);
 
+/* The size of a segment record. */
+#define LOG_WRITER_NUMBER_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES)
+/* Writes the segment record of segment 'number' to 'out'. */
+void log_writer_number_record(const struct log_writer *w, uint64_t number, uint64_t timestamp_ns,
+			      uint8_t out[LOG_WRITER_NUMBER_BYTES]);
+
 /* --- rotation --- */
 
 /* Seals the segments that are rotated now; everything in them is durable on return. */
@@ -34,6 +40,8 @@ int log_writer_seal(struct log_writer *w) WARN_UNUSED;
 /* Sets the size from which the active segment is rotated, at most the size in the config; 0: the
  * size in the config. */
 void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes);
+/* Returns that size. */
+uint64_t log_writer_segment_size(struct log_writer *w);
 
 /* --- replacing --- */
 
@@ -45,7 +53,9 @@ struct log_new_segment {
 	uint64_t bytes;
 	bool is_base;
 	struct manifest_facts facts;
-	uint64_t start; /* position of its first byte; set by log_writer_install() */
+	/* The position of its first byte, set by log_writer_install().  The positions of each file
+	 * follow those of the file before it in the list. */
+	uint64_t start;
 };
 
 /* Stores in 'ret' the name for the file of a new generation of sealed segment 'number'.  The caller
@@ -61,11 +71,11 @@ int log_writer_check_new(struct log_writer *w, struct log_new_segment *n, const 
 void log_writer_drop_new(struct log_writer *w, struct log_new_segment *n);
 
 /* Puts complete and synced files in the place of their segments, all at once.  With 'folds' (for
- * one file) all segments before it leave the log.  On success the change is durable, the log owns
- * the descriptors and sets them to -1 in 'list', and the old files can be read from until
- * log_writer_retire().  On failure nothing has changed, with one exception: if the directory cannot
- * be synced, 'ret_installed' is set although an error is returned; then the new files are in place,
- * the old ones stay, and the writer is poisoned. */
+ * files of consecutive segments, in their order) all segments before the first one leave the log.
+ * On success the change is durable, the log owns the descriptors and sets them to -1 in 'list', and
+ * the old files can be read from until log_writer_retire().  On failure nothing has changed, with
+ * one exception: if the directory cannot be synced, 'ret_installed' is set although an error is
+ * returned; then the new files are in place, the old ones stay, and the writer is poisoned. */
 int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_t count, bool folds,
 		       bool *ret_installed) WARN_UNUSED;
 /* Removes the files that were replaced or folded.  Files that cannot be removed are left to the

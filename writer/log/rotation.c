@@ -23,7 +23,6 @@
 #include "writer/log/mark.h"
 #include "writer/log/segment_replay.h"
 
-#define NUMBER_RECORD_BYTES (RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_SEGMENT_BYTES)
 #define RETRY_SHARE \
 	16 /* of a segment: bytes to be appended before a failed rotation is tried again */
 
@@ -157,41 +156,49 @@ static int rotate_locked(struct log_writer *w, bool wanted) REQUIRES(w->lock, lo
 	return err;
 }
 
+void log_writer_number_record(const struct log_writer *w, uint64_t number, uint64_t timestamp_ns,
+			      uint8_t out[LOG_WRITER_NUMBER_BYTES])
+{
+	struct meta_segment segment = { .number = number };
+	uint8_t key[META_KEY_PREFIX_BYTES], value[META_SEGMENT_BYTES];
+	const struct record rec = { .timestamp_ns = timestamp_ns,
+				    .key = key,
+				    .key_bytes = sizeof(key),
+				    .value = value,
+				    .value_bytes = sizeof(value) };
+
+	memcpy(segment.store_id, w->store_id, sizeof(segment.store_id));
+	meta_key_prefix(META_SEGMENT, key);
+	meta_segment_encode(&segment, value);
+	record_encode(&rec, out);
+}
+
 int log_writer_number_active_locked(struct log_writer *w)
 {
-	struct meta_segment segment = { .number = w->active_number };
-	uint8_t key[META_KEY_PREFIX_BYTES], value[META_SEGMENT_BYTES];
-	uint8_t bytes[NUMBER_RECORD_BYTES];
-	struct record rec = { .timestamp_ns = w->last_timestamp_ns + 1,
-			      .key = key,
-			      .key_bytes = sizeof(key),
-			      .value = value,
-			      .value_bytes = sizeof(value) };
+	uint64_t timestamp_ns = w->last_timestamp_ns + 1;
+	uint8_t bytes[LOG_WRITER_NUMBER_BYTES];
 	int err;
 
 	if (!w->number_pending)
 		return 0;
-	if (rec.timestamp_ns == 0)
+	if (timestamp_ns == 0)
 		return -EOVERFLOW;
-	memcpy(segment.store_id, w->store_id, sizeof(segment.store_id));
-	meta_key_prefix(META_SEGMENT, key);
-	meta_segment_encode(&segment, value);
-	record_encode(&rec, bytes);
+	log_writer_number_record(w, w->active_number, timestamp_ns, bytes);
 	err = log_writer_write_locked(w, bytes, sizeof(bytes));
 	if (err < 0)
 		return err;
 	w->number_pending = false;
 	w->end_position += sizeof(bytes);
-	w->last_timestamp_ns = rec.timestamp_ns;
+	w->last_timestamp_ns = timestamp_ns;
 	w->active_facts = (struct manifest_facts){ .records = 1,
-						   .first_timestamp_ns = rec.timestamp_ns,
-						   .last_timestamp_ns = rec.timestamp_ns };
+						   .first_timestamp_ns = timestamp_ns,
+						   .last_timestamp_ns = timestamp_ns };
 	return 0;
 }
 
 uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number)
 {
-	return w->has_manifest && number >= w->numbered_from ? NUMBER_RECORD_BYTES : 0;
+	return w->has_manifest && number >= w->numbered_from ? LOG_WRITER_NUMBER_BYTES : 0;
 }
 
 bool log_writer_active_is_empty_locked(const struct log_writer *w)
@@ -310,6 +317,16 @@ void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
 	w->segment_bytes_now =
 		bytes > 0 && bytes < w->segment_bytes_max ? bytes : w->segment_bytes_max;
 	log_unlock(w);
+}
+
+uint64_t log_writer_segment_size(struct log_writer *w)
+{
+	uint64_t bytes;
+
+	log_lock(w);
+	bytes = w->segment_bytes_now;
+	log_unlock(w);
+	return bytes;
 }
 
 /* --- replaying --- */
