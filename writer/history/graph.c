@@ -84,10 +84,10 @@ static struct graph_name *name_get(struct graph_node *dir, const char *text, siz
 }
 
 /* The timestamps of a base's records are the times of the described changes; they are in no order.
- */
+ * All records behind the base are later than its state. */
 static bool is_in_base(const struct change *c)
 {
-	return c->g->base_segment != 0 && c->entry->segment == c->g->base_segment;
+	return c->now_ns <= c->g->base_ns;
 }
 
 /* Gives the name 'name' in 'dir' to 'n' from now on. */
@@ -519,7 +519,7 @@ static int apply(struct change *c, const struct commit_record *rec)
 	case META_ATTR:
 		return apply_attr(c, rec);
 	case META_BASE:
-		c->g->base_segment = c->entry->segment;
+		c->g->base_ns = rec->base.as_of_ns;
 		return 0;
 	case META_LINK:
 		return apply_link(c, rec);
@@ -556,7 +556,7 @@ int graph_init(struct graph *g)
 {
 	g->nodes = NULL;
 	g->staged = NULL;
-	g->base_segment = 0;
+	g->base_ns = 0;
 	g->root = node_new(g, META_TYPE_DIRECTORY);
 	if (g->root == NULL)
 		return -ENOMEM;

@@ -78,7 +78,7 @@ struct graph_staged; /* staged content; defined in history/graph.c */
 struct graph {
 	struct graph_node *root, *nodes;
 	struct graph_staged *staged; /* uthash */
-	uint64_t base_segment;	     /* its content existed from the beginning; 0: no base */
+	uint64_t base_ns; /* all that is not later existed from the beginning; 0: no base */
 	uint32_t default_uid, default_gid;
 	uint16_t default_mode; /* of files */
 };
