@@ -170,7 +170,8 @@ static int latest_timestamp(struct fsck *f, const struct fsck_file *file, uint64
 }
 
 /* Replaces a lost first record of a base.  Without it, the older segments would count as missing.
- * Its 'as_of' is the latest time in the base; only its 'other_bytes', a figure, is lost. */
+ * Its 'as_of' is its own time, so the latest one that MANIFEST lists for the file, or else the
+ * latest one that is left; only its 'other_bytes', a figure, is lost. */
 static int mend_base(struct fsck *f, struct fsck_file *file)
 {
 	struct salvage_lost *l = file->lost.count > 0 ? &file->lost.lost[0] : NULL;
@@ -186,6 +187,8 @@ static int mend_base(struct fsck *f, struct fsck_file *file)
 	err = latest_timestamp(f, file, &base.as_of_ns);
 	if (err < 0)
 		return fsck_failed(f, file->name, err);
+	if (file->listed && base.as_of_ns < file->facts.last_timestamp_ns)
+		base.as_of_ns = file->facts.last_timestamp_ns;
 	meta_key_prefix(META_BASE, key);
 	meta_base_encode(&base, value);
 	rec.timestamp_ns = base.as_of_ns;
