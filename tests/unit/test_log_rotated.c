@@ -458,7 +458,7 @@ static void count_told(void *arg, int err)
 }
 
 /* A rotation that fails is told of once in a row of failures, and tried again when a sixteenth of a
- * segment was appended, not at each append. */
+ * segment of the present size was appended, not at each append. */
 static void test_rotation_fails(void **state)
 {
 	struct log_fixture *f = *state;
@@ -466,7 +466,7 @@ static void test_rotation_fails(void **state)
 	const struct log_writer_config config = {
 		.file_path = f->path,
 		.fsync_interval_ns = LOG_WRITER_NEVER,
-		.segment_size_bytes = 64 * SEGMENT_BYTES,
+		.segment_size_bytes = INT64_C(1) << 30,
 		.no_background = true,
 		.rotate_failed = count_told,
 		.rotate_failed_arg = &told,
@@ -475,6 +475,7 @@ static void test_rotation_fails(void **state)
 	uint64_t failures;
 
 	assert_int_equal(log_writer_open(&config, &f->w, NULL), 0);
+	log_writer_set_segment_size(f->w, 64 * SEGMENT_BYTES);
 	for (unsigned int row = 1; row <= 2; row++) {
 		while (fixture_stats(f).active_bytes + RECORD_BYTES <= 64 * SEGMENT_BYTES)
 			put(f, "k0");

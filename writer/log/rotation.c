@@ -210,7 +210,7 @@ bool log_writer_active_is_empty_locked(const struct log_writer *w)
 
 void log_writer_rotate_later_locked(struct log_writer *w)
 {
-	w->rotate_from = w->end_position + w->segment_bytes_max / RETRY_SHARE;
+	w->rotate_from = w->end_position + w->segment_bytes_now / RETRY_SHARE;
 }
 
 bool log_writer_syncs_to_seal_locked(const struct log_writer *w)
