@@ -68,6 +68,15 @@ int io_stat(struct io *io, int fd, struct io_stat *ret)
 	return err;
 }
 
+uint64_t io_next_data(struct io *io, int fd, uint64_t offset, uint64_t end)
+{
+	uint64_t at = io->ops->next_data != NULL ? io->ops->next_data(io, fd, offset) : offset;
+
+	if (at < offset) /* the file shrank: a read will tell */
+		at = offset;
+	return at < end ? at : end;
+}
+
 int io_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode)
 {
 	int err;

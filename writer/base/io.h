@@ -56,6 +56,9 @@ struct io_ops {
 	int (*fdatasync)(struct io *io, int fd);
 	int (*fsync)(struct io *io, int fd); /* of a file or a directory; makes it durable */
 	int (*stat)(struct io *io, int fd, struct io_stat *ret);
+	/* Returns the first offset at or behind 'offset' that is in no hole of a sparse file; the
+	 * end of the file if there is none.  Cannot fail.  NULL: holes are not known. */
+	uint64_t (*next_data)(struct io *io, int fd, uint64_t offset);
 	int (*rename)(struct io *io, int dir_fd, const char *from, const char *to);
 	int (*unlink)(struct io *io, int dir_fd, const char *name);
 	int (*mkdir)(struct io *io, int dir_fd, const char *path, mode_t mode);
@@ -116,6 +119,10 @@ int io_pwrite_all(struct io *io, int fd, const void *buf, size_t n, uint64_t off
 int io_writev_all(struct io *io, int fd, struct iovec *iov, int iov_count) WARN_UNUSED;
 int io_pwritev_all(struct io *io, int fd, struct iovec *iov, int iov_count,
 		   uint64_t offset) WARN_UNUSED;
+
+/* Returns the first offset from 'offset' to 'end' that may be in no hole of the file; 'end' if
+ * there is none.  All bytes before it are zeros. */
+uint64_t io_next_data(struct io *io, int fd, uint64_t offset, uint64_t end) WARN_UNUSED;
 
 /* Closes '*fd' unless it is negative, and sets it to -1.  Returns 0 or -errno; the descriptor is
  * closed either way. */

@@ -111,6 +111,15 @@ static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 	return 0;
 }
 
+static uint64_t posix_next_data(struct io *io, int fd, uint64_t offset)
+{
+	off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
+
+	if (at < 0 && errno == ENXIO)
+		at = lseek(fd, 0, SEEK_END);
+	return at < 0 ? offset : (uint64_t)at;
+}
+
 static int posix_rename(struct io *io, int dir_fd, const char *from, const char *to)
 {
 	return result(renameat(dir_fd, from, dir_fd, to));
@@ -197,6 +206,7 @@ static const struct io_ops posix_ops = {
 	.fdatasync = posix_fdatasync,
 	.fsync = posix_fsync,
 	.stat = posix_stat,
+	.next_data = posix_next_data,
 	.rename = posix_rename,
 	.unlink = posix_unlink,
 	.mkdir = posix_mkdir,

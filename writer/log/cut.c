@@ -34,24 +34,22 @@ struct saved {
 /* Finds the end of the last non-zero byte at or behind 'from'; 'from' if there is none. */
 static int find_last_nonzero(const struct log_tail *t, uint8_t *chunk, uint64_t *ret_end)
 {
-	uint64_t end = t->file_bytes;
+	const uint64_t all = t->file_bytes;
+	uint64_t at = t->kept_bytes;
 
-	while (end > t->kept_bytes) {
-		uint64_t left = end - t->kept_bytes;
-		size_t n = left < COPY_CHUNK_BYTES ? (size_t)left : COPY_CHUNK_BYTES;
-		ssize_t got = io_pread_all(t->io, t->fd, chunk, n, end - n);
+	*ret_end = at;
+	while ((at = io_next_data(t->io, t->fd, at, all)) < all) {
+		size_t n = all - at < COPY_CHUNK_BYTES ? (size_t)(all - at) : COPY_CHUNK_BYTES;
+		ssize_t got = io_pread_all(t->io, t->fd, chunk, n, at);
 
 		if (got < 0)
 			return (int)got;
-		for (size_t i = (size_t)got; i > 0; i--) {
-			if (chunk[i - 1] != 0) {
-				*ret_end = end - n + i;
-				return 0;
-			}
-		}
-		end -= n;
+		while (got > 0 && chunk[got - 1] == 0)
+			got--;
+		if (got > 0)
+			*ret_end = at + (uint64_t)got;
+		at += n;
 	}
-	*ret_end = end;
 	return 0;
 }
 

@@ -16,26 +16,28 @@
 #define REPORT_BYTES_MAX 2048
 #define SUFFIX		 ".bad"
 
-/* Copies the part in chunks. */
+/* Copies the part in chunks.  Its holes become holes. */
 static int copy_by(const struct file_part *part, struct io *io, int to_fd, uint64_t to,
 		   uint8_t *chunk)
 {
-	for (uint64_t done = 0; done < part->bytes;) {
-		uint64_t left = part->bytes - done;
-		size_t n = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
-		ssize_t got = io_pread_all(part->io, part->fd, chunk, n, part->from + done);
+	const uint64_t end = part->from + part->bytes;
+	uint64_t copied = part->from, at;
+
+	while ((at = io_next_data(part->io, part->fd, copied, end)) < end) {
+		size_t n = end - at < CHUNK_BYTES ? (size_t)(end - at) : CHUNK_BYTES;
+		ssize_t got = io_pread_all(part->io, part->fd, chunk, n, at);
 		int err;
 
 		if (got < 0)
 			return (int)got;
 		if ((size_t)got != n)
 			return -EIO; /* the file shrank */
-		err = io_pwrite_all(io, to_fd, chunk, n, to + done);
+		err = io_pwrite_all(io, to_fd, chunk, n, to + (at - part->from));
 		if (err < 0)
 			return err;
-		done += n;
+		copied = at + n;
 	}
-	return 0;
+	return copied < end ? io_truncate(io, to_fd, to + part->bytes) : 0;
 }
 
 int file_part_copy(const struct file_part *part, struct io *io, int to_fd, uint64_t to)

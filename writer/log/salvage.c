@@ -115,33 +115,60 @@ uint64_t salvage_new_bytes(const struct salvage *s, uint64_t file_bytes)
 
 /* --- reading the new file --- */
 
-/* Reads from one part of the new file: up to the next range, or from a range. */
+/* A part of the new file: either the rest of what replaces a range, or bytes of the old file. */
+struct view_part {
+	const uint8_t *instead; /* NULL: of the old file, from 'in_old' on */
+	uint64_t in_old, bytes;
+};
+
+/* Returns the part of the new file that begins at 'offset'. */
+static struct view_part part_at(const struct salvage_view *v, uint64_t offset)
+{
+	const struct salvage_lost *l = last_before(v->s, offset, true);
+	const struct salvage_lost *next = l == NULL ? v->s->lost : l + 1;
+	struct view_part part = { .in_old = offset };
+	uint64_t end;
+
+	if (l != NULL && offset < l->new_offset + l->instead_bytes) {
+		part.instead = l->instead + (offset - l->new_offset);
+		part.bytes = l->new_offset + l->instead_bytes - offset;
+		return part;
+	}
+	if (l != NULL)
+		part.in_old = offset - (l->new_offset + l->instead_bytes) + l->offset + l->bytes;
+	end = v->s->count > 0 && next < v->s->lost + v->s->count ? next->offset : v->file_bytes;
+	part.bytes = part.in_old < end ? end - part.in_old : 0;
+	return part;
+}
+
 static ssize_t view_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
 {
 	struct salvage_view *v = (struct salvage_view *)(void *)io; /* 'io' is its first member */
-	const struct salvage_lost *l, *next;
-	uint64_t in_old = offset, end;
+	struct view_part part;
 
 	if (fd != v->fd)
 		return v->base->ops->pread(v->base, fd, buf, n, offset);
-	l = last_before(v->s, offset, true);
-	next = l == NULL ? v->s->lost : l + 1;
-	if (l != NULL && offset < l->new_offset + l->instead_bytes) {
-		size_t at = (size_t)(offset - l->new_offset), left = l->instead_bytes - at;
+	part = part_at(v, offset);
+	if (n > part.bytes)
+		n = (size_t)part.bytes;
+	if (part.instead == NULL)
+		return n > 0 ? v->base->ops->pread(v->base, fd, buf, n, part.in_old) : 0;
+	memcpy(buf, part.instead, n);
+	return (ssize_t)n;
+}
 
-		if (n > left)
-			n = left;
-		memcpy(buf, l->instead + at, n);
-		return (ssize_t)n;
-	}
-	if (l != NULL)
-		in_old = offset - (l->new_offset + l->instead_bytes) + l->offset + l->bytes;
-	end = v->s->count > 0 && next < v->s->lost + v->s->count ? next->offset : v->file_bytes;
-	if (in_old >= end)
-		return 0;
-	if (n > end - in_old)
-		n = (size_t)(end - in_old);
-	return v->base->ops->pread(v->base, fd, buf, n, in_old);
+static uint64_t view_next_data(struct io *io, int fd, uint64_t offset)
+{
+	struct salvage_view *v = (struct salvage_view *)(void *)io;
+	struct view_part part;
+
+	if (fd != v->fd)
+		return io_next_data(v->base, fd, offset, UINT64_MAX);
+	part = part_at(v, offset);
+	if (part.instead != NULL)
+		return offset;
+	return offset - part.in_old +
+	       io_next_data(v->base, fd, part.in_old, part.in_old + part.bytes);
 }
 
 void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
@@ -155,6 +182,7 @@ void salvage_view_init(struct salvage_view *v, const struct salvage_file *f,
 		.s = s,
 	};
 	v->ops.pread = view_pread;
+	v->ops.next_data = view_next_data;
 	v->io.ops = &v->ops;
 }
 

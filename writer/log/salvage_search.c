@@ -8,6 +8,7 @@
 #include "codec/le.h"
 #include "codec/path.h"
 #include "codec/record.h"
+#include "writer/base/array.h"
 
 #define WINDOW_BYTES ((size_t)4 << 20)
 /* A candidate of at most this size is read completely: that is cheaper than the arithmetic. */
@@ -58,31 +59,25 @@ const uint8_t *search_load(struct search *s, uint64_t offset, size_t n, int *ret
 
 /* --- CRCs of the bytes in front of a position --- */
 
-static int make_sums(struct search *s)
+/* Extends the sums so that they reach over the first 'end' bytes: a sparse file may claim to have
+ * very many more. */
+static int extend_sums(struct search *s, uint64_t end)
 {
-	uint64_t count = s->file_bytes / s->sum_step + 1;
-	size_t step = (size_t)s->sum_step;
-	uint32_t crc = 0;
-	uint8_t *chunk = malloc(SUM_STEP_MAX);
-	int err = 0;
+	size_t step = (size_t)s->sum_step, per_chunk = (size_t)(SUM_STEP_MAX / s->sum_step);
+	uint8_t *chunk = calloc(1, SUM_STEP_MAX); /* the file may end in it */
+	int err = chunk == NULL ? -ENOMEM : 0;
 
-	s->sums = malloc((size_t)count * sizeof(s->sums[0]));
-	s->powers = malloc(sizeof(*s->powers));
-	if (chunk == NULL || s->sums == NULL || s->powers == NULL)
-		err = -ENOMEM;
-	else
-		crc32_powers_init(s->powers);
-	for (uint64_t i = 0; err == 0 && i < count; i++) {
-		size_t at = (size_t)(i * step % SUM_STEP_MAX);
+	while (err == 0 && end / step >= s->sum_count) {
+		uint64_t from = (uint64_t)s->sum_count * step;
 		ssize_t got;
 
-		if (at == 0 && i + 1 < count) {
-			got = io_pread_all(s->io, s->fd, chunk, SUM_STEP_MAX, i * step);
-			err = got < 0 ? (int)got : 0;
+		err = ARRAY_RESERVE(s->sums, s->sum_count + per_chunk, s->sum_capacity);
+		got = err < 0 ? err : io_pread_all(s->io, s->fd, chunk, SUM_STEP_MAX, from);
+		err = got < 0 ? (int)got : 0;
+		for (size_t i = 0; err == 0 && i < per_chunk; i++) {
+			s->sums[s->sum_count++] = s->sum_next;
+			s->sum_next = crc32_extend(s->sum_next, chunk + i * step, step);
 		}
-		s->sums[i] = crc;
-		if (err == 0 && i + 1 < count)
-			crc = crc32_extend(crc, chunk + at, step);
 	}
 	free(chunk);
 	return err;
@@ -111,8 +106,14 @@ static int crc_up_to(struct search *s, uint64_t end, uint32_t *ret)
 static int crc_of(struct search *s, uint64_t from, uint64_t end, uint32_t *ret)
 {
 	uint32_t front = 0, whole = 0;
-	int err = s->sums != NULL ? 0 : make_sums(s);
+	int err = end / s->sum_step < s->sum_count ? 0 : extend_sums(s, end);
 
+	if (err == 0 && s->powers == NULL) {
+		s->powers = malloc(sizeof(*s->powers));
+		if (s->powers == NULL)
+			return -ENOMEM;
+		crc32_powers_init(s->powers);
+	}
 	if (err == 0)
 		err = crc_up_to(s, from, &front);
 	if (err == 0)
@@ -223,14 +224,40 @@ int search_claimed_end(struct search *s, uint64_t offset, uint64_t *ret)
 	return 0;
 }
 
+/* Returns the next offset from 'from' on at which a header does not consist of zeros; the end of
+ * the file if there is none. */
+static uint64_t skip_zeros(struct search *s, uint64_t from, int *ret_err)
+{
+	while (from < s->file_bytes) {
+		const uint8_t *p = search_load(s, from, RECORD_HEADER_BYTES, ret_err);
+		size_t zeros = 0, held;
+
+		if (p == NULL)
+			return s->file_bytes;
+		held = s->window_bytes - (size_t)(p - s->window);
+		while (zeros < held && p[zeros] == 0)
+			zeros++;
+		if (zeros < RECORD_HEADER_BYTES)
+			return from;
+		if (zeros < held)
+			return from + zeros - (RECORD_HEADER_BYTES - 1);
+		/* A header may begin with zeros that are in the hole. */
+		from = io_next_data(s->io, s->fd, from + zeros, s->file_bytes) -
+		       (RECORD_HEADER_BYTES - 1);
+	}
+	return s->file_bytes;
+}
+
 int search_whole(struct search *s, uint64_t from, uint64_t claimed, struct search_result *ret)
 {
 	uint64_t bytes = 0;
 
 	*ret = (struct search_result){ 0 };
 	while (from < s->file_bytes) {
-		int got = search_is_whole(s, from, &bytes);
+		int err = 0, got;
 
+		from = skip_zeros(s, from, &err);
+		got = err < 0 ? err : search_is_whole(s, from, &bytes);
 		if (got < 0)
 			return got;
 		if (got > 0 && from >= claimed)

@@ -23,9 +23,11 @@ struct search {
 	uint8_t *window; /* owned */
 	uint64_t window_offset;
 	size_t window_bytes;
-	/* Made for the first long candidate. */
+	/* Made for long candidates. */
 	struct crc32_powers *powers; /* owned */
 	uint32_t *sums;		     /* owned; [i]: CRC of the first i * sum_step bytes */
+	size_t sum_count, sum_capacity;
+	uint32_t sum_next; /* of index 'sum_count' */
 	uint64_t sum_step;
 };
 
