@@ -286,6 +286,11 @@ static int fault_rename(struct io *io, int dir_fd, const char *from, const char 
 	PASS_OR_FAIL(io, IOCALL_RENAME, dir_fd, INNER(io, rename, dir_fd, from, to));
 }
 
+static int fault_link(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	PASS_OR_FAIL(io, IOCALL_LINK, dir_fd, INNER(io, link, dir_fd, from, to));
+}
+
 static int fault_unlink(struct io *io, int dir_fd, const char *name)
 {
 	PASS_OR_FAIL(io, IOCALL_UNLINK, dir_fd, INNER(io, unlink, dir_fd, name));
@@ -331,6 +336,7 @@ static const struct io_ops fault_ops = {
 	.fsync = fault_fsync,
 	.stat = fault_stat,
 	.rename = fault_rename,
+	.link = fault_link,
 	.unlink = fault_unlink,
 	.mkdir = fault_mkdir,
 	.list = fault_list,

@@ -17,6 +17,7 @@ enum iocall {
 	IOCALL_FSYNC,
 	IOCALL_STAT,
 	IOCALL_RENAME,
+	IOCALL_LINK,
 	IOCALL_UNLINK,
 	IOCALL_MKDIR,
 	IOCALL_LIST,
@@ -33,7 +34,7 @@ static inline const char *iocall_name(enum iocall kind)
 	static const char *const names[IOCALL_COUNT] = {
 		"open",	    "close",	"pread",     "pwrite", "writev", "pwritev",
 		"truncate", "allocate", "fdatasync", "fsync",  "stat",	 "rename",
-		"unlink",   "mkdir",	"list",	     "lock",   "space",
+		"link",	    "unlink",	"mkdir",     "list",   "lock",	 "space",
 	};
 
 	return names[kind];

@@ -4,7 +4,11 @@
  * A sector that reached the disk has the content of the page cache at some moment between the last
  * sync and the cut, and each sector has its own moment; so does the size of a file.  A sector may
  * also be torn, or have the bytes that were there before the file grew over it.  Names follow the
- * same rule, except that names which a rename ties together change together. */
+ * same rule, except that names which a rename ties together change together.
+ *
+ * A file that has lost its last name may be freed on the disk before the directory is written, as
+ * on ext2: then none of its names is there, also the one that a rename has given to another file.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,10 +169,11 @@ static bool is_renamed(const struct inode *n, const char *text)
 }
 
 /* Gives every name in any version the inode that it has in the version chosen for it. */
-static struct names *choose_names(struct rng *rng, const struct inode *n)
+static struct names *choose_names(struct rng *rng, const struct simdisk *d, const struct inode *n)
 {
 	struct chooser c = make_chooser(rng, n->version_count, 0, 1);
 	size_t renamed_from = choose(&c, 0);
+	bool frees_early = rng_chance(rng, 30);
 	struct names *new = names_new(), *seen = names_new();
 
 	for (size_t v = 0; v < n->version_count; v++) {
@@ -177,6 +182,7 @@ static struct names *choose_names(struct rng *rng, const struct inode *n)
 		for (size_t i = 0; i < from->count; i++) {
 			const char *text = from->list[i].text;
 			struct names *more;
+			uint64_t inode;
 			size_t chosen;
 
 			if (names_find(seen, text) != NAMES_NONE)
@@ -185,7 +191,10 @@ static struct names *choose_names(struct rng *rng, const struct inode *n)
 			names_unref(seen);
 			seen = more;
 			chosen = is_renamed(n, text) ? renamed_from : choose(&c, 0);
-			more = names_set(new, text, names_find(n->versions[chosen].names, text));
+			inode = names_find(n->versions[chosen].names, text);
+			if (inode != NAMES_NONE && frees_early && d->inodes[inode]->name_count == 0)
+				inode = NAMES_NONE;
+			more = names_set(new, text, inode);
 			names_unref(new);
 			new = more;
 		}
@@ -194,14 +203,15 @@ static struct names *choose_names(struct rng *rng, const struct inode *n)
 	return new;
 }
 
-static struct version choose_version(struct rng *rng, const struct inode *n, enum simdisk_keep keep)
+static struct version choose_version(struct rng *rng, const struct simdisk *d,
+				     const struct inode *n, enum simdisk_keep keep)
 {
 	if (keep == SIMDISK_KEEP_NONE || n->version_count == 1)
 		return version_ref(&n->versions[0]);
 	if (keep == SIMDISK_KEEP_ALL)
 		return version_ref(inode_last(n));
 	if (inode_is_dir(n))
-		return (struct version){ .names = choose_names(rng, n) };
+		return (struct version){ .names = choose_names(rng, d, n) };
 	return (struct version){ .content = choose_content(rng, n) };
 }
 
@@ -241,7 +251,7 @@ struct simdisk *simdisk_power_cut(struct simdisk *d, enum simdisk_keep keep, uin
 		abort();
 	new = like(d);
 	for (size_t i = 0; i < d->inode_count; i++)
-		inode_set_only(new->inodes[i], choose_version(&rng, d->inodes[i], keep));
+		inode_set_only(new->inodes[i], choose_version(&rng, d, d->inodes[i], keep));
 	(void)pthread_mutex_unlock(&d->lock);
 	count_names(new, SIMDISK_ROOT);
 	return new;

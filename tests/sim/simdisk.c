@@ -591,6 +591,34 @@ static int sim_rename(struct io *io, int dir_fd, const char *from, const char *t
 	return (int)call_end(d, err);
 }
 
+static int sim_link(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	struct simdisk *d = from_io(io);
+	int err = call_begin(d, IOCALL_LINK);
+	char *from_name = NULL, *to_name = NULL;
+	uint64_t from_dir, to_dir, inode;
+
+	if (err < 0)
+		return err;
+	err = walk(d, dir_fd, from, &from_dir, &from_name);
+	if (err == 0)
+		err = walk(d, dir_fd, to, &to_dir, &to_name);
+	inode = err == 0 ? look_up(d, from_dir, from_name) : NAMES_NONE;
+	if (err == 0 && inode == NAMES_NONE)
+		err = -ENOENT;
+	if (err == 0 && inode_is_dir(d->inodes[inode]))
+		err = -EPERM;
+	if (err == 0 && look_up(d, to_dir, to_name) != NAMES_NONE)
+		err = -EEXIST;
+	if (err == 0) {
+		push_name(d->inodes[to_dir], to_name, inode);
+		d->inodes[inode]->name_count++;
+	}
+	free(from_name);
+	free(to_name);
+	return (int)call_end(d, err);
+}
+
 static int sim_unlink(struct io *io, int dir_fd, const char *path)
 {
 	struct simdisk *d = from_io(io);
@@ -729,6 +757,7 @@ static const struct io_ops sim_ops = {
 	.fsync = sim_fsync,
 	.stat = sim_stat,
 	.rename = sim_rename,
+	.link = sim_link,
 	.unlink = sim_unlink,
 	.mkdir = sim_mkdir,
 	.list = sim_list,

@@ -176,15 +176,17 @@ static void test_some(void **state)
 	assert_true(torn > 0);
 }
 
-/* A rename is there or not; it never loses the file and never makes two of it. */
-static void test_rename(void **state)
+/* A rename is there or not, and never makes two files of one.  The file that it replaces may have
+ * gone before that, unless it has another name. */
+static void check_rename(struct fixture *f, bool keep_old)
 {
-	struct fixture *f = *state;
-	unsigned int before = 0, after = 0;
+	unsigned int before = 0, after = 0, gone = 0;
 
 	append(f, make(f, "new"), 'n', 20);
 	append(f, make(f, "old"), 'o', 10);
 	simdisk_make_durable(f->disk);
+	if (keep_old)
+		assert_int_equal(io_link(f->io, f->dir, "old", "older"), 0);
 	assert_int_equal(f->io->ops->rename(f->io, f->dir, "new", "old"), 0);
 	for (uint64_t seed = 0; seed < SEEDS; seed++) {
 		struct simdisk *image = simdisk_power_cut(f->disk, SIMDISK_KEEP_SOME, seed);
@@ -192,16 +194,30 @@ static void test_rename(void **state)
 		uint8_t *old = simdisk_read_file(image, "/d/old", &old_bytes);
 		uint8_t *new = simdisk_read_file(image, "/d/new", &new_bytes);
 
-		assert_non_null(old);
-		assert_int_equal(old_bytes, new == NULL ? 20 : 10);
-		before += new != NULL;
+		if (old == NULL)
+			assert_non_null(new);
+		else
+			assert_int_equal(old_bytes, new == NULL ? 20 : 10);
+		before += old != NULL && new != NULL;
 		after += new == NULL;
+		gone += old == NULL;
 		free(old);
 		free(new);
 		simdisk_free(image);
 	}
 	assert_true(before > 0);
 	assert_true(after > 0);
+	assert_int_equal(gone > 0, !keep_old);
+}
+
+static void test_rename(void **state)
+{
+	check_rename(*state, false);
+}
+
+static void test_rename_keeps_linked(void **state)
+{
+	check_rename(*state, true);
 }
 
 static void test_same_seed_same_image(void **state)
@@ -358,6 +374,7 @@ int main(void)
 		ROW(test_unlink_needs_directory_sync),
 		ROW(test_some),
 		ROW(test_rename),
+		ROW(test_rename_keeps_linked),
 		ROW(test_same_seed_same_image),
 		ROW(test_copy_is_apart),
 		ROW(test_power),

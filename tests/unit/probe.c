@@ -183,6 +183,13 @@ static int probe_op_rename(struct io *io, int dir_fd, const char *from, const ch
 	return inner->ops->rename(inner, dir_fd, from, to);
 }
 
+static int probe_op_link(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	struct io *inner = note(io, IOCALL_LINK, last_component(from), 0);
+
+	return inner->ops->link(inner, dir_fd, from, to);
+}
+
 static int probe_op_unlink(struct io *io, int dir_fd, const char *name)
 {
 	struct io *inner = note(io, IOCALL_UNLINK, name, 0);
@@ -250,6 +257,7 @@ static const struct io_ops ops = {
 	.fsync = probe_op_fsync,
 	.stat = probe_op_stat,
 	.rename = probe_op_rename,
+	.link = probe_op_link,
 	.unlink = probe_op_unlink,
 	.mkdir = probe_op_mkdir,
 	.list = probe_op_list,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Restarts 'call' for as long as a signal interrupts it. */
@@ -90,6 +91,35 @@ int io_rename(struct io *io, int dir_fd, const char *from, const char *to)
 	int err;
 
 	RESTART(err, io->ops->rename(io, dir_fd, from, to));
+	return err;
+}
+
+int io_link(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	int err;
+
+	RESTART(err, io->ops->link(io, dir_fd, from, to));
+	return err;
+}
+
+int io_replace(struct io *io, int dir_fd, const char *from, const char *to, bool *ret_replaced)
+{
+	char old[NAME_MAX + 1];
+	int len = snprintf(old, sizeof(old), "%s" IO_OLD_SUFFIX, to), err;
+
+	*ret_replaced = false;
+	if (len < 0 || (size_t)len >= sizeof(old))
+		return -ENAMETOOLONG;
+	err = io_link(io, dir_fd, to, old);
+	if (err == -EEXIST && io_unlink(io, dir_fd, old) == 0)
+		err = io_link(io, dir_fd, to, old);
+	/* Other errors: there is no old file, or the file system has no second names. */
+	err = io_rename(io, dir_fd, from, to);
+	*ret_replaced = err == 0;
+	if (err == 0)
+		err = io_fsync(io, dir_fd);
+	if (err == 0)
+		(void)!io_unlink(io, dir_fd, old);
 	return err;
 }
 

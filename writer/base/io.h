@@ -38,6 +38,8 @@ struct io_space { /* space of the filesystem that holds a directory */
  * and returns that value. */
 typedef int (*io_list_fn)(void *arg, const char *name);
 
+#define IO_OLD_SUFFIX ".old"
+
 struct io_ops {
 	/* openat(2) with O_CLOEXEC added, and in a directory O_NOFOLLOW and O_NONBLOCK.  Returns a
 	 * file descriptor; -ELOOP if it is a symbolic link. */
@@ -60,6 +62,7 @@ struct io_ops {
 	 * end of the file if there is none.  Cannot fail.  NULL: holes are not known. */
 	uint64_t (*next_data)(struct io *io, int fd, uint64_t offset);
 	int (*rename)(struct io *io, int dir_fd, const char *from, const char *to);
+	int (*link)(struct io *io, int dir_fd, const char *from, const char *to);
 	int (*unlink)(struct io *io, int dir_fd, const char *name);
 	int (*mkdir)(struct io *io, int dir_fd, const char *path, mode_t mode);
 	int (*list)(struct io *io, int dir_fd, io_list_fn fn, void *arg);
@@ -101,12 +104,22 @@ int io_allocate(struct io *io, int fd, uint64_t size_bytes) WARN_UNUSED;
 int io_stat(struct io *io, int fd, struct io_stat *ret) WARN_UNUSED;
 int io_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode) WARN_UNUSED;
 int io_rename(struct io *io, int dir_fd, const char *from, const char *to) WARN_UNUSED;
+/* Gives the file 'from' a second name, 'to'. */
+int io_link(struct io *io, int dir_fd, const char *from, const char *to) WARN_UNUSED;
 int io_unlink(struct io *io, int dir_fd, const char *name) WARN_UNUSED;
 int io_lock(struct io *io, int fd) WARN_UNUSED;
 int io_space(struct io *io, int dir_fd, struct io_space *ret) WARN_UNUSED;
 /* May call 'fn' again with the same names. */
 int io_list(struct io *io, int dir_fd, io_list_fn fn, void *arg) WARN_UNUSED;
 
+/* Renames 'from', whose content is durable, to 'to' and makes that durable: a power cut leaves the
+ * old file or the new one.  Until then an old file 'to' has a second name as well, 'to' +
+ * IO_OLD_SUFFIX: a file system without a journal may free a file that has lost its last name before
+ * it writes the directory, and after a power cut neither of the two would be there (seen on ext2).
+ * The next call removes a second name that is left over.  Stores whether the file has its new name;
+ * with an error it is not known to be durable. */
+int io_replace(struct io *io, int dir_fd, const char *from, const char *to,
+	       bool *ret_replaced) WARN_UNUSED;
 /* Makes the name of 'path' durable: syncs the directory that holds it. */
 int io_sync_parent(struct io *io, const char *path) WARN_UNUSED;
 

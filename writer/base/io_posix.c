@@ -125,6 +125,12 @@ static int posix_rename(struct io *io, int dir_fd, const char *from, const char 
 	return result(renameat(dir_fd, from, dir_fd, to));
 }
 
+static int posix_link(struct io *io, int dir_fd, const char *from, const char *to)
+{
+	(void)io;
+	return result(linkat(dir_fd, from, dir_fd, to, 0));
+}
+
 static int posix_unlink(struct io *io, int dir_fd, const char *name)
 {
 	return result(unlinkat(dir_fd, name, 0));
@@ -208,6 +214,7 @@ static const struct io_ops posix_ops = {
 	.stat = posix_stat,
 	.next_data = posix_next_data,
 	.rename = posix_rename,
+	.link = posix_link,
 	.unlink = posix_unlink,
 	.mkdir = posix_mkdir,
 	.list = posix_list,

@@ -137,11 +137,8 @@ int manifest_file_write(struct io *io, int dir_fd, const struct manifest *m, boo
 	err = write_temp(io, dir_fd, text, bytes);
 	free(text);
 	if (err == 0)
-		err = io_rename(io, dir_fd, MANIFEST_TEMP_NAME, MANIFEST_NAME);
-	if (err < 0) {
+		err = io_replace(io, dir_fd, MANIFEST_TEMP_NAME, MANIFEST_NAME, ret_replaced);
+	if (!*ret_replaced)
 		(void)!io_unlink(io, dir_fd, MANIFEST_TEMP_NAME); /* or the next overwrites it */
-		return err;
-	}
-	*ret_replaced = true;
-	return io_fsync(io, dir_fd);
+	return err;
 }

@@ -377,6 +377,7 @@ static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes
 {
 	const char *name = f->new_name != NULL ? f->new_name : f->name;
 	char temp[SALVAGE_NAME_BYTES];
+	bool replaced = false;
 	int to, err, close_err;
 
 	(void)snprintf(temp, sizeof(temp), "%s" SALVAGE_TEMP_SUFFIX, name);
@@ -390,10 +391,10 @@ static int replace(const struct salvage_file *f, struct io *view, uint64_t bytes
 	if (err == 0)
 		err = close_err;
 	if (err == 0)
-		err = io_rename(f->io, f->dir_fd, temp, name);
-	if (err < 0)
+		err = io_replace(f->io, f->dir_fd, temp, name, &replaced);
+	if (!replaced)
 		(void)!io_unlink(f->io, f->dir_fd, temp); /* nothing else would remove it */
-	return err < 0 ? err : io_fsync(f->io, f->dir_fd);
+	return err;
 }
 
 int salvage_write(const struct salvage_file *f, struct salvage *s, struct salvage *edits,
