@@ -4,7 +4,7 @@
  * of docs/FORMAT.md, section 5, but without a verdict: records that do not fit are left out,
  * because the process that mounts the log has checked them.  Unnameable keys are left out, too.
  *
- * Private to history.c.  Threads: one at a time. */
+ * Private to writer/history/.  Threads: one at a time. */
 #ifndef FREYJAFS_WRITER_HISTORY_GRAPH_H
 #define FREYJAFS_WRITER_HISTORY_GRAPH_H
 
