@@ -7,51 +7,40 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Restarts 'call' for as long as a signal interrupts it. */
-#define RESTART(ret, call)      \
-	do                      \
-		(ret) = (call); \
-	while ((ret) == -EINTR)
+/* The value of 'call', which restarts for as long as a signal interrupts it. */
+#define RESTART(call)                     \
+	__extension__({                   \
+		__typeof__(call) result;  \
+		do                        \
+			result = (call);  \
+		while (result == -EINTR); \
+		result;                   \
+	})
 
 int io_open(struct io *io, int dir_fd, const char *path, int flags, mode_t mode)
 {
-	int fd;
-
-	RESTART(fd, io->ops->open(io, dir_fd, path, flags, mode));
-	return fd;
+	return RESTART(io->ops->open(io, dir_fd, path, flags, mode));
 }
 
 int io_fdatasync(struct io *io, int fd)
 {
-	int err;
-
 	/* An interrupted sync has not reported an error yet, so the repeated call hides none. */
-	RESTART(err, io->ops->fdatasync(io, fd));
-	return err;
+	return RESTART(io->ops->fdatasync(io, fd));
 }
 
 int io_fsync(struct io *io, int fd)
 {
-	int err;
-
-	RESTART(err, io->ops->fsync(io, fd));
-	return err;
+	return RESTART(io->ops->fsync(io, fd));
 }
 
 int io_truncate(struct io *io, int fd, uint64_t size_bytes)
 {
-	int err;
-
-	RESTART(err, io->ops->truncate(io, fd, size_bytes));
-	return err;
+	return RESTART(io->ops->truncate(io, fd, size_bytes));
 }
 
 int io_allocate(struct io *io, int fd, uint64_t size_bytes)
 {
-	int err;
-
-	RESTART(err, io->ops->allocate(io, fd, size_bytes));
-	return err;
+	return RESTART(io->ops->allocate(io, fd, size_bytes));
 }
 
 uint64_t io_clock_ns(struct io *io)
@@ -63,10 +52,7 @@ uint64_t io_clock_ns(struct io *io)
 
 int io_stat(struct io *io, int fd, struct io_stat *ret)
 {
-	int err;
-
-	RESTART(err, io->ops->stat(io, fd, ret));
-	return err;
+	return RESTART(io->ops->stat(io, fd, ret));
 }
 
 uint64_t io_next_data(struct io *io, int fd, uint64_t offset, uint64_t end)
@@ -80,26 +66,17 @@ uint64_t io_next_data(struct io *io, int fd, uint64_t offset, uint64_t end)
 
 int io_mkdir(struct io *io, int dir_fd, const char *path, mode_t mode)
 {
-	int err;
-
-	RESTART(err, io->ops->mkdir(io, dir_fd, path, mode));
-	return err;
+	return RESTART(io->ops->mkdir(io, dir_fd, path, mode));
 }
 
 int io_rename(struct io *io, int dir_fd, const char *from, const char *to)
 {
-	int err;
-
-	RESTART(err, io->ops->rename(io, dir_fd, from, to));
-	return err;
+	return RESTART(io->ops->rename(io, dir_fd, from, to));
 }
 
 int io_link(struct io *io, int dir_fd, const char *from, const char *to)
 {
-	int err;
-
-	RESTART(err, io->ops->link(io, dir_fd, from, to));
-	return err;
+	return RESTART(io->ops->link(io, dir_fd, from, to));
 }
 
 int io_replace(struct io *io, int dir_fd, const char *from, const char *to, bool *ret_replaced)
@@ -125,34 +102,22 @@ int io_replace(struct io *io, int dir_fd, const char *from, const char *to, bool
 
 int io_unlink(struct io *io, int dir_fd, const char *name)
 {
-	int err;
-
-	RESTART(err, io->ops->unlink(io, dir_fd, name));
-	return err;
+	return RESTART(io->ops->unlink(io, dir_fd, name));
 }
 
 int io_lock(struct io *io, int fd)
 {
-	int err;
-
-	RESTART(err, io->ops->lock(io, fd));
-	return err;
+	return RESTART(io->ops->lock(io, fd));
 }
 
 int io_space(struct io *io, int dir_fd, struct io_space *ret)
 {
-	int err;
-
-	RESTART(err, io->ops->space(io, dir_fd, ret));
-	return err;
+	return RESTART(io->ops->space(io, dir_fd, ret));
 }
 
 int io_list(struct io *io, int dir_fd, io_list_fn fn, void *arg)
 {
-	int err;
-
-	RESTART(err, io->ops->list(io, dir_fd, fn, arg));
-	return err;
+	return RESTART(io->ops->list(io, dir_fd, fn, arg));
 }
 
 int io_sync_parent(struct io *io, const char *path)
@@ -183,7 +148,7 @@ ssize_t io_pread_all(struct io *io, int fd, void *buf, size_t n, uint64_t offset
 	ssize_t got;
 
 	while (done < n) {
-		RESTART(got, io->ops->pread(io, fd, (char *)buf + done, n - done, offset + done));
+		got = RESTART(io->ops->pread(io, fd, (char *)buf + done, n - done, offset + done));
 		if (got < 0)
 			return got;
 		if (got == 0)
@@ -199,7 +164,7 @@ int io_pwrite_all(struct io *io, int fd, const void *buf, size_t n, uint64_t off
 	ssize_t put;
 
 	while (done < n) {
-		RESTART(put,
+		put = RESTART(
 			io->ops->pwrite(io, fd, (const char *)buf + done, n - done, offset + done));
 		if (put < 0)
 			return (int)put;
@@ -225,9 +190,9 @@ static int write_all(struct io *io, int fd, struct iovec *iov, int iov_count,
 		if (iov_count == 0)
 			return 0;
 		if (offset != NULL)
-			RESTART(put, io->ops->pwritev(io, fd, iov, iov_count, *offset + done));
+			put = RESTART(io->ops->pwritev(io, fd, iov, iov_count, *offset + done));
 		else
-			RESTART(put, io->ops->writev(io, fd, iov, iov_count));
+			put = RESTART(io->ops->writev(io, fd, iov, iov_count));
 		if (put < 0)
 			return (int)put;
 		if (put == 0)

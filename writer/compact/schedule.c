@@ -51,9 +51,7 @@ static void set_result(struct compactor *c, int err, const struct compact_mode *
 
 void compact_figures(struct compactor *c, struct store_compaction *ret)
 {
-	compactor_lock(c);
-	*ret = c->figures;
-	compactor_unlock(c);
+	*ret = WITH_LOCK(compactor, c, c->figures);
 	if (c->segments_missing)
 		ret->state = STORE_COMPACTION_NOT_SAFE;
 }

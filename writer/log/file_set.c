@@ -168,9 +168,7 @@ static int list_locked(struct log_writer *w) REQUIRES(w->set_lock, log_set_class
 	uint64_t durable;
 	int err;
 
-	log_lock(w);
-	durable = w->active_number - w->rotated_count;
-	log_unlock(w);
+	durable = WITH_LOCK(log, w, w->active_number - w->rotated_count);
 	if (!manifest_copy(&w->manifest, &m))
 		return -ENOMEM;
 	err = add_segments(w, &m, durable, &changed);
@@ -182,16 +180,11 @@ static int list_locked(struct log_writer *w) REQUIRES(w->set_lock, log_set_class
 
 int log_set_list(struct log_writer *w)
 {
-	int err;
-
 	if (!w->has_manifest)
 		return 0;
 	if (is_poisoned(w))
 		return -EIO;
-	log_set_lock(w);
-	err = list_locked(w);
-	log_set_unlock(w);
-	return err;
+	return WITH_LOCK(log_set, w, list_locked(w));
 }
 
 /* --- the first MANIFEST --- */
@@ -247,9 +240,7 @@ int log_set_create(struct log_writer *w)
 	bool replaced = false;
 	int err = fill_first(w, &m);
 
-	log_lock(w);
-	m.numbered_from = w->active_number + 1;
-	log_unlock(w);
+	m.numbered_from = WITH_LOCK(log, w, w->active_number + 1);
 	log_set_lock(w);
 	if (err == 0)
 		err = change_locked(w, &m, &replaced);
@@ -296,15 +287,6 @@ int log_writer_new_segment(struct log_writer *w, uint64_t number, struct log_new
 	return 0;
 }
 
-/* Writes the name of the hint of a segment. */
-static int hint_name(struct segment_id id, char ret[SEGMENT_NAME_BYTES])
-{
-	char name[SEGMENT_NAME_BYTES];
-
-	segment_name(id, name);
-	return hint_file_name(name, ret, SEGMENT_NAME_BYTES);
-}
-
 int log_writer_check_new(struct log_writer *w, struct log_new_segment *n, const atomic_bool *stop,
 			 bool with_hint)
 {
@@ -313,11 +295,11 @@ int log_writer_check_new(struct log_writer *w, struct log_new_segment *n, const 
 				    .segment_bytes = n->bytes,
 				    .segment_fd = n->fd,
 				    .name = with_hint ? hint : NULL };
-	int err = hint_name((struct segment_id){ n->number, n->generation }, hint);
 
-	if (err == 0 && !hint_file_make(w->io, w->dir_fd, &about, stop, &n->facts))
-		err = stop != NULL && atomic_load(stop) ? -ECANCELED : -EIO;
-	return err;
+	hint_name_of((struct segment_id){ n->number, n->generation }, hint);
+	if (hint_file_make(w->io, w->dir_fd, &about, stop, &n->facts))
+		return 0;
+	return stop != NULL && atomic_load(stop) ? -ECANCELED : -EIO;
 }
 
 void log_writer_drop_new(struct log_writer *w, struct log_new_segment *n)
@@ -328,8 +310,8 @@ void log_writer_drop_new(struct log_writer *w, struct log_new_segment *n)
 	if (n->fd < 0)
 		return;
 	(void)!io_unlink(w->io, w->dir_fd, n->name);
-	if (hint_name(id, hint) == 0)
-		(void)!io_unlink(w->io, w->dir_fd, hint);
+	hint_name_of(id, hint);
+	(void)!io_unlink(w->io, w->dir_fd, hint);
 	(void)io_close(w->io, &n->fd);
 }
 
@@ -413,8 +395,8 @@ static int remove_file(struct log_writer *w, struct segment_id id)
 
 	segment_name(id, name);
 	segment_temp_name(id, temp);
-	if (hint_name(id, hint) == 0)
-		(void)!io_unlink(w->io, w->dir_fd, hint); /* otherwise the next open does it */
+	hint_name_of(id, hint);
+	(void)!io_unlink(w->io, w->dir_fd, hint); /* otherwise the next open does it */
 	err = io_unlink(w->io, w->dir_fd, name);
 	if (err == -ENOENT) /* it may still have its temporary name */
 		err = io_unlink(w->io, w->dir_fd, temp);

@@ -38,6 +38,14 @@ int hint_file_name(const char *log_name, char *ret, size_t ret_size)
 	return with_suffix(log_name, HINT_SUFFIX, ret, ret_size);
 }
 
+void hint_name_of(struct segment_id id, char ret[SEGMENT_NAME_BYTES])
+{
+	char name[SEGMENT_NAME_BYTES];
+
+	segment_name(id, name);
+	(void)!hint_file_name(name, ret, SEGMENT_NAME_BYTES); /* the name of a hint is not longer */
+}
+
 bool hint_name_parse(const char *name, struct segment_id *ret, bool *ret_temp)
 {
 	size_t bytes = strlen(name);

@@ -122,10 +122,7 @@ static int replay_segment(struct log_opening *o, const struct segment *seg, stru
 	};
 	int err;
 
-	segment_name((struct segment_id){ seg->number, seg->generation }, name);
-	err = hint_file_name(name, hint_name, sizeof(hint_name));
-	if (err < 0)
-		return err; /* cannot happen */
+	hint_name_of((struct segment_id){ seg->number, seg->generation }, hint_name);
 	segment_file_name(seg, name);
 	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
 	observe(w, &t);

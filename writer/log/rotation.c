@@ -358,9 +358,7 @@ int log_writer_replay_sealed(struct log_writer *w, const struct segment *seg, lo
 	int err;
 
 	segment_file_name(seg, name);
-	err = hint_file_name(name, hint_name, sizeof(hint_name));
-	if (err < 0)
-		return err; /* cannot happen */
+	hint_name_of((struct segment_id){ seg->number, seg->generation }, hint_name);
 	t.hint = hint_reader_open(w->io, w->dir_fd, &about);
 	err = log_tail_replay(&t, fn, arg, diag);
 	hint_reader_close(t.hint);
@@ -383,8 +381,7 @@ static void make_hint(struct log_writer *w, const struct segment *seg)
 	bool whole;
 
 	segment_name(id, name);
-	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
-		return; /* cannot happen */
+	hint_name_of(id, hint_name);
 	about.segment_fd = io_open(w->io, w->dir_fd, name, O_RDONLY, 0);
 	if (about.segment_fd == -ENOENT) {
 		segment_file_name(seg, name);

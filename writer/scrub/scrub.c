@@ -107,13 +107,11 @@ static int fill(struct scan *sc, uint64_t offset)
  * file of that number. */
 static struct hint_reader *open_hint(const struct scan *sc)
 {
-	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	char hint_name[SEGMENT_NAME_BYTES];
 	struct hint_header header;
 	struct hint_reader *r;
 
-	segment_name((struct segment_id){ sc->seg.number, sc->seg.generation }, name);
-	if (hint_file_name(name, hint_name, sizeof(hint_name)) < 0)
-		return NULL;
+	hint_name_of((struct segment_id){ sc->seg.number, sc->seg.generation }, hint_name);
 	r = hint_reader_open_any(sc->c->io, sc->c->dir_fd, hint_name, sc->seg.number, &header);
 	if (r == NULL || (header.segment_bytes == sc->seg.bytes && !is_replaced(sc)))
 		return r;
@@ -161,9 +159,8 @@ static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
 	uint32_t cursor = 0;
 	bool more = true;
 
-	while (more && !atomic_load(&c->stop)) {
+	while (more && !atomic_load(&c->stop))
 		more = store_each_piece(c->s, &cursor, NODES_AT_ONCE, false, take_next, &l);
-	}
 	*ret_offset = l.value.record_position - sc->seg.start;
 	*ret = l.value;
 	return l.value.value_bytes > 0;
@@ -481,7 +478,5 @@ void scrub_destroy(struct scrubber *c)
 
 void scrub_figures(struct scrubber *c, struct store_scrub *ret)
 {
-	scrubber_lock(c);
-	*ret = c->figures;
-	scrubber_unlock(c);
+	*ret = WITH_LOCK(scrubber, c, c->figures);
 }

@@ -257,9 +257,7 @@ int store_commit(struct store *s, struct node *n, const struct store_content *co
 		return -EFBIG;
 	if (!node_is_file(n))
 		return node_is_dir(n) ? -EISDIR : -EINVAL;
-	commit_lock(s);
-	err = store_commit_content(s, &cc, ret_end);
-	commit_unlock(s);
+	err = WITH_LOCK(commit, s, store_commit_content(s, &cc, ret_end));
 	return err;
 }
 

@@ -189,9 +189,7 @@ bool store_release_reserve(struct store *s)
 
 	if (hint_files_drop(s->io, s->dir_fd))
 		return true;
-	commit_lock(s);
-	released = reserve_release(&s->reserve) || reserve_drop(&s->reserve);
-	commit_unlock(s);
+	released = WITH_LOCK(commit, s, reserve_release(&s->reserve) || reserve_drop(&s->reserve));
 	return released;
 }
 

@@ -193,9 +193,7 @@ int store_stage(struct store *s, struct store_staging **staging, const struct st
 		*staging = staging_new(s);
 	if (*staging == NULL)
 		return -ENOMEM;
-	commit_lock(s);
-	err = stage_locked(s, *staging, ranges, range_count);
-	commit_unlock(s);
+	err = WITH_LOCK(commit, s, stage_locked(s, *staging, ranges, range_count));
 	return err;
 }
 
@@ -255,9 +253,9 @@ bool store_lends_space(struct store *s, int err)
 
 	if (!log_is_full(err))
 		return false;
-	commit_lock(s);
-	lent = 2 * s->reserve.bytes > s->reserve.goal_bytes && reserve_release(&s->reserve);
-	commit_unlock(s);
+	lent = WITH_LOCK(commit, s,
+			 2 * s->reserve.bytes > s->reserve.goal_bytes &&
+				 reserve_release(&s->reserve));
 	growth_note_full_disk(&s->growth, err);
 	return lent;
 }

@@ -378,9 +378,8 @@ void store_stats_alone(struct store *s, struct store_stats *ret)
 	ret->unnamed_keys = keydir.unnamed_keys;
 	ret->live_bytes = keydir.live_bytes;
 	ret->clock_behind_ns = store_clock_behind(s, s->io->ops->now_ns(s->io));
-	commit_lock(s);
-	ret->reserve_missing = !s->read_only && !reserve_is_whole(&s->reserve);
-	commit_unlock(s);
+	ret->reserve_missing =
+		WITH_LOCK(commit, s, !s->read_only && !reserve_is_whole(&s->reserve));
 }
 
 int store_space(struct store *s, struct io_space *ret)
