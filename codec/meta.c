@@ -179,7 +179,7 @@ struct rest {
 };
 
 /* Takes 'n' bytes off the front.  NULL: there are fewer. */
-static const uint8_t *take(struct rest *rest, size_t n)
+static const uint8_t *take_front(struct rest *rest, size_t n)
 {
 	const uint8_t *p = rest->p;
 
@@ -192,7 +192,7 @@ static const uint8_t *take(struct rest *rest, size_t n)
 
 static enum meta_error decode_time(struct rest *rest, struct meta_time *ret)
 {
-	const uint8_t *p = take(rest, META_TIME_BYTES);
+	const uint8_t *p = take_front(rest, META_TIME_BYTES);
 
 	if (p == NULL)
 		return META_ERROR_SHORT;
@@ -217,14 +217,14 @@ static enum meta_error decode_numbers(struct rest *rest, struct meta_attr *attr)
 	const uint8_t *p;
 
 	if (attr->fields & META_FIELD_RDEV) {
-		p = take(rest, META_RDEV_BYTES);
+		p = take_front(rest, META_RDEV_BYTES);
 		if (p == NULL)
 			return META_ERROR_SHORT;
 		attr->rdev_major = le32_load(p);
 		attr->rdev_minor = le32_load(p + 4);
 	}
 	if (attr->fields & META_FIELD_INO) {
-		p = take(rest, META_INO_BYTES);
+		p = take_front(rest, META_INO_BYTES);
 		if (p == NULL)
 			return META_ERROR_SHORT;
 		attr->ino = le64_load(p);
@@ -236,12 +236,12 @@ static enum meta_error decode_numbers(struct rest *rest, struct meta_attr *attr)
 
 static enum meta_error decode_target(struct rest *rest, struct meta_attr *attr)
 {
-	const uint8_t *p = take(rest, TARGET_SIZE_BYTES);
+	const uint8_t *p = take_front(rest, TARGET_SIZE_BYTES);
 
 	if (p == NULL)
 		return META_ERROR_SHORT;
 	attr->target_bytes = le16_load(p);
-	attr->target = (const char *)take(rest, attr->target_bytes);
+	attr->target = (const char *)take_front(rest, attr->target_bytes);
 	if (attr->target == NULL)
 		return META_ERROR_SHORT;
 	if (attr->target_bytes == 0 || attr->target_bytes > META_TARGET_BYTES_MAX ||
@@ -252,12 +252,12 @@ static enum meta_error decode_target(struct rest *rest, struct meta_attr *attr)
 
 static enum meta_error decode_xattrs(struct rest *rest, struct meta_attr *attr)
 {
-	const uint8_t *p = take(rest, XATTRS_SIZE_BYTES);
+	const uint8_t *p = take_front(rest, XATTRS_SIZE_BYTES);
 
 	if (p == NULL)
 		return META_ERROR_SHORT;
 	attr->xattrs_bytes = le32_load(p);
-	attr->xattrs = take(rest, attr->xattrs_bytes);
+	attr->xattrs = take_front(rest, attr->xattrs_bytes);
 	if (attr->xattrs == NULL)
 		return META_ERROR_SHORT;
 	return xattrs_ok(attr->xattrs, attr->xattrs_bytes) ? META_OK : META_ERROR_VALUE;
@@ -265,12 +265,12 @@ static enum meta_error decode_xattrs(struct rest *rest, struct meta_attr *attr)
 
 static enum meta_error decode_xattr(struct rest *rest, struct meta_attr *attr)
 {
-	const uint8_t *how = take(rest, 1);
+	const uint8_t *how = take_front(rest, 1);
 	size_t n = how == NULL ? 0 : xattr_decode(rest->p, rest->bytes, &attr->xattr);
 
 	if (n == 0)
 		return META_ERROR_SHORT;
-	(void)take(rest, n);
+	(void)take_front(rest, n);
 	if (!xattr_name_ok(&attr->xattr) || *how > XATTR_SET ||
 	    (*how == XATTR_REMOVED && attr->xattr.value_bytes > 0))
 		return META_ERROR_VALUE;
@@ -343,7 +343,7 @@ enum meta_error meta_attr_decode(const void *value, size_t value_bytes, struct m
 	err = check_lead(value, value_bytes, META_FLAG_MORE | META_FLAG_IMPLICIT);
 	if (err != META_OK)
 		return err;
-	v = take(&rest, META_ATTR_FIXED_BYTES);
+	v = take_front(&rest, META_ATTR_FIXED_BYTES);
 	if (v == NULL)
 		return META_ERROR_SHORT;
 	attr.flags = v[ATTR_FLAGS];

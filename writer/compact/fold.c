@@ -81,8 +81,8 @@ static bool may_be_folded(const struct compactor *c, const struct compact_view *
 
 /* Returns the number of segments to fold, counted from the first: as many as possible, if that
  * gains enough. */
-static size_t choose(struct compactor *c, const struct compact_survey *l,
-		     const struct compact_mode *mode, struct sums *ret)
+static size_t choose_segments(struct compactor *c, const struct compact_survey *l,
+			      const struct compact_mode *mode, struct sums *ret)
 	REQUIRES(c->run_lock, round_class)
 {
 	struct sums sums = { 0 };
@@ -107,7 +107,7 @@ static size_t choose(struct compactor *c, const struct compact_survey *l,
 /* --- live bytes --- */
 
 /* Returns whether a position is in one of the segments. */
-static bool is_inside(const struct fold *f, uint64_t position)
+static bool is_folded(const struct fold *f, uint64_t position)
 {
 	size_t low = 0, high = f->count;
 
@@ -122,19 +122,20 @@ static bool is_inside(const struct fold *f, uint64_t position)
 	return low > 0 && position < f->by_start[low - 1].start + f->by_start[low - 1].bytes;
 }
 
-static bool collect_piece(void *arg, struct content_piece *piece)
+static bool collect_folded_piece(void *arg, struct content_piece *piece)
 {
 	struct fold *f = arg;
 
-	if (is_inside(f, piece->value.record_position))
+	if (is_folded(f, piece->value.record_position))
 		live_add(&f->live, piece);
 	return false;
 }
 
 /* Collects the live bytes, and the end of the log at that time. */
-static int collect(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+static int collect_live_bytes(struct compactor *c, struct fold *f)
+	REQUIRES(c->run_lock, round_class)
 {
-	int err = compact_each_piece(c, false, collect_piece, f);
+	int err = compact_each_piece(c, false, collect_folded_piece, f);
 
 	f->judged_end = log_writer_size(c->log);
 	return err < 0 ? err : live_sort(&f->live, 0);
@@ -149,7 +150,7 @@ static int compare_starts(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static int begin(struct fold *f, const struct compact_survey *l, size_t count)
+static int begin_fold(struct fold *f, const struct compact_survey *l, size_t count)
 {
 	f->segments = calloc(count, sizeof(f->segments[0]));
 	f->by_start = calloc(count, sizeof(f->by_start[0]));
@@ -224,7 +225,7 @@ static uint64_t number_of(const struct fold *f)
 	return f->segments[f->count - 1].number;
 }
 
-static int write_base(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+static int write_base_file(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	int err = log_writer_new_segment(c->log, number_of(f), &f->new);
 
@@ -256,11 +257,11 @@ static int write_base(struct compactor *c, struct fold *f) REQUIRES(c->run_lock,
 
 /* --- installing the base --- */
 
-static bool move_piece(void *arg, struct content_piece *piece)
+static bool move_folded_piece(void *arg, struct content_piece *piece)
 {
 	const struct fold *f = arg;
 
-	return is_inside(f, piece->value.record_position) && live_move(&f->base.moved, piece);
+	return is_folded(f, piece->value.record_position) && live_move(&f->base.moved, piece);
 }
 
 /* Returns the number of ranges, from 'first' on, that belong to the same record, and stores whether
@@ -316,16 +317,17 @@ static void keep_doubles(const struct fold *f)
 }
 
 /* Gives the keydir all new positions; on return no thread reads from the old files. */
-static void move_pieces(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+static void move_folded_pieces(struct compactor *c, struct fold *f)
+	REQUIRES(c->run_lock, round_class)
 {
-	(void)!compact_each_piece(c, true, move_piece, f); /* cannot be cancelled */
+	(void)!compact_each_piece(c, true, move_folded_piece, f); /* cannot be cancelled */
 	keep_doubles(f);
 	store_wait_for_readers(c->s);
 }
 
 /* Puts the base in the place of the segments.  Stores whether it is in place, which is possible in
  * spite of a failure. */
-static int replace(struct compactor *c, struct fold *f, bool *ret_replaced)
+static int install_base(struct compactor *c, struct fold *f, bool *ret_replaced)
 	REQUIRES(c->run_lock, round_class)
 {
 	int err =
@@ -340,7 +342,7 @@ static int replace(struct compactor *c, struct fold *f, bool *ret_replaced)
 	if (!*ret_replaced)
 		return err;
 	f->base.moved.to_start = f->new.start;
-	move_pieces(c, f);
+	move_folded_pieces(c, f);
 	for (size_t i = 0; i < f->count; i++)
 		log_writer_retire(c->log, f->segments[i].start);
 	log_writer_remove_replaced(c->log);
@@ -350,7 +352,7 @@ static int replace(struct compactor *c, struct fold *f, bool *ret_replaced)
 /* --- one fold --- */
 
 /* Forgets the knowledge about the segments, which do not exist any more. */
-static void learn(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+static void learn_from_fold(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
 {
 	struct compact_known *known;
 	size_t kept = 0;
@@ -388,21 +390,21 @@ static int fold(struct compactor *c, const struct compact_survey *l, size_t coun
 	int err;
 
 	f.new.fd = -1;
-	err = begin(&f, l, count);
+	err = begin_fold(&f, l, count);
 
 	c->paced_ns = monotonic_ns();
 	if (err == 0)
 		err = replay_all(c, &f);
 	if (err == 0)
-		err = collect(c, &f);
+		err = collect_live_bytes(c, &f);
 	if (err == 0)
-		err = write_base(c, &f);
+		err = write_base_file(c, &f);
 	if (err == 0 && f.base.to_bytes < f.all_bytes)
-		err = replace(c, &f, ret_folded);
+		err = install_base(c, &f, ret_folded);
 	else if (err == -EFBIG || err == -ENAMETOOLONG)
 		err = 0; /* the segments stay as they are */
 	if (*ret_folded)
-		learn(c, &f);
+		learn_from_fold(c, &f);
 	finish(&f);
 	return err;
 }
@@ -417,7 +419,7 @@ int compact_fold(struct compactor *c, struct compact_survey *l, struct compact_m
 
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_numbers);
-	count = choose(c, l, mode, &sums);
+	count = choose_segments(c, l, mode, &sums);
 	if (count == 0)
 		return 0;
 	needed = sums.live_bytes + sums.floor_bytes + sums.bytes / SPACE_EXTRA_SHARE;

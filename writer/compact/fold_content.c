@@ -30,7 +30,7 @@ static int pace(struct fold_writer *w)
 }
 
 /* Adds a record behind the pending hole, if there is one. */
-static int add_record(struct fold_writer *w, const struct record *rec)
+static int add_base_record(struct fold_writer *w, const struct record *rec)
 {
 	int err = fold_flush_hole(w);
 
@@ -51,7 +51,7 @@ int fold_add_meta(struct fold_writer *w, enum meta_kind kind, struct record rec)
 			memcpy(key + META_KEY_PREFIX_BYTES, rec.key, rec.key_bytes);
 		rec.key = key;
 		rec.key_bytes = (uint32_t)key_bytes;
-		err = add_record(w, &rec);
+		err = add_base_record(w, &rec);
 	}
 	if (key != w->key)
 		free(key);
@@ -126,7 +126,7 @@ static int add_dropped(struct fold_writer *w, uint64_t id, uint64_t offset, uint
 
 /* --- copying --- */
 
-static int take(struct fold_writer *w, const struct value_position *value)
+static int take_record(struct fold_writer *w, const struct value_position *value)
 {
 	int err = fold_source_take(&w->source, value);
 
@@ -174,7 +174,7 @@ int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
 {
 	uint64_t stub_bytes = (uint64_t)META_KEY_PREFIX_BYTES + key_bytes + META_PUBLISH_BYTES;
 	struct record rec = { .key = key, .key_bytes = (uint32_t)key_bytes };
-	int err = take(w, value);
+	int err = take_record(w, value);
 
 	if (err < 0)
 		return err;
@@ -233,7 +233,7 @@ static bool next_run(const struct fold_writer *w, const struct content_piece *pi
 }
 
 /* Adds a piece of the content staged under 'id'. */
-static int add_piece(struct fold_writer *w, uint64_t id, const struct content_piece *piece)
+static int add_content_piece(struct fold_writer *w, uint64_t id, const struct content_piece *piece)
 {
 	const struct meta_extent hole = { META_FLAG_HOLE, piece->offset, piece->bytes };
 	uint64_t at = piece->value_offset, end = at + piece->bytes, run, run_end;
@@ -245,7 +245,7 @@ static int add_piece(struct fold_writer *w, uint64_t id, const struct content_pi
 		err = fold_flush_hole(w);
 		return err < 0 ? err : add_hole_record(w, id, &hole);
 	}
-	err = take(w, &piece->value);
+	err = take_record(w, &piece->value);
 	while (err == 0 && next_run(w, piece, at, &run, &run_end)) {
 		uint64_t offset = piece->offset + (at - piece->value_offset);
 
@@ -268,7 +268,7 @@ static int add_pieces(struct fold_writer *w, uint64_t id, const struct content_m
 	int err = 0;
 
 	while (err == 0 && content_map_find(c, at, &piece)) {
-		err = add_piece(w, id, &piece);
+		err = add_content_piece(w, id, &piece);
 		at = piece.offset + piece.bytes;
 	}
 	return err;
@@ -319,7 +319,7 @@ static int add_unnameable_content(struct fold_writer *w, const struct unnameable
 	const struct content_piece zeros = { .bytes = content_map_size(u->content), .hole = true };
 	uint64_t id = new_id(w);
 	int err = content_map_pieces(u->content) > 0 ? add_pieces(w, id, u->content)
-						     : add_piece(w, id, &zeros);
+						     : add_content_piece(w, id, &zeros);
 
 	return err < 0 ? err
 		       : add_publish(w, u->key, u->key_bytes,
@@ -333,7 +333,7 @@ static int add_unnameable_dropped(struct fold_writer *w, const struct unnameable
 {
 	const struct content_piece all = { .bytes = u->value.value_bytes, .dropped = true };
 	uint64_t id = new_id(w);
-	int err = add_piece(w, id, &all);
+	int err = add_content_piece(w, id, &all);
 
 	return err < 0 ? err
 		       : add_publish(w, u->key, u->key_bytes,
@@ -390,7 +390,7 @@ int fold_add_staged(struct fold_writer *w)
 static int add_orphan(struct fold_writer *w, const struct live_range *r, const struct record *rec)
 {
 	const struct value_position value = { r->record, r->to_key_bytes, r->to_value_bytes };
-	int err = take(w, &value);
+	int err = take_record(w, &value);
 
 	count_live(w, rec, r->bytes);
 	return err < 0 ? err : copy(w, rec, r->from, r->bytes);
@@ -422,7 +422,7 @@ int fold_add_orphans(struct fold_writer *w)
 			err = add_orphan(w, &live->ranges[i], &rec);
 	}
 	if (err == 0 && w->b->moved.count > moved)
-		err = add_record(w, &rec); /* a tombstone */
+		err = add_base_record(w, &rec); /* a tombstone */
 	live_sort_moved(&w->b->moved);
 	return err;
 }

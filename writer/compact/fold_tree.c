@@ -291,7 +291,7 @@ static int add_nodes(struct fold_writer *w)
 
 /* --- the file --- */
 
-static int write_all(struct fold_writer *w)
+static int write_tree(struct fold_writer *w)
 {
 	uint8_t value[META_BASE_BYTES] = { 0 };
 	int err;
@@ -319,7 +319,7 @@ static int write_all(struct fold_writer *w)
 }
 
 /* Writes the first record again, with its final value. */
-static int write_base(struct fold_writer *w)
+static int rewrite_base_record(struct fold_writer *w)
 {
 	const struct meta_base base = { .as_of_ns = w->b->as_of_ns,
 					.other_bytes = w->b->other_bytes };
@@ -349,11 +349,11 @@ int fold_base_write(struct fold_base *b)
 	if (fold_source_init(&w.source, b->log) < 0 || w.key == NULL || w.path == NULL)
 		err = -ENOMEM;
 	if (err == 0)
-		err = write_all(&w);
+		err = write_tree(&w);
 	b->to_bytes = w.to.written;
 	b->other_bytes = w.to.written - w.live_bytes;
 	if (err == 0)
-		err = write_base(&w);
+		err = rewrite_base_record(&w);
 	if (err == 0)
 		err = io_truncate(b->io, b->fd, b->to_bytes);
 	if (err == 0)

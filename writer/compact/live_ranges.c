@@ -18,7 +18,7 @@ void live_free(struct live *l)
 	l->count = l->capacity = 0;
 }
 
-static bool is_inside(const struct live *l, const struct content_piece *piece)
+static bool is_in_segment(const struct live *l, const struct content_piece *piece)
 {
 	return piece->value.record_position >= l->start && piece->value.record_position < l->end;
 }
@@ -43,11 +43,11 @@ void live_add(struct live *l, const struct content_piece *piece)
 		.to_key_bytes = piece->value.key_bytes,
 	};
 
-	if (is_inside(l, piece))
+	if (is_in_segment(l, piece))
 		(void)!live_add_moved(l, &range); /* live_sort() reports a failure */
 }
 
-static int compare(const void *a, const void *b)
+static int compare_ranges(const void *a, const void *b)
 {
 	const struct live_range *x = a, *y = b;
 
@@ -61,7 +61,7 @@ static int compare(const void *a, const void *b)
 void live_sort_moved(struct live *l)
 {
 	if (l->count > 0)
-		qsort(l->ranges, l->count, sizeof(l->ranges[0]), compare);
+		qsort(l->ranges, l->count, sizeof(l->ranges[0]), compare_ranges);
 }
 
 int live_sort(struct live *l, uint32_t gap)
@@ -72,7 +72,7 @@ int live_sort(struct live *l, uint32_t gap)
 		return -ENOMEM;
 	if (l->count == 0)
 		return 0;
-	qsort(l->ranges, l->count, sizeof(l->ranges[0]), compare);
+	qsort(l->ranges, l->count, sizeof(l->ranges[0]), compare_ranges);
 	for (size_t i = 1; i < l->count; i++) {
 		struct live_range *last = &l->ranges[kept], *next = &l->ranges[i];
 		uint64_t end = (uint64_t)last->from + last->bytes;
@@ -152,7 +152,7 @@ bool live_move(const struct live *l, struct content_piece *piece)
 {
 	const struct live_range *range;
 
-	if (!is_inside(l, piece))
+	if (!is_in_segment(l, piece))
 		return false;
 	range = find_range(l, piece->value.record_position, piece->value_offset, piece->bytes);
 	if (range == NULL)

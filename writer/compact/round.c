@@ -65,8 +65,9 @@ static void swap_views(struct compact_view *a, struct compact_view *b)
  * then.  If the disk has no space for any, the first one for which the reserve is large enough is
  * the only victim.  If the disk is full, the one that needs least is tried in any case, because its
  * need is an estimate. */
-static size_t choose(struct compactor *c, struct compact_survey *l, struct compact_mode *mode,
-		     uint64_t batch_bytes) REQUIRES(c->run_lock, round_class)
+static size_t choose_victims(struct compactor *c, struct compact_survey *l,
+			     struct compact_mode *mode, uint64_t batch_bytes)
+	REQUIRES(c->run_lock, round_class)
 {
 	uint64_t bytes = 0, space = mode->no_space ? 0 : compact_space(c);
 	uint64_t with_reserve = space + store_segment_reserve_bytes(c->s);
@@ -107,7 +108,7 @@ static size_t choose(struct compactor *c, struct compact_survey *l, struct compa
 
 /* --- one round --- */
 
-static bool collect_piece(void *arg, struct content_piece *piece)
+static bool collect_victim_piece(void *arg, struct content_piece *piece)
 {
 	struct compact_batch *b = arg;
 
@@ -117,9 +118,10 @@ static bool collect_piece(void *arg, struct content_piece *piece)
 }
 
 /* Collects the live ranges of the victims, and the end of the log at that time. */
-static int collect(struct compactor *c, struct compact_batch *b) REQUIRES(c->run_lock, round_class)
+static int collect_victims(struct compactor *c, struct compact_batch *b)
+	REQUIRES(c->run_lock, round_class)
 {
-	int err = compact_each_piece(c, false, collect_piece, b);
+	int err = compact_each_piece(c, false, collect_victim_piece, b);
 
 	b->judged_end = log_writer_size(c->log);
 	for (size_t i = 0; err == 0 && i < b->count; i++)
@@ -161,7 +163,7 @@ static int rewrite(struct compactor *c, struct compact_victim *v, struct compact
 	return err;
 }
 
-static bool move_piece(void *arg, struct content_piece *piece)
+static bool move_victim_piece(void *arg, struct content_piece *piece)
 {
 	const struct compact_batch *b = arg;
 
@@ -172,10 +174,10 @@ static bool move_piece(void *arg, struct content_piece *piece)
 }
 
 /* Gives the keydir all new positions, and closes the old files. */
-static void move_pieces(struct compactor *c, struct compact_batch *b)
+static void move_victim_pieces(struct compactor *c, struct compact_batch *b)
 	REQUIRES(c->run_lock, round_class)
 {
-	(void)!compact_each_piece(c, true, move_piece, b); /* cannot be cancelled */
+	(void)!compact_each_piece(c, true, move_victim_piece, b); /* cannot be cancelled */
 	store_wait_for_readers(c->s);
 	for (size_t i = 0; i < b->count; i++)
 		if (b->victims[i].replaced)
@@ -183,8 +185,9 @@ static void move_pieces(struct compactor *c, struct compact_batch *b)
 }
 
 /* Notes the knowledge from rewriting a segment. */
-static void learn(struct compactor *c, const struct compact_victim *v,
-		  const struct compact_mode *mode, int err) REQUIRES(c->run_lock, round_class)
+static void learn_from_rewrite(struct compactor *c, const struct compact_victim *v,
+			       const struct compact_mode *mode, int err)
+	REQUIRES(c->run_lock, round_class)
 {
 	struct compact_known *known = compact_known_of(c, v->seg.number);
 
@@ -225,7 +228,7 @@ static int replace_all(struct compactor *c, struct compact_batch *b)
 		v->replaced = true;
 		b->gained_bytes += v->seg.bytes - v->new.bytes;
 	}
-	move_pieces(c, b);
+	move_victim_pieces(c, b);
 	log_writer_remove_replaced(c->log);
 	return err;
 }
@@ -251,13 +254,13 @@ static int compact_batch(struct compactor *c, const struct compact_survey *l, si
 	int err, first = 0;
 
 	begin_batch(b, l, count);
-	err = collect(c, b);
+	err = collect_victims(c, b);
 	c->paced_ns = monotonic_ns();
 	for (size_t i = 0; err == 0 && i < count; i++) {
 		struct compact_victim *v = &b->victims[i];
 
 		err = rewrite(c, v, pace);
-		learn(c, v, pace->mode, err);
+		learn_from_rewrite(c, v, pace->mode, err);
 		if (v->unreadable) {
 			first = first < 0 ? first : err;
 			err = 0; /* the other victims may be undamaged */
@@ -325,7 +328,7 @@ static int compact_in_place(struct compactor *c, struct compact_survey *l,
 	batch_bytes = compact_live_bytes(c) / BATCH_SHARE;
 	if (batch_bytes < BATCH_BYTES_MIN)
 		batch_bytes = BATCH_BYTES_MIN;
-	count = choose(c, l, mode, batch_bytes);
+	count = choose_victims(c, l, mode, batch_bytes);
 	for (size_t i = 0; i < count; i++)
 		pace.all_bytes += l->views[i].seg.bytes;
 	if (count > 0)

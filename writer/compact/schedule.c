@@ -326,7 +326,7 @@ static bool serve_requests(struct compactor *c)
 
 /* Waits until the log has grown by a piece, or for some time if it has grown at all; without a
  * limit while nothing is appended. */
-static void rest(struct compactor *c, uint64_t *seen_end, bool again)
+static void wait_for_growth(struct compactor *c, uint64_t *seen_end, bool again)
 {
 	uint64_t end = log_writer_size(c->log);
 	bool quiet = end == *seen_end;
@@ -341,7 +341,7 @@ static void rest(struct compactor *c, uint64_t *seen_end, bool again)
 		growth_sleep(c->growth, quiet ? 0 : monotonic_ns() + SURVEY_EVERY_NS);
 }
 
-static void *thread_main(void *arg)
+static void *compaction_main(void *arg)
 {
 	struct compactor *c = arg;
 	uint64_t seen_end = UINT64_MAX;
@@ -352,7 +352,7 @@ static void *thread_main(void *arg)
 			continue;
 		again = tick(c, log_writer_size(c->log) == seen_end);
 		if (!growth_was_woken(c->growth))
-			rest(c, &seen_end, again);
+			wait_for_growth(c, &seen_end, again);
 	}
 	return NULL;
 }
@@ -390,7 +390,7 @@ int compact_start(struct compactor *c)
 	if (c->dead_percent > 0)
 		compact_first_reserves(c);
 	compact_run_unlock(c);
-	err = -pthread_create(&c->thread, NULL, thread_main, c);
+	err = -pthread_create(&c->thread, NULL, compaction_main, c);
 	c->has_thread = err == 0;
 	if (c->has_thread && c->dead_percent > 0 && !c->segments_missing)
 		growth_give_space(c->growth);

@@ -25,7 +25,7 @@ struct change {
 
 /* --- nodes and names --- */
 
-static struct graph_node *node_new(struct graph *g, enum meta_type type)
+static struct graph_node *graph_node_new(struct graph *g, enum meta_type type)
 {
 	struct graph_node *n = calloc(1, sizeof(*n));
 
@@ -91,8 +91,8 @@ static bool is_in_base(const struct change *c)
 }
 
 /* Gives the name 'name' in 'dir' to 'n' from now on. */
-static int begin(struct change *c, struct graph_node *dir, struct graph_name *name,
-		 struct graph_node *n)
+static int begin_span(struct change *c, struct graph_node *dir, struct graph_name *name,
+		      struct graph_node *n)
 {
 	size_t capacity = name->span_capacity;
 
@@ -111,7 +111,7 @@ static int begin(struct change *c, struct graph_node *dir, struct graph_name *na
 }
 
 /* Ends the present meaning of the name. */
-static void end(struct change *c, struct graph_node *dir, struct graph_name *name)
+static void end_span(struct change *c, struct graph_node *dir, struct graph_name *name)
 {
 	struct graph_node *n = means(name);
 
@@ -126,12 +126,12 @@ static void end(struct change *c, struct graph_node *dir, struct graph_name *nam
 }
 
 /* Removes a directory that existed only through its keys, with the last of them. */
-static void prune(struct change *c, struct graph_node *dir)
+static void prune_empty(struct change *c, struct graph_node *dir)
 {
 	while (dir->live == 0 && !dir->explicit && dir->dir != NULL && dir->own_name != NULL) {
 		struct graph_node *above = dir->dir;
 
-		end(c, above, dir->own_name);
+		end_span(c, above, dir->own_name);
 		dir = above;
 	}
 }
@@ -157,12 +157,12 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct ta
 		size_t bytes = path_next(path, path_bytes, &pos, &text);
 
 		if (at.name != NULL && at.node != NULL && !is_dir(at.node)) {
-			end(c, at.dir, at.name); /* a key that gives way to a directory */
+			end_span(c, at.dir, at.name); /* a key that gives way to a directory */
 			at.node = NULL;
 		}
 		if (at.name != NULL && at.node == NULL) {
-			at.node = node_new(c->g, META_TYPE_DIRECTORY);
-			err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
+			at.node = graph_node_new(c->g, META_TYPE_DIRECTORY);
+			err = at.node == NULL ? -ENOMEM : begin_span(c, at.dir, at.name, at.node);
 			if (err < 0)
 				return err;
 		}
@@ -233,8 +233,8 @@ static bool is_too_deep(struct change *c, const char *path, size_t path_bytes)
 }
 
 /* Adds a new content of the file at a path; makes the file if it is missing. */
-static int put_version(struct change *c, const char *path, size_t path_bytes,
-		       const struct version *v)
+static int graph_put_version(struct change *c, const char *path, size_t path_bytes,
+			     const struct version *v)
 {
 	struct target at;
 	int err;
@@ -247,8 +247,8 @@ static int put_version(struct change *c, const char *path, size_t path_bytes,
 	if (at.node != NULL && at.node->type != META_TYPE_FILE)
 		return -EEXIST; /* it is an unnameable key */
 	if (at.node == NULL) {
-		at.node = node_new(c->g, META_TYPE_FILE);
-		err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
+		at.node = graph_node_new(c->g, META_TYPE_FILE);
+		err = at.node == NULL ? -ENOMEM : begin_span(c, at.dir, at.name, at.node);
 	}
 	return err < 0 ? err : add_version(c, at.node, v);
 }
@@ -292,25 +292,25 @@ int graph_content(const struct graph_node *n, size_t index, struct content_map *
 
 /* --- records --- */
 
-static int apply_put(struct change *c, const struct commit_record *rec)
+static int graph_put(struct change *c, const struct commit_record *rec)
 {
 	const struct version v = { .kind = VERSION_PLAIN, .size_bytes = rec->value_bytes };
 	int err;
 
 	if (rec->unnameable || !path_ok(rec->path, rec->path_bytes))
 		return 0;
-	err = put_version(c, rec->path, rec->path_bytes, &v);
+	err = graph_put_version(c, rec->path, rec->path_bytes, &v);
 	return err == -EEXIST ? 0 : err;
 }
 
-static int apply_tombstone(struct change *c, const struct commit_record *rec)
+static int graph_tombstone(struct change *c, const struct commit_record *rec)
 {
 	struct target at;
 
 	if (!look_up(c, rec->path, rec->path_bytes, &at) || (is_dir(at.node) && at.node->live > 0))
 		return 0;
-	end(c, at.dir, at.name);
-	prune(c, at.dir);
+	end_span(c, at.dir, at.name);
+	prune_empty(c, at.dir);
 	return 0;
 }
 
@@ -332,7 +332,7 @@ static int set_target(struct change *c, struct graph_node *n, const struct meta_
 
 /* The attributes of an attr record apply to the newest version, too: programs set the times after
  * they have written. */
-static void set_attr(struct graph_node *n, const struct meta_attr *attr)
+static void graph_set_attr(struct graph_node *n, const struct meta_attr *attr)
 {
 	struct version *v = n->version_count > 0 ? &n->versions[n->version_count - 1] : NULL;
 
@@ -350,7 +350,7 @@ static void set_attr(struct graph_node *n, const struct meta_attr *attr)
 		v->mtime_ns = ns_of_meta_time(attr->mtime);
 }
 
-static int apply_attr(struct change *c, const struct commit_record *rec)
+static int graph_attr(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_attr *attr = &rec->attr;
 	const struct version empty = { .kind = VERSION_LAID };
@@ -364,13 +364,13 @@ static int apply_attr(struct change *c, const struct commit_record *rec)
 	if (err < 0)
 		return err;
 	if (at.node != NULL && attr->content == META_CONTENT_NEW && !is_dir(at.node)) {
-		end(c, at.dir, at.name);
+		end_span(c, at.dir, at.name);
 		at.node = NULL;
 	}
 	if (at.node == NULL) {
 		is_new = true;
-		at.node = node_new(c->g, attr->type);
-		err = at.node == NULL ? -ENOMEM : begin(c, at.dir, at.name, at.node);
+		at.node = graph_node_new(c->g, attr->type);
+		err = at.node == NULL ? -ENOMEM : begin_span(c, at.dir, at.name, at.node);
 	}
 	if (err < 0 || at.node->type != attr->type)
 		return err;
@@ -379,11 +379,11 @@ static int apply_attr(struct change *c, const struct commit_record *rec)
 	if (is_new && attr->type == META_TYPE_SYMLINK)
 		err = set_target(c, at.node, attr);
 	if (err == 0)
-		set_attr(at.node, attr);
+		graph_set_attr(at.node, attr);
 	return err;
 }
 
-static int apply_move(struct change *c, const struct commit_record *rec)
+static int graph_move(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_move *move = &rec->move;
 	bool exchange = (move->flags & META_FLAG_EXCHANGE) != 0;
@@ -403,17 +403,17 @@ static int apply_move(struct change *c, const struct commit_record *rec)
 	if (moved == NULL || moved == other)
 		return 0;
 	if (other != NULL)
-		end(c, to.dir, to.name);
-	end(c, from.dir, from.name);
-	err = begin(c, to.dir, to.name, moved);
+		end_span(c, to.dir, to.name);
+	end_span(c, from.dir, from.name);
+	err = begin_span(c, to.dir, to.name, moved);
 	if (err == 0 && exchange && other != NULL)
-		err = begin(c, from.dir, from.name, other);
+		err = begin_span(c, from.dir, from.name, other);
 	if (err == 0)
-		prune(c, from.dir);
+		prune_empty(c, from.dir);
 	return err;
 }
 
-static int apply_link(struct change *c, const struct commit_record *rec)
+static int graph_link(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_move *link = &rec->move;
 	struct target from, to;
@@ -423,7 +423,7 @@ static int apply_link(struct change *c, const struct commit_record *rec)
 	    !look_up(c, rec->path, rec->path_bytes, &from) || is_dir(from.node))
 		return 0;
 	err = walk(c, link->new_path, link->new_path_bytes, &to);
-	return err < 0 || to.node != NULL ? err : begin(c, to.dir, to.name, from.node);
+	return err < 0 || to.node != NULL ? err : begin_span(c, to.dir, to.name, from.node);
 }
 
 /* --- content in pieces --- */
@@ -465,7 +465,7 @@ static struct graph_staged *staged_get(struct graph *g, uint64_t id)
 	return s;
 }
 
-static int apply_extent(struct change *c, const struct commit_record *rec)
+static int graph_extent(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_extent *extent = &rec->extent;
 	bool dropped = (extent->flags & META_FLAG_DROPPED) != 0;
@@ -485,7 +485,7 @@ static int apply_extent(struct change *c, const struct commit_record *rec)
 	return 0;
 }
 
-static int apply_publish(struct change *c, const struct commit_record *rec)
+static int graph_publish(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
 	bool unnameable = rec->unnameable || (publish->flags & META_FLAG_UNNAMEABLE) != 0;
@@ -503,7 +503,7 @@ static int apply_publish(struct change *c, const struct commit_record *rec)
 		staged_drop(c->g, s);
 	if (unnameable || !path_ok(rec->path, rec->path_bytes))
 		return 0;
-	err = put_version(c, rec->path, rec->path_bytes, &v);
+	err = graph_put_version(c, rec->path, rec->path_bytes, &v);
 	if (err == 0 && s != NULL)
 		s->content = NULL; /* the version owns it */
 	if (err != -ENOMEM && s != NULL)
@@ -513,26 +513,26 @@ static int apply_publish(struct change *c, const struct commit_record *rec)
 
 /* --- commits --- */
 
-static int apply(struct change *c, const struct commit_record *rec)
+static int graph_add_record(struct change *c, const struct commit_record *rec)
 {
 	switch (rec->kind) {
 	case META_ATTR:
-		return apply_attr(c, rec);
+		return graph_attr(c, rec);
 	case META_BASE:
 		c->g->base_ns = rec->base.as_of_ns;
 		return 0;
 	case META_LINK:
-		return apply_link(c, rec);
+		return graph_link(c, rec);
 	case META_MOVE:
-		return apply_move(c, rec);
+		return graph_move(c, rec);
 	case META_EXTENT:
-		return apply_extent(c, rec);
+		return graph_extent(c, rec);
 	case META_PUBLISH:
-		return apply_publish(c, rec);
+		return graph_publish(c, rec);
 	case META_SEGMENT:
 		return 0;
 	}
-	return rec->value_bytes > 0 ? apply_put(c, rec) : apply_tombstone(c, rec);
+	return rec->value_bytes > 0 ? graph_put(c, rec) : graph_tombstone(c, rec);
 }
 
 int graph_apply(struct graph *g, const struct log_entry *entries, size_t entry_count)
@@ -544,7 +544,7 @@ int graph_apply(struct graph *g, const struct log_entry *entries, size_t entry_c
 
 	while (err == 0 && commit_next(d.records, d.count, &step)) {
 		c.entry = &entries[step.index];
-		err = apply(&c, &d.records[step.index]);
+		err = graph_add_record(&c, &d.records[step.index]);
 	}
 	replay_release(&d);
 	return err == -EBADMSG ? 0 : err; /* the store reports the fault of the commit */
@@ -557,14 +557,14 @@ int graph_init(struct graph *g)
 	g->nodes = NULL;
 	g->staged = NULL;
 	g->base_ns = 0;
-	g->root = node_new(g, META_TYPE_DIRECTORY);
+	g->root = graph_node_new(g, META_TYPE_DIRECTORY);
 	if (g->root == NULL)
 		return -ENOMEM;
 	g->root->explicit = true;
 	return 0;
 }
 
-static void node_free(struct graph_node *n)
+static void graph_node_free(struct graph_node *n)
 {
 	struct graph_name *name, *next;
 
@@ -591,7 +591,7 @@ void graph_free(struct graph *g)
 		staged_drop(g, s);
 	for (n = g->nodes; n != NULL; n = next) {
 		next = n->next;
-		node_free(n);
+		graph_node_free(n);
 	}
 	g->nodes = g->root = NULL;
 }

@@ -249,18 +249,20 @@ struct found_list {
 
 /* Returns the position of the record of a version, which orders versions with the same timestamp.
  */
-static uint64_t record_of(const struct found_version *f)
+static uint64_t position_of_version(const struct found_version *f)
 {
 	return f->node->versions[f->index].offset;
 }
 
-static int compare_found(const void *a, const void *b)
+static int compare_versions(const void *a, const void *b)
 {
 	const struct found_version *x = a, *y = b;
 
 	if (x->timestamp_ns != y->timestamp_ns)
 		return x->timestamp_ns < y->timestamp_ns ? -1 : 1;
-	return record_of(x) < record_of(y) ? -1 : record_of(x) > record_of(y);
+	return position_of_version(x) < position_of_version(y)
+		       ? -1
+		       : position_of_version(x) > position_of_version(y);
 }
 
 /* Records of a base may share a timestamp, and two files of a base can have had one path since.
@@ -291,7 +293,7 @@ static int find_versions(const struct held_list *held, struct found_list *ret)
 					(struct found_version){ node, v,
 								node->versions[v].timestamp_ns };
 	}
-	qsort(ret->found, n, sizeof(ret->found[0]), compare_found);
+	qsort(ret->found, n, sizeof(ret->found[0]), compare_versions);
 	ret->count = n;
 	make_distinct(ret);
 	return 0;
@@ -313,8 +315,8 @@ static bool is_available(const struct content_map *content)
 
 /* Fills in 'ret', and stores the content of a version in pieces (otherwise NULL), which the caller
  * owns. */
-static int describe(const struct graph_node *n, size_t index, struct history_attr *ret,
-		    struct content_map **ret_content)
+static int describe_version(const struct graph_node *n, size_t index, struct history_attr *ret,
+			    struct content_map **ret_content)
 {
 	const struct version *v = &n->versions[index];
 	struct content_map *content = NULL;
@@ -352,7 +354,8 @@ static int list_versions(const struct held_list *held, history_list_fn fn, void 
 		struct history_entry entry = { .name = NULL };
 		struct content_map *content;
 
-		err = describe(found.found[i].node, found.found[i].index, &entry.version, &content);
+		err = describe_version(found.found[i].node, found.found[i].index, &entry.version,
+				       &content);
 		if (err < 0)
 			break;
 		content_map_free(content);
@@ -427,7 +430,7 @@ static int open_found(struct history *h, const struct found_version *found,
 
 	if (v == NULL)
 		return -ENOMEM;
-	err = describe(found->node, found->index, &v->attr, &v->content);
+	err = describe_version(found->node, found->index, &v->attr, &v->content);
 	v->attr.timestamp_ns = found->timestamp_ns;
 	if (err == 0 && !v->attr.available)
 		err = -ENOENT;

@@ -77,8 +77,8 @@ static int read_record(struct history_version *v, const struct value_position *v
 	return err == -EBADMSG ? -EIO : err;
 }
 
-static int read_piece(struct history_version *v, const struct content_piece *p, uint64_t from,
-		      void *buf, size_t n)
+static int read_version_piece(struct history_version *v, const struct content_piece *p,
+			      uint64_t from, void *buf, size_t n)
 {
 	int err = p->dropped
 			  ? -EIO
@@ -108,7 +108,7 @@ static ssize_t read_some(struct history_version *v, uint8_t *buf, size_t n, uint
 	}
 	if (p.offset + p.bytes - at < n)
 		n = (size_t)(p.offset + p.bytes - at);
-	err = read_piece(v, &p, at - p.offset, buf, n);
+	err = read_version_piece(v, &p, at - p.offset, buf, n);
 	return err < 0 ? err : (ssize_t)n;
 }
 

@@ -58,7 +58,7 @@ static int sync_names(struct log_writer *w)
 
 /* Writes the new MANIFEST.  On a full disk, or without an inode, it is written into the reserve,
  * which is made again from the inode and the blocks of the old MANIFEST. */
-static int write_locked(struct log_writer *w, const struct manifest *m, bool *ret_replaced)
+static int write_manifest_locked(struct log_writer *w, const struct manifest *m, bool *ret_replaced)
 	REQUIRES(w->set_lock, log_set_class)
 {
 	struct reserve *r = &w->set_reserve;
@@ -85,7 +85,7 @@ static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_rep
 	int err;
 
 	note_durable(w, m);
-	err = write_locked(w, m, ret_replaced);
+	err = write_manifest_locked(w, m, ret_replaced);
 	if (!*ret_replaced)
 		return err;
 	if (err < 0)
@@ -96,7 +96,7 @@ static int change_locked(struct log_writer *w, struct manifest *m, bool *ret_rep
 	return err;
 }
 
-static bool is_poisoned(struct log_writer *w)
+static bool is_log_poisoned(struct log_writer *w)
 {
 	return WITH_LOCK(log, w, w->poison < 0);
 }
@@ -182,7 +182,7 @@ int log_set_list(struct log_writer *w)
 {
 	if (!w->has_manifest)
 		return 0;
-	if (is_poisoned(w))
+	if (is_log_poisoned(w))
 		return -EIO;
 	return WITH_LOCK(log_set, w, list_locked(w));
 }
@@ -364,7 +364,7 @@ int log_writer_install(struct log_writer *w, struct log_new_segment *list, size_
 	int err;
 
 	*ret_installed = false;
-	if (is_poisoned(w))
+	if (is_log_poisoned(w))
 		return -EIO;
 	err = segments_promise(&w->segments, count);
 	if (err < 0)
@@ -418,7 +418,7 @@ static void remove_obsolete_locked(struct log_writer *w) REQUIRES(w->set_lock, l
 void log_writer_remove_replaced(struct log_writer *w)
 {
 	/* If the last change is not durable, a power cut brings back a set that has the files. */
-	if (is_poisoned(w))
+	if (is_log_poisoned(w))
 		return;
 	log_set_lock(w);
 	if (w->manifest.obsolete_count > 0)

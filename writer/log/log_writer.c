@@ -79,8 +79,8 @@ static int forget_refused_locked(struct log_writer *w, uint64_t bytes) REQUIRES(
 }
 
 /* Passes all of 'bytes' to the kernel, or none of them. */
-static int write_locked(struct log_writer *w, struct iovec *iov, int iov_count, uint64_t bytes)
-	REQUIRES(w->lock, log_class)
+static int write_parts_locked(struct log_writer *w, struct iovec *iov, int iov_count,
+			      uint64_t bytes) REQUIRES(w->lock, log_class)
 {
 	int err = forget_refused_locked(w, bytes);
 
@@ -106,7 +106,7 @@ int log_writer_write_locked(struct log_writer *w, const void *bytes, size_t n)
 {
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = n };
 
-	return write_locked(w, &iov, 1, n);
+	return write_parts_locked(w, &iov, 1, n);
 }
 
 static size_t buffered_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
@@ -119,7 +119,7 @@ int log_writer_flush_locked(struct log_writer *w)
 {
 	struct iovec iov = { .iov_base = w->buffer, .iov_len = buffered_locked(w) };
 
-	return iov.iov_len == 0 ? 0 : write_locked(w, &iov, 1, iov.iov_len);
+	return iov.iov_len == 0 ? 0 : write_parts_locked(w, &iov, 1, iov.iov_len);
 }
 
 /* Gives each record its timestamp, strictly increasing. */
@@ -176,7 +176,7 @@ static uint64_t write_up_to_locked(const struct log_writer *w, uint64_t bytes)
 	return end - ((end - w->active_start) & (w->block_bytes - 1));
 }
 
-static struct iovec *add_part(struct iovec *part, const void *bytes, size_t n)
+static struct iovec *add_iovec(struct iovec *part, const void *bytes, size_t n)
 {
 	if (n > 0)
 		*part++ = (struct iovec){ (void *)(uintptr_t)bytes, n };
@@ -192,10 +192,10 @@ static struct iovec *list_parts(const struct record *records, size_t record_coun
 		const struct record *rec = &records[i];
 
 		record_encode_header(rec, headers[i]);
-		part = add_part(part, headers[i], RECORD_HEADER_BYTES);
-		part = add_part(part, rec->key, rec->key_bytes);
-		part = add_part(part, rec->head, rec->head_bytes);
-		part = add_part(part, rec->value, rec->value_bytes - rec->head_bytes);
+		part = add_iovec(part, headers[i], RECORD_HEADER_BYTES);
+		part = add_iovec(part, rec->key, rec->key_bytes);
+		part = add_iovec(part, rec->head, rec->head_bytes);
+		part = add_iovec(part, rec->value, rec->value_bytes - rec->head_bytes);
 	}
 	return part;
 }
@@ -228,8 +228,8 @@ static int write_records_locked(struct log_writer *w, const struct record *recor
 	parts[0] = (struct iovec){ w->buffer, buffered_locked(w) };
 	count = (int)(list_parts(records, record_count, headers, parts + 1) - parts);
 	first = cut_parts(parts, count, w->end_position + bytes - up_to, rest);
-	err = write_locked(w, parts, first < count ? first + 1 : count,
-			   up_to - w->written_position);
+	err = write_parts_locked(w, parts, first < count ? first + 1 : count,
+				 up_to - w->written_position);
 	for (int i = first; err == 0 && i < count; i++) {
 		memcpy(out, rest[i].iov_base, rest[i].iov_len);
 		out += rest[i].iov_len;

@@ -48,7 +48,7 @@ static int check_config(const struct log_writer_config *config, struct diag *dia
 }
 
 /* Opens the directory of the log, which is made if missing. */
-static int open_dir(struct log_writer *w, const char *dir, struct diag *diag)
+static int open_log_dir(struct log_writer *w, const char *dir, struct diag *diag)
 {
 	int err = io_mkdir(w->io, AT_FDCWD, dir, 0700);
 	bool existed = err == -EEXIST;
@@ -91,8 +91,8 @@ static int lock_file(struct log_writer *w, struct io_stat *ret_st,
 
 /* Opens the active segment.  If it is missing, makes it; with 'make' false nothing is opened then.
  */
-static int open_file(struct log_writer *w, bool make, struct io_stat *ret_st,
-		     struct diag *diag) NO_THREAD_SAFETY
+static int open_active(struct log_writer *w, bool make, struct io_stat *ret_st,
+		       struct diag *diag) NO_THREAD_SAFETY
 {
 	int flags = w->headroom_bytes > 0 ? O_RDWR : O_RDWR | O_APPEND;
 
@@ -248,7 +248,7 @@ static int make_missing(struct log_opening *o) NO_THREAD_SAFETY
 	struct synced ignored;
 	struct io_stat st = { 0 };
 	bool valid;
-	int err = w->fd < 0 ? open_file(w, true, &st, o->diag) : 0;
+	int err = w->fd < 0 ? open_active(w, true, &st, o->diag) : 0;
 
 	if (err == 0 && st.size_bytes > 0)
 		err = diag_set(o->diag, -EBUSY, "%s: another process has just made it", w->path);
@@ -309,12 +309,12 @@ static int open_and_recover(struct log_opening *o) NO_THREAD_SAFETY
 	struct io_stat st = { 0 };
 	int err;
 
-	err = open_dir(w, o->dir, o->diag);
+	err = open_log_dir(w, o->dir, o->diag);
 	if (err < 0)
 		return err;
 	w->segments.dir_fd = w->dir_fd;
 	w->segments.may_change = true;
-	err = open_file(w, false, &st, o->diag);
+	err = open_active(w, false, &st, o->diag);
 	if (err == 0 && w->segment_bytes_max > 0)
 		err = open_manifest(o);
 	if (err == 0 && w->segment_bytes_max > 0)
@@ -407,7 +407,7 @@ static int open_read_only(struct log_opening *o) NO_THREAD_SAFETY
 }
 
 /* Frees everything; for a writer whose syncer thread does not run. */
-static void destroy(struct log_writer *w) NO_THREAD_SAFETY
+static void destroy_log(struct log_writer *w) NO_THREAD_SAFETY
 {
 	segments_close(&w->segments);
 	reserve_close(&w->set_reserve);
@@ -443,8 +443,8 @@ static uint64_t block_bytes(size_t buffer_capacity)
 	return bytes;
 }
 
-static struct log_writer *create(const struct log_writer_config *config,
-				 const char *name) NO_THREAD_SAFETY
+static struct log_writer *create_log(const struct log_writer_config *config,
+				     const char *name) NO_THREAD_SAFETY
 {
 	struct log_writer *w = calloc(1, sizeof(*w));
 
@@ -484,7 +484,7 @@ static struct log_writer *create(const struct log_writer_config *config,
 	if (w->buffer_capacity > 0)
 		w->buffer = malloc(w->buffer_capacity);
 	if (w->path == NULL || w->name == NULL || (w->buffer_capacity > 0 && w->buffer == NULL)) {
-		destroy(w);
+		destroy_log(w);
 		return NULL;
 	}
 	return w;
@@ -501,7 +501,8 @@ static uint64_t first_without_digest(struct log_writer *w) NO_THREAD_SAFETY
 	return w->active_number;
 }
 
-static int start_threads(struct log_writer *w, bool background, struct diag *diag) NO_THREAD_SAFETY
+static int start_log_threads(struct log_writer *w, bool background,
+			     struct diag *diag) NO_THREAD_SAFETY
 {
 	int err = -pthread_create(&w->syncer, NULL, log_writer_syncer_main, w);
 
@@ -540,15 +541,15 @@ int log_writer_open_replay(const struct log_writer_config *config, log_replay_fn
 		(void)snprintf(dir, sizeof(dir), "%.*s",
 			       slash == config->file_path ? 1 : (int)(slash - config->file_path),
 			       config->file_path);
-	w = create(config, slash == NULL ? config->file_path : slash + 1);
+	w = create_log(config, slash == NULL ? config->file_path : slash + 1);
 	if (w == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", config->file_path);
 	o.w = w;
 	err = w->read_only ? open_read_only(&o) : open_and_recover(&o);
 	if (err == 0 && !w->read_only)
-		err = start_threads(w, !config->no_background, diag);
+		err = start_log_threads(w, !config->no_background, diag);
 	if (err < 0) {
-		destroy(w);
+		destroy_log(w);
 		return err;
 	}
 	if (ret_recovery != NULL)
@@ -586,7 +587,7 @@ int log_writer_close(struct log_writer *w)
 	if (w == NULL)
 		return 0;
 	if (w->read_only) {
-		destroy(w);
+		destroy_log(w);
 		return 0;
 	}
 	log_lock(w);
@@ -601,6 +602,6 @@ int log_writer_close(struct log_writer *w)
 	err = sync_and_trim(w);
 	if (err == 0)
 		log_recover_leave_hint(w);
-	destroy(w);
+	destroy_log(w);
 	return err;
 }

@@ -12,7 +12,7 @@
 #define CHUNK_BYTES    ((size_t)256 * 1024)
 #define READ_BYTES_MIN 512 /* enough for many records */
 
-static int read_exactly(struct log_writer *w, void *buf, size_t n, uint64_t position)
+static int read_all_at(struct log_writer *w, void *buf, size_t n, uint64_t position)
 {
 	ssize_t got = log_writer_read(w, buf, n, position);
 
@@ -63,7 +63,7 @@ static int check_chunk(struct check *c, size_t n)
 
 	if (bytes == NULL)
 		return -ENOMEM;
-	err = read_exactly(c->w, bytes, n, c->value->record_position + c->done);
+	err = read_all_at(c->w, bytes, n, c->value->record_position + c->done);
 	if (err < 0)
 		return err;
 	if (c->done == 0) {
@@ -98,7 +98,7 @@ int record_at_check(struct log_writer *w, const struct value_position *value, ui
 int record_at_read(struct log_writer *w, const struct value_position *value, uint64_t from,
 		   void *buf, size_t n)
 {
-	return read_exactly(w, buf, n, value->record_position + from);
+	return read_all_at(w, buf, n, value->record_position + from);
 }
 
 /* --- records of unknown size --- */
@@ -120,8 +120,8 @@ static int reserve(struct log_record *r, uint64_t bytes)
 }
 
 /* Checks the record's CRC before memory is allocated by a size that may be wrong. */
-static int check_large(struct log_writer *w, uint64_t position,
-		       const struct record_scan_result *found)
+static int check_in_chunks(struct log_writer *w, uint64_t position,
+			   const struct record_scan_result *found)
 {
 	const struct value_position value = { .record_position = position,
 					      .key_bytes = found->rec.key_bytes,
@@ -131,13 +131,13 @@ static int check_large(struct log_writer *w, uint64_t position,
 }
 
 /* Reads 'bytes' at 'position' into memory, replacing the bytes that are there. */
-static int fill(struct log_writer *w, struct log_record *r, uint64_t position, uint64_t bytes)
+static int load_bytes(struct log_writer *w, struct log_record *r, uint64_t position, uint64_t bytes)
 {
 	int err = reserve(r, bytes);
 
 	r->held_bytes = 0;
 	if (err == 0)
-		err = read_exactly(w, r->data, (size_t)bytes, position);
+		err = read_all_at(w, r->data, (size_t)bytes, position);
 	if (err < 0)
 		return err;
 	r->held_from = position;
@@ -172,10 +172,10 @@ int record_at_load(struct log_writer *w, uint64_t position, struct log_record *r
 	/* Records never change, so bytes in memory are as good as those in the file. */
 	scan = scan_held(r, position, left, &res);
 	while (err == 0 && scan == RECORD_NEED_MORE) {
-		err = check_large(w, position, &res);
+		err = check_in_chunks(w, position, &res);
 		bytes = res.bytes > ahead ? res.bytes : ahead;
 		if (err == 0)
-			err = fill(w, r, position, bytes < left ? bytes : left);
+			err = load_bytes(w, r, position, bytes < left ? bytes : left);
 		if (err == 0)
 			scan = scan_held(r, position, left, &res);
 	}

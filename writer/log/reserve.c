@@ -54,7 +54,7 @@ void reserve_open(struct reserve *r, struct io *io, int dir_fd, const char *name
 }
 
 /* Takes over the blocks that the file has: on a full disk they could not be allocated again. */
-static void open_file(struct reserve *r)
+static void open_reserve_file(struct reserve *r)
 {
 	struct io_stat st = { 0 };
 	uint64_t bytes;
@@ -73,7 +73,7 @@ void reserve_fill(struct reserve *r)
 {
 	r->next_try_ns = monotonic_ns() + RETRY_NS;
 	if (r->fd < 0)
-		open_file(r);
+		open_reserve_file(r);
 	if (r->fd >= 0)
 		allocate(r);
 }

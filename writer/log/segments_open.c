@@ -48,7 +48,7 @@ static int find_segment(void *arg, const char *name)
 	return id.number != 0 ? add_found(f, id, bytes) : 0;
 }
 
-static int compare_found(const void *a, const void *b)
+static int compare_found_files(const void *a, const void *b)
 {
 	const struct found_file *x = a, *y = b;
 
@@ -66,9 +66,9 @@ static void sort_found(struct found *f)
 
 	if (f->count == 0)
 		return;
-	qsort(f->files, f->count, sizeof(f->files[0]), compare_found);
+	qsort(f->files, f->count, sizeof(f->files[0]), compare_found_files);
 	for (size_t i = 0; i < f->count; i++)
-		if (kept == 0 || compare_found(&f->files[i], &f->files[kept - 1]) != 0)
+		if (kept == 0 || compare_found_files(&f->files[i], &f->files[kept - 1]) != 0)
 			f->files[kept++] = f->files[i];
 	f->count = kept;
 }

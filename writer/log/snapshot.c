@@ -131,7 +131,7 @@ static int try_open(struct log_snapshot *s, const char *dir, const char *active_
 }
 
 /* Closes the files of a failed attempt. */
-static void clear(struct log_snapshot *s)
+static void close_snapshot_files(struct log_snapshot *s)
 {
 	segments_clear(s->segments);
 	manifest_free(&s->manifest);
@@ -161,7 +161,7 @@ int log_snapshot_open(struct log_snapshot *ret, const char *dir, const char *act
 						active_name);
 			return diag_set(diag, 0, "%s", ""); /* of a failed attempt */
 		}
-		clear(ret);
+		close_snapshot_files(ret);
 		(void)nanosleep(&pause, NULL);
 	}
 	return diag_set(

@@ -41,7 +41,7 @@ struct scan {
 /* --- reading --- */
 
 /* Rests between two windows.  Returns false if the scrub must stop. */
-static bool rest(struct scan *sc, uint64_t took_ns)
+static bool rest_after_window(struct scan *sc, uint64_t took_ns)
 {
 	struct scrubber *c = sc->c;
 	struct log_writer_stats log;
@@ -82,7 +82,7 @@ static bool is_replaced(const struct scan *sc)
 
 /* Fills the window from 'offset' on, at most to the end of the segment.  -EIO if no byte can be
  * read there.  SCRUB_REPLACED.  -ECANCELED. */
-static int fill(struct scan *sc, uint64_t offset)
+static int fill_window(struct scan *sc, uint64_t offset)
 {
 	size_t n = WINDOW_BYTES;
 	ssize_t got;
@@ -98,7 +98,7 @@ static int fill(struct scan *sc, uint64_t offset)
 	if (got <= 0)
 		return -EIO;
 	sc->held = (size_t)got;
-	return rest(sc, monotonic_ns() - began_ns) ? 0 : -ECANCELED;
+	return rest_after_window(sc, monotonic_ns() - began_ns) ? 0 : -ECANCELED;
 }
 
 /* --- damage --- */
@@ -233,8 +233,8 @@ static void wrong_digest(struct scan *sc)
 /* --- records --- */
 
 /* Checks a record that is larger than the window. */
-static int check_large(struct scan *sc, uint64_t offset, const struct record_scan_result *res,
-		       const char **ret_problem)
+static int check_large_record(struct scan *sc, uint64_t offset,
+			      const struct record_scan_result *res, const char **ret_problem)
 {
 	uint64_t end = offset + res->bytes, at = offset;
 	uint32_t crc = 0, stored = 0;
@@ -242,7 +242,7 @@ static int check_large(struct scan *sc, uint64_t offset, const struct record_sca
 
 	while (at < end) {
 		size_t skip = at == offset ? RECORD_CRC_COVERS_FROM : 0, n;
-		int err = fill(sc, at);
+		int err = fill_window(sc, at);
 
 		if (err != 0)
 			return err;
@@ -274,7 +274,7 @@ static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
 		size_t skip = (size_t)(offset - sc->from);
 
 		if (offset < sc->from || skip >= sc->held) {
-			err = fill(sc, offset);
+			err = fill_window(sc, offset);
 			if (err != 0)
 				return err;
 			skip = 0;
@@ -292,10 +292,10 @@ static int check_record(struct scan *sc, uint64_t offset, uint64_t *ret_bytes,
 			return 0;
 		}
 		if (res.bytes > WINDOW_BYTES)
-			return check_large(sc, offset, &res, ret_problem);
+			return check_large_record(sc, offset, &res, ret_problem);
 		if (skip == 0 && sc->held >= res.bytes)
 			return -EIO; /* cannot happen: the window has all needed bytes */
-		err = fill(sc, offset);
+		err = fill_window(sc, offset);
 		if (err != 0)
 			return err;
 		if (sc->held < res.bytes)
@@ -392,7 +392,7 @@ static void run_locked(struct scrubber *c) REQUIRES(c->lock, scrubber_class)
 	c->figures.unchecked_bytes = sc.result.unchecked_bytes;
 }
 
-static void *thread_main(void *arg)
+static void *scrub_main(void *arg)
 {
 	struct scrubber *c = arg;
 	uint64_t due_ns = monotonic_ns() + (uint64_t)c->interval_ns;
@@ -412,12 +412,12 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-static int start_locked(struct scrubber *c) REQUIRES(c->lock, scrubber_class)
+static int start_thread_locked(struct scrubber *c) REQUIRES(c->lock, scrubber_class)
 {
 	int err = 0;
 
 	if (!c->has_thread)
-		err = -pthread_create(&c->thread, NULL, thread_main, c);
+		err = -pthread_create(&c->thread, NULL, scrub_main, c);
 	c->has_thread = c->has_thread || err == 0;
 	return err;
 }
@@ -427,7 +427,7 @@ int scrub_request(struct scrubber *c)
 	int err;
 
 	scrubber_lock(c);
-	err = start_locked(c);
+	err = start_thread_locked(c);
 	if (err == 0)
 		c->requested = true;
 	thread_check(pthread_cond_signal(&c->wake));
@@ -452,7 +452,7 @@ void scrub_init(struct scrubber *c, struct store *s, const struct store_config *
 
 int scrub_start(struct scrubber *c)
 {
-	return WITH_LOCK(scrubber, c, start_locked(c));
+	return WITH_LOCK(scrubber, c, start_thread_locked(c));
 }
 
 void scrub_stop(struct scrubber *c)

@@ -265,8 +265,8 @@ int store_commit(struct store *s, struct node *n, const struct store_content *co
 
 /* Reads 'n' bytes of a piece from byte 'from' on, and checks the CRC of its record unless that has
  * been done. */
-static int read_piece(struct store *s, const struct content_piece *piece, uint64_t from, void *buf,
-		      size_t n)
+static int read_content_piece(struct store *s, const struct content_piece *piece, uint64_t from,
+			      void *buf, size_t n)
 {
 	const struct value_position *value = &piece->value;
 	int err;
@@ -304,8 +304,8 @@ int store_read_pieces(const struct store_reader *r, const struct content_pieces 
 			memset(buf + (begin - offset), 0, (size_t)(stop - begin));
 			continue;
 		}
-		err = read_piece(r->s, p, begin - p->offset, buf + (begin - offset),
-				 (size_t)(stop - begin));
+		err = read_content_piece(r->s, p, begin - p->offset, buf + (begin - offset),
+					 (size_t)(stop - begin));
 		if (err == 0 && !p->verified)
 			set_verified(r, p);
 	}

@@ -33,7 +33,7 @@ static int check_dir(const struct store *s, const struct node *dir, size_t name_
 }
 
 /* Finds an entry that must exist. */
-static int find(struct store *s, const struct store_name *at, struct dentry **ret)
+static int find_entry(struct store *s, const struct store_name *at, struct dentry **ret)
 	REQUIRES(s->commit_lock, commit_class)
 {
 	int err = check_dir(s, at->dir, at->name_bytes);
@@ -73,9 +73,9 @@ static int keep_parent(struct store *s, const struct node *dir)
 /* --- making --- */
 
 /* Makes a node and its entry; neither is linked yet. */
-static int prepare(struct store *s, const struct store_name *at, mode_t type,
-		   const struct store_owner *owner, struct node **ret_node,
-		   struct dentry **ret_dentry) REQUIRES(s->commit_lock, commit_class)
+static int prepare_node(struct store *s, const struct store_name *at, mode_t type,
+			const struct store_owner *owner, struct node **ret_node,
+			struct dentry **ret_dentry) REQUIRES(s->commit_lock, commit_class)
 {
 	struct node *n = keydir_node_new(s->keydir, type);
 	struct dentry *d;
@@ -94,7 +94,7 @@ static int prepare(struct store *s, const struct store_name *at, mode_t type,
 	return 0;
 }
 
-/* Links the results of prepare(); the node is pinned for the caller. */
+/* Links the results of prepare_node(); the node is pinned for the caller. */
 static void link_prepared(struct store *s, struct dentry *d, struct node *n, int64_t now_ns)
 	REQUIRES(s->commit_lock, commit_class)
 {
@@ -137,7 +137,7 @@ static int create_locked(struct store *s, const struct store_name *at,
 
 	err = check_new_file(s, at);
 	if (err == 0)
-		err = prepare(s, at, S_IFREG, owner, ret, &d);
+		err = prepare_node(s, at, S_IFREG, owner, ret, &d);
 	if (err != 0)
 		return err;
 	link_prepared(s, d, *ret, s->io->ops->now_ns(s->io));
@@ -246,7 +246,7 @@ static int make_locked(struct store *s, const struct store_name *at,
 	if (err == 0 && S_ISDIR(special->owner.mode))
 		err = keydir_fits(NULL, at->dir, at->name_bytes);
 	if (err == 0)
-		err = prepare(s, at, special->owner.mode & S_IFMT, &special->owner, &n, &d);
+		err = prepare_node(s, at, special->owner.mode & S_IFMT, &special->owner, &n, &d);
 	if (err != 0)
 		return err;
 	commit_begin(s);
@@ -423,7 +423,7 @@ static int unlink_locked(struct store *s, const struct store_name *at, bool of_d
 			 uint64_t *ret_end) REQUIRES(s->commit_lock, commit_class)
 {
 	struct dentry *d;
-	int err = find(s, at, &d);
+	int err = find_entry(s, at, &d);
 
 	if (err == 0 && node_is_dir(dentry_node(d)) != of_dir)
 		err = of_dir ? -ENOTDIR : -EISDIR;
@@ -592,7 +592,7 @@ int store_rename(struct store *s, const struct store_name *from, const struct st
 	if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE)
 		return -EINVAL;
 	commit_lock(s);
-	err = find(s, from, &r.from);
+	err = find_entry(s, from, &r.from);
 	if (err == 0)
 		err = check_dir(s, to->dir, to->name_bytes);
 	if (err == 0) {

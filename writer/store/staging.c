@@ -95,7 +95,7 @@ struct batch {
 };
 
 /* Adds the front of 'range' to the batch and removes it from 'range'. */
-static void add_piece(struct batch *b, struct store_range *range)
+static void add_staged_piece(struct batch *b, struct store_range *range)
 {
 	uint8_t *head = b->heads[b->count];
 	struct content_piece *piece = &b->pieces[b->count];
@@ -170,7 +170,7 @@ static int stage_locked(struct store *s, struct store_staging *st, const struct 
 		struct store_range rest = ranges[i];
 
 		while (err == 0 && rest.bytes > 0) {
-			add_piece(&b, &rest);
+			add_staged_piece(&b, &rest);
 			if (b.count == BATCH_PIECES)
 				err = append_batch(s, st, &b);
 		}

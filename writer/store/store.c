@@ -45,7 +45,7 @@ static void tell_progress(void *arg, uint64_t done_bytes, uint64_t all_bytes)
 }
 
 /* Opens DATADIR; makes it if it is missing. */
-static int open_dir(struct store *s, struct diag *diag)
+static int open_datadir(struct store *s, struct diag *diag)
 {
 	int err = s->read_only ? -EEXIST : io_mkdir(s->io, AT_FDCWD, s->path, 0700);
 
@@ -94,7 +94,7 @@ static int write_holder(struct store *s, const char *holder)
 }
 
 /* Takes the lock, which only one process can have. */
-static int take_lock(struct store *s, const char *holder, struct diag *diag)
+static int take_store_lock(struct store *s, const char *holder, struct diag *diag)
 {
 	int err;
 
@@ -123,7 +123,7 @@ static void note_void_staging(void *arg, uint64_t id, struct content_map *c) NO_
 	(void)!number_set_add(&s->void_stagings, id); /* without memory a fold keeps the extents */
 }
 
-static int open_log(struct store *s, const struct store_config *config, struct diag *diag)
+static int open_store_log(struct store *s, const struct store_config *config, struct diag *diag)
 {
 	struct log_writer_config log = {
 		.fsync_interval_ns = config->fsync_interval_ns,
@@ -162,7 +162,7 @@ static int open_log(struct store *s, const struct store_config *config, struct d
 	return err;
 }
 
-static void destroy(struct store *s) NO_THREAD_SAFETY
+static void destroy_store(struct store *s) NO_THREAD_SAFETY
 {
 	keydir_free(s->keydir);
 	for (size_t i = 0; i < COMMIT_PARTS_MAX; i++)
@@ -179,7 +179,7 @@ static void destroy(struct store *s) NO_THREAD_SAFETY
 	free(s);
 }
 
-static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
+static struct store *create_store(const struct store_config *config) NO_THREAD_SAFETY
 {
 	struct keydir_defaults defaults = { .uid = config->uid,
 					    .gid = config->gid,
@@ -208,7 +208,7 @@ static struct store *create(const struct store_config *config) NO_THREAD_SAFETY
 	growth_init(&s->growth);
 	s->path = strdup(config->dir_path);
 	if (s->path == NULL || keydir_create(&defaults, &s->keydir) < 0) {
-		destroy(s);
+		destroy_store(s);
 		return NULL;
 	}
 	return s;
@@ -222,16 +222,16 @@ int store_open_alone(const struct store_config *config, struct store **ret, stru
 	(void)diag_set(diag, 0, "%s", "");
 	if (config->dir_path == NULL || config->dir_path[0] == '\0')
 		return diag_set(diag, -EINVAL, "DATADIR: empty");
-	s = create(config);
+	s = create_store(config);
 	if (s == NULL)
 		return diag_set(diag, -ENOMEM, "%s: out of memory", config->dir_path);
-	err = open_dir(s, diag);
+	err = open_datadir(s, diag);
 	if (err == 0 && !s->read_only)
-		err = take_lock(s, config->holder, diag);
+		err = take_store_lock(s, config->holder, diag);
 	if (err == 0)
-		err = open_log(s, config, diag);
+		err = open_store_log(s, config, diag);
 	if (err < 0) {
-		destroy(s);
+		destroy_store(s);
 		return err;
 	}
 	commit_lock(s);
@@ -252,7 +252,7 @@ int store_close_alone(struct store *s)
 {
 	int err = log_writer_close(s->log);
 
-	destroy(s);
+	destroy_store(s);
 	return err;
 }
 
