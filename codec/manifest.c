@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "codec/array.h"
 #include "codec/crc32.h"
 #include "codec/le.h"
 #include "codec/record.h"
@@ -26,42 +27,20 @@ void manifest_free(struct manifest *m)
 	*m = (struct manifest){ 0 };
 }
 
-/* Makes room for one more item. */
-static bool grow(void **items, size_t item_bytes, size_t count, size_t *capacity)
-{
-	size_t bigger = *capacity == 0 ? 16 : 2 * *capacity;
-	void *p;
-
-	if (count < *capacity)
-		return true;
-	p = reallocarray(*items, bigger, item_bytes);
-	if (p == NULL)
-		return false;
-	*items = p;
-	*capacity = bigger;
-	return true;
-}
-
 bool manifest_add(struct manifest *m, const struct manifest_segment *seg)
 {
-	void *items = m->segments;
-	bool ok = grow(&items, sizeof(m->segments[0]), m->count, &m->capacity);
-
-	m->segments = items;
-	if (ok)
-		m->segments[m->count++] = *seg;
-	return ok;
+	if (ARRAY_RESERVE(m->segments, m->count + 1, m->capacity) < 0)
+		return false;
+	m->segments[m->count++] = *seg;
+	return true;
 }
 
 bool manifest_add_obsolete(struct manifest *m, struct segment_id id)
 {
-	void *items = m->obsolete;
-	bool ok = grow(&items, sizeof(m->obsolete[0]), m->obsolete_count, &m->obsolete_capacity);
-
-	m->obsolete = items;
-	if (ok)
-		m->obsolete[m->obsolete_count++] = id;
-	return ok;
+	if (ARRAY_RESERVE(m->obsolete, m->obsolete_count + 1, m->obsolete_capacity) < 0)
+		return false;
+	m->obsolete[m->obsolete_count++] = id;
+	return true;
 }
 
 bool manifest_copy(const struct manifest *m, struct manifest *ret)
@@ -117,7 +96,6 @@ static void add_text(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void add_text(struct text *t, const char *fmt, ...)
 {
 	char line[512]; /* more than the longest */
-	void *items = t->bytes;
 	va_list args;
 	int len;
 
@@ -125,12 +103,11 @@ static void add_text(struct text *t, const char *fmt, ...)
 	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): not where it is called twice */
 	len = vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	for (int i = 0; !t->failed && i < len; i++) {
-		t->failed = !grow(&items, 1, t->used, &t->capacity);
-		t->bytes = items;
-		if (!t->failed)
-			t->bytes[t->used++] = line[i];
-	}
+	t->failed = t->failed || ARRAY_RESERVE(t->bytes, t->used + (size_t)len, t->capacity) < 0;
+	if (t->failed)
+		return;
+	memcpy(t->bytes + t->used, line, (size_t)len);
+	t->used += (size_t)len;
 }
 
 static void add_segment(struct text *t, const struct manifest_segment *seg)

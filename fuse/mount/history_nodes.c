@@ -8,7 +8,7 @@
 
 #include "codec/path.h"
 #include "codec/timestamp.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/store.h"
 #include "writer/base/thread.h"
 #include "writer/base/uthash_config.h"

@@ -14,7 +14,7 @@
 #include "fuse/virtual/history.h"
 #include "fuse/mount/reply.h"
 #include "fuse/virtual/virtual.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 
 enum {
 	OFFSET_DOT = 1,	   /* behind "." */

@@ -22,7 +22,7 @@
 
 #include "mount-helpers/common/key_text.h"
 #include "mount-helpers/freyjactl/export_order.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/base/progress.h"
 
 #define FILES_A_PASS  ((size_t)1 << 20)

@@ -10,7 +10,7 @@
 
 #include "codec/path.h"
 #include "codec/xattrs.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 
 #define DIR_MODE	0755		  /* of a directory that the archive does not have */
 #define WHOLE_BYTES_MAX ((size_t)1 << 20) /* of a file that is one record; see fuse/open/ */

@@ -13,7 +13,7 @@
 #include "codec/path.h"
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/base/times.h"
 
 #define READ_BYTES ((size_t)1 << 20)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/log/names.h"
 
 int fsck_add_file(struct fsck *f, const struct fsck_file *file)

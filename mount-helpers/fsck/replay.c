@@ -13,7 +13,7 @@
 #include "codec/path.h"
 #include "mount-helpers/fsck/certain.h"
 #include "mount-helpers/fsck/file.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/index/entries.h"
 #include "writer/index/keydir.h"
 #include "writer/index/node.h"

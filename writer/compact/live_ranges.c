@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "writer/base/array.h"
+#include "codec/array.h"
 
 void live_init(struct live *l, uint64_t start, uint64_t end)
 {

@@ -5,7 +5,7 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/base/times.h"
 #include "writer/compact/compact_private.h"
 

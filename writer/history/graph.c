@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "codec/path.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/base/times.h"
 #include "writer/index/replay.h"
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "codec/path.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/history/graph.h"
 #include "writer/history/version.h"
 #include "writer/log/names.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "codec/path.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h" /* accessors, inlined */
 #include "writer/index/node_attributes.h"

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/base/pages.h"
 
 #define REGION_BYTES	 ((size_t)8 * 1024 * 1024)

@@ -11,7 +11,7 @@
 
 #include "codec/le.h"
 #include "codec/meta.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/log/names.h"
 #include "writer/log/quarantine.h"
 

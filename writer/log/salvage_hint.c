@@ -10,7 +10,7 @@
 
 #include "codec/le.h"
 #include "codec/meta.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/salvage_search.h"
 

@@ -8,7 +8,7 @@
 #include "codec/le.h"
 #include "codec/path.h"
 #include "codec/record.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 
 #define WINDOW_BYTES ((size_t)4 << 20)
 /* A candidate of at most this size is read completely: that is cheaper than the arithmetic. */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "codec/meta.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/log/reader.h"
 
 #define BATCH_RECORDS 16 /* announced before the first of them is replayed */

@@ -6,7 +6,7 @@
 
 #include "codec/meta.h"
 #include "codec/record.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/log/reader.h"
 #include "writer/base/thread.h"
 

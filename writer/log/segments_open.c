@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "codec/record.h"
-#include "writer/base/array.h"
+#include "codec/array.h"
 #include "writer/log/names.h"
 
 /* --- the directory --- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Arrays that grow: a pointer to the items, a count, and a capacity in items. */
-#ifndef FREYJAFS_WRITER_BASE_ARRAY_H
-#define FREYJAFS_WRITER_BASE_ARRAY_H
+#ifndef FREYJAFS_CODEC_ARRAY_H
+#define FREYJAFS_CODEC_ARRAY_H
 
 #include <errno.h>
 #include <stddef.h>
