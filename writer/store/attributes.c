@@ -62,8 +62,9 @@ static int setattr_locked(struct store *s, struct node *n, const struct store_se
 
 	*ret_end = 0;
 	store_set_to_attr(set, &attr);
-	if (err == 0)
-		err = append_attr(s, n, &attr, &now_ns, ret_end);
+	if (err < 0)
+		return err;
+	err = append_attr(s, n, &attr, &now_ns, ret_end);
 	if (err < 0)
 		return err;
 	keydir_write_lock(s->keydir);
