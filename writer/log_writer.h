@@ -32,6 +32,7 @@
 #define LOG_WRITER_NEVER	   INT64_MAX		  /* fsync_interval_ns: no deadline */
 #define LOG_WRITER_BUFFER_MAX	   (INT64_C(1) << 30)
 #define LOG_WRITER_HEADROOM_MAX	   (INT64_C(1) << 30) /* preallocate_bytes */
+#define LOG_WRITER_HEADROOM_AUTO   INT64_MAX	      /* preallocate_bytes: adaptive */
 #define LOG_WRITER_SEGMENT_MIN	   INT64_C(1024)
 #define LOG_WRITER_SEGMENT_MAX	   (INT64_C(1) << 40)
 #define LOG_WRITER_GROUP_MAX	   8 /* records in one group */
@@ -66,7 +67,9 @@ struct log_writer_config {
 	int64_t segment_size_bytes;
 	/* Head room: zeros kept ready behind the last record, so that a sync does not have to
 	 * commit metadata; up to 1 GiB.  They are cut at the close, and after a crash at the next
-	 * open.  0: none; then, without a buffer, the file always ends with the last record. */
+	 * open.  0: none; then, without a buffer, the file always ends with the last record.
+	 * LOG_WRITER_HEADROOM_AUTO: made while callers keep waiting for syncs, up to 16 MiB and a
+	 * 64th of the free space, and cut when none has waited for some seconds. */
 	int64_t preallocate_bytes;
 	/* Reserves exist next to the log (reserve.h); a rotation leaves their inodes to them. */
 	bool keeps_reserves;

@@ -96,6 +96,7 @@ static struct words words_of(enum option_kind kind)
 		return (struct words){ wanted, ARRAY_SIZE(wanted) };
 	case OPTION_DURATION:
 	case OPTION_SIZE:
+	case OPTION_HEADROOM:
 	case OPTION_ID:
 	case OPTION_MODE:
 	case OPTION_PERCENT:
@@ -116,6 +117,12 @@ const char *options_value_text(enum option_kind kind, int64_t value, char buf[OP
 		else
 			unit_text(duration_units + 1, ARRAY_SIZE(duration_units) - 1, value, buf);
 		break;
+	case OPTION_HEADROOM:
+		if (value == LOG_WRITER_HEADROOM_AUTO) {
+			(void)snprintf(buf, OPTION_TEXT_BYTES, "auto");
+			break;
+		}
+		__attribute__((fallthrough));
 	case OPTION_SIZE:
 		unit_text(size_units, ARRAY_SIZE(size_units), value, buf);
 		break;
@@ -169,7 +176,10 @@ const char *options_range_text(const struct option_row *row, char buf[OPTION_RAN
 		(void)snprintf(buf, OPTION_RANGE_BYTES, "off, %s", TIMESTAMP_LEGAL);
 		return buf;
 	}
-	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s", duration ? "0, " : "",
+	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s",
+		       duration			      ? "0, "
+		       : row->kind == OPTION_HEADROOM ? "auto, "
+						      : "",
 		       options_value_text(row->kind, row->min, min),
 		       options_value_text(row->kind, row->max, max), never ? ", never" : "");
 	return buf;
@@ -255,6 +265,12 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 		}
 		ok = parse_with_unit(text, duration_units, ARRAY_SIZE(duration_units), &value);
 		break;
+	case OPTION_HEADROOM:
+		if (strcmp(text, "auto") == 0 || strcmp(text, "off") == 0) {
+			*ret = text[0] == 'a' ? LOG_WRITER_HEADROOM_AUTO : 0;
+			return true;
+		}
+		__attribute__((fallthrough));
 	case OPTION_SIZE:
 		ok = parse_with_unit(text, size_units, ARRAY_SIZE(size_units), &value);
 		break;
@@ -292,6 +308,7 @@ static const char *unit_hint(enum option_kind kind)
 	case OPTION_DURATION:
 		return " (units ms s m h d)";
 	case OPTION_SIZE:
+	case OPTION_HEADROOM:
 		return " (bytes, or units K M G)";
 	case OPTION_MODE:
 		return " (octal)";

@@ -22,6 +22,7 @@
 enum option_kind {
 	OPTION_DURATION, /* ns; "0", a number with a unit ms s m h d, or "never" */
 	OPTION_SIZE,	 /* bytes; a number, which one of K M G may follow */
+	OPTION_HEADROOM, /* bytes as OPTION_SIZE, "auto" (LOG_WRITER_HEADROOM_AUTO), or "off" (0) */
 	OPTION_ID,	 /* uid or gid */
 	OPTION_MODE,	 /* permission bits, octal */
 	OPTION_PERCENT,	 /* a number, or "never" */
@@ -46,7 +47,8 @@ enum option_wanted {
 #define OPTION_SCRUB_DEFAULT_NS INT64_C(604800000000000)
 
 /* X(name = field, kind, default, min, max, help).  Besides 'min' ... 'max', OPTION_DURATION accepts
- * 0, and OPTION_DURATION and OPTION_PERCENT accept "never" (LOG_WRITER_NEVER). */
+ * 0, OPTION_DURATION and OPTION_PERCENT accept "never" (LOG_WRITER_NEVER), and OPTION_HEADROOM
+ * accepts its words. */
 #define OPTIONS_TABLE(X)                                                                           \
 	X(fsync_interval, OPTION_DURATION, INT64_C(1000000000), INT64_C(10000000),                 \
 	  LOG_WRITER_INTERVAL_MAX_NS,                                                              \
@@ -56,8 +58,9 @@ enum option_wanted {
 	  "acknowledged bytes that may wait in the daemon's memory, lost if it dies")              \
 	X(segment_size, OPTION_SIZE, INT64_C(1) << 30, INT64_C(65536), LOG_WRITER_SEGMENT_MAX,     \
 	  "size of active.data at which the log continues in a new file")                          \
-	X(preallocate, OPTION_SIZE, 0, 0, LOG_WRITER_HEADROOM_MAX,                                 \
-	  "zeros kept behind the end of active.data, so that a sync commits no metadata")          \
+	X(preallocate, OPTION_HEADROOM, LOG_WRITER_HEADROOM_AUTO, 0, LOG_WRITER_HEADROOM_MAX,      \
+	  "zeros kept behind the end of active.data, so that a sync commits no metadata; auto: "   \
+	  "while programs keep calling fsync")                                                     \
 	X(pending_max, OPTION_SIZE, INT64_C(64) << 20, INT64_C(4) << 20, INT64_C(1) << 40,         \
 	  "limit of bytes in memory that programs have written and no close has committed")        \
 	X(compact_at, OPTION_PERCENT, 50, 10, 90,                                                  \

@@ -85,9 +85,8 @@ struct crash_image {
 
 /* The system under test: a log or a store.  A state is a text; equal content has equal text. */
 struct crash_system {
-	const char *name;     /* of the workload */
-	const char *log_dir;  /* directory of active.data */
-	bool makes_head_room; /* zeros up to the end of the log are cut without a report */
+	const char *name;    /* of the workload */
+	const char *log_dir; /* directory of active.data */
 	void *arg;
 	/* Opens the files on 'd' and stores their state, which the caller frees.  NULL: an
 	 * impossible result, and 'why' has the reason. */

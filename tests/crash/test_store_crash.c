@@ -158,6 +158,11 @@ static const struct workload by_hand[] = {
 	    KEY_DELETE("k/l/m"),
 	    PUT("n/a", 20),
 	    COMPACT } },
+	{ "head room comes and goes",
+	  { PUT("a", 300), SYNC, PUT("b", 200),	 SYNC,	 SYNC,	       PUT("a", 700),
+	    SYNC,	   IDLE, PUT("c", 90),	 SYNC,	 IDLE,	       PUT("b", 1200),
+	    SYNC,	   SYNC, UNLINK("c"),	 ROTATE, PUT("d", 60), SYNC,
+	    IDLE,	   IDLE, PUT("a", 2500), SYNC } },
 	{ "full disk",
 	  { PUT("a", 1500), PUT_AS("b", 1500, 0600), PUT("c", 1500), PUT_AS("d", 1500, 0600),
 	    PUT("e", 40), SYNC, PUT_AS("f", 1500, 0600), PUT("a", 3000), UNLINK("a"), MKDIR("g"),
@@ -171,7 +176,7 @@ static const struct mode {
 	const char *name;
 	int64_t interval_ns, buffer_bytes;
 	int64_t segment_bytes;	/* 0: one that is never full */
-	int64_t headroom_bytes; /* of head room */
+	int64_t headroom_bytes; /* of head room; if adaptive, in steps as small as here */
 } modes[] = {
 	{ "interval 0", 0, 0 },
 	{ "long interval", LOG_WRITER_INTERVAL_MAX_NS, 0 },
@@ -184,6 +189,9 @@ static const struct mode {
 	{ "interval 0, head room", 0, 0, 0, 3000 },
 	{ "long interval, buffer, small segments, head room", LOG_WRITER_INTERVAL_MAX_NS, 700, 1100,
 	  2000 },
+	{ "interval 0, adaptive head room", 0, 0, 0, LOG_WRITER_HEADROOM_AUTO },
+	{ "never, small segments, adaptive head room", LOG_WRITER_NEVER, 0, 1800,
+	  LOG_WRITER_HEADROOM_AUTO },
 };
 
 /* --- one run --- */
@@ -213,7 +221,11 @@ static int open_store(const struct mode *mode, struct simdisk *d, struct store *
 		.io = simdisk_io(d),
 	};
 
-	return store_open(&config, ret, diag);
+	int err = store_open(&config, ret, diag);
+
+	if (err == 0 && mode->headroom_bytes == LOG_WRITER_HEADROOM_AUTO)
+		tree_small_headroom(*ret);
+	return err;
 }
 
 struct waiting {
@@ -496,7 +508,6 @@ static void run_workload(const char *name, const struct workload *workload, cons
 	const struct crash_system system = {
 		.name = name,
 		.log_dir = DATADIR,
-		.makes_head_room = mode->headroom_bytes > 0,
 		.arg = &run,
 		.open = open_system,
 		.is_allowed = is_allowed,

@@ -30,7 +30,7 @@ struct scenario {
 			     and inode, and only from then on calls fail */
 	int64_t interval_ns, buffer_bytes;
 	int64_t segment_bytes;	/* 0: one that is never full */
-	int64_t headroom_bytes; /* of head room */
+	int64_t headroom_bytes; /* of head room; if adaptive, in small steps */
 	struct tree_op ops[OPS_MAX];
 };
 
@@ -89,6 +89,14 @@ static const struct scenario scenarios[] = {
 	{ "head room, segments", .existing = true, .interval_ns = NEVER, .segment_bytes = 1024,
 	  .headroom_bytes = 2000,
 	  .ops = { PUT("old", 700), SYNC, PUT("d/a", 800), SYNC, PUT("n", 20), SYNC } },
+	{ "head room, adaptive, durable", .existing = true, .close_too = true,
+	  .headroom_bytes = LOG_WRITER_HEADROOM_AUTO,
+	  .ops = { PUT("old", 30), PUT("d/a", 800), PUT("n", 20), IDLE, PUT("old", 40),
+		   PUT("d/a", 20), PUT("n", 2000), UNLINK("d/b"), IDLE, PUT("d/a", 90) } },
+	{ "head room, adaptive, segments", .existing = true, .interval_ns = NEVER,
+	  .segment_bytes = 2048, .headroom_bytes = LOG_WRITER_HEADROOM_AUTO,
+	  .ops = { PUT("old", 700), SYNC, SYNC, PUT("d/a", 800), SYNC, IDLE, PUT("n", 20), SYNC,
+		   SYNC, ROTATE, PUT("old", 50), SYNC, IDLE, SYNC } },
 	{ "compact", .existing = true, .compacts = true, .interval_ns = NEVER,
 	  .ops = { PUT("old", 700), PATCH("d/a", 200, 300), PUT("d/b", 800), RENAME("old", "n"),
 		   ROTATE, PUT("d/b", 5), PATCH("d/a", 100, 300), COMPACT, UNLINK("n"), COMPACT,
@@ -140,7 +148,11 @@ static int open_store(struct world *w, struct io *io, struct diag *diag)
 		.io = io,
 	};
 
-	return store_open(&config, &w->store, diag);
+	int err = store_open(&config, &w->store, diag);
+
+	if (err == 0 && w->scenario->headroom_bytes == LOG_WRITER_HEADROOM_AUTO)
+		tree_small_headroom(w->store);
+	return err;
 }
 
 static void push_state(struct world *w)

@@ -458,6 +458,7 @@ int model_do(struct model *m, const struct tree_op *op, uint64_t tag)
 	case TREE_SYNC:
 	case TREE_ROTATE:
 	case TREE_COMPACT:
+	case TREE_IDLE:
 		return 0;
 	case TREE_PUT:
 	case TREE_PUT_SET:

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "tests/sim/content.h"
+#include "writer/log/log_writer_private.h"
+#include "writer/store/for_background.h"
 
 #define XATTR_NAME "user.a"
 
@@ -48,6 +50,7 @@ void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes)
 		[TREE_PATCH] = "patch",
 		[TREE_TRUNCATE] = "truncate",
 		[TREE_COMPACT] = "compact",
+		[TREE_IDLE] = "idle",
 	};
 
 	(void)snprintf(out, out_bytes, "%s %s%s%s", names[op->kind], op->path,
@@ -365,6 +368,31 @@ static int do_key(struct store *s, const struct tree_op *op, uint64_t tag)
 	return err;
 }
 
+void tree_small_headroom(struct store *s)
+{
+	struct log_writer *w = store_parts(s).log;
+
+	log_lock(w);
+	w->headroom_bytes = 3000;
+	w->headroom_step_bytes = 1000;
+	w->headroom_paid_bytes = 600;
+	log_unlock(w);
+}
+
+/* Cuts head room as if no caller had waited for a sync for some seconds. */
+static void idle(struct store *s)
+{
+	struct log_writer *w = store_parts(s).log;
+	uint64_t idle_ns;
+
+	log_lock(w);
+	idle_ns = w->headroom_idle_ns;
+	w->headroom_idle_ns = 0;
+	(void)log_writer_cut_idle_headroom_locked(w);
+	w->headroom_idle_ns = idle_ns;
+	log_unlock(w);
+}
+
 int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t *ret_end)
 {
 	const char *name;
@@ -378,6 +406,10 @@ int tree_op_do(struct store *s, const struct tree_op *op, uint64_t tag, uint64_t
 		return store_rotate(s);
 	if (op->kind == TREE_COMPACT)
 		return store_compact(s, NULL, NULL);
+	if (op->kind == TREE_IDLE) {
+		idle(s);
+		return 0;
+	}
 	if (op->kind == TREE_KEY_PUT || op->kind == TREE_KEY_DELETE)
 		return do_key(s, op, tag); /* waits by itself */
 	err = find_parent(s, op->path, &dir, &name);

@@ -44,6 +44,7 @@ enum tree_op_kind {
 	TREE_PATCH,    /* lays a value over that of an old file, at 'offset' */
 	TREE_TRUNCATE, /* gives an old file the size 'value_bytes' */
 	TREE_COMPACT,  /* until no more can be gained */
+	TREE_IDLE,     /* adaptive head room is cut */
 };
 
 /* The default attributes: TREE_UID, TREE_GID, mode 0644. */
@@ -59,6 +60,9 @@ struct tree_op {
 
 /* Writes a description of 'op' into 'out'. */
 void tree_op_text(const struct tree_op *op, char *out, size_t out_bytes);
+
+/* Makes the steps of adaptive head room, and the payments for them, as small as the values here. */
+void tree_small_headroom(struct store *s);
 
 /* Applies 'op' to a store; 'tag' makes the value different from others.  Stores the log position to
  * wait for (0: none).  0 or -errno. */

@@ -93,6 +93,10 @@
 	{                            \
 		.kind = TREE_COMPACT \
 	}
+#define IDLE                      \
+	{                         \
+		.kind = TREE_IDLE \
+	}
 #define REWRITE(p, n)                                             \
 	{                                                         \
 		.kind = TREE_REWRITE, .path = p, .value_bytes = n \

@@ -667,6 +667,10 @@ static const struct config_case {
 	  "buffer_size_bytes" },
 	{ "segments below 1 KiB", { .segment_size_bytes = 1023 }, -EINVAL, "segment_size_bytes" },
 	{ "preallocation below 0", { .preallocate_bytes = -1 }, -EINVAL, "preallocate_bytes" },
+	{ "preallocation above 1 GiB",
+	  { .preallocate_bytes = FREYJA_AUTO - 1 },
+	  -EINVAL,
+	  "preallocate_bytes" },
 	{ "an unknown flag", { .flags = 2 }, -EINVAL, "flags" },
 	{ "an empty path", { .path = "" }, -EINVAL, "file_path" },
 	{ "no parent directory", { .path = "no/such/x.data" }, -ENOENT, "no/such" },
@@ -691,6 +695,14 @@ static void test_config_error(void **state)
 	assert_null(f->log);
 	assert_non_null(strstr(message, c->message));
 	assert_int_equal(freyja_open(&f->config, &f->log, NULL, 0), c->err);
+}
+
+static void test_adaptive_head_room(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.preallocate_bytes = FREYJA_AUTO;
+	assert_int_equal(freyja_open(&f->config, &f->log, NULL, 0), 0);
 }
 
 static void test_defaults(void **state)
@@ -923,6 +935,7 @@ int main(void)
 	add_row("asynchronous sync", test_sync_async, NULL);
 	add_row("close, also twice", test_close, NULL);
 	add_row("defaults", test_defaults, NULL);
+	add_row("adaptive head room", test_adaptive_head_room, NULL);
 	add_row("structs of other versions", test_other_sizes, NULL);
 	add_row("directory", test_directory, NULL);
 	add_row("second open", test_second_open, NULL);

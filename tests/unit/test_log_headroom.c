@@ -3,6 +3,7 @@
  * anything else. */
 #include "tests/unit/log_fixture.h"
 #include "writer/log/file_set.h"
+#include "writer/log/log_writer_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ROOM_BYTES	    INT64_C(262144)
 #define RECORD_BYTES	    22 /* of "k" and "v" */
@@ -211,13 +213,31 @@ static void test_zeros_of_a_crash_are_no_news(void **state)
 	assert_records_alone(f, 3);
 }
 
-static void test_zeros_without_the_option_are_reported(void **state)
+/* Whatever the option says now: the mark shows that nothing else was there. */
+static void test_zeros_without_the_option(void **state)
 {
 	struct log_fixture *f = *state;
 	struct log_recovery recovery;
 
 	leave_room_behind(f);
 	assert_int_equal(fixture_try_open(f, &recovery, NULL), 0);
+	assert_int_equal(recovery.stop.scan, RECORD_END);
+	assert_false(unit_exists(fixture_beside(f, "quarantine")));
+	fixture_close(f);
+	assert_records_alone(f, 2);
+}
+
+/* Zeros may be all that is left of durable records. */
+static void test_zeros_without_a_mark_are_reported(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_recovery recovery;
+	struct diag diag;
+
+	leave_room_behind(f);
+	assert_int_equal(unlink(fixture_beside(f, "active.synced")), 0);
+	assert_int_equal(try_open_room(f, ROOM_BYTES, 0, &recovery, &diag), 0);
+	assert_non_null(strstr(diag.text, "quarantine/"));
 	assert_int_equal(recovery.stop.reason, RECORD_REASON_ZERO_HEADER);
 	assert_true(recovery.quarantine[0] != '\0');
 	fixture_close(f);
@@ -327,6 +347,169 @@ static void test_failed_put_in_the_room(void **state)
 	assert_records_alone(f, 2);
 }
 
+/* --- adaptive head room --- */
+
+#define STEP_BYTES ((uint64_t)1024 * 1024)
+#define STEP_WAITS 16 /* that pay for a step */
+
+/* Puts a record and waits for a sync, so many times. */
+static void put_and_sync(struct log_fixture *f, int times)
+{
+	for (int i = 0; i < times; i++) {
+		fixture_put(f, "k", "v");
+		assert_int_equal(log_writer_sync(f->w), 0);
+	}
+}
+
+static void open_auto(struct log_fixture *f, int64_t segment_bytes)
+{
+	struct diag diag;
+
+	if (try_open_room(f, LOG_WRITER_HEADROOM_AUTO, segment_bytes, NULL, &diag) < 0)
+		fail_msg("open: %s", diag.text);
+}
+
+/* Sets the time after which head room is cut, and lets the sync thread see it. */
+static void set_idle_ns(struct log_fixture *f, uint64_t ns)
+{
+	log_lock(f->w);
+	f->w->headroom_idle_ns = ns;
+	thread_check(pthread_cond_signal(&f->w->wake));
+	log_unlock(f->w);
+}
+
+static void note_done(void *arg, int err)
+{
+	assert_int_equal(err, 0);
+	atomic_store((atomic_bool *)arg, true);
+}
+
+/* Waits for head room of one step, and until the sync thread has nothing to do any more.  Puts one
+ * record. */
+static void wait_for_step(struct log_fixture *f)
+{
+	atomic_bool done = false;
+
+	WAIT_FOR(unit_file_bytes(f->path) >= STEP_BYTES);
+	fixture_put(f, "k", "v");
+	assert_int_equal(log_writer_sync_async(f->w, log_writer_size(f->w), note_done, &done), 0);
+	WAIT_FOR(atomic_load(&done));
+}
+
+/* No sync is waited for, or only some: there is no head room. */
+static void test_auto_needs_waits(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	for (int i = 0; i < 1000; i++)
+		fixture_put(f, "k", "v");
+	put_and_sync(f, STEP_WAITS - 1);
+	sleep_ms(20);
+	assert_records_alone(f, 1000 + STEP_WAITS - 1);
+	put_and_sync(f, 2);
+	WAIT_FOR(unit_file_bytes(f->path) >= STEP_BYTES);
+	assert_records_and_zeros(f, 1000 + STEP_WAITS + 1);
+}
+
+/* It grows with the number of waits, up to 16 steps. */
+static void test_auto_grows(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t bytes;
+
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, 3 * STEP_WAITS + 2);
+	WAIT_FOR(unit_file_bytes(f->path) >= 3 * STEP_BYTES);
+	put_and_sync(f, 20 * STEP_WAITS);
+	WAIT_FOR(unit_file_bytes(f->path) > 15 * STEP_BYTES);
+	sleep_ms(20);
+	bytes = (uint64_t)(23 * STEP_WAITS + 2) * RECORD_BYTES;
+	assert_in_range(unit_file_bytes(f->path), 15 * STEP_BYTES, 16 * STEP_BYTES + bytes);
+	assert_records_and_zeros(f, 23 * STEP_WAITS + 2);
+}
+
+/* Waits that are rare pay for nothing. */
+static void test_auto_forgets(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_auto(f, 0);
+	set_idle_ns(f, 0); /* each wait comes too late */
+	put_and_sync(f, 4 * STEP_WAITS);
+	sleep_ms(20);
+	assert_records_alone(f, 4 * STEP_WAITS);
+}
+
+/* When nobody waits any more, the log ends with its last record, without one more sync. */
+static void test_auto_is_cut(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t syncs;
+
+	open_auto(f, 0);
+	put_and_sync(f, STEP_WAITS + 2);
+	wait_for_step(f);
+	fixture_put(f, "k", "v"); /* no caller waits for it */
+	syncs = probe_calls(f->probe, IOCALL_FDATASYNC);
+	set_idle_ns(f, 1000000);
+	WAIT_FOR(unit_file_bytes(f->path) < STEP_BYTES);
+	assert_records_alone(f, STEP_WAITS + 4);
+	assert_int_equal(probe_calls(f->probe, IOCALL_FDATASYNC), syncs);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, STEP_WAITS + 2); /* and it comes again */
+	WAIT_FOR(unit_file_bytes(f->path) >= STEP_BYTES);
+	assert_records_and_zeros(f, 2 * STEP_WAITS + 6);
+}
+
+/* A cut that fails is tried again, and not without a pause. */
+static void test_auto_cut_fails(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_auto(f, 0);
+	put_and_sync(f, STEP_WAITS + 2);
+	wait_for_step(f);
+	probe_fail(f->probe, IOCALL_TRUNCATE, 2, -EIO);
+	set_idle_ns(f, 1000000);
+	WAIT_FOR(unit_file_bytes(f->path) < STEP_BYTES);
+	assert_int_equal(probe_calls(f->probe, IOCALL_TRUNCATE), 3);
+	assert_records_alone(f, STEP_WAITS + 3);
+	put_and_sync(f, 1); /* the log has not failed */
+}
+
+/* A disk without much space, or whose space is unknown, gets no head room. */
+static void test_auto_on_a_full_disk(void **state)
+{
+	struct log_fixture *f = *state;
+
+	probe_fail(f->probe, IOCALL_SPACE, FAULT_FOR_EVER, -EIO);
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, 4 * STEP_WAITS);
+	sleep_ms(20);
+	assert_records_alone(f, 4 * STEP_WAITS);
+}
+
+/* Asked for, the disk gets all of it back at once. */
+static void test_released(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	assert_false(log_writer_release_headroom(f->w));
+	put_and_sync(f, STEP_WAITS + 2);
+	wait_for_step(f);
+	assert_true(log_writer_release_headroom(f->w));
+	assert_records_alone(f, STEP_WAITS + 3);
+	put_and_sync(f, 2 * STEP_WAITS); /* and it does not come again soon */
+	sleep_ms(20);
+	assert_records_alone(f, 3 * STEP_WAITS + 3);
+}
+
 static void test_nonsense(void **state)
 {
 	struct log_fixture *f = *state;
@@ -348,12 +531,20 @@ int main(void)
 		TEST(test_room_by_who_syncs),
 		TEST(test_close_cuts_it),
 		TEST(test_zeros_of_a_crash_are_no_news),
-		TEST(test_zeros_without_the_option_are_reported),
+		TEST(test_zeros_without_the_option),
+		TEST(test_zeros_without_a_mark_are_reported),
 		TEST(test_torn_record_in_the_room),
 		TEST(test_sealed_segment_has_none),
 		TEST(test_record_past_the_segment),
 		TEST(test_no_space_for_it),
 		TEST(test_failed_put_in_the_room),
+		TEST(test_auto_needs_waits),
+		TEST(test_auto_grows),
+		TEST(test_auto_forgets),
+		TEST(test_auto_is_cut),
+		TEST(test_auto_cut_fails),
+		TEST(test_auto_on_a_full_disk),
+		TEST(test_released),
 		TEST(test_nonsense),
 	};
 

@@ -41,6 +41,7 @@ const char *freyja_version(void);
 /* --- opening and closing --- */
 
 #define FREYJA_NEVER INT64_MAX /* fsync_interval_ns */
+#define FREYJA_AUTO  INT64_MAX /* preallocate_bytes */
 
 /* Flags of struct freyja_config. */
 #define FREYJA_READ_ONLY UINT64_C(1)
@@ -73,7 +74,8 @@ struct freyja_config {
 	int64_t segment_size_bytes;
 
 	/* Bytes: 0 to 1 GiB of zeros that the library keeps behind the last record, so that a sync
-	 * commits no metadata of the filesystem.  freyja_close() cuts them off. */
+	 * commits no metadata of the filesystem.  freyja_close() cuts them off.  FREYJA_AUTO: they
+	 * exist while threads keep waiting for syncs, up to 16 MiB and a 64th of the free space. */
 	int64_t preallocate_bytes;
 
 	/* FREYJA_READ_ONLY: nothing is changed and no lock is taken, also while another process

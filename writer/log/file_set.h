@@ -33,6 +33,11 @@ uint64_t log_writer_number_bytes(const struct log_writer *w, uint64_t number);
 void log_writer_number_record(const struct log_writer *w, uint64_t number, uint64_t timestamp_ns,
 			      uint8_t out[LOG_WRITER_NUMBER_BYTES]);
 
+/* --- space --- */
+
+/* Gives unused head room back to the disk.  Returns false if there is none. */
+bool log_writer_release_headroom(struct log_writer *w);
+
 /* --- rotation --- */
 
 /* Seals the segments that are rotated now; everything in them is durable on return. */

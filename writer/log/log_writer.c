@@ -340,6 +340,7 @@ int log_writer_put(struct log_writer *w, const void *key, uint32_t key_bytes, co
 static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	w->waiting++;
+	log_writer_pay_headroom_locked(w);
 	if (w->gathering && w->waiting >= w->expected)
 		thread_check(pthread_cond_signal(&w->gathered));
 }
@@ -622,15 +623,19 @@ static void answer_locked(struct log_writer *w, int err) REQUIRES(w->lock, log_c
 	log_lock(w);
 }
 
-/* Returns the time of the next sync: 0 now, UINT64_MAX if none is needed. */
+/* Returns the time of the syncer's next work: 0 now, UINT64_MAX if there is none. */
 static uint64_t sync_due_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
+	uint64_t idle_ns = log_writer_headroom_idle_locked(w);
+	uint64_t due_ns;
+
 	if (w->requests != NULL || log_writer_syncs_to_seal_locked(w) ||
 	    (!w->no_background && log_writer_wants_headroom_locked(w)))
 		return 0;
 	if (w->poison < 0 || w->oldest_unsynced_ns == 0)
-		return UINT64_MAX;
-	return w->oldest_unsynced_ns + (uint64_t)w->fsync_interval_ns;
+		return idle_ns;
+	due_ns = w->oldest_unsynced_ns + (uint64_t)w->fsync_interval_ns;
+	return due_ns < idle_ns ? due_ns : idle_ns;
 }
 
 /* Runs one sync by the syncer, and answers all requests that it served. */
@@ -677,7 +682,7 @@ void *log_writer_syncer_main(void *arg)
 			cond_wait(&w->wake, &w->lock);
 		else if (due_ns > monotonic_ns())
 			cond_wait_until(&w->wake, &w->lock, due_ns);
-		else
+		else if (!log_writer_cut_idle_headroom_locked(w))
 			syncer_sync_locked(w);
 	}
 	log_unlock(w);

@@ -56,7 +56,12 @@ struct log_writer {
 	bool no_background;
 	bool keeps_reserves;
 	uint64_t rotated_bytes_max; /* ROTATED_BYTES_MAX, except in tests */
-	uint64_t headroom_bytes; /* of head room (log/headroom.c); 0: none, the file has O_APPEND */
+	/* Head room (log/headroom.c). */
+	uint64_t headroom_bytes;      /* the most of it; 0: none, the file has O_APPEND */
+	uint64_t headroom_step_bytes; /* made at a time */
+	bool headroom_is_auto;	      /* only while callers keep waiting for syncs: */
+	uint64_t headroom_paid_bytes; /* by each of them, */
+	uint64_t headroom_idle_ns;    /* until none has waited for so long */
 	uint8_t *buffer;
 	pthread_t syncer;
 	bool has_hinter;
@@ -119,6 +124,10 @@ struct log_writer {
 	uint64_t headroom_end GUARDED_BY(log_class);
 	/* No head room until this is written: the disk was full. */
 	uint64_t headroom_from GUARDED_BY(log_class);
+	/* Adaptive head room: bytes that are paid for and not made. */
+	uint64_t headroom_paid GUARDED_BY(log_class);
+	/* Monotonic; of the last caller that waited for a sync. */
+	uint64_t last_wait_ns GUARDED_BY(log_class);
 	/* Bytes of a failed write may be behind written_position. */
 	bool tail_dirty GUARDED_BY(log_class);
 	/* Number of bytes that may have been there; their removal is not durable. */
@@ -167,13 +176,23 @@ int log_writer_sync_to_seal_locked(struct log_writer *w) REQUIRES(w->lock, log_c
 
 /* --- log/headroom.c --- */
 
-/* Returns whether half of the head room is used up, and more can be made. */
+/* Takes the option over, before the log is opened. */
+void log_writer_set_headroom(struct log_writer *w, int64_t preallocate_bytes);
+/* Notes a caller that waits for a sync, for adaptive head room. */
+void log_writer_pay_headroom_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
+/* Returns whether a step of the head room is missing, is paid for and can be made. */
 bool log_writer_wants_headroom_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Makes head room, and releases the lock in between.  The new zeros are not durable: the next sync
  * waits for the filesystem.  Called by the thread that syncs, or by the syncer. */
 void log_writer_make_headroom_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
 /* Cuts the file behind its last record; the cut is not durable yet. */
 int log_writer_trim_headroom_locked(struct log_writer *w) REQUIRES(w->lock, log_class) WARN_UNUSED;
+/* Returns the time (monotonic) from which on the next function cuts head room; UINT64_MAX: never.
+ */
+uint64_t log_writer_headroom_idle_locked(const struct log_writer *w) REQUIRES(w->lock, log_class);
+/* Cuts adaptive head room if no caller has waited for a sync for some seconds.  Returns false if
+ * there is nothing to cut yet. */
+bool log_writer_cut_idle_headroom_locked(struct log_writer *w) REQUIRES(w->lock, log_class);
 
 /* --- log/rotation.c --- */
 

@@ -33,7 +33,8 @@ static int check_config(const struct log_writer_config *config, struct diag *dia
 		return diag_set(diag, -EINVAL,
 				"buffer_size_bytes: %" PRId64 " is not 0 ... %" PRId64,
 				config->buffer_size_bytes, LOG_WRITER_BUFFER_MAX);
-	if (config->preallocate_bytes < 0 || config->preallocate_bytes > LOG_WRITER_HEADROOM_MAX)
+	if (config->preallocate_bytes != LOG_WRITER_HEADROOM_AUTO &&
+	    (config->preallocate_bytes < 0 || config->preallocate_bytes > LOG_WRITER_HEADROOM_MAX))
 		return diag_set(diag, -EINVAL,
 				"preallocate_bytes: %" PRId64 " is not 0 ... %" PRId64,
 				config->preallocate_bytes, LOG_WRITER_HEADROOM_MAX);
@@ -462,7 +463,7 @@ static struct log_writer *create_log(const struct log_writer_config *config,
 	w->rotate_failed = config->rotate_failed;
 	w->rotate_failed_arg = config->rotate_failed_arg;
 	w->rotated_bytes_max = ROTATED_BYTES_MAX;
-	w->headroom_bytes = (uint64_t)config->preallocate_bytes;
+	log_writer_set_headroom(w, config->preallocate_bytes);
 	w->segment_bytes_max = w->segment_bytes_now = (uint64_t)config->segment_size_bytes;
 	w->accepts_missing = config->accept_missing_segments;
 	w->read_only = config->read_only;

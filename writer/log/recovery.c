@@ -255,7 +255,9 @@ static int finish_active(struct log_opening *o, struct log_tail *t) NO_THREAD_SA
 	bool zeros_cut = false;
 	int err;
 
-	if (t->stop.scan != RECORD_END && w->headroom_bytes > 0) {
+	/* Head room is cut without a report.  Without a mark, zeros may be all that is left of
+	 * durable records. */
+	if (t->stop.scan != RECORD_END && !rec->durable_mark_missing) {
 		err = log_tail_cut_zeros(t, &zeros_cut, o->diag);
 		if (err < 0)
 			return err;

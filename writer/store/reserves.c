@@ -187,7 +187,7 @@ bool store_release_reserve(struct store *s)
 {
 	bool released;
 
-	if (hint_files_drop(s->io, s->dir_fd))
+	if (log_writer_release_headroom(s->log) || hint_files_drop(s->io, s->dir_fd))
 		return true;
 	released = WITH_LOCK(commit, s, reserve_release(&s->reserve) || reserve_drop(&s->reserve));
 	return released;
@@ -199,7 +199,7 @@ bool store_makes_space_for(struct store *s, int err)
 {
 	if (!log_is_full(err))
 		return false;
-	if (hint_files_drop(s->io, s->dir_fd))
+	if (log_writer_release_headroom(s->log) || hint_files_drop(s->io, s->dir_fd))
 		return true;
 	return growth_wait_for_space(&s->growth);
 }

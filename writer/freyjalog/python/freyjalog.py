@@ -24,6 +24,7 @@ import os
 from concurrent.futures import Future
 
 NEVER = 2**63 - 1       # fsync_interval_ns: no sync in the background
+AUTO = 2**63 - 1        # preallocate_bytes: zeros while threads keep waiting for syncs
 MESSAGE_BYTES = 1024
 _READ_ONLY = 1          # a flag of struct freyja_config
 
