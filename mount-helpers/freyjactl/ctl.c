@@ -3,29 +3,17 @@
 
 #include <errno.h>
 #include <locale.h>
-#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
 #define FILL_BUFFER_BYTES (1 << 20)
 
-void ctl_say(const char *fmt, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "freyjactl: ");
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fprintf(stderr, "\n");
-}
-
 enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag)
 {
 	if (diag != NULL && diag->text[0] != '\0')
-		ctl_say("%s", diag->text);
+		warnx("%s", diag->text);
 	else
-		ctl_say("%s: %s", what, strerror(-err));
+		warnx("%s: %s", what, strerror(-err));
 	switch (err) {
 	case -EWOULDBLOCK:
 		return CTL_IN_USE;
@@ -45,7 +33,7 @@ static enum ctl_exit open_store(const struct store_config *config, struct store 
 	if (err < 0)
 		return ctl_failed(err, config->dir_path, &diag);
 	if (diag.text[0] != '\0')
-		ctl_say("%s", diag.text);
+		warnx("%s", diag.text);
 	return CTL_OK;
 }
 
@@ -90,6 +78,6 @@ enum ctl_exit ctl_flush(enum ctl_exit status)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
-	ctl_say("standard output: %s", strerror(errno));
+	warnx("standard output: %s", strerror(errno));
 	return status == CTL_OK ? CTL_SYSTEM : status;
 }

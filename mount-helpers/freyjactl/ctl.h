@@ -4,15 +4,13 @@
 #ifndef FREYJAFS_MOUNT_HELPERS_FREYJACTL_CTL_H
 #define FREYJAFS_MOUNT_HELPERS_FREYJACTL_CTL_H
 
+#include <err.h>
 #include <stdio.h>
 
 #include "codec/compiler.h"
 #include "mount-helpers/common/exit_status.h"
 #include "writer/base/diag.h"
 #include "writer/store.h"
-
-/* Prints "freyjactl: " and a line to standard error; 'fmt' has no newline. */
-void ctl_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* Prints the error 'err' (-errno) of the store: the text of 'diag', or, if that is empty or NULL,
  * 'what' and the error.  Returns the exit status for it. */

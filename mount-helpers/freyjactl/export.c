@@ -55,7 +55,7 @@ struct export
 
 static int archive_failed(const struct export *ex)
 {
-	ctl_say("the archive: %s", archive_error_string(ex->a));
+	warnx("the archive: %s", archive_error_string(ex->a));
 	return -ECANCELED;
 }
 
@@ -161,8 +161,8 @@ static int write_content(struct export *ex, struct node *n, uint64_t size)
 	}
 	if (is_damaged) {
 		ex->damaged++;
-		ctl_say("%s: cannot be read whole: the archive has zeros for what is missing",
-			ex->path);
+		warnx("%s: cannot be read whole: the archive has zeros for what is missing",
+		      ex->path);
 	}
 	return 0;
 }
@@ -403,7 +403,7 @@ static enum ctl_exit open_archive(struct export *ex, const char *file)
 	bool is_file = strcmp(file, "-") != 0;
 
 	if (!is_file && isatty(STDOUT_FILENO)) {
-		ctl_say("an archive is not written to a terminal: give a file");
+		warnx("an archive is not written to a terminal: give a file");
 		return CTL_USAGE;
 	}
 	ex->a = archive_write_new();
@@ -418,7 +418,7 @@ static enum ctl_exit open_archive(struct export *ex, const char *file)
 	    archive_write_set_bytes_in_last_block(ex->a, 1) != ARCHIVE_OK ||
 	    (is_file ? archive_write_open_filename(ex->a, file)
 		     : archive_write_open_fd(ex->a, STDOUT_FILENO)) != ARCHIVE_OK) {
-		ctl_say("%s: %s", file, archive_error_string(ex->a));
+		warnx("%s: %s", file, archive_error_string(ex->a));
 		return CTL_SYSTEM;
 	}
 	return CTL_OK;
@@ -451,7 +451,7 @@ progress_end(&ex->progress);
 if (err == 0 && archive_write_close(ex->a) != ARCHIVE_OK)
 	err = archive_failed(ex);
 if (unnameable > 0)
-	ctl_say("%" PRIu64 " keys that no path can name are not in the archive", unnameable);
+	warnx("%" PRIu64 " keys that no path can name are not in the archive", unnameable);
 store_unpin(ex->s, top, 1);
 if (err < 0 && err != -ECANCELED)
 	return ctl_failed(err, path, NULL);

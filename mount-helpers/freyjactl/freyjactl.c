@@ -69,11 +69,11 @@ static enum ctl_exit check_datadir(const char *arg)
 	char datadir[PATH_MAX];
 
 	if (arg[0] == '-' && access(arg, F_OK) < 0) {
-		ctl_say("unknown option '%s': see freyjactl --help", arg);
+		warnx("unknown option '%s': see freyjactl --help", arg);
 		return CTL_USAGE;
 	}
 	if (mounted_store(arg, datadir)) {
-		ctl_say("%s: is a mount of the store in %s; give that directory", arg, datadir);
+		warnx("%s: is a mount of the store in %s; give that directory", arg, datadir);
 		return CTL_USAGE;
 	}
 	return CTL_OK;
@@ -99,7 +99,7 @@ static enum ctl_exit run(char *const args[], int count)
 		if (strcmp(args[0], c->name) != 0)
 			continue;
 		if (count - 2 < c->count_min || count - 2 > c->count_max) {
-			ctl_say("usage: freyjactl %s DATADIR %s", c->name, c->arguments);
+			warnx("usage: freyjactl %s DATADIR %s", c->name, c->arguments);
 			return CTL_USAGE;
 		}
 		status = check_datadir(args[1]);
@@ -108,7 +108,7 @@ static enum ctl_exit run(char *const args[], int count)
 		io_posix_raise_file_limit();
 		return c->run(args[1], args + 2, count - 2);
 	}
-	ctl_say("unknown command '%s': see freyjactl --help", args[0]);
+	warnx("unknown command '%s': see freyjactl --help", args[0]);
 	return CTL_USAGE;
 }
 
@@ -134,7 +134,7 @@ int main(int argc, char *argv[])
 		return CTL_USAGE;
 	}
 	if (optind == argc) {
-		ctl_say("a command is missing: see freyjactl --help");
+		warnx("a command is missing: see freyjactl --help");
 		return CTL_USAGE;
 	}
 	return run(argv + optind, argc - optind);

@@ -71,7 +71,7 @@ static enum ctl_exit open_archive(struct import *im, const char *file)
 	im->buf = malloc(READ_BYTES);
 	im->a = archive_read_new();
 	if (im->fd < 0) {
-		ctl_say("%s: %s", im->name, strerror(errno));
+		warnx("%s: %s", im->name, strerror(errno));
 		return CTL_SYSTEM;
 	}
 	if (im->buf == NULL || im->a == NULL)
@@ -83,7 +83,7 @@ static enum ctl_exit open_archive(struct import *im, const char *file)
 	if (archive_read_support_format_tar(im->a) != ARCHIVE_OK ||
 	    archive_read_support_format_empty(im->a) != ARCHIVE_OK ||
 	    archive_read_open(im->a, im, NULL, read_block, NULL) != ARCHIVE_OK) {
-		ctl_say("%s: %s", im->name, archive_error_string(im->a));
+		warnx("%s: %s", im->name, archive_error_string(im->a));
 		return CTL_SYSTEM;
 	}
 	return CTL_OK;
@@ -138,8 +138,8 @@ static bool concerns_entry(int err)
 static void say_left_out(struct import *im, const char *path, int err)
 {
 	if (++im->left_out <= MESSAGES_MAX)
-		ctl_say("%s: left out: %s", path,
-			err == -EINVAL ? "a store cannot have this name or type" : strerror(-err));
+		warnx("%s: left out: %s", path,
+		      err == -EINVAL ? "a store cannot have this name or type" : strerror(-err));
 }
 
 /* Adds entries to the end of the archive.  Returns 0, or -errno after a message. */
@@ -159,7 +159,7 @@ static int add_entries(struct import *im)
 		if (concerns_entry(err)) {
 			say_left_out(im, archive_entry_pathname(e), err);
 		} else if (err != 0 && err != -EBADMSG) {
-			ctl_say("%s: %s", archive_entry_pathname(e), strerror(-err));
+			warnx("%s: %s", archive_entry_pathname(e), strerror(-err));
 			return err;
 		} else if (err != 0) {
 			break;
@@ -173,10 +173,10 @@ static int add_entries(struct import *im)
 		}
 	}
 	if (is_stopped)
-		ctl_say("interrupted");
+		warnx("interrupted");
 	else
-		ctl_say("%s: %s", im->name,
-			archive_error_string(im->a) ? archive_error_string(im->a) : "damaged");
+		warnx("%s: %s", im->name,
+		      archive_error_string(im->a) ? archive_error_string(im->a) : "damaged");
 	return is_stopped ? -EINTR : -EBADMSG;
 }
 
@@ -187,21 +187,21 @@ static enum ctl_exit report(const struct import *im, int err, int close_err,
 {
 	if (close_err < 0) {
 		(void)ctl_failed(close_err, "the store", NULL);
-		ctl_say("%" PRIu64 " entries were read; at least the first %" PRIu64
-			" are in the store",
-			counts->entries, im->safe.entries);
+		warnx("%" PRIu64 " entries were read; at least the first %" PRIu64
+		      " are in the store",
+		      counts->entries, im->safe.entries);
 		return CTL_NOT_DURABLE;
 	}
 	printf("%" PRIu64 " entries imported, %" PRIu64 " bytes in files\n", counts->entries,
 	       counts->bytes);
 	if (im->left_out > 0)
-		ctl_say("%" PRIu64 " entries were left out", im->left_out);
+		warnx("%" PRIu64 " entries were left out", im->left_out);
 	if (counts->skipped_xattrs > 0)
-		ctl_say("%" PRIu64 " extended attributes were left out: only user.*, trusted.* "
-			"and security.* are kept",
-			counts->skipped_xattrs);
+		warnx("%" PRIu64 " extended attributes were left out: only user.*, trusted.* "
+		      "and security.* are kept",
+		      counts->skipped_xattrs);
 	if (err < 0)
-		ctl_say("the import is not complete: the rest of %s is not in the store", im->name);
+		warnx("the import is not complete: the rest of %s is not in the store", im->name);
 	return err < 0 || im->left_out > 0 ? CTL_SYSTEM : CTL_OK;
 }
 
@@ -229,7 +229,7 @@ static enum ctl_exit import(struct import *im, const char *into)
 	progress_end(&im->progress);
 	late_err = import_tree_finish(im->tree);
 	if (late_err < 0 && err == 0)
-		ctl_say("times of directories: %s", strerror(-late_err));
+		warnx("times of directories: %s", strerror(-late_err));
 	import_tree_counts(im->tree, &counts);
 	import_tree_free(im->tree);
 	close_err = store_close(im->s);

@@ -25,21 +25,54 @@ struct key {
 	size_t count;
 };
 
+/* A command on one key of a store. */
+struct access {
+	const char *datadir, *text; /* borrowed; the arguments */
+	bool read_only;
+	struct key key;
+	struct store *store; /* NULL: not open */
+};
+
 static enum ctl_exit parse_key(const char *text, struct key *ret)
 {
 	if (key_text_parse(text, &ret->bytes, &ret->count))
 		return CTL_OK;
-	ctl_say("key '%s': a backslash begins \\xHH or \\\\", text);
+	warnx("key '%s': a backslash begins \\xHH or \\\\", text);
 	return CTL_USAGE;
+}
+
+/* Parses the key and opens the store.  Requires a call of end_access() in any case. */
+static enum ctl_exit begin_access(struct access *a)
+{
+	enum ctl_exit status = parse_key(a->text, &a->key);
+
+	return status == CTL_OK ? ctl_open(a->datadir, a->read_only, &a->store) : status;
 }
 
 enum ctl_exit ctl_not_found(const char *text)
 {
 	bool is_path = text[0] == '/' || strncmp(text, "keys/", strlen("keys/")) == 0;
 
-	ctl_say("there is no key '%s'%s", text,
-		is_path ? ": a key is the path below keys/, as freyjactl ls prints it" : "");
+	warnx("there is no key '%s'%s", text,
+	      is_path ? ": a key is the path below keys/, as freyjactl ls prints it" : "");
 	return CTL_NOT_FOUND;
+}
+
+/* Reports the error 'err' of the command, if it is not 0, closes the store and flushes standard
+ * output. */
+static enum ctl_exit end_access(struct access *a, enum ctl_exit status, int err)
+{
+	if (err == -ENOENT)
+		status = ctl_not_found(a->text);
+	else if (err < 0)
+		status = ctl_failed(err, a->text, NULL);
+	err = store_close(a->store);
+	if (err < 0 && status == CTL_OK && !a->read_only) {
+		(void)ctl_failed(err, a->datadir, NULL);
+		status = CTL_NOT_DURABLE;
+	}
+	free(a->key.bytes);
+	return ctl_flush(status);
 }
 
 /* --- ls --- */
@@ -167,28 +200,18 @@ enum ctl_exit ctl_ls(const char *datadir, char *const args[], int count)
 
 enum ctl_exit ctl_get(const char *datadir, char *const args[], int count)
 {
-	struct key key = { NULL, 0 };
-	struct store *s = NULL;
-	enum ctl_exit status = parse_key(args[0], &key);
+	struct access a = { .datadir = datadir, .text = args[0], .read_only = true };
+	enum ctl_exit status = begin_access(&a);
 	void *value = NULL;
 	size_t bytes = 0;
-	int err;
+	int err = 0;
 
 	if (status == CTL_OK)
-		status = ctl_open(datadir, true, &s);
-	if (status == CTL_OK) {
-		err = store_get(s, key.bytes, key.count, &value, &bytes);
-		if (err == -ENOENT)
-			status = ctl_not_found(args[0]);
-		else if (err < 0)
-			status = ctl_failed(err, args[0], NULL);
-		else
-			(void)fwrite(value, 1, bytes, stdout); /* ctl_flush() reports an error */
-	}
+		err = store_get(a.store, a.key.bytes, a.key.count, &value, &bytes);
+	if (value != NULL)
+		(void)fwrite(value, 1, bytes, stdout); /* ctl_flush() reports an error */
 	free(value);
-	(void)!store_close(s); /* read only */
-	free(key.bytes);
-	return ctl_flush(status);
+	return end_access(&a, status, err);
 }
 
 /* --- put and rm --- */
@@ -231,72 +254,44 @@ static enum ctl_exit read_value(const char *file, uint8_t **ret, size_t *ret_byt
 	if (file != NULL && fd >= 0)
 		(void)close(fd); /* opened only for reading */
 	if (err < 0) {
-		ctl_say("%s: %s", name, strerror(-err));
+		warnx("%s: %s", name, strerror(-err));
 		return CTL_SYSTEM;
 	}
 	if (*ret_bytes > 0)
 		return CTL_OK;
-	ctl_say("%s: empty: a key without a value is one that is deleted; use rm", name);
+	warnx("%s: empty: a key without a value is one that is deleted; use rm", name);
 	return CTL_USAGE;
-}
-
-/* Closes a store after a change. */
-static enum ctl_exit close_changed(struct store *s, const char *datadir, enum ctl_exit status)
-{
-	int err = store_close(s);
-
-	if (err == 0 || status != CTL_OK)
-		return status;
-	(void)ctl_failed(err, datadir, NULL);
-	return CTL_NOT_DURABLE;
 }
 
 enum ctl_exit ctl_put(const char *datadir, char *const args[], int count)
 {
-	struct key key = { NULL, 0 };
-	struct store *s = NULL;
+	struct access a = { .datadir = datadir, .text = args[0] };
+	enum ctl_exit status = parse_key(args[0], &a.key);
 	uint8_t *value = NULL;
 	size_t bytes = 0;
-	enum ctl_exit status = parse_key(args[0], &key);
-	int err;
+	int err = 0;
 
 	if (status == CTL_OK)
 		status = read_value(count > 1 ? args[1] : NULL, &value, &bytes);
 	if (status == CTL_OK)
-		status = ctl_open(datadir, false, &s);
+		status = ctl_open(datadir, false, &a.store);
 	if (status == CTL_OK) {
-		err = store_put(s, key.bytes, key.count, value, bytes, NULL);
-		if (err < 0)
-			status = ctl_failed(err, args[0], NULL);
-		else if (!path_ok(key.bytes, key.count))
-			ctl_say("'%s' is a key that no path can name: a mount does not show it",
-				args[0]);
-		status = close_changed(s, datadir, status);
+		err = store_put(a.store, a.key.bytes, a.key.count, value, bytes, NULL);
+		if (err == 0 && !path_ok(a.key.bytes, a.key.count))
+			warnx("'%s' is a key that no path can name: a mount does not show it",
+			      args[0]);
 	}
 	free(value);
-	free(key.bytes);
-	return status;
+	return end_access(&a, status, err);
 }
 
 enum ctl_exit ctl_rm(const char *datadir, char *const args[], int count)
 {
-	struct key key = { NULL, 0 };
-	struct store *s = NULL;
-	enum ctl_exit status = parse_key(args[0], &key);
-	int err;
+	struct access a = { .datadir = datadir, .text = args[0] };
+	enum ctl_exit status = begin_access(&a);
+	int err = status == CTL_OK ? store_delete(a.store, a.key.bytes, a.key.count) : 0;
 
-	if (status == CTL_OK)
-		status = ctl_open(datadir, false, &s);
-	if (status == CTL_OK) {
-		err = store_delete(s, key.bytes, key.count);
-		if (err == -ENOENT)
-			status = ctl_not_found(args[0]);
-		else if (err < 0)
-			status = ctl_failed(err, args[0], NULL);
-		status = close_changed(s, datadir, status);
-	}
-	free(key.bytes);
-	return status;
+	return end_access(&a, status, err);
 }
 
 /* --- stat --- */
@@ -357,34 +352,27 @@ int ctl_find_path(struct store *s, const char *path, size_t path_bytes, struct n
 
 enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
 {
-	struct key key = { NULL, 0 };
-	struct store *s = NULL;
-	enum ctl_exit status = parse_key(args[0], &key);
+	struct access a = { .datadir = datadir, .text = args[0], .read_only = true };
+	enum ctl_exit status = begin_access(&a);
 	struct store_attr attr = { 0 };
 	struct node *n;
 	void *value = NULL;
 	size_t bytes = 0;
-	int err;
+	int err = 0;
 
-	if (status == CTL_OK)
-		status = ctl_open(datadir, true, &s);
 	if (status == CTL_OK) {
-		err = key.count == 0 ? -ENOENT : ctl_find_path(s, key.bytes, key.count, &n, &attr);
+		err = a.key.count == 0
+			      ? -ENOENT
+			      : ctl_find_path(a.store, a.key.bytes, a.key.count, &n, &attr);
 		if (err == 0) {
 			print_attr(&attr);
-			store_unpin(s, n, 1);
+			store_unpin(a.store, n, 1);
 		} else if (err == -ENOENT) {
-			err = store_get(s, key.bytes, key.count, &value, &bytes);
+			err = store_get(a.store, a.key.bytes, a.key.count, &value, &bytes);
 			if (err == 0)
 				printf("type: key that no path can name\nsize: %zu\n", bytes);
 		}
-		if (err == -ENOENT)
-			status = ctl_not_found(args[0]);
-		else if (err < 0)
-			status = ctl_failed(err, args[0], NULL);
 	}
 	free(value);
-	(void)!store_close(s); /* read only */
-	free(key.bytes);
-	return ctl_flush(status);
+	return end_access(&a, status, err);
 }

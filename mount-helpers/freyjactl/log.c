@@ -167,11 +167,11 @@ static int report_directory(struct history *h, const struct versions *v, const c
 	if (err < 0)
 		return err;
 	if (until_ns == HISTORY_STILL)
-		ctl_say("'%s' is a directory: only the files in it have versions", text);
+		warnx("'%s' is a directory: only the files in it have versions", text);
 	else
-		ctl_say("'%s' was a directory until %s: only the files in it have versions; "
-			"history/ of a mount lists their names",
-			text, timestamp_format(until_ns, until));
+		warnx("'%s' was a directory until %s: only the files in it have versions; "
+		      "history/ of a mount lists their names",
+		      text, timestamp_format(until_ns, until));
 	return 0;
 }
 
@@ -187,7 +187,7 @@ static enum ctl_exit log_path(const char *datadir, const char *text)
 	int err;
 
 	if (!key_text_parse(text, &path, &v.path_bytes)) {
-		ctl_say("path '%s': a backslash begins \\xHH or \\\\", text);
+		warnx("path '%s': a backslash begins \\xHH or \\\\", text);
 		return CTL_USAGE;
 	}
 	v.path = path;
@@ -197,7 +197,7 @@ static enum ctl_exit log_path(const char *datadir, const char *text)
 	if (err == 0)
 		err = report_directory(h, &v, text);
 	if (err == -ENOENT && h != NULL) {
-		ctl_say("nothing in the log ever had the path '%s'", text);
+		warnx("nothing in the log ever had the path '%s'", text);
 		status = CTL_NOT_FOUND;
 	} else if (err < 0) {
 		status = ctl_failed(err, datadir, &diag);

@@ -54,7 +54,7 @@ static enum ctl_exit report_lost(struct keydir *k)
 		return ctl_failed(err, "the tree", NULL);
 	if (count == 0)
 		return CTL_OK;
-	ctl_say("%" PRIu64 " names cannot be read whole: see fsck.freyjafs", count);
+	warnx("%" PRIu64 " names cannot be read whole: see fsck.freyjafs", count);
 	return CTL_DATA;
 }
 
@@ -127,9 +127,9 @@ enum ctl_exit ctl_compact(const char *datadir, char *const args[], int arg_count
 	if (stats.compaction.folds > 0)
 		printf("the oldest segments were folded into one\n");
 	if (stats.compaction.unreadable_segments > 0)
-		ctl_say("%" PRIu64 " segments are damaged and were left unchanged: see "
-			"fsck.freyjafs",
-			stats.compaction.unreadable_segments);
+		warnx("%" PRIu64 " segments are damaged and were left unchanged: see "
+		      "fsck.freyjafs",
+		      stats.compaction.unreadable_segments);
 	err = store_close(s);
 	if (err < 0 && status == CTL_OK) {
 		(void)ctl_failed(err, datadir, NULL);

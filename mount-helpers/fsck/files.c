@@ -159,7 +159,7 @@ int fsck_open_files(struct fsck *f)
 	segments.lenient = true;
 	err = log_snapshot_open(&files, f->options.datadir, ACTIVE_NAME, &diag);
 	if (err < 0)
-		fsck_complain("%s", diag.text);
+		warnx("%s", diag.text);
 	f->mark = files.mark;
 	f->base_number = segments.base_number;
 	f->manifest = files.manifest;

@@ -67,8 +67,7 @@ static int restore_old(struct fsck *f)
 	(void)io_close(f->io, &f->lock_fd); /* the store takes it itself */
 	err = fsck_old(f->options.datadir, &f->names, &f->restored, &diag);
 	if (err < 0)
-		fsck_complain("older versions: %s",
-			      diag.text[0] != '\0' ? diag.text : strerror(-err));
+		warnx("older versions: %s", diag.text[0] != '\0' ? diag.text : strerror(-err));
 	return err;
 }
 
@@ -80,8 +79,8 @@ static void say_who_holds(const struct fsck *f)
 
 	who[n > 0 ? n : 0] = '\0';
 	who[strcspn(who, "\n")] = '\0';
-	fsck_complain("%s: in use; unmount it first: %s", f->options.datadir,
-		      who[0] != '\0' ? who : "the holder is unknown");
+	warnx("%s: in use; unmount it first: %s", f->options.datadir,
+	      who[0] != '\0' ? who : "the holder is unknown");
 }
 
 static int take_lock(struct fsck *f)
@@ -144,13 +143,13 @@ static int check_all(struct fsck *f)
 	int err;
 
 	if (mounted_store(f->options.datadir, datadir)) {
-		fsck_complain("%s: is a mount of the store in %s; give that directory",
-			      f->options.datadir, datadir);
+		warnx("%s: is a mount of the store in %s; give that directory", f->options.datadir,
+		      datadir);
 		return -EINVAL;
 	}
 	f->dir_fd = io_open(f->io, AT_FDCWD, f->options.datadir, O_RDONLY | O_DIRECTORY, 0);
 	if (f->dir_fd < 0) {
-		fsck_complain("%s: %s", f->options.datadir, strerror(-f->dir_fd));
+		warnx("%s: %s", f->options.datadir, strerror(-f->dir_fd));
 		return f->dir_fd;
 	}
 	err = f->options.salvage ? take_lock(f) : 0;
@@ -202,7 +201,7 @@ static int take_option(struct fsck_options *o, int letter)
 		return 0;
 	case 'r':
 		if (strcmp(optarg, "old") != 0 && strcmp(optarg, "none") != 0) {
-			fsck_complain("--prefer: '%s' is not old or none", optarg);
+			warnx("--prefer: '%s' is not old or none", optarg);
 			return -EINVAL;
 		}
 		o->prefer_none = strcmp(optarg, "none") == 0;
@@ -219,8 +218,7 @@ static int take_option(struct fsck_options *o, int letter)
 	case 'f':
 		return 0;
 	default:
-		fsck_complain(
-			"see fsck.freyjafs --help"); /* getopt_long() has printed the reason */
+		warnx("see fsck.freyjafs --help"); /* getopt_long() has printed the reason */
 		return -EINVAL;
 	}
 }
@@ -244,11 +242,11 @@ static int parse(int argc, char *const argv[], struct fsck_options *ret)
 	}
 	ret->datadir = argv[optind];
 	if (ret->datadir != NULL && argv[optind + 1] != NULL) {
-		fsck_complain("one DATADIR at a time");
+		warnx("one DATADIR at a time");
 		return -EINVAL;
 	}
 	if (ret->datadir == NULL && !ret->help && !ret->version) {
-		fsck_complain("DATADIR is missing: see --help");
+		warnx("DATADIR is missing: see --help");
 		return -EINVAL;
 	}
 	return 0;

@@ -12,18 +12,6 @@
 #include "mount-helpers/common/key_text.h"
 #include "writer/log/names.h"
 
-void fsck_complain(const char *fmt, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "fsck.freyjafs: ");
-	va_start(args, fmt);
-	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a false positive */
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fprintf(stderr, "\n");
-}
-
 void fsck_note(struct fsck *f, const char *fmt, ...)
 {
 	va_list args;
@@ -52,17 +40,17 @@ void fsck_end_notes(struct fsck *f, bool print)
 
 int fsck_failed(const struct fsck *f, const char *what, int err)
 {
-	fsck_complain("%s/%s: %s", f->options.datadir, what, strerror(-err));
+	warnx("%s/%s: %s", f->options.datadir, what, strerror(-err));
 	return err;
 }
 
 int fsck_failed_read(const struct fsck *f, const char *name, int err)
 {
 	if (err == -EIO)
-		fsck_complain("%s: the disk cannot read all of it, so what was written is unknown; "
-			      "copy it with ddrescue(1), which leaves zeros where it cannot "
-			      "read, and check the copy",
-			      name);
+		warnx("%s: the disk cannot read all of it, so what was written is unknown; "
+		      "copy it with ddrescue(1), which leaves zeros where it cannot "
+		      "read, and check the copy",
+		      name);
 	return fsck_failed(f, name, err);
 }
 

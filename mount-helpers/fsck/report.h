@@ -3,14 +3,13 @@
 #ifndef FREYJAFS_MOUNT_HELPERS_FSCK_REPORT_H
 #define FREYJAFS_MOUNT_HELPERS_FSCK_REPORT_H
 
+#include <err.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "codec/compiler.h"
 #include "mount-helpers/fsck/fsck.h"
 
-/* Prints a message on stderr. */
-void fsck_complain(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Prints a message about a file of the store on stderr, and returns 'err'. */
 int fsck_failed(const struct fsck *f, const char *name, int err);
 /* The same, for a file that cannot be read. */

@@ -206,7 +206,7 @@ int fsck_check_fit(struct fsck *f)
 		return err;
 	err = fsck_replay(f->io, f->files, f->count, &f->names, &diag);
 	if (err < 0) {
-		fsck_complain("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+		warnx("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
 		return err;
 	}
 	for (size_t i = 0; i < f->count; i++) {

@@ -4,6 +4,7 @@
 #ifndef FREYJAFS_TESTS_FUZZ_QUIET_H
 #define FREYJAFS_TESTS_FUZZ_QUIET_H
 
+#include <err.h>
 #include <stdio.h>
 
 extern FILE *quiet_out;
@@ -15,6 +16,7 @@ int quiet_main(int argc, char *argv[]);
 #define stdout	    quiet_out
 #define stderr	    quiet_out
 #define printf(...) fprintf(quiet_out, __VA_ARGS__)
+#define warnx(...)  (fprintf(quiet_out, __VA_ARGS__), fprintf(quiet_out, "\n"))
 #define main	    quiet_main
 
 #endif
