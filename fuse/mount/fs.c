@@ -41,7 +41,7 @@ void fs_report_lost(struct fs *fs, struct node *n, int err)
 	free(path);
 }
 
-void fs_stat_of(const struct store_attr *attr, struct stat *ret)
+static void stat_of(const struct store_attr *attr, struct stat *ret)
 {
 	*ret = (struct stat){
 		.st_ino = attr->ino,
@@ -78,7 +78,7 @@ void fs_stat(struct fs *fs, struct node *n, struct stat *ret)
 	struct store_attr attr;
 
 	get_attr(fs, n, &attr);
-	fs_stat_of(&attr, ret);
+	stat_of(&attr, ret);
 }
 
 double fs_attr_seconds(const struct stat *attr)
@@ -98,7 +98,7 @@ void fs_entry(struct fs *fs, struct node *n, struct fuse_entry_param *ret)
 		.generation = (uint32_t)(attr.generation + fs->generation), /* Linux: 32 bits */
 		.entry_timeout = FS_CACHE_SECONDS,
 	};
-	fs_stat_of(&attr, &ret->attr);
+	stat_of(&attr, &ret->attr);
 	ret->attr_timeout = fs_attr_seconds(&ret->attr);
 }
 

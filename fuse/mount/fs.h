@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #include <fuse_lowlevel.h>
@@ -97,6 +98,12 @@ static inline struct node *fs_node(fuse_ino_t ino)
 	return (struct node *)(uintptr_t)ino;
 }
 
+/* Returns a name in a directory of the store; it borrows 'name'. */
+static inline struct store_name fs_name(fuse_ino_t parent, const char *name)
+{
+	return (struct store_name){ fs_node(parent), name, strlen(name) };
+}
+
 static inline fuse_ino_t fs_ino(const struct node *n)
 {
 	return (fuse_ino_t)(uintptr_t)n;
@@ -109,10 +116,8 @@ struct history_node *fs_history_node(struct fs *fs, fuse_ino_t ino);
  * A no-op for the root and the virtual files. */
 void fs_unpin(struct fs *fs, fuse_ino_t ino, uint64_t count);
 
-/* fs_stat() fills in the attributes of a node, its pending size and times included; fs_stat_of()
- * converts attributes. */
+/* Fills in the attributes of a node, its pending size and times included. */
 void fs_stat(struct fs *fs, struct node *n, struct stat *ret);
-void fs_stat_of(const struct store_attr *attr, struct stat *ret);
 /* Returns for how many seconds the kernel may cache these attributes: 0 for a file with setuid or
  * setgid bits, because a write clears them here and its reply cannot say so.  The kernel must then
  * ask before it executes the file. */

@@ -88,18 +88,24 @@ static void reply(const struct reply *r, enum reply_when when, uint64_t end)
 	}
 }
 
-void reply_ok(fuse_req_t req, enum reply_when when, uint64_t end)
+void reply_done(fuse_req_t req, int err, enum reply_when when, uint64_t end)
 {
 	struct reply r = { .req = req, .fs = fs_of(req), .kind = KIND_OK };
 
-	reply(&r, when, end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply(&r, when, end);
 }
 
-void reply_written(fuse_req_t req, size_t n, enum reply_when when, uint64_t end)
+void reply_written(fuse_req_t req, int err, size_t n, enum reply_when when, uint64_t end)
 {
 	struct reply r = { .req = req, .fs = fs_of(req), .kind = KIND_WRITTEN, .written_bytes = n };
 
-	reply(&r, when, end);
+	if (err < 0)
+		reply_err(req, err);
+	else
+		reply(&r, when, end);
 }
 
 void reply_attr(fuse_req_t req, const struct stat *attr, enum reply_when when, uint64_t end)

@@ -16,10 +16,10 @@ enum reply_when {
 	REPLY_DURABLE,	     /* when durable */
 };
 
-/* Send an empty reply, the size of a write, attributes, or an entry; 'attr' and 'entry' are copied.
- */
-void reply_ok(fuse_req_t req, enum reply_when when, uint64_t end);
-void reply_written(fuse_req_t req, size_t n, enum reply_when when, uint64_t end);
+/* Send an empty reply, or the size of a write; or 'err' at once, if it is not 0 but -errno. */
+void reply_done(fuse_req_t req, int err, enum reply_when when, uint64_t end);
+void reply_written(fuse_req_t req, int err, size_t n, enum reply_when when, uint64_t end);
+/* Send attributes, or an entry; 'attr' and 'entry' are copied. */
 void reply_attr(fuse_req_t req, const struct stat *attr, enum reply_when when, uint64_t end);
 void reply_entry(fuse_req_t req, const struct fuse_entry_param *entry, enum reply_when when,
 		 uint64_t end);

@@ -35,7 +35,7 @@ void open_file_lock(struct open_file *of)
 	store_getattr(of->store, of->node, &attr);
 	if (attr.committed)
 		return;
-	of->unnamed = attr.link_count == 0;
+	of->temporary = attr.link_count == 0;
 	of->pending = (struct pending){ .active = true,
 					.dirty = true,
 					.awaits_content = true,
@@ -160,14 +160,9 @@ void open_file_set_user(struct open_file *of, uint32_t uid)
 	atomic_store_explicit(&of->user, uid % OPEN_FILES_USERS, memory_order_relaxed);
 }
 
-void open_file_begin_maps(struct open_file *of)
+void open_file_count_maps(struct open_file *of, int change)
 {
-	atomic_fetch_add(&of->maps, 1);
-}
-
-void open_file_end_maps(struct open_file *of)
-{
-	atomic_fetch_sub(&of->maps, 1);
+	atomic_fetch_add(&of->maps, (uint32_t)change);
 }
 
 int64_t open_file_seek(struct open_file *of, bool data, uint64_t offset)
@@ -247,7 +242,7 @@ int open_file_write(struct open_file *of, const void *buf, size_t n, uint64_t of
 		end_unchanged_locked(of);
 	else
 		changed_by_locked(of, by);
-	if (err == 0 && appends && !of->unnamed)
+	if (err == 0 && appends && !of->temporary)
 		open_files_append_begins(of);
 	open_file_unlock(of);
 	return err;
@@ -379,7 +374,7 @@ int open_file_commit_locked(struct open_file *of)
 	uint64_t end;
 	int err;
 
-	if (of->unnamed)
+	if (of->temporary)
 		return 0;
 	err = file_content_commit(&c, &end);
 	if (err < 0)
@@ -441,28 +436,23 @@ int open_file_commit(struct open_file *of, uint64_t *ret_end)
 	return err;
 }
 
-int open_file_give_name(struct open_file *of, struct node *dir, const char *name, uint64_t *ret_end)
+int open_file_give_name(struct open_file *of, const struct store_name *to, uint64_t *ret_end)
 {
-	size_t name_bytes = strlen(name);
 	uint64_t end;
 	int err;
 
 	open_file_lock(of);
-	err = of->unnamed ? store_give_name(of->store, of->node,
-					    &(struct store_name){ dir, name, name_bytes })
-			  : -ENOENT;
+	err = of->temporary ? store_give_name(of->store, of->node, to) : -ENOENT;
 	if (err == 0) {
-		of->unnamed = false;
+		of->temporary = false;
 		of->pending.changed_at = now(); /* a link changes the ctime, but not the mtime */
 		of->pending.shown = true;
 		err = open_file_commit_locked(of);
 		if (err == 0) {
 			*ret_end = of->commit_end;
-		} else {
-			/* The name is not in the log yet, so removing it cannot fail. */
-			(void)!store_unlink(of->store,
-					    &(struct store_name){ dir, name, name_bytes }, &end);
-			of->unnamed = true;
+		} else { /* the name is not in the log yet, so removing it cannot fail */
+			(void)!store_unlink(of->store, to, &end);
+			of->temporary = true;
 		}
 	}
 	open_file_unlock(of);

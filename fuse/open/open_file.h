@@ -156,9 +156,8 @@ int open_file_fallocate(struct open_file *of, int mode, uint64_t offset, uint64_
 			pid_t by) WARN_UNUSED;
 /* Ascribes the next writes, and with them all pending bytes of the file, to this user. */
 void open_file_set_user(struct open_file *of, uint32_t uid);
-/* Count the handles that can be mapped for writing: one more, or one less. */
-void open_file_begin_maps(struct open_file *of);
-void open_file_end_maps(struct open_file *of);
+/* Counts the handles that can be mapped for writing: 'change' is 1 or -1. */
+void open_file_count_maps(struct open_file *of, int change);
 /* lseek(2) with SEEK_DATA ('data') or SEEK_HOLE.  Returns the offset, or -ENXIO.  While a handle
  * can be mapped for writing, the whole file counts as data, because the kernel reports a written
  * page only when it writes it back. */
@@ -182,7 +181,7 @@ int open_file_commit(struct open_file *of, uint64_t *ret_end) WARN_UNUSED;
 /* Gives a temporary file (store_create_temporary()) its first name and commits it, or changes
  * nothing.  'ret_end' as open_file_commit().  Errors: those of store_give_name() and of a commit;
  * -ENOENT if it is not a temporary file. */
-int open_file_give_name(struct open_file *of, struct node *dir, const char *name,
+int open_file_give_name(struct open_file *of, const struct store_name *to,
 			uint64_t *ret_end) WARN_UNUSED;
 /* truncate(2) without a handle: truncates, sets the attributes in 'set', and commits.  A failed
  * truncation changes nothing except that a value which was pending may be committed; the attributes

@@ -49,7 +49,7 @@ struct open_file {
 	bool shared GUARDED_BY(open_file_class); /* there was more than one handle */
 	bool ready GUARDED_BY(open_file_class);	 /* the state of the node has been read */
 	/* A temporary file without a name: it stays dirty and is not committed. */
-	bool unnamed GUARDED_BY(open_file_class);
+	bool temporary GUARDED_BY(open_file_class);
 	struct pending pending GUARDED_BY(open_file_class);
 	/* Position behind the newest commit; 0: none. */
 	uint64_t commit_end GUARDED_BY(open_file_class);

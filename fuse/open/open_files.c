@@ -413,7 +413,7 @@ void open_files_commit_all(struct open_files *f, open_files_lost_fn lost, void *
 
 	*ret = (struct open_files_end){ 0 };
 	HASH_ITER (hh, f->by_node, of, next) {
-		if (!of->pending.dirty || of->unnamed)
+		if (!of->pending.dirty || of->temporary)
 			continue;
 		err = of->pending.close_err;
 		if (err == 0)

@@ -169,11 +169,6 @@ int ranges_clear(struct ranges *r, uint64_t offset, uint64_t end)
 	return 0;
 }
 
-void ranges_cut(struct ranges *r, uint64_t offset)
-{
-	(void)!ranges_clear(r, offset, UINT64_MAX); /* splits no range, so it cannot fail */
-}
-
 void ranges_drop(struct ranges *r, uint64_t offset)
 {
 	struct range_node *e = first_ending_after(r, offset);
@@ -184,7 +179,7 @@ void ranges_drop(struct ranges *r, uint64_t offset)
 
 void ranges_free(struct ranges *r)
 {
-	ranges_cut(r, 0);
+	(void)!ranges_clear(r, 0, UINT64_MAX); /* splits no range, so it cannot fail */
 }
 
 /* --- laying --- */

@@ -45,9 +45,7 @@ int ranges_write(struct ranges *r, uint64_t offset, const void *buf, uint64_t n)
 int ranges_hole(struct ranges *r, uint64_t offset, uint64_t end) WARN_UNUSED;
 /* Removes ['offset', 'end') from the ranges.  -ENOMEM: nothing changed. */
 int ranges_clear(struct ranges *r, uint64_t offset, uint64_t end) WARN_UNUSED;
-/* ranges_cut() removes all bytes at or behind 'offset'; ranges_drop() removes the range that begins
- * at 'offset', if there is one. */
-void ranges_cut(struct ranges *r, uint64_t offset);
+/* Removes the range that begins at 'offset', if there is one. */
 void ranges_drop(struct ranges *r, uint64_t offset);
 void ranges_free(struct ranges *r); /* frees all ranges */
 

@@ -287,7 +287,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* Replies: err, when every commit of the whole store is durable. */
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
+	reply_done(req, 0, REPLY_DURABLE, store_end(fs_of(req)->store));
 }
 
 /* Replies: err. */

@@ -58,7 +58,7 @@ static int open_handle(fuse_req_t req, struct node *n, struct fuse_file_info *fi
 		return err;
 	}
 	if (maps)
-		open_file_begin_maps(of);
+		open_file_count_maps(of, 1);
 	fi->fh = (uint64_t)(uintptr_t)of | (how.writable ? HANDLE_WRITES : 0) |
 		 (maps ? HANDLE_MAPS : 0);
 	fi->direct_io = bypass;
@@ -74,7 +74,7 @@ static void forget_handle(struct fs *fs, struct fuse_file_info *fi)
 	bool dropped;
 
 	if (can_map(fi))
-		open_file_end_maps(ops_handle(fi));
+		open_file_count_maps(ops_handle(fi), -1);
 	(void)!open_file_release(ops_handle(fi), can_write(fi), &dropped); /* no program to tell */
 	open_files_put(&fs->files, ops_handle(fi));
 }
@@ -233,10 +233,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 				      (fi->flags & O_APPEND) != 0, fuse_req_ctx(req)->pid);
 	if (err == 0 && (fi->flags & (O_SYNC | O_DSYNC)))
 		err = open_file_commit(ops_handle(fi), &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_written(req, size, REPLY_DURABLE, end);
+	reply_written(req, err, size, REPLY_DURABLE, end);
 }
 
 /* Replies: err. */
@@ -288,10 +285,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (!fs_is_virtual(ino) && can_write(fi))
 		err = open_file_flush(ops_handle(fi), fuse_req_ctx(req)->pid, &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_AS_CONFIGURED, end);
+	reply_done(req, err, REPLY_AS_CONFIGURED, end);
 }
 
 /* Replies: err, when every commit of the whole store is durable. */
@@ -302,10 +296,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 
 	if (!fs_is_virtual(ino))
 		err = open_file_commit(ops_handle(fi), &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_DURABLE, store_end(fs_of(req)->store));
+	reply_done(req, err, REPLY_DURABLE, store_end(fs_of(req)->store));
 }
 
 /* A file whose cached pages the kernel must drop. */
@@ -353,7 +344,7 @@ static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	int err;
 
 	if (can_map(fi))
-		open_file_end_maps(ops_handle(fi));
+		open_file_count_maps(ops_handle(fi), -1);
 	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
 	open_files_put(&fs->files, ops_handle(fi));
 	if (dropped) /* before the reply: the kernel may forget the node after it */

@@ -9,55 +9,53 @@
 #include "fuse/mount/reply.h"
 #include "fuse/transport/request.h"
 
-/* Stores the owner of a new node.  In a setgid directory it gets the directory's group. */
-static void new_owner(fuse_req_t req, struct node *dir, uint32_t *ret_uid, uint32_t *ret_gid,
-		      mode_t *dir_mode)
+/* Returns the owner and the mode of a new node.  In a setgid directory it gets the directory's
+ * group, and a directory also that bit. */
+static struct store_owner owner_in(fuse_req_t req, struct node *dir, mode_t mode)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct store_owner owner = { mode, ctx->uid, ctx->gid };
 	struct store_attr attr;
 
 	store_getattr(fs_of(req)->store, dir, &attr);
-	*ret_uid = ctx->uid;
-	*ret_gid = attr.mode & S_ISGID ? attr.gid : ctx->gid;
-	*dir_mode = attr.mode;
+	if (attr.mode & S_ISGID)
+		owner.gid = attr.gid;
+	if (S_ISDIR(mode))
+		owner.mode |= attr.mode & S_ISGID;
+	return owner;
 }
 
 int ops_make_file(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		  struct node **ret)
 {
-	uint32_t uid, gid;
-	mode_t dir_mode;
+	struct store_name at = fs_name(parent, name);
+	struct store_owner owner;
 
 	if (fs_is_virtual(parent))
 		return fs_refuse_name(fs_of(req), parent, name);
-	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	return store_create(fs_of(req)->store,
-			    &(struct store_name){ fs_node(parent), name, strlen(name) },
-			    &(struct store_owner){ mode & 07777, uid, gid }, ret, NULL);
+	owner = owner_in(req, at.dir, mode & 07777);
+	return store_create(fs_of(req)->store, &at, &owner, ret, NULL);
 }
 
 int ops_make_temporary(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct node **ret)
 {
-	uint32_t uid, gid;
-	mode_t dir_mode;
+	struct store_owner owner;
 
 	if (fs_is_virtual(parent))
 		return -EPERM;
-	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	return store_create_temporary(fs_of(req)->store, fs_node(parent),
-				      &(struct store_owner){ mode & 07777, uid, gid }, ret);
+	owner = owner_in(req, fs_node(parent), mode & 07777);
+	return store_create_temporary(fs_of(req)->store, fs_node(parent), &owner, ret);
 }
 
 void ops_unmake_file(fuse_req_t req, fuse_ino_t parent, const char *name, struct node *n)
 {
+	struct store_name at = fs_name(parent, name);
 	struct fs *fs = fs_of(req);
 	uint64_t end;
 
 	/* The file is not in the log yet, so removing it cannot fail. */
 	if (strcmp(name, REQUEST_TEMPORARY) != 0)
-		(void)!store_unlink(fs->store,
-				    &(struct store_name){ fs_node(parent), name, strlen(name) },
-				    &end);
+		(void)!store_unlink(fs->store, &at, &end);
 	fs_unpin(fs, fs_ino(n), 1);
 }
 
@@ -80,14 +78,12 @@ static int make_closed_file(fuse_req_t req, fuse_ino_t parent, const char *name,
 static int make_special(fuse_req_t req, fuse_ino_t parent, const char *name,
 			struct store_special *special, struct node **ret, uint64_t *ret_end)
 {
-	mode_t dir_mode;
+	struct store_name at = fs_name(parent, name);
 
 	if (fs_is_virtual(parent))
 		return fs_refuse_name(fs_of(req), parent, name);
-	new_owner(req, fs_node(parent), &special->owner.uid, &special->owner.gid, &dir_mode);
-	return store_mknod(fs_of(req)->store,
-			   &(struct store_name){ fs_node(parent), name, strlen(name) }, special,
-			   ret, NULL, ret_end);
+	special->owner = owner_in(req, at.dir, special->owner.mode);
+	return store_mknod(fs_of(req)->store, &at, special, ret, NULL, ret_end);
 }
 
 static void reply_new(fuse_req_t req, int err, struct node *n, uint64_t end)
@@ -132,37 +128,34 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 
 /* Gives a temporary file its first name.  Its value is in its open file, so without a handle there
  * is nothing to link. */
-static int give_name(struct fs *fs, struct node *n, struct node *dir, const char *name,
-		     uint64_t *ret_end)
+static int give_name(struct fs *fs, struct node *n, const struct store_name *to, uint64_t *ret_end)
 {
 	struct open_file *of = open_files_find(&fs->files, n);
 	int err;
 
 	if (of == NULL)
 		return -ENOENT;
-	err = open_file_give_name(of, dir, name, ret_end);
+	err = open_file_give_name(of, to, ret_end);
 	open_files_put(&fs->files, of);
 	return err;
 }
 
-static int make_link(struct fs *fs, struct node *n, struct node *dir, const char *name,
-		     uint64_t *ret_end)
+static int make_link(struct fs *fs, struct node *n, const struct store_name *to, uint64_t *ret_end)
 {
 	struct store_attr attr;
 	int err;
 
 	store_getattr(fs->store, n, &attr);
 	if (attr.link_count == 0) /* the kernel permits it only for O_TMPFILE files */
-		return give_name(fs, n, dir, name, ret_end);
+		return give_name(fs, n, to, ret_end);
 	err = open_files_commit(&fs->files, n, ret_end); /* only a node in the log can be linked */
-	if (err < 0)
-		return err;
-	return store_link(fs->store, n, &(struct store_name){ dir, name, strlen(name) }, ret_end);
+	return err < 0 ? err : store_link(fs->store, n, to, ret_end);
 }
 
 /* Replies: entry, err. */
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
+	struct store_name to = fs_name(new_parent, new_name);
 	struct fs *fs = fs_of(req);
 	struct node *n = fs_node(ino);
 	uint64_t end = 0;
@@ -171,7 +164,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 	if (fs_is_virtual(ino) || fs_is_virtual(new_parent))
 		err = fs_refuse_name(fs, fs_is_history(ino) ? ino : new_parent, new_name);
 	else
-		err = make_link(fs, n, fs_node(new_parent), new_name, &end);
+		err = make_link(fs, n, &to, &end);
 	if (err == 0)
 		store_pin(fs->store, n); /* the kernel looks it up with this reply */
 	reply_new(req, err, n, end);
@@ -180,20 +173,17 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *
 /* Replies: entry, err. */
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct fs *fs = fs_of(req);
-	uint32_t uid, gid;
-	mode_t dir_mode;
+	struct store_name at = fs_name(parent, name);
+	struct store_owner owner;
 	struct node *n = NULL;
 	uint64_t end = 0;
 	int err;
 
 	if (fs_is_virtual(parent)) {
-		reply_err(req, fs_refuse_name(fs, parent, name));
+		reply_err(req, fs_refuse_name(fs_of(req), parent, name));
 		return;
 	}
-	new_owner(req, fs_node(parent), &uid, &gid, &dir_mode);
-	err = store_mkdir(fs->store, &(struct store_name){ fs_node(parent), name, strlen(name) },
-			  &(struct store_owner){ (mode & 07777) | (dir_mode & S_ISGID), uid, gid },
-			  &n, NULL, &end);
+	owner = owner_in(req, at.dir, S_IFDIR | (mode & 07777));
+	err = store_mkdir(fs_of(req)->store, &at, &owner, &n, NULL, &end);
 	reply_new(req, err, n, end);
 }

@@ -188,16 +188,11 @@ typedef int (*remove_fn)(struct store *s, const struct store_name *at, uint64_t 
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, remove_fn remove)
 {
+	struct store_name at = fs_name(parent, name);
 	uint64_t end = 0;
-	int err = fs_refusal(parent);
+	int err = fs_is_virtual(parent) ? fs_refusal(parent) : remove(fs_of(req)->store, &at, &end);
 
-	if (!fs_is_virtual(parent))
-		err = remove(fs_of(req)->store,
-			     &(struct store_name){ fs_node(parent), name, strlen(name) }, &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_AS_CONFIGURED, end);
+	reply_done(req, err, REPLY_AS_CONFIGURED, end);
 }
 
 /* Replies: err. */
@@ -215,13 +210,13 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* Commits the pending value of a file before its rename, because a rename(2) over an old file must
  * not leave less than the new value after a crash.  Also commits a file without a handle whose
  * first commit failed. */
-static int commit_before_rename(struct fs *fs, fuse_ino_t dir, const char *name)
+static int commit_before_rename(struct fs *fs, const struct store_name *at)
 {
 	struct node *n;
 	uint64_t end;
 	int err;
 
-	err = store_lookup(fs->store, fs_node(dir), name, strlen(name), &n, NULL);
+	err = store_lookup(fs->store, at->dir, at->name, at->name_bytes, &n, NULL);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err; /* the rename itself reports the error */
 	err = open_files_commit(&fs->files, n, &end);
@@ -229,35 +224,26 @@ static int commit_before_rename(struct fs *fs, fuse_ino_t dir, const char *name)
 	return err;
 }
 
-static int do_rename(struct fs *fs, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-		     const char *new_name, unsigned int flags, uint64_t *ret_end)
-{
-	int err;
-
-	if (fs_is_virtual(parent) || fs_is_virtual(new_parent))
-		return fs_refuse_name(fs, fs_is_history(parent) ? parent : new_parent, new_name);
-	err = commit_before_rename(fs, parent, name);
-	if (err == 0 && (flags & RENAME_EXCHANGE))
-		err = commit_before_rename(fs, new_parent, new_name);
-	if (err < 0)
-		return err;
-	return store_rename(fs->store, &(struct store_name){ fs_node(parent), name, strlen(name) },
-			    &(struct store_name){ fs_node(new_parent), new_name, strlen(new_name) },
-			    flags, ret_end);
-}
-
 /* Replies: err. */
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
 	       const char *new_name, unsigned int flags)
 {
+	struct store_name from = fs_name(parent, name), to = fs_name(new_parent, new_name);
+	struct fs *fs = fs_of(req);
 	uint64_t end = 0;
 	int err;
 
-	err = do_rename(fs_of(req), parent, name, new_parent, new_name, flags, &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_AS_CONFIGURED, end);
+	if (fs_is_virtual(parent) || fs_is_virtual(new_parent)) {
+		reply_err(req, fs_refuse_name(fs, fs_is_history(parent) ? parent : new_parent,
+					      new_name));
+		return;
+	}
+	err = commit_before_rename(fs, &from);
+	if (err == 0 && (flags & RENAME_EXCHANGE))
+		err = commit_before_rename(fs, &to);
+	if (err == 0)
+		err = store_rename(fs->store, &from, &to, flags, &end);
+	reply_done(req, err, REPLY_AS_CONFIGURED, end);
 }
 
 /* --- the rest --- */

@@ -92,10 +92,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 
 	if (err == 0)
 		err = store_setxattr(fs_of(req)->store, fs_node(ino), &x, flags, &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_AS_CONFIGURED, end);
+	reply_done(req, err, REPLY_AS_CONFIGURED, end);
 }
 
 /* Replies: err. */
@@ -106,8 +103,5 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 
 	if (err == 0)
 		err = store_removexattr(fs_of(req)->store, fs_node(ino), name, &end);
-	if (err < 0)
-		reply_err(req, err);
-	else
-		reply_ok(req, REPLY_AS_CONFIGURED, end);
+	reply_done(req, err, REPLY_AS_CONFIGURED, end);
 }

@@ -90,23 +90,6 @@ void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 	fill_stat(fs, &s, ret);
 }
 
-void history_entry_of_root(struct fs *fs, struct fuse_entry_param *ret)
-{
-	*ret = (struct fuse_entry_param){ .ino = FS_INO_HISTORY,
-					  .attr_timeout = FS_CACHE_SECONDS,
-					  .entry_timeout = FS_CACHE_SECONDS };
-	history_stat_of(fs, FS_INO_HISTORY, &ret->attr);
-}
-
-/* Replies: attr. */
-void history_getattr(fuse_req_t req, fuse_ino_t ino)
-{
-	struct stat st;
-
-	history_stat_of(fs_of(req), ino, &st);
-	(void)fuse_reply_attr(req, &st, FS_CACHE_SECONDS);
-}
-
 /* --- requests that may read the log, which a request thread must not wait for --- */
 
 struct job {

@@ -12,13 +12,10 @@
 int history_start(struct fs *fs) WARN_UNUSED;
 void history_end(struct fs *fs);
 
-/* Fill in the entry /history in the root of the mount, and the attributes of /history or of a node
- * below it. */
-void history_entry_of_root(struct fs *fs, struct fuse_entry_param *ret);
+/* Fills in the attributes of /history or of a node below it. */
 void history_stat_of(struct fs *fs, fuse_ino_t ino, struct stat *ret);
 
 void history_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void history_getattr(fuse_req_t req, fuse_ino_t ino);
 void history_readlink(fuse_req_t req, fuse_ino_t ino);
 void history_open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void history_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi);

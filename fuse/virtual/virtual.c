@@ -11,12 +11,6 @@
 #include "fuse/mount/reply.h"
 #include "fuse/virtual/status.h"
 
-#define NAME_KEYS    "keys"
-#define NAME_STATUS  "status"
-#define NAME_CONTROL "control"
-#define NAME_HISTORY "history"
-#define NAME_METRICS "metrics"
-
 /* The words that /control accepts, and the text that a read of /control returns. */
 #define CONTROL_WORDS "sync, rotate, compact, scrub"
 #define CONTROL_TEXT  "sync\nrotate\ncompact\nscrub\n"
@@ -59,40 +53,32 @@ void virtual_stat(struct fs *fs, fuse_ino_t ino, struct stat *ret)
 	}
 }
 
-static void virtual_file(struct fs *fs, fuse_ino_t ino, struct fuse_entry_param *ret)
-{
-	*ret = (struct fuse_entry_param){ .ino = ino,
-					  .attr_timeout = FS_CACHE_SECONDS,
-					  .entry_timeout = FS_CACHE_SECONDS };
-	virtual_stat(fs, ino, &ret->attr);
-}
-
 bool virtual_entry(struct fs *fs, size_t i, const char **ret_name, struct fuse_entry_param *ret)
 {
-	switch (i) {
-	case 0:
-		*ret_name = NAME_KEYS;
-		fs_entry(fs, store_root(fs->store), ret);
-		return true;
-	case 1:
-		*ret_name = NAME_STATUS;
-		virtual_file(fs, FS_INO_STATUS, ret);
-		return true;
-	case 2:
-		*ret_name = NAME_CONTROL;
-		virtual_file(fs, FS_INO_CONTROL, ret);
-		return true;
-	case 3:
-		*ret_name = NAME_HISTORY;
-		history_entry_of_root(fs, ret);
-		return true;
-	case 4:
-		*ret_name = NAME_METRICS;
-		virtual_file(fs, FS_INO_METRICS, ret);
-		return true;
-	default:
+	static const struct {
+		const char *name;
+		fuse_ino_t ino; /* 0: the root of the store */
+	} entries[] = {
+		{ "keys", 0 },
+		{ "status", FS_INO_STATUS },
+		{ "control", FS_INO_CONTROL },
+		{ "history", FS_INO_HISTORY },
+		{ "metrics", FS_INO_METRICS },
+	};
+
+	if (i >= ARRAY_SIZE(entries))
 		return false;
-	}
+	*ret_name = entries[i].name;
+	*ret = (struct fuse_entry_param){ .ino = entries[i].ino,
+					  .attr_timeout = FS_CACHE_SECONDS,
+					  .entry_timeout = FS_CACHE_SECONDS };
+	if (ret->ino == 0)
+		fs_entry(fs, store_root(fs->store), ret);
+	else if (ret->ino == FS_INO_HISTORY)
+		history_stat_of(fs, ret->ino, &ret->attr);
+	else
+		virtual_stat(fs, ret->ino, &ret->attr);
+	return true;
 }
 
 /* Replies: entry (also a negative one), err. */
@@ -212,7 +198,6 @@ void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 {
 	struct store *s = fs_of(req)->store;
 	size_t n = size;
-	int err;
 
 	if (ino != FS_INO_CONTROL) {
 		reply_err(req, -EACCES);
@@ -221,19 +206,11 @@ void virtual_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size)
 	if (n > 0 && buf[n - 1] == '\n')
 		n--;
 	if (is_word(buf, n, "sync")) {
-		reply_written(req, size, REPLY_DURABLE, store_end(s));
+		reply_written(req, 0, size, REPLY_DURABLE, store_end(s));
 	} else if (is_word(buf, n, "rotate")) {
-		err = store_rotate(s);
-		if (err < 0)
-			reply_err(req, err);
-		else
-			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+		reply_written(req, store_rotate(s), size, REPLY_AS_CONFIGURED, 0);
 	} else if (is_word(buf, n, "scrub")) {
-		err = store_scrub(s);
-		if (err < 0)
-			reply_err(req, err);
-		else
-			reply_written(req, size, REPLY_AS_CONFIGURED, 0);
+		reply_written(req, store_scrub(s), size, REPLY_AS_CONFIGURED, 0);
 	} else if (is_word(buf, n, "compact")) {
 		reply_compacted(req, size);
 	} else {

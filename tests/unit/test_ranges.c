@@ -93,7 +93,7 @@ static void step(struct ranges *r, struct model *m, struct rng *rng)
 	case 2:
 		if (rng_chance(rng, 70))
 			break;
-		ranges_cut(r, offset);
+		assert_int_equal(ranges_clear(r, offset, UINT64_MAX), 0);
 		fill(m, offset, m->size, MODEL_NOTHING);
 		break;
 	case 3:
