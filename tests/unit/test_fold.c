@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -266,15 +267,16 @@ static const char *path_of(const struct store_fixture *f, uint64_t number, const
 
 /* The words of one log, so that time moves forward: records to fold, and the words given, with a
  * tombstone of "|" at the end of each segment. */
-static char *all_words(const char *sealed, const char *active)
+static char *all_words(const char *sealed, const char *active, int junk_in_segment)
 {
 	char *out = malloc(ROOM), *copy, *state, *word;
 	size_t used = 0;
 
 	assert_non_null(out);
 	assert_true(asprintf(&copy, "%s | %s", sealed, active) > 0);
-	for (int i = 0; i < JUNK; i++)
-		used += (size_t)snprintf(out + used, ROOM - used, "p:~=x t:~ ");
+	for (int i = 1; i <= JUNK; i++)
+		used += (size_t)snprintf(out + used, ROOM - used, "p:~=x t:~ %s",
+					 i % junk_in_segment == 0 ? "t:| " : "");
 	for (word = strtok_r(copy, " ", &state); word != NULL; word = strtok_r(NULL, " ", &state))
 		used += (size_t)snprintf(out + used, ROOM - used, "%s%s ",
 					 word[0] == '|' ? "t:" : "", word);
@@ -282,10 +284,12 @@ static char *all_words(const char *sealed, const char *active)
 	return out;
 }
 
-/* Plants the segments 'sealed', with bars between them, and the active one. */
-static void plant_segments(struct store_fixture *f, const char *sealed, const char *active)
+/* Plants the segments 'sealed', with bars between them, and the active one.  Before them stand the
+ * records that a fold removes, so many in each segment. */
+static void plant_with_junk(struct store_fixture *f, const char *sealed, const char *active,
+			    int junk_in_segment)
 {
-	char *words = all_words(sealed, active);
+	char *words = all_words(sealed, active, junk_in_segment);
 	struct unit_file log = make_log(words);
 	size_t at = 0, from = 0;
 	uint64_t number = 1;
@@ -305,6 +309,11 @@ static void plant_segments(struct store_fixture *f, const char *sealed, const ch
 	}
 	plant_log(f, log.data + from, at - from);
 	free(log.data);
+}
+
+static void plant_segments(struct store_fixture *f, const char *sealed, const char *active)
+{
+	plant_with_junk(f, sealed, active, INT_MAX);
 }
 
 static const struct fold_case {
@@ -373,18 +382,43 @@ static void check_reopened(struct store_fixture *f, const char *want, uint64_t l
 	assert_int_equal(stats_of(f->s).live_bytes, live_bytes);
 }
 
+static struct log_writer *log_of(struct store *s)
+{
+	return store_background(s)->compactor.log;
+}
+
+/* The base is in several segments, unless it is small. */
+static void assert_parts(struct store *s, uint64_t as_of_ns)
+{
+	struct segment seg;
+	uint64_t bytes = 0;
+	size_t count = 0;
+
+	while (log_writer_sealed(log_of(s), count, &seg) &&
+	       seg.facts.last_timestamp_ns <= as_of_ns) {
+		assert_int_equal(seg.is_base, count == 0);
+		bytes += seg.bytes;
+		count++;
+	}
+	assert_in_range(count, bytes > 1000 ? 2 : 1, JUNK);
+}
+
 /* With 'retain_ns' the active segment is not folded with the others. */
-static void check_fold(struct store_fixture *f, int64_t retain_ns)
+static void check_fold(struct store_fixture *f, int64_t retain_ns, uint64_t part_bytes)
 {
 	struct store_config config = plain_config(f->data_dir, probe_io(f->probe));
 	struct diag diag;
-	uint64_t live;
+	uint64_t live, as_of_ns;
 	char *want;
 
 	config.retain_ns = retain_ns;
 	assert_int_equal(store_open(&config, &f->s, &diag), 0);
+	log_writer_set_segment_size(log_of(f->s), part_bytes);
 	want = dump_all(f->s);
+	as_of_ns = stats_of(f->s).log.last_timestamp_ns;
 	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	if (part_bytes > 0)
+		assert_parts(f->s, as_of_ns);
 	assert_int_equal(stats_of(f->s).compaction.folds, 1);
 	assert_int_equal(stats_of(f->s).compaction.unreadable_segments, 0);
 	assert_all(f->s, want, "after the fold");
@@ -395,7 +429,7 @@ static void check_fold(struct store_fixture *f, int64_t retain_ns)
 	fixture_close_store(f);
 	check_reopened(f, want, live, "reopened");
 	fixture_close_store(f);
-	for (uint64_t i = 1; i < 6; i++)
+	for (uint64_t i = 1; i < 2 * JUNK; i++)
 		(void)unlink(path_of(f, i, ".hint"));
 	check_reopened(f, want, live, "reopened without hints");
 	free(want);
@@ -407,7 +441,17 @@ static void test_all_of_it(void **state)
 	const struct fold_case *c = f->row;
 
 	plant_segments(f, c->sealed, c->active);
-	check_fold(f, 0);
+	check_fold(f, 0, 0);
+}
+
+/* The same, and the base is many segments. */
+static void test_in_parts(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct fold_case *c = f->row;
+
+	plant_with_junk(f, c->sealed, c->active, 3);
+	check_fold(f, 0, 1);
 }
 
 static void test_but_the_active(void **state)
@@ -416,7 +460,7 @@ static void test_but_the_active(void **state)
 	const struct fold_case *c = f->row;
 
 	plant_segments(f, c->sealed, c->active);
-	check_fold(f, 1);
+	check_fold(f, 1, 0);
 }
 
 /* Content that the words of a log cannot describe. */
@@ -505,7 +549,7 @@ static void test_attributes(void **state)
 				  times[(i + j) % ARRAY_SIZE(times)]);
 		assert_int_equal(store_rotate(f->s), 0);
 		fixture_close_store(f);
-		check_fold(f, 0);
+		check_fold(f, 0, 0);
 		fixture_close_store(f);
 	}
 	f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
@@ -1119,14 +1163,18 @@ static void test_history(void **state)
 	struct store_fixture *f = *state;
 	struct store_staging *staging = NULL;
 	const struct store_range range = { .bytes = 300, .data = V300 };
-	static const char *const paths[] = { "d/file", "d/pieces", "d/empty", "d/link" };
+	static const char *const paths[] = { "d/file", "d/pieces", "d/empty", "d/link",
+					     "d/s39/file" };
 	struct versions before[ARRAY_SIZE(paths)], after;
 	struct node *n;
-	uint64_t end;
+	uint64_t end, as_of_ns;
 
-	f->s = open_at(f->data_dir, probe_io(f->probe), 4096);
+	f->s = open_at(f->data_dir, probe_io(f->probe), 1024);
 	ops_write_ok(f->s, "gone", V30);
 	ops_mkdir_ok(f->s, "o");
+	for (unsigned int i = 0; i < 40; i++) /* more than a segment has */
+		ops_mkdir_ok(f->s, unit_path("o/s%u", i));
+	ops_write_ok(f->s, "o/s39/file", V100);
 	ops_write_ok(f->s, "o/file", V30);
 	assert_int_equal(ops_create(f->s, "o/pieces", 0600, &n), 0);
 	assert_int_equal(store_stage(f->s, &staging, &range, 1), 0);
@@ -1150,8 +1198,10 @@ static void test_history(void **state)
 		assert_int_equal(before[i].count, 1);
 	}
 	assert_int_equal(versions_of(f, "gone").count, 1);
+	as_of_ns = stats_of(f->s).log.last_timestamp_ns;
 	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
 	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	assert_parts(f->s, as_of_ns);
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		after = versions_of(f, paths[i]);
 		assert_memory_equal(&after, &before[i], sizeof(after));
@@ -1247,15 +1297,23 @@ int main(void)
 		TEST(test_history),
 		TEST(test_readers),
 	};
-	static struct CMUnitTest tests[ARRAY_SIZE(plain) + 2 * ARRAY_SIZE(fold_cases)];
+	static const struct {
+		const char *name;
+		void (*fn)(void **);
+	} ways[] = { { "", test_but_the_active },
+		     { ", all of it", test_all_of_it },
+		     { ", in several segments", test_in_parts } };
+	static struct CMUnitTest
+		tests[ARRAY_SIZE(plain) + ARRAY_SIZE(ways) * ARRAY_SIZE(fold_cases)];
 	size_t count = 0;
 
-	for (size_t i = 0; i < 2 * ARRAY_SIZE(fold_cases); i++) {
-		const struct fold_case *c = &fold_cases[i / 2];
+	for (size_t i = 0; i < ARRAY_SIZE(ways) * ARRAY_SIZE(fold_cases); i++) {
+		const struct fold_case *c = &fold_cases[i / ARRAY_SIZE(ways)];
+		size_t way = i % ARRAY_SIZE(ways);
 
 		tests[count++] = (struct CMUnitTest){
-			unit_name("%s%s", c->name, i % 2 ? ", all of it" : ""),
-			i % 2 ? test_all_of_it : test_but_the_active,
+			unit_name("%s%s", c->name, ways[way].name),
+			ways[way].fn,
 			store_fixture_setup,
 			store_fixture_teardown,
 			(void *)(uintptr_t)c,

@@ -10,9 +10,12 @@
 #include "tests/sim/simdisk.h"
 #include "tests/unit/log_fixture.h"
 #include "tests/unit/store_ops.h"
+#include "writer/log/file_set.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/reserve.h"
+#include "writer/open_private.h"
 #include "writer/store.h"
+#include "writer/store/for_background.h"
 
 #define DISK_BYTES  ((uint64_t)24 * 1024 * 1024)
 #define LARGE_BYTES ((size_t)400 * 1024)
@@ -61,6 +64,14 @@ struct world {
 	char *large, *small;
 	unsigned int large_count, small_count;
 };
+
+static struct store_stats stats_of(const struct world *w)
+{
+	struct store_stats stats;
+
+	store_stats(w->s, &stats);
+	return stats;
+}
 
 static void open_store(struct world *w)
 {
@@ -239,6 +250,48 @@ static void test_remove_half(void **state)
 	end(&w);
 }
 
+/* Returns how many files of the log are larger than 'bytes'. */
+static unsigned int count_larger(struct world *w, uint64_t bytes)
+{
+	unsigned int count = 0;
+	struct segment seg;
+
+	for (size_t i = 0; log_writer_sealed(store_background(w->s)->compactor.log, i, &seg); i++)
+		count += seg.bytes > bytes;
+	return count;
+}
+
+/* Half of what a base has is removed, and nothing else.  No reserve is enough for what is live in
+ * the base; it is enough for each part. */
+static void test_large_base(void **state)
+{
+	static const struct full_row row = { .others = true };
+	uint64_t used;
+	struct world w;
+
+	(void)state;
+	begin(&w, &row);
+	for (; w.large_count < 20; w.large_count++) {
+		ops_write_ok(w.s, name_of("large", w.large_count), w.large);
+		for (unsigned int i = 0; i < 50; i++) {
+			ops_write_ok(w.s, "comes and goes", "x");
+			assert_int_equal(ops_unlink(w.s, "comes and goes"), 0);
+		}
+	}
+	assert_int_equal(store_compact(w.s, NULL, NULL), 0);
+	assert_true(stats_of(&w).compaction.folds > 0);
+	assert_int_equal(count_larger(&w, 3 * LARGE_BYTES), 0);
+	fill(&w);
+	suffer(&w);
+	used = simdisk_used_bytes(w.disk);
+	for (unsigned int i = 0; i < 20; i += 2)
+		assert_int_equal(ops_unlink(w.s, name_of("large", i)), 0);
+	WAIT_FOR(simdisk_used_bytes(w.disk) <= used - 9 * LARGE_BYTES);
+	for (unsigned int i = 1; i < 20; i += 2)
+		assert_int_equal(ops_read(w.s, name_of("large", i), w.large), 0);
+	end(&w);
+}
+
 static uint64_t file_bytes(const struct world *w, const char *name)
 {
 	size_t bytes = 0;
@@ -276,9 +329,8 @@ static void test_without_compaction(void **state)
 
 static uint64_t log_bytes(const struct world *w)
 {
-	struct store_stats stats;
+	struct store_stats stats = stats_of(w);
 
-	store_stats(w->s, &stats);
 	return stats.log.active_bytes + stats.log.sealed_bytes;
 }
 
@@ -319,12 +371,13 @@ static void test_reserves_follow(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 2] = {
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 3] = {
 		{ "the reserves follow the log", test_reserves_follow, NULL, NULL, NULL },
 		{ "without compaction", test_without_compaction, NULL, NULL, NULL },
+		{ "a large base", test_large_base, NULL, NULL, NULL },
 	};
 	static char names[ARRAY_SIZE(tests)][80];
-	size_t count = 2;
+	size_t count = 3;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (int half = 0; half < (rows[i].large_active ? 1 : 2); half++, count++) {

@@ -35,13 +35,15 @@ struct compact_view {
 	 * another segment. */
 	bool staged;
 	struct compact_known known;
-	uint64_t base_bytes; /* of a base: its bytes that were not live values when it was written;
-				otherwise 0 */
+	/* Of the first part of a base: the bytes of all parts that were not live values when it was
+	 * written; otherwise 0. */
+	uint64_t base_bytes;
 };
 
 struct compact_survey {
 	struct compact_view *views; /* by start */
 	size_t count;
+	size_t base_count; /* how many of them, by number, are the parts of a base */
 	uint64_t active_bytes, active_live_bytes;
 };
 
@@ -60,8 +62,11 @@ struct compact_batch {
 	struct compact_victim victims[];
 };
 
+struct fold; /* fold.c */
+
 struct compact_pace {
 	struct compactor *c;
+	struct fold *fold; /* NULL: it is none */
 	const struct compact_mode *mode;
 	uint64_t done_bytes, all_bytes;
 };

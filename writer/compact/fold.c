@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Folding: the oldest segments become one, the base.  It replaces segments 1 to k, and has the
- * number k and their combined result.  So names, moves and tombstones without effect disappear,
- * too, and the log has fewer files.
+/* Folding: the oldest segments become the base.  It replaces segments 1 to k, and has their
+ * combined result.  So names, moves and tombstones without effect disappear, too, and the log has
+ * fewer files.
+ *
+ * A base is one segment or several, its parts.  Each part is at most as large as any segment, so it
+ * can be compacted alone, on a full disk in the reserve.  The parts take the places of the last
+ * folded segments: the last part has the number k.
  *
  * The segments are replayed into a separate tree, with no lock.  Their live bytes are collected as
- * in compaction.  The base is written next to them and takes the place of segment k.  From then on
- * the older files have no meaning, and they are removed. */
+ * in compaction.  The base is written next to them and takes their place in one change.  From then
+ * on the older files have no meaning, and they are removed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +35,9 @@ struct fold {
 	struct live live;
 	struct fold_replay replay;
 	struct fold_base base;
-	struct log_new_segment new; /* its 'fd' is -1 if there is none */
+	size_t numbers;		     /* how many of the last segments have consecutive numbers */
+	struct log_new_segment *new; /* an array of so many */
+	size_t new_count;
 };
 
 /* --- choosing --- */
@@ -96,6 +102,8 @@ static size_t choose_segments(struct compactor *c, const struct compact_survey *
 		sums.bytes += v->seg.bytes;
 		sums.live_bytes += v->live_bytes < v->seg.bytes ? v->live_bytes : v->seg.bytes;
 		sums.floor_bytes += v->known.floor_bytes;
+		if (i + 1 < l->base_count) /* a base is folded as a whole */
+			continue;
 		if (!is_worth_it(c, mode, &sums, l->views[0].base_bytes))
 			continue;
 		chosen = i + 1;
@@ -166,6 +174,14 @@ static int begin_fold(struct fold *f, const struct compact_survey *l, size_t cou
 			f->as_of_ns = seg->facts.last_timestamp_ns;
 	}
 	qsort(f->by_start, count, sizeof(f->by_start[0]), compare_starts);
+	for (f->numbers = 1; f->numbers < count; f->numbers++)
+		if (f->segments[count - f->numbers].number !=
+		    f->segments[count - f->numbers - 1].number + 1)
+			break;
+	f->new = calloc(f->numbers, sizeof(f->new[0]));
+	f->base.parts = calloc(f->numbers, sizeof(f->base.parts[0]));
+	if (f->new == NULL || f->base.parts == NULL)
+		return -ENOMEM;
 	live_init(&f->live, 0, UINT64_MAX);
 	f->pace.all_bytes = 2 * f->all_bytes; /* read once, and written at most once */
 	return fold_replay_init(&f->replay, keydir_defaults_of(f->c->keydir));
@@ -225,24 +241,71 @@ static uint64_t number_of(const struct fold *f)
 	return f->segments[f->count - 1].number;
 }
 
-static int write_base_file(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+/* Returns the number of the segment that part 'index' of 'count' replaces. */
+static uint64_t number_of_part(const struct fold *f, size_t index, size_t count)
 {
-	int err = log_writer_new_segment(c->log, number_of(f), &f->new);
+	return number_of(f) - (count - 1 - index);
+}
+
+/* Creates the file of the next part.  Its name is the one for the largest possible number of
+ * parts. */
+static int new_part(void *arg) NO_THREAD_SAFETY /* the thread that folds */
+{
+	const struct compact_pace *pace = arg;
+	struct fold *f = pace->fold;
+	struct log_new_segment *new = &f->new[f->new_count];
+	int err =
+		log_writer_new_segment(f->c->log, number_of_part(f, f->new_count, f->numbers), new);
 
 	if (err < 0)
 		return err;
-	f->new.fd = compact_new_file(c, f->mode, f->new.name);
-	if (f->new.fd < 0)
-		return f->new.fd;
+	new->fd = compact_new_file(f->c, f->mode, new->name);
+	if (new->fd >= 0)
+		f->new_count++;
+	return new->fd;
+}
+
+/* Gives the parts their numbers after all of them are written. */
+static int number_parts(struct compactor *c, struct fold *f)
+{
+	int err = 0;
+
+	/* From the last one on: no name is that of another part. */
+	for (size_t i = f->new_count; err == 0 && i-- > 0;) {
+		struct log_new_segment *new = &f->new[i], as;
+
+		err = log_writer_new_segment(c->log, number_of_part(f, i, f->new_count), &as);
+		if (err == 0 && as.number != new->number)
+			err = io_rename(c->io, c->dir_fd, new->name, as.name);
+		if (err < 0)
+			break;
+		as.fd = new->fd;
+		as.bytes = f->base.parts[i].bytes;
+		as.is_base = i == 0;
+		*new = as;
+	}
+	return err;
+}
+
+static int write_base_file(struct compactor *c, struct fold *f) REQUIRES(c->run_lock, round_class)
+{
+	int err;
+
 	f->base = (struct fold_base){
 		.io = c->io,
-		.fd = f->new.fd,
 		.log = c->log,
 		.tree = f->replay.tree,
 		.replay = &f->replay,
 		.live = &f->live,
 		.as_of_ns = f->as_of_ns,
 		.bytes_max = f->all_bytes,
+		.last_number = number_of(f),
+		/* So there are never more parts than there are numbers. */
+		.part_least = f->all_bytes / f->numbers + 1,
+		.part_most = log_writer_segment_size(c->log),
+		.parts = f->base.parts,
+		.parts_max = f->numbers,
+		.new_part = new_part,
 		.pace = compact_pace,
 		.is_void = is_void,
 		.arg = &f->pace,
@@ -250,8 +313,6 @@ static int write_base_file(struct compactor *c, struct fold *f) REQUIRES(c->run_
 	err = fold_base_write(&f->base);
 	if (err < 0)
 		learn_failure(c, f, err);
-	f->new.bytes = f->base.to_bytes;
-	f->new.is_base = true;
 	return err;
 }
 
@@ -330,18 +391,20 @@ static void move_folded_pieces(struct compactor *c, struct fold *f)
 static int install_base(struct compactor *c, struct fold *f, bool *ret_replaced)
 	REQUIRES(c->run_lock, round_class)
 {
-	int err =
-		log_writer_check_new(c->log, &f->new, &c->stop, !atomic_load(&c->growth->is_full));
+	int err = number_parts(c, f);
 
+	for (size_t i = 0; err == 0 && i < f->new_count; i++)
+		err = log_writer_check_new(c->log, &f->new[i], &c->stop,
+					   !atomic_load(&c->growth->is_full));
 	if (err == 0)
 		err = compact_sync_judged(c, f->judged_end);
 	if (err == 0)
 		err = prepare_doubles(f);
 	if (err == 0)
-		err = compact_install(c, &f->new, 1, true, ret_replaced);
+		err = compact_install(c, f->new, f->new_count, true, ret_replaced);
 	if (!*ret_replaced)
 		return err;
-	f->base.moved.to_start = f->new.start;
+	f->base.moved.to_start = f->new[0].start; /* the positions of the others follow */
 	move_folded_pieces(c, f);
 	for (size_t i = 0; i < f->count; i++)
 		log_writer_retire(c->log, f->segments[i].start);
@@ -361,9 +424,11 @@ static void learn_from_fold(struct compactor *c, struct fold *f) REQUIRES(c->run
 		if (c->known[i].number > number_of(f))
 			c->known[kept++] = c->known[i];
 	c->known_count = kept;
-	known = compact_known_of(c, number_of(f));
-	if (known != NULL) {
-		known->floor_bytes = f->base.other_bytes;
+	for (size_t i = 0; i < f->new_count; i++) {
+		known = compact_known_of(c, f->new[i].number);
+		if (known == NULL)
+			continue;
+		known->floor_bytes = f->base.parts[i].other_bytes;
 		known->run = f->mode->run;
 	}
 	compactor_lock(c);
@@ -374,7 +439,10 @@ static void learn_from_fold(struct compactor *c, struct fold *f) REQUIRES(c->run
 
 static void finish(struct fold *f)
 {
-	log_writer_drop_new(f->c->log, &f->new);
+	for (size_t i = 0; i < f->new_count; i++)
+		log_writer_drop_new(f->c->log, &f->new[i]);
+	free(f->new);
+	free(f->base.parts);
 	live_free(&f->base.moved);
 	live_free(&f->live);
 	fold_replay_free(&f->replay);
@@ -389,7 +457,7 @@ static int fold(struct compactor *c, const struct compact_survey *l, size_t coun
 	struct fold f = { .c = c, .mode = mode, .pace = { .c = c, .mode = mode } };
 	int err;
 
-	f.new.fd = -1;
+	f.pace.fold = &f;
 	err = begin_fold(&f, l, count);
 
 	c->paced_ns = monotonic_ns();

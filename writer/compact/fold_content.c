@@ -17,7 +17,7 @@
 /* Reports the bytes written since the last call. */
 static int pace(struct fold_writer *w)
 {
-	uint64_t end = compact_out_end(&w->to), bytes = end - w->paced;
+	uint64_t end = fold_end(w), bytes = end - w->paced;
 
 	if (end > w->b->bytes_max) {
 		w->b->is_too_large = true;
@@ -34,6 +34,8 @@ static int add_base_record(struct fold_writer *w, const struct record *rec)
 {
 	int err = fold_flush_hole(w);
 
+	if (err == 0)
+		err = fold_begin_record(w, record_bytes(rec->key_bytes, rec->value_bytes));
 	if (err == 0)
 		err = compact_out_record(&w->to, rec);
 	return err < 0 ? err : pace(w);
@@ -93,10 +95,12 @@ static int add_hole_record(struct fold_writer *w, uint64_t id, const struct meta
 			      .key = key,
 			      .key_bytes = sizeof(key),
 			      .value = value };
+	int err;
 
 	extent_key(id, key);
 	rec.value_bytes = (uint32_t)meta_extent_encode_fixed(hole, value);
-	return compact_out_record(&w->to, &rec);
+	err = fold_begin_record(w, record_bytes(rec.key_bytes, rec.value_bytes));
+	return err < 0 ? err : compact_out_record(&w->to, &rec);
 }
 
 int fold_flush_hole(struct fold_writer *w)
@@ -136,8 +140,9 @@ static int take_record(struct fold_writer *w, const struct value_position *value
 }
 
 /* Copies bytes of the current record's value as the value of 'rec', behind its head, and notes
- * their new position. */
-static int copy(struct fold_writer *w, const struct record *rec, uint32_t from, uint32_t bytes)
+ * their new position.  Counts them as live if 'live' is set. */
+static int copy(struct fold_writer *w, const struct record *rec, uint32_t from, uint32_t bytes,
+		bool live)
 {
 	struct live_range range = {
 		.record = w->source.at,
@@ -149,18 +154,16 @@ static int copy(struct fold_writer *w, const struct record *rec, uint32_t from, 
 	};
 	int err = fold_flush_hole(w);
 
-	range.to_record = compact_out_end(&w->to);
+	if (err == 0)
+		err = fold_begin_record(w, record_bytes(rec->key_bytes, range.to_value_bytes));
+	range.to_record = fold_end(w);
 	if (err == 0)
 		err = fold_source_copy(&w->source, &w->to, rec, from, bytes);
 	if (err == 0)
 		err = live_add_moved(&w->b->moved, &range);
+	if (live)
+		w->live_bytes += record_bytes(range.to_key_bytes, range.to_value_bytes);
 	return err < 0 ? err : pace(w);
-}
-
-/* Counts the bytes copied last as live. */
-static void count_live(struct fold_writer *w, const struct record *rec, uint32_t bytes)
-{
-	w->live_bytes += record_bytes(rec->key_bytes, rec->head_bytes + bytes);
 }
 
 /* Returns whether any file is read from the record. */
@@ -187,9 +190,7 @@ int fold_add_put(struct fold_writer *w, const void *key, size_t key_bytes,
 			w, key, key_bytes,
 			(struct meta_publish){ META_FLAG_DROPPED, 0, value->value_bytes },
 			rec.timestamp_ns);
-	if (is_read(w, value))
-		count_live(w, &rec, value->value_bytes);
-	return copy(w, &rec, 0, value->value_bytes);
+	return copy(w, &rec, 0, value->value_bytes, is_read(w, value));
 }
 
 /* Adds bytes of the current record's value as an extent. */
@@ -207,8 +208,7 @@ static int add_extent(struct fold_writer *w, uint64_t id, uint64_t offset, uint3
 		return -EFBIG; /* a put of 4 GiB whose last bytes were overwritten */
 	extent_key(id, key);
 	rec.head_bytes = (uint32_t)meta_extent_encode_fixed(&extent, head);
-	count_live(w, &rec, bytes);
-	return copy(w, &rec, from, bytes);
+	return copy(w, &rec, from, bytes, true);
 }
 
 /* Finds the next bytes of a piece that are read, at or behind byte 'from' of the value, together
@@ -359,8 +359,10 @@ static void add_unnameable(void *arg, const struct unnameable *u)
 			w, u->key, u->key_bytes,
 			(struct meta_publish){ META_FLAG_UNNAMEABLE | META_FLAG_MORE, 0, 0 },
 			time_ns);
+		w->in_group = true;
 		if (w->err == 0)
 			w->err = fold_add_put(w, u->key, u->key_bytes, &u->value, &time_ns);
+		w->in_group = false;
 	}
 }
 
@@ -392,8 +394,7 @@ static int add_orphan(struct fold_writer *w, const struct live_range *r, const s
 	const struct value_position value = { r->record, r->to_key_bytes, r->to_value_bytes };
 	int err = take_record(w, &value);
 
-	count_live(w, rec, r->bytes);
-	return err < 0 ? err : copy(w, rec, r->from, r->bytes);
+	return err < 0 ? err : copy(w, rec, r->from, r->bytes, true);
 }
 
 /* Adds ranges that only unlinked files have, and the second piece of a range that was folded into

@@ -15,7 +15,10 @@
 /* A base that is being written. */
 struct fold_writer {
 	struct fold_base *b;
-	struct compact_out to;
+	struct compact_out to; /* the part at hand */
+	uint64_t before_bytes; /* of the parts before it */
+	uint64_t live_before;  /* of 'live_bytes', what is in them */
+	bool in_group;	       /* the next record belongs to the group of the last one */
 	struct fold_source source;
 	uint64_t next_id;    /* for a staging, unless one of the tree has it */
 	uint64_t live_bytes; /* of values, with their records' headers and keys */
@@ -28,6 +31,23 @@ struct fold_writer {
 	size_t value_capacity;
 	int err; /* the first error, in callbacks that cannot return one */
 };
+
+/* --- fold_parts.c --- */
+
+/* Begins the first part, or the next one. */
+int fold_begin_part(struct fold_writer *w) WARN_UNUSED;
+/* To be called before each record: begins another part if the one at hand is large enough and a
+ * record of 'bytes' would make it too large. */
+int fold_begin_record(struct fold_writer *w, uint64_t bytes) WARN_UNUSED;
+/* Completes all parts: says in the first what the base has, and in each other one its number.
+ * Syncs them. */
+int fold_finish_parts(struct fold_writer *w) WARN_UNUSED;
+
+/* The bytes of all parts so far. */
+static inline uint64_t fold_end(const struct fold_writer *w)
+{
+	return w->before_bytes + compact_out_end(&w->to);
+}
 
 /* --- fold_content.c --- */
 

@@ -289,7 +289,7 @@ static int add_nodes(struct fold_writer *w)
 	return err;
 }
 
-/* --- the file --- */
+/* --- all of it --- */
 
 static int write_tree(struct fold_writer *w)
 {
@@ -313,34 +313,13 @@ static int write_tree(struct fold_writer *w)
 		err = fold_add_orphans(w);
 	if (err == 0)
 		err = add_all_directory_times(w);
-	if (err == 0)
-		err = fold_flush_hole(w);
-	return err < 0 ? err : compact_out_flush(&w->to);
-}
-
-/* Writes the first record again, with its final value. */
-static int rewrite_base_record(struct fold_writer *w)
-{
-	const struct meta_base base = { .as_of_ns = w->b->as_of_ns,
-					.other_bytes = w->b->other_bytes };
-	uint8_t bytes[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES + META_BASE_BYTES];
-	uint8_t key[META_KEY_PREFIX_BYTES], value[META_BASE_BYTES];
-	const struct record rec = { .timestamp_ns = w->b->as_of_ns,
-				    .key = key,
-				    .key_bytes = sizeof(key),
-				    .value = value,
-				    .value_bytes = sizeof(value) };
-
-	meta_key_prefix(META_BASE, key);
-	meta_base_encode(&base, value);
-	record_encode(&rec, bytes);
-	return io_pwrite_all(w->b->io, w->b->fd, bytes, sizeof(bytes), 0);
+	return err < 0 ? err : fold_flush_hole(w);
 }
 
 int fold_base_write(struct fold_base *b)
 {
 	struct fold_writer w = { .b = b, .next_id = b->as_of_ns };
-	int err = compact_out_init(&w.to, b->io, b->fd);
+	int err = compact_out_init(&w.to, b->io, -1);
 
 	live_init(&b->moved, 0, UINT64_MAX);
 	b->bad_position = UINT64_MAX;
@@ -349,15 +328,11 @@ int fold_base_write(struct fold_base *b)
 	if (fold_source_init(&w.source, b->log) < 0 || w.key == NULL || w.path == NULL)
 		err = -ENOMEM;
 	if (err == 0)
+		err = fold_begin_part(&w);
+	if (err == 0)
 		err = write_tree(&w);
-	b->to_bytes = w.to.written;
-	b->other_bytes = w.to.written - w.live_bytes;
 	if (err == 0)
-		err = rewrite_base_record(&w);
-	if (err == 0)
-		err = io_truncate(b->io, b->fd, b->to_bytes);
-	if (err == 0)
-		err = io_fsync(b->io, b->fd);
+		err = fold_finish_parts(&w);
 	fold_source_free(&w.source);
 	compact_out_free(&w.to);
 	free(w.key);

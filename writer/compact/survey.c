@@ -115,18 +115,41 @@ void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 	compactor_unlock(c);
 }
 
-/* Returns the bytes of a base that were not live values when it was written; 0: not a base. */
-static uint64_t base_bytes(struct compactor *c, const struct segment *seg)
+/* Finds the parts of a base: its first segment, and the segments behind it with records that are
+ * not later than the state of the base.  Returns the size of all parts; 0: no base. */
+static uint64_t find_base(struct compactor *c, struct compact_survey *l)
 {
 	struct meta_base base;
+	uint64_t bytes = 0;
 
-	return segment_is_base(c->io, seg->fd, seg->bytes, &base) > 0 ? base.other_bytes : 0;
+	l->base_count = 0;
+	if (l->count == 0 ||
+	    segment_is_base(c->io, l->views[0].seg.fd, l->views[0].seg.bytes, &base) <= 0)
+		return 0;
+	l->views[0].base_bytes = base.other_bytes;
+	do
+		bytes += l->views[l->base_count].seg.bytes;
+	while (++l->base_count < l->count &&
+	       l->views[l->base_count].seg.facts.last_timestamp_ns <= base.as_of_ns);
+	return bytes;
 }
 
-/* Returns the bytes that are certainly neither live nor gainable, before the first compaction. */
-static uint64_t least_floor(struct compactor *c, const struct compact_view *v)
+/* Sets the bytes that are certainly neither live nor gainable, before the first compaction.  For a
+ * base they are known of all parts together. */
+static void add_floors(struct compactor *c, struct compact_survey *l)
 {
-	return v->base_bytes > 0 ? v->base_bytes : log_writer_number_bytes(c->log, v->seg.number);
+	uint64_t bytes = find_base(c, l);
+
+	for (size_t i = 0; i < l->count; i++) {
+		struct compact_view *v = &l->views[i];
+		uint64_t floor = log_writer_number_bytes(c->log, v->seg.number);
+
+		if (i < l->base_count && v->known.floor_bytes == 0)
+			floor = (uint64_t)((double)l->views[0].base_bytes *
+					   ((double)v->seg.bytes / (double)bytes));
+		if (v->known.floor_bytes < floor)
+			v->known.floor_bytes = floor;
+	}
 }
 
 bool compact_is_retained(const struct compactor *c, const struct compact_view *v)
@@ -172,22 +195,16 @@ static int list_segments(struct compactor *c, struct compact_survey *l)
 		return -ENOMEM;
 	while (log_writer_sealed(c->log, l->count, &l->views[l->count].seg)) {
 		struct compact_known *known = compact_known_of(c, l->views[l->count].seg.number);
-		struct compact_view *view = &l->views[l->count];
-		uint64_t floor;
 
 		if (known == NULL)
 			return -ENOMEM;
-		view->known = *known;
-		if (l->count == 0) /* no other segment can be a base */
-			view->base_bytes = base_bytes(c, &view->seg);
-		floor = least_floor(c, view);
-		if (known->floor_bytes < floor)
-			view->known.floor_bytes = floor;
+		l->views[l->count].known = *known;
 		if (ARRAY_RESERVE(l->views, ++l->count + 1, capacity) < 0)
 			return -ENOMEM;
 		l->views[l->count] = (struct compact_view){ .live_bytes = 0 };
 	}
 	date_segments(c, l);
+	add_floors(c, l);
 	if (l->count > 0)
 		qsort(l->views, l->count, sizeof(l->views[0]), compare_views);
 	return 0;
