@@ -54,7 +54,7 @@ static int exit_code_of(int err)
 }
 
 /* Runs the checks before a mount; nothing is changed yet. */
-static int check(struct daemon *d)
+static int check_before_mount(struct daemon *d)
 {
 	struct diag diag = { "" };
 	int err;
@@ -375,7 +375,7 @@ static int run(struct daemon *d)
 	struct diag diag = { "" };
 	int code, err;
 
-	code = check(d);
+	code = check_before_mount(d);
 	if (code != EXIT_CODE_OK)
 		return code;
 	if (!d->options.foreground) {

@@ -344,8 +344,8 @@ static uint64_t ino_below(const struct history_node *dir, const char *name, bool
 }
 
 /* Adds 'name' to a listing, with a mark before it if 'marked'. */
-static int add_entry(struct history_listing *l, const char *name, size_t bytes, bool marked,
-		     const struct history_dirent *entry)
+static int add_to_listing(struct history_listing *l, const char *name, size_t bytes, bool marked,
+			  const struct history_dirent *entry)
 {
 	int err = ARRAY_RESERVE(l->entries, l->count + 1, l->capacity);
 
@@ -364,7 +364,7 @@ static int add_entry(struct history_listing *l, const char *name, size_t bytes, 
 	return 0;
 }
 
-static int collect(void *arg, const struct history_entry *e)
+static int list_version(void *arg, const struct history_entry *e)
 {
 	struct collecting *c = arg;
 	struct history_dirent entry = { .mode = S_IFDIR };
@@ -380,8 +380,8 @@ static int collect(void *arg, const struct history_entry *e)
 		name[e->name_bytes] = '\0';
 	}
 	entry.ino = ino_below(c->dir, name, e->name == NULL);
-	return add_entry(c->listing, name, strlen(name), e->name != NULL && needs_mark(name),
-			 &entry);
+	return add_to_listing(c->listing, name, strlen(name), e->name != NULL && needs_mark(name),
+			      &entry);
 }
 
 static size_t parent_bytes(const struct history_node *n)
@@ -402,7 +402,7 @@ int history_nodes_list(struct history_nodes *h, struct history_node *n,
 	history_nodes_lock(h);
 	err = n->is_dir ? look_locked(h) : -ENOTDIR;
 	if (err == 0)
-		err = history_list(h->history, n->key, n->path_bytes, collect, &c);
+		err = history_list(h->history, n->key, n->path_bytes, list_version, &c);
 	if (err == -ENOENT) /* compaction has removed all versions */
 		err = 0;
 	c.listing->ino = ino_of(n->key, n->key_bytes);

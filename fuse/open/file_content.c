@@ -279,8 +279,8 @@ static bool is_full(const struct range *r)
 }
 
 /* Collects ranges in their order; returns their number. */
-static size_t collect(const struct file_content *c, bool full_only, uint64_t end,
-		      struct store_range batch[BATCH_RANGES])
+static size_t collect_ranges(const struct file_content *c, bool full_only, uint64_t end,
+			     struct store_range batch[BATCH_RANGES])
 {
 	uint64_t from = 0, bytes = 0;
 	struct range r;
@@ -315,7 +315,7 @@ int file_content_stage_full(const struct file_content *c)
 	int err = 0;
 
 	while (err == 0 && c->p->ranges.full_count > 0)
-		err = stage_batch(c, batch, collect(c, true, UINT64_MAX, batch));
+		err = stage_batch(c, batch, collect_ranges(c, true, UINT64_MAX, batch));
 	return err;
 }
 
@@ -328,7 +328,7 @@ static int stage_up_to(const struct file_content *c, uint64_t end)
 
 	do {
 		gather_front(c);
-		n = collect(c, false, end, batch);
+		n = collect_ranges(c, false, end, batch);
 		if (n > 0)
 			err = stage_batch(c, batch, n);
 	} while (err == 0 && n > 0);

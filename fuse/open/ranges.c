@@ -44,7 +44,7 @@ static uint64_t node_bytes(const struct range_node *e)
 
 /* Adds a range to the counters (by = 1), or removes it (-1).  A change of a range is made between
  * the two calls. */
-static void count(struct ranges *r, const struct range_node *e, int by)
+static void count_range(struct ranges *r, const struct range_node *e, int by)
 {
 	r->count += (uint64_t)by;
 	r->memory_bytes += (uint64_t)by * node_bytes(e);
@@ -61,7 +61,7 @@ static void insert(struct ranges *r, struct range_node *e)
 
 	RB_INSERT(range_tree, &tree, e);
 	r->root = tree.rbh_root;
-	count(r, e, 1);
+	count_range(r, e, 1);
 }
 
 static void free_node(struct range_node *e)
@@ -75,7 +75,7 @@ static void remove_node(struct ranges *r, struct range_node *e)
 {
 	struct range_tree tree = tree_of(r);
 
-	count(r, e, -1);
+	count_range(r, e, -1);
 	RB_REMOVE(range_tree, &tree, e);
 	r->root = tree.rbh_root;
 	free_node(e);
@@ -105,19 +105,19 @@ static struct range_node *first_ending_after(const struct ranges *r, uint64_t of
 
 static void set_end(struct ranges *r, struct range_node *e, uint64_t end)
 {
-	count(r, e, -1);
+	count_range(r, e, -1);
 	e->bytes = end - e->offset;
-	count(r, e, 1);
+	count_range(r, e, 1);
 }
 
 /* The position in the tree stays valid: no range is between the old offset and the new one. */
 static void set_begin(struct ranges *r, struct range_node *e, uint64_t begin)
 {
-	count(r, e, -1);
+	count_range(r, e, -1);
 	e->skip_bytes += e->memory != NULL ? begin - e->offset : 0;
 	e->bytes = end_of(e) - begin;
 	e->offset = begin;
-	count(r, e, 1);
+	count_range(r, e, 1);
 }
 
 /* Makes a range [begin, end) with a copy of the bytes that 'from' has there (NULL: a hole).  It is
@@ -271,10 +271,10 @@ static int grow_node(struct ranges *r, struct range_node *e, uint64_t bytes)
 		memory = realloc(e->memory, grown);
 		if (memory == NULL)
 			return -ENOMEM;
-		count(r, e, -1);
+		count_range(r, e, -1);
 		e->memory = memory;
 		e->memory_bytes = grown;
-		count(r, e, 1);
+		count_range(r, e, 1);
 	}
 	memmove(e->memory, e->memory + e->skip_bytes, e->bytes);
 	e->skip_bytes = 0;

@@ -116,7 +116,7 @@ struct listing {
 	int err;
 };
 
-static int collect(void *arg, const struct store_dirent *e)
+static int collect_dirent(void *arg, const struct store_dirent *e)
 {
 	struct listing *l = arg;
 	char *name = l->names + l->names_used;
@@ -155,7 +155,7 @@ static void add_listed(struct fs *fs, struct dir_reply *r, const struct listing 
 		if (r->plus)
 			fs_entry(fs, e->node, &entry);
 		(void)add_entry(r, l->names + e->name_at, &entry,
-				(off_t)e->cookie); /* collect() has checked that it fits */
+				(off_t)e->cookie); /* collect_dirent() has checked that it fits */
 	}
 }
 
@@ -207,7 +207,7 @@ static int list_store(struct fs *fs, struct dir_reply *r, struct node *dir, off_
 		return -ENOMEM;
 	l->reply = r;
 	l->left = r->size - r->used;
-	(void)store_list(fs->store, dir, cookie, collect, l); /* 1: the reply is full */
+	(void)store_list(fs->store, dir, cookie, collect_dirent, l); /* 1: the reply is full */
 	if (l->count == 0 && l->err < 0)
 		return l->err;
 	add_listed(fs, r, l);

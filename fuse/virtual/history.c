@@ -286,8 +286,8 @@ void history_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* Adds entry 'i' of a listing; "." and ".." come first.  The node number in a readdirplus entry is
  * 0, so the kernel looks the name up when it needs more.  Returns the bytes that the entry takes;
  * if that is more than 'left', it was not added. */
-static size_t add_entry(fuse_req_t req, const struct history_listing *l, size_t i, char *buf,
-			size_t left, bool plus)
+static size_t add_version_entry(fuse_req_t req, const struct history_listing *l, size_t i,
+				char *buf, size_t left, bool plus)
 {
 	struct fuse_entry_param entry = { .attr = { .st_ino = l->ino, .st_mode = S_IFDIR } };
 	const char *name = ".";
@@ -318,7 +318,7 @@ void history_readdir(fuse_req_t req, size_t size, off_t off, struct fuse_file_in
 		return;
 	}
 	for (size_t i = (size_t)off; i < l->count + 2; i++) {
-		size_t n = add_entry(req, l, i, buf + used, size - used, plus);
+		size_t n = add_version_entry(req, l, i, buf + used, size - used, plus);
 
 		if (n > size - used)
 			break;

@@ -93,7 +93,7 @@ struct child {
 	char name[];
 };
 
-static int collect(void *arg, const struct store_dirent *e)
+static int add_child(void *arg, const struct store_dirent *e)
 {
 	struct child **list = arg, *c = malloc(sizeof(*c) + e->name_bytes);
 
@@ -138,7 +138,7 @@ static int list_dir(struct listing *l, struct node *dir)
 {
 	struct child *list = NULL, *next;
 	size_t path_bytes = l->path_bytes;
-	int err = store_list(l->s, dir, 0, collect, &list);
+	int err = store_list(l->s, dir, 0, add_child, &list);
 
 	for (struct child *c = list; c != NULL; c = next) {
 		next = c->next;

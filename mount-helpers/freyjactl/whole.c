@@ -22,7 +22,8 @@ struct totals {
 	struct keydir *keydir; /* the tree that the log describes */
 };
 
-static int count(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
+static int count_commit(void *arg, const struct log_entry *entries, size_t entry_count,
+			struct diag *diag)
 {
 	struct totals *t = arg;
 
@@ -45,7 +46,7 @@ static int print_lost(void *arg, const struct lost_name *lost)
 }
 
 /* Prints the names that cannot be read whole. */
-static enum ctl_exit report_lost(struct keydir *k)
+static enum ctl_exit print_all_lost(struct keydir *k)
 {
 	uint64_t count = 0;
 	int err = lost_each(k, print_lost, &count);
@@ -80,11 +81,11 @@ enum ctl_exit ctl_verify(const char *datadir, char *const args[], int arg_count)
 	config.file_path = path;
 	err = keydir_create(&defaults, &t.keydir);
 	if (err == 0)
-		err = log_writer_open_replay(&config, count, &t, &w, &found, &diag);
+		err = log_writer_open_replay(&config, count_commit, &t, &w, &found, &diag);
 	(void)!log_writer_close(w); /* read only */
 	free(path);
 	if (err == 0)
-		status = report_lost(t.keydir);
+		status = print_all_lost(t.keydir);
 	keydir_free(t.keydir);
 	if (err < 0)
 		return ctl_failed(err, datadir, &diag);

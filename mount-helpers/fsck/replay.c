@@ -395,7 +395,8 @@ static size_t count_before_gap(const struct checking *c, const struct log_entry 
 	return count;
 }
 
-static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag);
+static int check_entries(void *arg, const struct log_entry *entries, size_t entry_count,
+			 struct diag *diag);
 
 /* Checks a decoded commit.  If some of its records are lost, leaves the records before the gap out,
  * and checks the rest. */
@@ -411,7 +412,7 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 		err = pass_lost(c, entries[0].file_offset, diag);
 	if (err == 0 && before < d->count) {
 		err = leave_out(c, entries, before, LOST_REST);
-		return err < 0 ? err : check(c, entries + before, d->count - before, diag);
+		return err < 0 ? err : check_entries(c, entries + before, d->count - before, diag);
 	}
 	if (err < 0)
 		return err;
@@ -421,7 +422,8 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 	return check_commit(c, d, diag);
 }
 
-static int check(void *arg, const struct log_entry *entries, size_t entry_count, struct diag *diag)
+static int check_entries(void *arg, const struct log_entry *entries, size_t entry_count,
+			 struct diag *diag)
 {
 	struct checking *c = arg;
 	struct decoded_commit d;
@@ -509,7 +511,7 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 	salvage_view_init(&view, &sf, &file->lost);
 	c->file = file;
 	c->next_lost = 0;
-	err = log_tail_replay(&t, check, c, diag);
+	err = log_tail_replay(&t, check_entries, c, diag);
 	if (err == 0 && t.stop.scan != RECORD_END)
 		err = add_edit(c, t.stop.offset, t.file_bytes - t.stop.offset, LOST_REST) == NULL
 			      ? -ENOMEM
