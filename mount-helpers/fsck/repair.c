@@ -85,8 +85,11 @@ static int salvage_one(struct fsck *f, struct fsck_file *file)
 
 	if (file->lost.count == 0 && file->edits.count == 0 && !too_short && !file->missing &&
 	    !file->moved) {
-		f->corrected += fsck_damages_of(file); /* only MANIFEST was wrong */
-		return 0;
+		/* Only MANIFEST was wrong, or the hint is of another file with the same sizes. */
+		if (file->is_other && io_unlink(f->io, f->dir_fd, file->hint_name) == 0)
+			err = io_fsync(f->io, f->dir_fd);
+		f->corrected += fsck_damages_of(file);
+		return err < 0 ? fsck_failed(f, file->hint_name, err) : 0;
 	}
 	if (renamed) {
 		take_new_name(f, file);
