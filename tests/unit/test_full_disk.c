@@ -292,6 +292,41 @@ static void test_large_base(void **state)
 	end(&w);
 }
 
+static void note_used(void *arg, struct simdisk *d, uint64_t number, enum iocall kind)
+{
+	uint64_t *most = arg, used = simdisk_used_bytes(d);
+
+	(void)number;
+	(void)kind;
+	*most = used > *most ? used : *most;
+}
+
+/* Compaction leaves other writes some space: its new files take half of it, and MANIFEST and a
+ * rotation a little. */
+static void test_space_for_writes(void **state)
+{
+	static const struct full_row row = { .never_compacts = true };
+	uint64_t used, most = 0;
+	struct world w;
+
+	(void)state;
+	begin(&w, &row);
+	for (; w.large_count < 44; w.large_count++) {
+		ops_write_ok(w.s, name_of("large", w.large_count), w.large);
+		if (w.large_count % 2 == 1)
+			assert_int_equal(store_rotate(w.s), 0);
+	}
+	for (unsigned int i = 0; i < w.large_count; i += 2)
+		assert_int_equal(ops_unlink(w.s, name_of("large", i)), 0);
+	used = simdisk_used_bytes(w.disk);
+	simdisk_set_hook(w.disk, note_used, &most);
+	assert_int_equal(store_compact(w.s, NULL, NULL), 0);
+	simdisk_set_hook(w.disk, NULL, NULL);
+	assert_true(simdisk_used_bytes(w.disk) < used - 20 * LARGE_BYTES);
+	assert_in_range(most, used, used + (DISK_BYTES - used) / 3 * 2);
+	end(&w);
+}
+
 static uint64_t file_bytes(const struct world *w, const char *name)
 {
 	size_t bytes = 0;
@@ -371,13 +406,14 @@ static void test_reserves_follow(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 3] = {
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 4] = {
 		{ "the reserves follow the log", test_reserves_follow, NULL, NULL, NULL },
 		{ "without compaction", test_without_compaction, NULL, NULL, NULL },
 		{ "a large base", test_large_base, NULL, NULL, NULL },
+		{ "space for writes", test_space_for_writes, NULL, NULL, NULL },
 	};
 	static char names[ARRAY_SIZE(tests)][80];
-	size_t count = 3;
+	size_t count = 4;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (int half = 0; half < (rows[i].large_active ? 1 : 2); half++, count++) {

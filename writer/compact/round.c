@@ -69,8 +69,9 @@ static size_t choose_victims(struct compactor *c, struct compact_survey *l,
 			     struct compact_mode *mode, uint64_t batch_bytes)
 	REQUIRES(c->run_lock, round_class)
 {
-	uint64_t bytes = 0, space = mode->no_space ? 0 : compact_space(c);
-	uint64_t with_reserve = space + store_segment_reserve_bytes(c->s);
+	uint64_t bytes = 0, all_space = mode->no_space ? 0 : compact_space(c);
+	uint64_t with_reserve = all_space + store_segment_reserve_bytes(c->s);
+	uint64_t space = all_space / 2; /* writes must not find the disk full meanwhile */
 	size_t chosen = 0, fitting = SIZE_MAX, least = SIZE_MAX;
 
 	if (l->count > 0)
