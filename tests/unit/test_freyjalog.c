@@ -384,6 +384,26 @@ static void test_segments(void **state)
 	}
 }
 
+/* As one file the log would be its last segment, so a writer is refused. */
+static void test_segments_as_one_file(void **state)
+{
+	struct fixture *f = *state;
+	char message[512];
+
+	f->config.segment_size_bytes = 1024;
+	open_log(f);
+	for (int i = 0; i < 40; i++)
+		put(f, unit_path("key-%02d", i), unit_path("%060d", i));
+	close_log(f);
+	f->config.segment_size_bytes = 0;
+	assert_int_equal(freyja_open(&f->config, &f->log, message, sizeof(message)), -EINVAL);
+	assert_non_null(strstr(message, "active.data: is segment "));
+	assert_non_null(strstr(message, "segment_size_bytes that is not 0"));
+	f->config.flags = FREYJA_READ_ONLY; /* finds the segments itself */
+	open_log(f);
+	assert_int_equal(strlen(text_from(f, 0)), 40 * strlen("key-00=") + 40 * 61);
+}
+
 /* --- groups --- */
 
 static void test_group(void **state)
@@ -923,6 +943,7 @@ int main(void)
 	add_row("an iterator reads ahead", test_iterator_reads_ahead, NULL);
 	add_row("damage stops an iterator", test_damage_stops_an_iterator, NULL);
 	add_row("segments", test_segments, NULL);
+	add_row("segments as one file", test_segments_as_one_file, NULL);
 	add_row("group", test_group, NULL);
 	add_row("group: positions", test_group_positions_in_an_iterator, NULL);
 	add_row("group: atomic, cut at each byte", test_group_is_atomic, NULL);

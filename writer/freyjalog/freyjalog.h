@@ -69,8 +69,9 @@ struct freyja_config {
 	int64_t buffer_size_bytes;
 
 	/* Bytes: 0, or 1 KiB to 1 TiB.  0: the log is one file.  Otherwise a new segment begins
-	 * when the active one would grow larger than this.  Must not be 0 for a directory that
-	 * freyjafs has mounted; its default is 1 GiB. */
+	 * when the active one would grow larger than this.  Must not be 0 for a writer of a log
+	 * that has begun a second segment, nor for a directory that freyjafs has mounted; its
+	 * default is 1 GiB. */
 	int64_t segment_size_bytes;
 
 	/* Bytes: 0 to 1 GiB of zeros that the library keeps behind the last record, so that a sync
@@ -95,11 +96,12 @@ void freyja_config_init(struct freyja_config *config, size_t struct_bytes);
  * byte: after an error which file, which position and what to do; after success "", or that a torn
  * end was cut off.  On success the names of the log and its directory are durable.
  *
- * -EINVAL: a field of 'config' is out of its range.  -E2BIG: 'config' comes from a later version of
- * the library and sets a field that this one does not know.  -EWOULDBLOCK: another handle or
- * process has the log open for writing.  -EBADMSG: a record that was durable is damaged or missing;
- * nothing was changed.  -ENOENT: there is no log, for FREYJA_READ_ONLY, or no parent directory.
- * -ENOMEM, and what the operating system returns for a file: -EACCES, -ENOSPC, -EROFS, ... */
+ * -EINVAL: a field of 'config' is out of its range, or the log cannot be opened as one file.
+ * -E2BIG: 'config' comes from a later version of the library and sets a field that this one does
+ * not know.  -EWOULDBLOCK: another handle or process has the log open for writing.  -EBADMSG: a
+ * record that was durable is damaged or missing; nothing was changed.  -ENOENT: there is no log,
+ * for FREYJA_READ_ONLY, or no parent directory. -ENOMEM, and what the operating system returns for
+ * a file: -EACCES, -ENOSPC, -EROFS, ... */
 int freyja_open(const struct freyja_config *config, struct freyja_log **ret, char *message,
 		size_t message_bytes) FREYJA_MUST_CHECK;
 

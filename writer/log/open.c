@@ -195,6 +195,18 @@ static int check_mark(const struct log_opening *o, bool valid)
 			o->dir);
 }
 
+/* Refuses to open a log in segments as one file: it would go on without its first segments. */
+static int check_one_file(const struct log_opening *o)
+{
+	if (o->w->segment_bytes_max > 0 || o->mark.segment <= SEGMENT_FIRST_NUMBER)
+		return 0;
+	return diag_set(o->diag, -EINVAL,
+			"%s: is segment %" PRIu64
+			" of a log in segments; nothing was changed; open it with a "
+			"segment_size_bytes that is not 0",
+			o->w->path, o->mark.segment);
+}
+
 static int read_mark(struct log_opening *o, uint64_t active_bytes)
 {
 	struct log_writer *w = o->w;
@@ -209,6 +221,8 @@ static int read_mark(struct log_opening *o, uint64_t active_bytes)
 		return diag_set(o->diag, err, "%s/%s: cannot read the durable mark: %s", o->dir,
 				w->name, strerror(-err));
 	err = check_mark(o, valid);
+	if (err == 0)
+		err = check_one_file(o);
 	if (err == 0)
 		take_mark(o, valid, active_bytes);
 	return err;
