@@ -83,6 +83,7 @@ struct fsck {
 	bool has_manifest, rebuild_manifest;
 	bool wrong_mark; /* the durable mark has a number that no log can have */
 	bool stands;	 /* nothing may be changed, because files are not where they belong */
+	bool unfinished; /* damage was found after the last salvage */
 	uint64_t found, corrected; /* number of damages */
 	struct fsck_names names;   /* names that cannot be read whole */
 	uint64_t restored;	   /* names that have an older version now */

@@ -19,7 +19,7 @@
 #include "writer/log/names.h"
 
 #define HOLDER_BYTES_MAX 4096
-#define LOOKS_MAX	 8
+#define SALVAGES_MAX	 8
 
 /* X(name, number, meaning): the numbers of fsck(8) */
 #define FSCK_EXITS(X)                                                                   \
@@ -121,13 +121,16 @@ static int look_and_salvage(struct fsck *f)
 {
 	int err = 0;
 
-	for (int i = 0; err == 0 && i < LOOKS_MAX; i++) {
+	for (int salvages = 0; err == 0; salvages++) {
 		uint64_t found = f->found;
 
 		fsck_forget_files(f);
 		err = look(f);
 		f->stands = err == 0 && is_misplaced(f);
 		if (err < 0 || f->found == found || f->stands || !f->options.salvage)
+			break;
+		f->unfinished = salvages == SALVAGES_MAX;
+		if (f->unfinished)
 			break;
 		err = fsck_salvage_all(f);
 	}
@@ -155,8 +158,8 @@ static int check_all(struct fsck *f)
 	err = f->options.salvage ? take_lock(f) : 0;
 	if (err == 0)
 		err = look_and_salvage(f);
-	if (err == 0 && f->options.salvage && !f->stands && !f->options.prefer_none &&
-	    f->names.count > 0)
+	if (err == 0 && f->options.salvage && !f->stands && !f->unfinished &&
+	    !f->options.prefer_none && f->names.count > 0)
 		err = restore_old(f);
 	return err;
 }
@@ -183,6 +186,11 @@ static enum fsck_exit summary(const struct fsck *f)
 		printf("%s: files are not where they belong: -y salvages nothing while they are "
 		       "not\n",
 		       f->options.datadir);
+	else if (f->unfinished)
+		printf("%s: damaged again after each of %d salvages; run fsck.freyjafs -y again; "
+		       "if it finds new damage each time, the disk is failing: copy DATADIR to "
+		       "another disk first\n",
+		       f->options.datadir, SALVAGES_MAX);
 	else if (!f->options.salvage)
 		printf("%s: nothing was changed; -y salvages the store\n", f->options.datadir);
 	else if (f->corrected == f->found && (f->corrected > 0 || unreadable == 0))

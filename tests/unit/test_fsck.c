@@ -472,6 +472,35 @@ static void test_hint_stays(void **state)
 	assert_said_once(proven);
 }
 
+/* --- a disk that damages what it has --- */
+
+static void damage_again(struct log_fixture *f)
+{
+	struct unit_file file = unit_read_file(f->path);
+
+	file.data[file.bytes - 1] += 1; /* also when a check lists twice */
+	unit_write_file(f->path, file.data, file.bytes);
+	free(file.data);
+	change.left = 1; /* at the next listing, too */
+}
+
+/* The last salvage is checked like all others. */
+static void test_damaged_again(void **state)
+{
+	struct log_fixture *f = *state;
+
+	make_segments(f);
+	change.f = f;
+	change.left = 1;
+	change.before = damage_again;
+	change.after = NULL;
+	assert_fsck(f, "-y", UNCORRECTED);
+	assert_said_once("damaged again after each of 8 salvages");
+	assert_int_equal(times_said(": version of "), 1); /* and no older version is restored */
+	change.left = 0;
+	assert_fsck(f, "-y", CORRECTED);
+}
+
 /* --- what is no damage --- */
 
 /* Salvage looks at the files more than once, and says it once. */
@@ -521,6 +550,7 @@ int main(void)
 		TEST(test_sparse_version),
 		TEST(test_digest),
 		TEST(test_hint_stays),
+		TEST(test_damaged_again),
 		TEST(test_notes_once),
 	};
 
