@@ -3,8 +3,8 @@
  *
  * A hash survives a remount without being stored, and needs no memory.  A node that was renamed,
  * linked or unlinked while in use keeps its number as a given one, and no other node gets it. (In
- * one of 20,000 stores with a million keys two paths have the same hash by chance; programs then
- * take them for hard links.)
+ * one of 18,000 stores with a million keys two paths have the same hash by chance; programs then
+ * take them for hard links: docs/decisions/0020.)
  *
  * Threads: the one that changes the keydir, except for keydir_ino(). */
 #ifndef FREYJAFS_WRITER_INDEX_INODE_NUMBERS_H
