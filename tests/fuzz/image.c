@@ -14,7 +14,7 @@
 
 /* --- checksums --- */
 
-static void mend_records(uint8_t *data, size_t bytes)
+void image_mend_records(uint8_t *data, size_t bytes)
 {
 	size_t at = 0;
 
@@ -74,7 +74,7 @@ static void mend(struct image_file *f)
 	else if (ends_in(f->name, ".synced"))
 		mend_mark(f->data, f->bytes);
 	else
-		mend_records(f->data, f->bytes);
+		image_mend_records(f->data, f->bytes);
 }
 
 /* --- the image --- */

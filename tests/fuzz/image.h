@@ -29,6 +29,9 @@ struct image {
 	size_t count;
 };
 
+/* Computes the checksums of the records of a log anew, up to the first that ends behind the log. */
+void image_mend_records(uint8_t *data, size_t bytes);
+
 /* Takes any bytes; a file whose name is none, or that is there already, is left out. */
 void image_parse(const uint8_t *data, size_t size, struct image *ret);
 void image_free(struct image *image);
