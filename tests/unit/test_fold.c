@@ -496,6 +496,46 @@ static void make_all_kinds(struct store *s)
 	}
 }
 
+/* Keys around the longest path, and much longer ones. */
+static void test_long_keys(void **state)
+{
+	static const size_t sizes[] = { 65534, 65535, 65536, 70001, 200000 };
+	struct store_fixture *f = *state;
+	uint64_t live = 0;
+	char *want, *key;
+
+	f->s = open_at(f->data_dir, probe_io(f->probe), ROOM);
+	for (size_t i = 0; i < 3 * ARRAY_SIZE(sizes); i++) {
+		size_t bytes = sizes[i % ARRAY_SIZE(sizes)];
+
+		key = malloc(bytes);
+		assert_non_null(key);
+		memset(key, '/', bytes);
+		assert_int_equal(store_put(f->s, key, bytes, V300, 100 + i, NULL), 0);
+		if (i >= 2 * ARRAY_SIZE(sizes))
+			live += record_bytes((uint32_t)bytes, (uint32_t)(100 + i));
+		free(key);
+	}
+	assert_int_equal(stats_of(f->s).live_bytes, live);
+	want = dump_all(f->s);
+	assert_int_equal(store_compact(f->s, NULL, NULL), 0);
+	assert_int_equal(stats_of(f->s).compaction.folds, 1);
+	assert_all(f->s, want, "after the fold");
+	assert_int_equal(stats_of(f->s).live_bytes, live);
+	fixture_close_store(f);
+	check_reopened(f, want, live, "reopened");
+	free(want);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		key = malloc(sizes[i]);
+		assert_non_null(key);
+		memset(key, '/', sizes[i]);
+		assert_int_equal(store_delete(f->s, key, sizes[i]), 0);
+		free(key);
+	}
+	assert_int_equal(stats_of(f->s).unnamed_keys, 0);
+	assert_int_equal(stats_of(f->s).live_bytes, 0);
+}
+
 static void set_times(struct store *s, const char *path, unsigned int which, time_t sec)
 {
 	const struct store_set set = { .which = which,
@@ -1284,6 +1324,7 @@ int main(void)
 		TEST(test_attributes),
 		TEST(test_random),
 		TEST(test_churn),
+		TEST(test_long_keys),
 		TEST(test_syncs_first),
 		TEST(test_by_itself),
 		TEST(test_retained),

@@ -8,6 +8,7 @@
 
 #include "writer/compact/rewrite.h"
 #include "writer/index/staged.h"
+#include "writer/index/node_content.h"
 #include "writer/index/unnameable.h"
 
 #define KEY_BYTES_MAX ((size_t)META_KEY_PREFIX_BYTES + PATH_BYTES_MAX)
@@ -312,64 +313,47 @@ int fold_add_content(struct fold_writer *w, const char *path, size_t path_bytes,
 
 /* --- unnameable keys --- */
 
-/* Adds a content in pieces. */
-static int add_unnameable_content(struct fold_writer *w, const struct unnameable *u,
-				  uint64_t time_ns)
+static int add_unnameable(struct fold_writer *w, const struct node *n)
 {
-	const struct content_piece zeros = { .bytes = content_map_size(u->content), .hole = true };
-	uint64_t id = new_id(w);
-	int err = content_map_pieces(u->content) > 0 ? add_pieces(w, id, u->content)
-						     : add_content_piece(w, id, &zeros);
+	const struct store_name key = dentry_name(node_name(n));
+	const struct content_map *c = node_content(n);
+	const struct value_position value = node_value(n);
+	/* All of it, if it has no pieces, or is one record that is not read. */
+	const struct content_piece all = { .bytes = node_size_bytes(n),
+					   .hole = c != NULL,
+					   .dropped = c == NULL };
+	struct meta_publish publish = { .flags = META_FLAG_UNNAMEABLE | META_FLAG_MORE };
+	uint64_t time_ns = (uint64_t)node_times(n).mtime_ns;
+	int err;
 
-	return err < 0 ? err
-		       : add_publish(w, u->key, u->key_bytes,
-				     (struct meta_publish){ META_FLAG_UNNAMEABLE, id, zeros.bytes },
-				     time_ns);
-}
-
-/* Adds a single value that is not read. */
-static int add_unnameable_dropped(struct fold_writer *w, const struct unnameable *u,
-				  uint64_t time_ns)
-{
-	const struct content_piece all = { .bytes = u->value.value_bytes, .dropped = true };
-	uint64_t id = new_id(w);
-	int err = add_content_piece(w, id, &all);
-
-	return err < 0 ? err
-		       : add_publish(w, u->key, u->key_bytes,
-				     (struct meta_publish){ META_FLAG_UNNAMEABLE, id, all.bytes },
-				     time_ns);
-}
-
-static void add_unnameable(void *arg, const struct unnameable *u)
-{
-	struct fold_writer *w = arg;
-	uint64_t time_ns = u->timestamp_ns < w->b->as_of_ns ? u->timestamp_ns : w->b->as_of_ns;
-
-	if (w->err < 0)
-		return;
-	if (u->content != NULL) {
-		w->err = add_unnameable_content(w, u, time_ns);
-	} else if (!path_ok((const char *)u->key, u->key_bytes)) {
-		w->err = fold_add_put(w, u->key, u->key_bytes, &u->value, &time_ns);
-	} else if (!is_read(w, &u->value)) {
-		w->err = add_unnameable_dropped(w, u, time_ns);
-	} else {
-		w->err = add_publish(
-			w, u->key, u->key_bytes,
-			(struct meta_publish){ META_FLAG_UNNAMEABLE | META_FLAG_MORE, 0, 0 },
-			time_ns);
+	if (time_ns > w->b->as_of_ns)
+		time_ns = w->b->as_of_ns;
+	if (c == NULL && !path_ok(key.name, key.name_bytes))
+		return fold_add_put(w, key.name, key.name_bytes, &value, &time_ns);
+	if (c == NULL && is_read(w, &value)) {
+		err = add_publish(w, key.name, key.name_bytes, publish, time_ns);
 		w->in_group = true;
-		if (w->err == 0)
-			w->err = fold_add_put(w, u->key, u->key_bytes, &u->value, &time_ns);
+		if (err == 0)
+			err = fold_add_put(w, key.name, key.name_bytes, &value, &time_ns);
 		w->in_group = false;
+		return err;
 	}
+	publish = (struct meta_publish){ META_FLAG_UNNAMEABLE, new_id(w), all.bytes };
+	err = c != NULL && content_map_pieces(c) > 0
+		      ? add_pieces(w, publish.staging_id, c)
+		      : add_content_piece(w, publish.staging_id, &all);
+	return err < 0 ? err : add_publish(w, key.name, key.name_bytes, publish, time_ns);
 }
 
 int fold_add_unnameable(struct fold_writer *w)
 {
-	keydir_unnameable_each(w->b->tree, add_unnameable, w);
-	return w->err;
+	const struct node *n;
+	uint64_t cursor = 0;
+	int err = 0;
+
+	while (err == 0 && (n = keydir_unnameable_next(w->b->tree, &cursor)) != NULL)
+		err = add_unnameable(w, n);
+	return err;
 }
 
 /* --- remaining content --- */

@@ -284,7 +284,8 @@ static int add_nodes(struct fold_writer *w)
 	int err = 0;
 
 	while (err == 0 && (n = keydir_each_node(w->b->tree, &cursor)) != NULL)
-		if (!node_is_dir(n) && !keydir_is_gone(w->b->tree, n))
+		if (!node_is_dir(n) && !keydir_is_gone(w->b->tree, n) &&
+		    !keydir_is_unnameable(w->b->tree, n))
 			err = add_node(w, n);
 	return err;
 }

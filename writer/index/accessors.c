@@ -44,6 +44,11 @@ bool keydir_is_gone(const struct keydir *k, const struct node *n)
 	return keydir_is_gone_inline(k, n);
 }
 
+bool keydir_is_unnameable(const struct keydir *k, const struct node *n)
+{
+	return keydir_is_unnameable_inline(k, n);
+}
+
 struct node_times node_times(const struct node *n)
 {
 	return node_times_inline(n);

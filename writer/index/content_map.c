@@ -84,21 +84,6 @@ void content_map_free(struct content_map *c)
 	free(c);
 }
 
-struct content_map *content_map_copy(const struct content_map *c)
-{
-	struct content_map *copy = content_map_new(c->keeps_holes);
-
-	if (copy == NULL)
-		return NULL;
-	if (content_map_reserve(copy, c->count) < 0) {
-		content_map_free(copy);
-		return NULL;
-	}
-	content_map_lay_all(copy, c);
-	content_map_set_size(copy, c->size_bytes);
-	return copy;
-}
-
 int content_map_reserve(struct content_map *c, size_t pieces)
 {
 	struct extent *e;

@@ -6,8 +6,8 @@
  * holes (a staging) a piece can be a hole, too: zeros that replace bytes of the content it is laid
  * over.
  *
- * Threads: one at a time; the keydir's maps are under its lock.  Only content_map_new(),
- * content_map_copy() and content_map_reserve() allocate memory, so no other function can fail. */
+ * Threads: one at a time; the keydir's maps are under its lock.  Only content_map_new() and
+ * content_map_reserve() allocate memory, so no other function can fail. */
 #ifndef FREYJAFS_WRITER_INDEX_CONTENT_MAP_H
 #define FREYJAFS_WRITER_INDEX_CONTENT_MAP_H
 
@@ -32,8 +32,7 @@ struct content_piece {
 /* Makes an empty content of size 0.  The caller frees it with content_map_free().  NULL: no memory.
  */
 struct content_map *content_map_new(bool keeps_holes);
-struct content_map *content_map_copy(const struct content_map *c); /* without reserved memory */
-void content_map_free(struct content_map *c);			   /* NULL is a no-op */
+void content_map_free(struct content_map *c); /* NULL is a no-op */
 
 /* Reserves memory for 'pieces' calls of content_map_lay() before the next reservation.  -ENOMEM. */
 int content_map_reserve(struct content_map *c, size_t pieces) WARN_UNUSED;

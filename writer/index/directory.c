@@ -18,6 +18,12 @@ void directory_init(struct dir *dir)
 	dir->capacity = 1;
 }
 
+void dentry_empty(const struct dentry *d)
+{
+	if (d->name_bytes == 0)
+		free(dentry_long_name(d));
+}
+
 void directory_empty(struct dir *dir)
 {
 	if (dir->capacity > 1)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "codec/compiler.h"
 #include "writer/index/slab.h"
@@ -22,9 +23,33 @@
 struct dentry {
 	slab_ref_t dir, node; /* 'node' 0: not linked */
 	uint32_t cookie;      /* relative to dir.cookie_base */
-	uint8_t name_bytes;
-	char name[]; /* not NUL-terminated */
+	uint8_t name_bytes;   /* 0: 'name' has a pointer to a struct long_name */
+	char name[];	      /* not NUL-terminated */
 };
+
+/* The name of an unnameable key, which may be longer than that of a path's component, or empty. */
+struct long_name {
+	size_t bytes;
+	char start[];
+};
+
+static inline struct long_name *dentry_long_name(const struct dentry *d)
+{
+	struct long_name *name;
+
+	memcpy(&name, d->name, sizeof(name));
+	return name;
+}
+
+static inline size_t dentry_name_bytes(const struct dentry *d)
+{
+	return d->name_bytes > 0 ? d->name_bytes : dentry_long_name(d)->bytes;
+}
+
+static inline const char *dentry_name_start(const struct dentry *d)
+{
+	return d->name_bytes > 0 ? d->name : dentry_long_name(d)->start;
+}
 
 struct slot {
 	uint32_t cookie;
@@ -52,6 +77,9 @@ struct dir {
 	 * number.  Only for the one thread that changes the keydir. */
 	uint16_t below_bytes, below_levels;
 };
+
+/* Frees the memory of an entry that is outside of the slab. */
+void dentry_empty(const struct dentry *d);
 
 /* Initialises 'dir', which must be all zeros and an object of a slab. */
 void directory_init(struct dir *dir);

@@ -2,6 +2,7 @@
 #include "writer/index/entries.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec/path.h"
@@ -12,50 +13,84 @@ _Static_assert(sizeof(struct dentry) + PATH_NAME_BYTES_MAX <= SLAB_OBJECT_BYTES_
 
 struct store_name dentry_name(const struct dentry *d)
 {
-	return (struct store_name){ dentry_dir(d), d->name, d->name_bytes };
+	return (struct store_name){ dentry_dir(d), dentry_name_start(d), dentry_name_bytes(d) };
 }
 
 /* --- preparing --- */
 
+/* Allocates an entry with a name. */
+static struct dentry *dentry_new(struct slab *slab, const char *name, size_t name_bytes)
+{
+	bool is_long = name_bytes == 0 || name_bytes > PATH_NAME_BYTES_MAX;
+	size_t bytes = offsetof(struct dentry, name) + (is_long ? sizeof(void *) : name_bytes);
+	struct long_name *copy = is_long ? malloc(sizeof(*copy) + name_bytes) : NULL;
+	struct dentry *d = NULL;
+
+	if (!is_long || copy != NULL)
+		d = slab_new(slab, KIND_OTHER, bytes < sizeof(*d) ? sizeof(*d) : bytes);
+	if (d == NULL) {
+		free(copy);
+		return NULL;
+	}
+	if (is_long) {
+		copy->bytes = name_bytes;
+		memcpy(copy->start, name, name_bytes);
+		memcpy(d->name, &copy, sizeof(copy));
+	} else {
+		d->name_bytes = (uint8_t)name_bytes;
+		memcpy(d->name, name, name_bytes);
+	}
+	return d;
+}
+
+static void dentry_free(struct dentry *d)
+{
+	dentry_empty(d);
+	slab_free(d);
+}
+
 struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
 				 size_t name_bytes)
 {
-	size_t bytes = offsetof(struct dentry, name) + name_bytes;
 	struct dentry *d;
 
 	keydir_write_lock(k);
-	d = slab_new(&k->slab, KIND_OTHER, bytes < sizeof(*d) ? sizeof(*d) : bytes);
+	d = dentry_new(&k->slab, name, name_bytes);
 	if (d != NULL &&
 	    (hash_table_reserve(&k->table, keydir_hash_name(dir, name, name_bytes)) < 0 ||
 	     directory_reserve(dir->dir) < 0)) {
-		slab_free(d);
+		dentry_free(d);
 		d = NULL;
 	}
 	keydir_write_unlock(k);
-	if (d == NULL)
-		return NULL;
-	d->dir = slab_ref(dir);
-	d->name_bytes = (uint8_t)name_bytes;
-	memcpy(d->name, name, name_bytes);
+	if (d != NULL)
+		d->dir = slab_ref(dir);
 	return d;
 }
 
 void keydir_dentry_free(struct keydir *k, struct dentry *d)
 {
 	keydir_write_lock(k);
-	slab_free(d);
+	dentry_free(d);
 	keydir_write_unlock(k);
 }
 
 /* --- names of nodes --- */
 
-/* Counts a node that has received its first name (+1) or lost its last one (-1). */
+/* Counts a node that has received its first name (+1) or loses its last one (-1). */
 static void count_node(struct keydir *k, const struct node *n, int by)
 {
-	uint64_t *counter = node_is_dir(n) ? &k->stats.directories : &k->stats.files;
+	uint64_t *counter = node_is_dir(n)		 ? &k->stats.directories
+			    : keydir_is_unnameable(k, n) ? &k->stats.unnamed_keys
+							 : &k->stats.files;
 
 	*counter += (uint64_t)by;
 	k->stats.live_bytes += (uint64_t)by * node_live_bytes(n);
+}
+
+static uint32_t dentry_hash(const struct dentry *d)
+{
+	return keydir_hash_name(dentry_dir(d), dentry_name_start(d), dentry_name_bytes(d));
 }
 
 /* Adds a new entry to its directory. */
@@ -63,7 +98,7 @@ static void dentry_insert(struct keydir *k, struct dentry *d)
 {
 	struct node *dir = dentry_dir(d);
 
-	hash_table_add(&k->table, keydir_hash_name(dir, d->name, d->name_bytes), slab_ref(d));
+	hash_table_add(&k->table, dentry_hash(d), slab_ref(d));
 	directory_add(dir->dir, d);
 }
 
@@ -71,9 +106,9 @@ static void dentry_remove(struct keydir *k, struct dentry *d)
 {
 	struct node *dir = dentry_dir(d);
 
-	hash_table_remove(&k->table, keydir_hash_name(dir, d->name, d->name_bytes), slab_ref(d));
+	hash_table_remove(&k->table, dentry_hash(d), slab_ref(d));
 	directory_remove(dir->dir, d);
-	slab_free(d);
+	dentry_free(d);
 }
 
 /* Adds 'd' behind the other names of 'n'. */
@@ -107,8 +142,8 @@ static void name_remove(struct keydir *k, struct dentry *d)
 		k->last_dir.node = NULL; /* its path, or one below it, has changed */
 	}
 	if (more == NULL || more->count == 0) {
-		n->name = 0;
 		count_node(k, n, -1);
+		n->name = 0;
 		return;
 	}
 	if (n->name == slab_ref(d))

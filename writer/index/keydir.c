@@ -10,6 +10,7 @@
 #include "writer/base/times.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h"
+#include "writer/index/node_content.h"
 #include "writer/index/staged.h"
 
 /* --- life --- */
@@ -25,7 +26,8 @@ int keydir_create(const struct keydir_defaults *defaults, struct keydir **ret)
 	hash_table_init(&k->table);
 	number_set_init(&k->given);
 	k->root = node_new(k, S_IFDIR);
-	if (k->root == NULL) {
+	k->unnameable = node_new(k, S_IFDIR);
+	if (k->root == NULL || k->unnameable == NULL) {
 		slab_destroy(&k->slab);
 		free(k);
 		return -ENOMEM;
@@ -44,13 +46,15 @@ const struct keydir_defaults *keydir_defaults_of(const struct keydir *k)
 void keydir_free(struct keydir *k)
 {
 	struct node *n;
-	uint32_t cursor = 0;
+	const struct dentry *d;
+	uint32_t cursor = 0, slot = 0;
 
 	if (k == NULL)
 		return;
-	unnameable_destroy(k);
+	while ((d = directory_next(k->unnameable->dir, &slot)) != NULL)
+		dentry_empty(d);
 	keydir_drop_all_staged(k);
-	while ((n = keydir_each_node(k, &cursor)) != NULL)
+	while ((n = slab_each(&k->slab, KIND_NODE, &cursor)) != NULL)
 		node_empty(n);
 	slab_destroy(&k->slab);
 	hash_table_destroy(&k->table);
@@ -71,8 +75,8 @@ struct dentry *keydir_find(struct keydir *k, const struct node *dir, const char 
 	for (; s != NULL; s = hash_table_next(s)) {
 		struct dentry *d = slab_at(&k->slab, s->ref);
 
-		if (d->dir == dir_ref && d->name_bytes == name_bytes &&
-		    memcmp(d->name, name, name_bytes) == 0)
+		if (d->dir == dir_ref && dentry_name_bytes(d) == name_bytes &&
+		    memcmp(dentry_name_start(d), name, name_bytes) == 0)
 			return d;
 	}
 	return NULL;
@@ -133,7 +137,9 @@ uint64_t keydir_dir_count(const struct node *dir)
 
 struct node *keydir_each_node(const struct keydir *k, uint32_t *cursor)
 {
-	return slab_each(&k->slab, KIND_NODE, cursor);
+	struct node *n = slab_each(&k->slab, KIND_NODE, cursor);
+
+	return n == k->unnameable ? slab_each(&k->slab, KIND_NODE, cursor) : n;
 }
 
 /* --- reading --- */

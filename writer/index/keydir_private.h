@@ -90,7 +90,8 @@ struct found_dir {
 struct keydir {
 	struct keydir_defaults defaults; /* constant */
 	struct node *root;		 /* constant */
-	bool alone;			 /* the lock is not taken; see keydir_set_alone() */
+	struct node *unnameable; /* constant; directory of the unnameable keys, without a name */
+	bool alone;		 /* the lock is not taken; see keydir_set_alone() */
 
 	struct rwlock lock; /* innermost */
 
@@ -99,8 +100,7 @@ struct keydir {
 	struct hash_table table;
 	/* The inode numbers of nodes whose number differs from that of their path, or once did. */
 	struct number_set given;
-	void *unnameable; /* see unnameable.c */
-	void *staged;	  /* see staged.c */
+	void *staged; /* see staged.c */
 	struct keydir_stats stats;
 
 	/* Only for the one thread that changes the keydir: */
@@ -185,6 +185,11 @@ static inline bool keydir_is_gone_inline(const struct keydir *k, const struct no
 	return n->name == 0 && n != k->root;
 }
 
+static inline bool keydir_is_unnameable_inline(const struct keydir *k, const struct node *n)
+{
+	return n->name != 0 && node_parent_inline(n) == k->unnameable;
+}
+
 static inline struct node_times node_times_inline(const struct node *n)
 {
 	const struct node_rare *r = node_rare(n);
@@ -196,11 +201,20 @@ static inline struct node_times node_times_inline(const struct node *n)
 	};
 }
 
+/* Returns the size of a key that 'n->key_bytes' cannot hold.  Such a key is not a path, so it is
+ * the name of the file. */
+static inline uint32_t node_long_key_bytes(const struct node *n)
+{
+	size_t name_bytes = n->name == 0 ? 0 : dentry_name_bytes(node_name_inline(n));
+
+	return name_bytes > UINT16_MAX ? (uint32_t)name_bytes : UINT16_MAX;
+}
+
 static inline struct value_position node_value_inline(const struct node *n)
 {
 	return (struct value_position){
 		.record_position = n->value_bytes == 0 ? 0 : n->record_position,
-		.key_bytes = n->key_bytes,
+		.key_bytes = n->key_bytes < UINT16_MAX ? n->key_bytes : node_long_key_bytes(n),
 		.value_bytes = n->value_bytes,
 	};
 }
@@ -218,18 +232,19 @@ static inline bool node_is_pinned_inline(const struct node *n)
 }
 
 #ifndef ACCESSORS_AS_FUNCTIONS
-#define dentry_dir(a)	     dentry_dir_inline(a)
-#define dentry_node(a)	     dentry_node_inline(a)
-#define node_is_dir(a)	     node_is_dir_inline(a)
-#define node_is_file(a)	     node_is_file_inline(a)
-#define node_name_count(a)   node_name_count_inline(a)
-#define node_name(a)	     node_name_inline(a)
-#define node_parent(a)	     node_parent_inline(a)
-#define keydir_is_gone(a, b) keydir_is_gone_inline(a, b)
-#define node_times(a)	     node_times_inline(a)
-#define node_value(a)	     node_value_inline(a)
-#define node_content(a)	     node_content_inline(a)
-#define node_is_pinned(a)    node_is_pinned_inline(a)
+#define dentry_dir(a)		   dentry_dir_inline(a)
+#define dentry_node(a)		   dentry_node_inline(a)
+#define node_is_dir(a)		   node_is_dir_inline(a)
+#define node_is_file(a)		   node_is_file_inline(a)
+#define node_name_count(a)	   node_name_count_inline(a)
+#define node_name(a)		   node_name_inline(a)
+#define node_parent(a)		   node_parent_inline(a)
+#define keydir_is_gone(a, b)	   keydir_is_gone_inline(a, b)
+#define keydir_is_unnameable(a, b) keydir_is_unnameable_inline(a, b)
+#define node_times(a)		   node_times_inline(a)
+#define node_value(a)		   node_value_inline(a)
+#define node_content(a)		   node_content_inline(a)
+#define node_is_pinned(a)	   node_is_pinned_inline(a)
 #endif
 
 /* --- node.c; with the write lock --- */
@@ -252,6 +267,8 @@ uint64_t content_live_bytes(const struct value_position *value, const struct con
 uint64_t node_live_bytes(const struct node *n);
 /* Returns the single record of a file as a piece. */
 struct content_piece node_whole_piece(const struct node *n);
+/* Sets the position of the single record of a file. */
+void node_set_position(struct node *n, const struct value_position *value);
 /* Sets the content to 'value' or, unless it is NULL, to 'content', which 'n' then owns and for
  * which it must have an 'extra'.  With the write lock. */
 void node_replace_content(struct keydir *k, struct node *n, const struct value_position *value,
@@ -270,11 +287,5 @@ void node_forget_ino(struct keydir *k, struct node *n);
 
 /* Raises the bounds that keydir_fits() uses, for entry 'd', which has been linked. */
 void dentry_raise_bounds(const struct dentry *d);
-
-/* --- unnameable.c, places.c --- */
-
-void unnameable_destroy(struct keydir *k);
-/* Calls 'fn' for each value of an unnameable key; 'fn' may change its position. */
-void unnameable_each_piece(struct keydir *k, bool changes, content_piece_fn fn, void *arg);
 
 #endif

@@ -29,6 +29,8 @@ struct dentry *node_name(const struct node *n); /* the oldest one; NULL: the roo
 struct dentry *node_nth_name(const struct node *n, uint32_t i); /* by age; below the count */
 struct node *node_parent(const struct node *n); /* directory of the oldest name; requires a name */
 bool keydir_is_gone(const struct keydir *k, const struct node *n); /* no name, and not the root */
+/* Returns whether 'n' is the file of an unnameable key (unnameable.h). */
+bool keydir_is_unnameable(const struct keydir *k, const struct node *n);
 
 /* Times in ns since the epoch (writer/base/times.h). */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN

@@ -80,10 +80,10 @@ void keydir_set_verified(struct keydir *k, struct node *n, const struct content_
 
 /* --- changing --- */
 
-static void set_value(struct node *n, const struct value_position *value)
+void node_set_position(struct node *n, const struct value_position *value)
 {
 	n->record_position = value->record_position;
-	n->key_bytes = (uint16_t)value->key_bytes;
+	n->key_bytes = (uint16_t)(value->key_bytes < UINT16_MAX ? value->key_bytes : UINT16_MAX);
 	n->value_bytes = value->value_bytes;
 }
 
@@ -107,7 +107,7 @@ void node_replace_content(struct keydir *k, struct node *n, const struct value_p
 	if (n->name != 0)
 		k->stats.live_bytes +=
 			content_live_bytes(value, content) - content_live_bytes(&old_value, old);
-	set_value(n, value);
+	node_set_position(n, value);
 	if (old != NULL || content != NULL)
 		node_extra(n)->content = content;
 	content_map_free(old);

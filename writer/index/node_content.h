@@ -23,6 +23,9 @@ size_t keydir_pieces(struct keydir *k, struct node *n, uint64_t offset, uint64_t
 /* Notes that the CRC of the record of 'piece' is right, if the content still has that piece. */
 void keydir_set_verified(struct keydir *k, struct node *n, const struct content_piece *piece);
 
+/* Returns the size of a content, or of the target of a symlink.  With the lock. */
+uint64_t node_size_bytes(const struct node *n);
+
 /* --- publishing staged content, in two steps: no step can fail after keydir_prepare_publish() ---
  */
 

@@ -13,10 +13,8 @@ static void node_pieces(struct keydir *k, struct node *n, bool changes, content_
 		content_map_each(node_content(n), fn, arg);
 	} else if (n->value_bytes > 0) {
 		piece = node_whole_piece(n);
-		if (fn(arg, &piece)) {
-			n->record_position = piece.value.record_position;
-			n->key_bytes = (uint16_t)piece.value.key_bytes; /* of a path */
-		}
+		if (fn(arg, &piece))
+			node_set_position(n, &piece.value);
 	}
 	if (changes && n->name != 0)
 		k->stats.live_bytes += node_live_bytes(n) - before;
@@ -30,8 +28,6 @@ static bool each_piece_locked(struct keydir *k, uint32_t *cursor, size_t nodes, 
 	for (; nodes > 0 && (n = keydir_each_node(k, cursor)) != NULL; nodes--)
 		if (node_is_file(n))
 			node_pieces(k, n, changes, fn, arg);
-	if (n == NULL)
-		unnameable_each_piece(k, changes, fn, arg);
 	return n != NULL;
 }
 

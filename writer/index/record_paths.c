@@ -2,11 +2,9 @@
 #include "writer/index/record_paths.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "codec/path.h"
-#include "codec/array.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h" /* accessors, inlined */
 #include "writer/index/node_attributes.h"
@@ -37,34 +35,48 @@ int keydir_make(struct keydir *k, const struct record_target *at, mode_t type, i
 	return 0;
 }
 
+/* Sets the content of 'n' to that of 'from', at its time. */
+static int copy_content(struct keydir *k, struct node *n, const struct node *from)
+{
+	const struct content_map *content = node_content(from);
+	struct value_position value = node_value(from);
+	struct content_change change = { .staged = content };
+	int err = 0;
+
+	if (content != NULL) {
+		change.size_bytes = content_map_size(content);
+		err = keydir_prepare_publish(k, n, &change);
+	}
+	if (err < 0)
+		return err;
+	keydir_write_lock(k);
+	if (content != NULL)
+		keydir_publish(k, n, &change, node_times(from).mtime_ns);
+	else
+		keydir_set_value(k, n, &value, node_times(from).mtime_ns);
+	keydir_write_unlock(k);
+	return 0;
+}
+
 /* Makes the file at 'at' give way to a directory: its key, 'path', becomes unnameable. */
 static int displace(struct keydir *k, const struct record_target *at, const char *path,
 		    size_t path_bytes, int64_t now_ns)
 {
-	struct node *file = dentry_node(at->entry);
-	struct unnameable u = { .key = (const uint8_t *)path,
-				.key_bytes = path_bytes,
-				.value = node_value(file),
-				.timestamp_ns = (uint64_t)node_times(file).mtime_ns };
+	struct node *file = dentry_node(at->entry), *n;
 	int err = 0;
 
-	/* A copy, because a program may have the file open. */
-	if (node_content(file) != NULL) {
-		u.content = content_map_copy(node_content(file));
-		if (u.content == NULL)
-			return -ENOMEM;
+	/* Another node, because a program may have the file open. */
+	if (node_is_file(file) && node_size_bytes(file) > 0) {
+		err = keydir_unnameable_get(k, path, path_bytes, &n);
+		if (err == 0)
+			err = copy_content(k, n, file);
 	}
-	keydir_write_lock(k);
-	if (u.value.value_bytes > 0 || (u.content != NULL && content_map_size(u.content) > 0))
-		err = keydir_unnameable_put(k, &u);
-	else
-		content_map_free(u.content);
 	if (err < 0)
-		content_map_free(u.content);
-	if (err == 0)
-		keydir_unlink(k, at->entry, now_ns);
+		return err;
+	keydir_write_lock(k);
+	keydir_unlink(k, at->entry, now_ns);
 	keydir_write_unlock(k);
-	return err;
+	return 0;
 }
 
 int keydir_enter(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns,
@@ -108,58 +120,44 @@ bool keydir_is_too_deep(struct keydir *k, const char *key, size_t key_bytes)
 /* Makes a file of the unnameable key 'path', if that exists and no entry has the path. */
 static int reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
 {
-	const struct unnameable *u = keydir_unnameable_find(k, path, path_bytes);
+	const struct node *hidden = keydir_unnameable_find(k, path, path_bytes);
 	struct node *n = NULL;
 	struct record_target at;
 	int err;
 
-	if (u == NULL)
+	if (hidden == NULL)
 		return 0;
 	err = keydir_enter(k, path, path_bytes, now_ns, &at);
 	if (err == 0 && at.entry != NULL)
 		return 0;
 	if (err == 0)
 		err = keydir_make(k, &at, S_IFREG, now_ns, &n);
-	return err < 0 ? err : keydir_unnameable_become(k, u, n);
+	if (err == 0)
+		err = copy_content(k, n, hidden);
+	if (err < 0)
+		return err;
+	keydir_write_lock(k);
+	keydir_unnameable_remove(k, path, path_bytes);
+	keydir_write_unlock(k);
+	return 0;
 }
 
-/* Keys at a path or below it that are too deep to be files (keydir_is_too_deep()). */
-struct deep_keys {
-	struct keydir *k;
-	const char *path;
-	size_t path_bytes;
-	const struct unnameable **found; /* owned */
-	size_t count, capacity;
-	bool no_memory;
-};
-
-static void add_deep_key(void *arg, const struct unnameable *u)
-{
-	struct deep_keys *d = arg;
-	const char *key = (const char *)u->key;
-
-	if (u->key_bytes < d->path_bytes || memcmp(key, d->path, d->path_bytes) != 0 ||
-	    (u->key_bytes > d->path_bytes && key[d->path_bytes] != '/') ||
-	    !path_ok(key, u->key_bytes) || path_levels(key, u->key_bytes) <= PATH_KEY_LEVELS_MAX)
-		return;
-	if (ARRAY_RESERVE(d->found, d->count + 1, d->capacity) < 0) {
-		d->no_memory = true;
-		return;
-	}
-	d->found[d->count++] = keydir_unnameable_find(d->k, u->key, u->key_bytes);
-}
-
+/* Makes files of the keys at 'path' or below it that are too deep (keydir_is_too_deep()). */
 static int reveal_below(struct keydir *k, const char *path, size_t path_bytes, int64_t now_ns)
 {
-	struct deep_keys deep = { .k = k, .path = path, .path_bytes = path_bytes };
+	const struct node *n;
+	uint64_t cursor = 0;
 	int err = 0;
 
-	keydir_unnameable_each(k, add_deep_key, &deep);
-	if (deep.no_memory)
-		err = -ENOMEM;
-	for (size_t i = 0; err == 0 && i < deep.count; i++)
-		err = reveal(k, (const char *)deep.found[i]->key, deep.found[i]->key_bytes, now_ns);
-	free(deep.found);
+	while (err == 0 && (n = keydir_unnameable_next(k, &cursor)) != NULL) {
+		struct store_name key = dentry_name(node_name(n));
+
+		if (key.name_bytes >= path_bytes && memcmp(key.name, path, path_bytes) == 0 &&
+		    (key.name_bytes == path_bytes || key.name[path_bytes] == '/') &&
+		    path_ok(key.name, key.name_bytes) &&
+		    path_levels(key.name, key.name_bytes) > PATH_KEY_LEVELS_MAX)
+			err = reveal(k, key.name, key.name_bytes, now_ns);
+	}
 	return err;
 }
 

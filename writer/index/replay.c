@@ -56,44 +56,46 @@ static void set_value_locked(struct replay *r, struct node *n, const struct valu
 	keydir_write_unlock(r->k);
 }
 
-static void remove_unnameable(struct replay *r, const void *key, size_t key_bytes)
+static void remove_unnameable(struct replay *r, const struct commit_record *rec)
 {
 	keydir_write_lock(r->k);
-	keydir_unnameable_remove(r->k, key, key_bytes);
+	keydir_unnameable_remove(r->k, rec->path, rec->path_bytes);
 	keydir_write_unlock(r->k);
 }
 
-/* Finds or makes the file that gets a value.  '*ret' is NULL if the key is unnameable. */
+/* Notes that the file 'n' got a value by the present record: an unnameable key with the same bytes
+ * ends. */
+static void supersede(struct replay *r, const struct commit_record *rec, const struct node *n)
+{
+	if (!keydir_is_unnameable(r->k, n))
+		remove_unnameable(r, rec);
+}
+
+/* Returns the time that a value of the present record gives to 'n'. */
+static int64_t value_time(const struct replay *r, const struct node *n)
+{
+	return keydir_is_unnameable(r->k, n) ? ns_of_timestamp(r->entry->rec.timestamp_ns)
+					     : r->now_ns;
+}
+
+/* Finds or makes the file that gets a value: at its path, or that of an unnameable key. */
 static int file_for_value(struct replay *r, const struct commit_record *rec, struct node **ret)
 {
 	struct record_target at;
 	int err;
 
-	*ret = NULL;
 	if (rec->unnameable || !path_ok(rec->path, rec->path_bytes) ||
 	    keydir_is_too_deep(r->k, rec->path, rec->path_bytes))
-		return 0;
+		return keydir_unnameable_get(r->k, rec->path, rec->path_bytes, ret);
 	err = keydir_enter(r->k, rec->path, rec->path_bytes, r->now_ns, &at);
 	if (err < 0)
 		return err;
 	if (at.entry == NULL)
 		return keydir_make(r->k, &at, S_IFREG, r->now_ns, ret);
-	if (node_is_file(dentry_node(at.entry)))
-		*ret = dentry_node(at.entry);
+	if (!node_is_file(dentry_node(at.entry)))
+		return keydir_unnameable_get(r->k, rec->path, rec->path_bytes, ret);
+	*ret = dentry_node(at.entry);
 	return 0;
-}
-
-/* Puts a value under an unnameable key. */
-static int put_unnameable(struct replay *r, const struct commit_record *rec,
-			  const struct value_position *value, struct content_map *content)
-{
-	const struct unnameable u = { .key = (const uint8_t *)rec->path,
-				      .key_bytes = rec->path_bytes,
-				      .value = *value,
-				      .content = content,
-				      .timestamp_ns = r->entry->rec.timestamp_ns };
-
-	return WITH_LOCK(keydir_write, r->k, keydir_unnameable_put(r->k, &u));
 }
 
 static int apply_put(struct replay *r, const struct commit_record *rec)
@@ -104,10 +106,8 @@ static int apply_put(struct replay *r, const struct commit_record *rec)
 
 	if (err < 0)
 		return err;
-	if (n == NULL)
-		return put_unnameable(r, rec, &value, NULL);
-	set_value_locked(r, n, &value, r->now_ns);
-	remove_unnameable(r, rec->path, rec->path_bytes);
+	set_value_locked(r, n, &value, value_time(r, n));
+	supersede(r, rec, n);
 	return 0;
 }
 
@@ -116,7 +116,7 @@ static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 	struct dentry *d;
 	struct node *dir;
 
-	remove_unnameable(r, rec->path, rec->path_bytes);
+	remove_unnameable(r, rec);
 	if (!path_ok(rec->path, rec->path_bytes))
 		return 0;
 	d = keydir_find_path(r->k, rec->path, rec->path_bytes);
@@ -341,141 +341,91 @@ static int apply_extent(struct replay *r, const struct commit_record *rec)
 	return 0;
 }
 
-static int publish_staged(struct replay *r, struct node *n, const struct content_map *staged,
-			  bool keep, uint64_t size_bytes)
+/* Makes 'staged', or with 'keep' what is there with 'staged' laid over it, the content of 'n'. */
+static int publish_staged(struct replay *r, struct node *n, const struct commit_record *rec,
+			  const struct content_map *staged)
 {
-	struct content_change change = { .staged = staged, .keep = keep, .size_bytes = size_bytes };
+	struct content_change change = { .staged = staged,
+					 .keep = (rec->publish.flags & META_FLAG_KEEP) != 0,
+					 .size_bytes = rec->publish.size_bytes };
 	int err = keydir_prepare_publish(r->k, n, &change);
 
 	if (err < 0)
 		return err;
 	keydir_write_lock(r->k);
-	keydir_publish(r->k, n, &change, r->now_ns);
+	keydir_publish(r->k, n, &change, value_time(r, n));
 	keydir_write_unlock(r->k);
+	supersede(r, rec, n);
 	return 0;
 }
 
-/* Makes a content of which no byte can be read. */
-static struct content_map *dropped_content(uint64_t size_bytes)
-{
-	const struct content_piece piece = { .bytes = size_bytes, .dropped = true };
-	struct content_map *c = content_map_new(false);
-
-	if (c != NULL && content_map_reserve(c, 1) < 0) {
-		content_map_free(c);
-		return NULL;
-	}
-	if (c != NULL)
-		content_map_lay(c, &piece);
-	return c;
-}
-
-/* Applies the loss of a value: as a put, but without the bytes.  'content' changes its owner,
- * unless this fails. */
-static int put_dropped(struct replay *r, const struct commit_record *rec,
-		       struct content_map *content)
-{
-	const struct value_position nowhere = { 0 };
-	struct node *n;
-	int err = file_for_value(r, rec, &n);
-
-	if (err < 0)
-		return err;
-	if (n == NULL)
-		return put_unnameable(r, rec, &nowhere, content);
-	err = publish_staged(r, n, content, false, content_map_size(content));
-	if (err < 0)
-		return err;
-	content_map_free(content);
-	remove_unnameable(r, rec->path, rec->path_bytes);
-	return 0;
-}
-
+/* Applies the loss of a value: as a put, but without the bytes. */
 static int apply_dropped(struct replay *r, const struct commit_record *rec)
 {
-	struct content_map *content = dropped_content(rec->publish.size_bytes);
-	int err;
+	const struct content_piece piece = { .bytes = rec->publish.size_bytes, .dropped = true };
+	struct content_map *content = content_map_new(false);
+	struct node *n;
+	int err = -ENOMEM;
 
-	if (content == NULL)
-		return -ENOMEM;
-	err = put_dropped(r, rec, content);
-	if (err < 0)
-		content_map_free(content);
+	if (content != NULL && content_map_reserve(content, 1) == 0) {
+		content_map_lay(content, &piece);
+		err = file_for_value(r, rec, &n);
+	}
+	if (err == 0)
+		err = publish_staged(r, n, rec, content);
+	content_map_free(content);
 	return err;
 }
 
-/* Publishes staged content as the value of an unnameable key. */
-static int apply_unnameable(struct replay *r, const struct commit_record *rec)
+/* Finds or makes the file that a publish is about. */
+static int file_for_publish(struct replay *r, const struct commit_record *rec, struct node **ret)
 {
-	const struct meta_publish *publish = &rec->publish;
-	const struct value_position nowhere = { 0 };
-	const struct content_map *staged;
-	struct content_map *content;
+	bool keep = (rec->publish.flags & META_FLAG_KEEP) != 0;
+	struct record_target at = { 0 };
 	int err;
 
-	if (meta_is_key(rec->path, rec->path_bytes))
-		return refuse(r, "a publish to the key of a meta record");
-	if (publish->flags & META_FLAG_MORE)
-		return 0; /* it belongs to a record that follows */
-	staged = keydir_staged(r->k, publish->staging_id, false);
-	if (staged == NULL)
-		return refuse(r, "a publish of what was not staged");
-	content = content_map_new(false);
-	if (content == NULL || content_map_reserve(content, content_map_pieces(staged)) < 0) {
-		content_map_free(content);
-		return -ENOMEM;
-	}
-	content_map_lay_all(content, staged);
-	content_map_set_size(content, publish->size_bytes);
-	err = put_unnameable(r, rec, &nowhere, content);
-	if (err < 0)
-		content_map_free(content);
+	if (rec->publish.flags & META_FLAG_UNNAMEABLE)
+		return keydir_unnameable_get(r->k, rec->path, rec->path_bytes, ret);
+	if (keep)
+		err = keydir_find_operand(r->k, rec->path, rec->path_bytes, r->now_ns, &at.entry);
 	else
-		keydir_drop_staged(r->k, publish->staging_id);
-	return err;
+		err = keydir_enter(r->k, rec->path, rec->path_bytes, r->now_ns, &at);
+	if (err < 0)
+		return err;
+	if (at.entry == NULL ? keep : !node_is_file(dentry_node(at.entry)))
+		return refuse(r, "a publish where no file is");
+	if (at.entry == NULL)
+		return keydir_make(r->k, &at, S_IFREG, r->now_ns, ret);
+	*ret = dentry_node(at.entry);
+	return 0;
 }
 
 static int apply_publish(struct replay *r, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
-	const char *path = rec->path;
-	size_t path_bytes = rec->path_bytes;
+	bool unnamed = (publish->flags & META_FLAG_UNNAMEABLE) != 0;
 	const struct content_map *staged = NULL;
-	struct record_target at = { 0 };
-	struct node *n = NULL;
-	int err = 0;
+	struct node *n;
+	int err;
 
 	if (publish->flags & META_FLAG_DROPPED)
 		return apply_dropped(r, rec);
-	if (publish->flags & META_FLAG_UNNAMEABLE)
-		return apply_unnameable(r, rec);
-	if (!path_ok(path, path_bytes))
+	if (unnamed && meta_is_key(rec->path, rec->path_bytes))
+		return refuse(r, "a publish to the key of a meta record");
+	if (unnamed && (publish->flags & META_FLAG_MORE) != 0)
+		return 0; /* it belongs to a record that follows */
+	if (!unnamed && !path_ok(rec->path, rec->path_bytes))
 		return refuse(r, "a publish to what is no path");
 	if (publish->staging_id != 0)
 		staged = keydir_staged(r->k, publish->staging_id, false);
 	if (publish->staging_id != 0 && staged == NULL)
 		return refuse(r, "a publish of what was not staged");
-	if (publish->flags & META_FLAG_KEEP)
-		err = keydir_find_operand(r->k, path, path_bytes, r->now_ns, &at.entry);
-	else
-		err = keydir_enter(r->k, path, path_bytes, r->now_ns, &at);
-	if (err < 0)
-		return err;
-	if (at.entry == NULL ? (publish->flags & META_FLAG_KEEP) != 0
-			     : !node_is_file(dentry_node(at.entry)))
-		return refuse(r, "a publish where no file is");
-	if (at.entry != NULL)
-		n = dentry_node(at.entry);
-	else
-		err = keydir_make(r->k, &at, S_IFREG, r->now_ns, &n);
+	err = file_for_publish(r, rec, &n);
 	if (err == 0)
-		err = publish_staged(r, n, staged, (publish->flags & META_FLAG_KEEP) != 0,
-				     publish->size_bytes);
-	if (err < 0)
-		return err;
-	keydir_drop_staged(r->k, publish->staging_id);
-	remove_unnameable(r, path, path_bytes);
-	return 0;
+		err = publish_staged(r, n, rec, staged);
+	if (err == 0)
+		keydir_drop_staged(r->k, publish->staging_id);
+	return err;
 }
 
 /* The log begins here: its content replaces that of older segments. */

@@ -67,38 +67,21 @@ static int append_plain_locked(struct store *s, const struct record *rec, bool r
 	return err;
 }
 
-/* Location of the value of a key: one record, or pieces. */
-struct key_value {
-	struct value_position value;
-	struct node *node;	     /* a file whose content is in pieces; not pinned */
-	struct content_map *content; /* of an unnameable key whose content is in pieces */
-};
-
-/* Finds the value of a key: of a file, or of an unnameable key. */
-static int find_key(struct store *s, const void *key, size_t key_bytes, struct key_value *ret)
+/* Finds the file of a key: in the tree, or of an unnameable key.  It is not pinned. */
+static int find_key(struct store *s, const void *key, size_t key_bytes, struct node **ret)
 	REQUIRES(s->commit_lock, commit_class)
 {
-	const struct unnameable *u = keydir_unnameable_find(s->keydir, key, key_bytes);
 	const struct dentry *d = NULL;
-	struct node *n;
 
-	*ret = (struct key_value){ 0 };
-	if (u != NULL) {
-		ret->value = u->value;
-		ret->content = u->content;
+	*ret = keydir_unnameable_find(s->keydir, key, key_bytes);
+	if (*ret != NULL)
 		return 0;
-	}
 	if (path_ok(key, key_bytes))
 		d = keydir_find_path(s->keydir, key, key_bytes);
 	if (d == NULL)
 		return -ENOENT;
-	n = dentry_node(d);
-	if (!node_is_file(n))
-		return -EISDIR;
-	ret->value = node_value(n);
-	if (node_content(n) != NULL)
-		ret->node = n;
-	return 0;
+	*ret = dentry_node(d);
+	return node_is_file(*ret) ? 0 : -EISDIR;
 }
 
 static int wait_if_synchronous(struct store *s, uint64_t end)
@@ -110,7 +93,7 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 	      size_t value_bytes, uint64_t *ret_position)
 {
 	struct record rec = { .key = key, .value = value };
-	struct key_value found;
+	struct node *n;
 	uint64_t offset, end;
 	int err;
 
@@ -121,7 +104,7 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 	rec.key_bytes = (uint32_t)key_bytes;
 	rec.value_bytes = (uint32_t)value_bytes;
 	commit_lock(s);
-	err = find_key(s, key, key_bytes, &found) == -EISDIR ? -EISDIR : 0;
+	err = find_key(s, key, key_bytes, &n) == -EISDIR ? -EISDIR : 0;
 	if (err == 0)
 		err = append_plain_locked(s, &rec, false, &offset, &end);
 	commit_unlock(s);
@@ -135,7 +118,7 @@ int store_put(struct store *s, const void *key, size_t key_bytes, const void *va
 int store_delete(struct store *s, const void *key, size_t key_bytes)
 {
 	struct record rec = { .key = key };
-	struct key_value found;
+	struct node *n;
 	uint64_t offset, end;
 	int err;
 
@@ -144,7 +127,7 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 	rec.key_bytes = (uint32_t)key_bytes;
 	do {
 		commit_lock(s);
-		err = find_key(s, key, key_bytes, &found);
+		err = find_key(s, key, key_bytes, &n);
 		if (err == 0)
 			err = append_plain_locked(s, &rec, true, &offset, &end);
 		commit_unlock(s);
@@ -171,11 +154,9 @@ static int read_content(struct store *s, const struct content_map *c, uint8_t *b
 }
 
 /* Reads a value that is in pieces. */
-static int get_pieces(struct store *s, const struct key_value *found, void **ret_value,
+static int get_pieces(struct store *s, const struct content_map *c, void **ret_value,
 		      size_t *ret_value_bytes) REQUIRES(s->commit_lock, commit_class)
 {
-	const struct content_map *c =
-		found->node != NULL ? node_content(found->node) : found->content;
 	uint64_t bytes = content_map_size(c);
 	uint8_t *buf;
 	int err;
@@ -198,29 +179,32 @@ static int get_pieces(struct store *s, const struct key_value *found, void **ret
 static int get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
 	       size_t *ret_value_bytes)
 {
-	struct key_value found;
-	bool in_pieces;
+	struct value_position at = { 0 };
+	bool in_pieces = false;
+	struct node *n;
 	size_t bytes;
 	void *buf;
 	int err;
 
 	commit_lock(s);
-	err = find_key(s, key, key_bytes, &found);
-	in_pieces = err == 0 && (found.node != NULL || found.content != NULL);
+	err = find_key(s, key, key_bytes, &n);
+	if (err == 0) {
+		at = node_value(n);
+		in_pieces = node_content(n) != NULL;
+	}
 	if (in_pieces) /* with the lock held, no other thread changes them */
-		err = get_pieces(s, &found, ret_value, ret_value_bytes);
+		err = get_pieces(s, node_content(n), ret_value, ret_value_bytes);
 	commit_unlock(s);
 	if (err < 0 || in_pieces)
 		return err;
-	bytes = found.value.value_bytes;
+	bytes = at.value_bytes;
 	buf = malloc(bytes > 0 ? bytes : 1);
 	if (buf == NULL)
 		return -ENOMEM;
 	if (bytes > 0)
-		err = store_record_error(&found.value,
-					 record_at_check(s->log, &found.value,
-							 value_position_header_bytes(&found.value),
-							 buf, bytes));
+		err = store_record_error(
+			&at,
+			record_at_check(s->log, &at, value_position_header_bytes(&at), buf, bytes));
 	if (err < 0) {
 		free(buf);
 		return err;
@@ -242,27 +226,18 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 
 /* --- unnameable keys --- */
 
-struct unnameable_list {
-	store_unnameable_fn fn;
-	void *arg;
-	int stopped;
-};
-
-static void list_one_unnameable(void *arg, const struct unnameable *u)
-{
-	struct unnameable_list *l = arg;
-	uint64_t bytes = u->content != NULL ? content_map_size(u->content) : u->value.value_bytes;
-
-	if (l->stopped == 0)
-		l->stopped = l->fn(l->arg, u->key, u->key_bytes, bytes);
-}
-
 int store_list_unnameable(struct store *s, store_unnameable_fn fn, void *arg)
 {
-	struct unnameable_list l = { fn, arg, 0 };
+	const struct node *n;
+	uint64_t cursor = 0;
+	int stopped = 0;
 
 	commit_lock(s);
-	keydir_unnameable_each(s->keydir, list_one_unnameable, &l);
+	while (stopped == 0 && (n = keydir_unnameable_next(s->keydir, &cursor)) != NULL) {
+		struct store_name key = dentry_name(node_name(n));
+
+		stopped = fn(arg, (const uint8_t *)key.name, key.name_bytes, node_size_bytes(n));
+	}
 	commit_unlock(s);
-	return l.stopped;
+	return stopped;
 }
