@@ -121,13 +121,14 @@ class Catalogue(unittest.TestCase):
     def setUp(self):
         args = argparse.Namespace(
             files=10, file_size=4096, large_size=1 << 30, seconds=1, value_size=100,
+            bulk_files=10, bulk_size=1024,
             compaction_files=10, compaction_seconds=1, sizes=[100, 4096], threads=[1, 4, 8, 16],
             keys_max=10**5, steps=["create", "stat", "read"], suites=list(suites.SUITES))
         engines = {engine for contestants in puts.CONTESTANTS.values()
                    for _, _, _, engine, *_ in contestants()}
         self.bench = types.SimpleNamespace(
             args=args, targets=Everything(), program=lambda name: name, engines=lambda: engines,
-            tree=types.SimpleNamespace(what="a tree", files=1))
+            tree=types.SimpleNamespace(what="a tree", files=1), work="/nowhere")
         self.disk = Disk("a disk", "/nowhere")
 
     def test_each_suite_has_groups(self):

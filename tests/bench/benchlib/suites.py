@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """All groups there are, by the name of their work, and the suites that they make up."""
 
+import os
+
 from . import puts
+from .bulk import Archive, Bulk
 from .compaction import OPTIONS, Overwriting
 from .groups import Group, WorkAt
 from .machine import can_drop_caches, parse_size, say, size_text
 from .startup import ReadOnce, Startup, WithKeys
+from .targets import native
 from .works import (DISK, PAGE_CACHE, USER_BUFFER, ColdFiles, ColdLarge, FileBytes, Files, Large,
                     LargeSync, Mail, Tools)
 
@@ -133,6 +137,23 @@ def untar(bench, disk, threads):
                     remembering_targets(bench, disk), Tools(bench.tree, ["untar"]))
 
 
+def bulk(bench, disk, what, files, archive):
+    ours = bench.targets.freyjafs()
+    contestants = [Bulk(ours, archive, files, bench.program("freyjactl")), Bulk(ours, archive, files),
+                   Bulk(native(disk), archive, files)]
+    return Group("bulk", disk, what, "files", files, contestants)
+
+
+def bulk_tree(bench, disk, _at):
+    return bulk(bench, disk, bench.tree.what, bench.tree.files, lambda: bench.tree.tar)
+
+
+def bulk_files(bench, disk, files):
+    size = bench.args.bulk_size
+    archive = Archive(os.path.join(bench.work, "bulk.tar"), files, size)
+    return bulk(bench, disk, f"{size_text(size)} files", files, archive.make)
+
+
 def startup(bench, disk, keys):
     contestants = [ReadOnce(bench, keys), Startup(bench, keys, True), Startup(bench, keys, False)]
     what = f"a store of values of {size_text(bench.args.value_size)}"
@@ -168,7 +189,8 @@ WORKS = {
     "fsync": fsync, "save": save, "mail": mail,
     "large": large, "large write": large_write, "large sync": large_sync,
     "cold large": cold_large, "cold large read": cold_large_read,
-    "tools": tools, "untar": untar, "start": startup, "compaction": compaction,
+    "tools": tools, "untar": untar, "bulk tree": bulk_tree, "bulk files": bulk_files,
+    "start": startup, "compaction": compaction,
     "curve threads": curve_threads, "curve sizes": curve_sizes, "curve keys": curve_keys,
 }
 COLD = ("cold files", "cold large", "cold large read")
@@ -215,6 +237,12 @@ def sync_suite(args, _first):
     yield "large sync", 128 << 10
 
 
+def bulk_suite(args, first):
+    if first:
+        yield "bulk tree", 1
+        yield "bulk files", args.bulk_files
+
+
 def large_suite(_args, first):
     for call_bytes in CALLS if first else ():
         yield "large", call_bytes
@@ -247,6 +275,7 @@ SUITES = {
     "sync": sync_suite,
     "large": large_suite,
     "tools": on_first_disk("tools", lambda args: [1]),
+    "bulk": bulk_suite,
     "start": on_first_disk("start", lambda args: powers_of_ten(10000, args.keys_max)),
     "compaction": on_first_disk("compaction", lambda args: [4]),
     "curves": curves_suite,

@@ -24,6 +24,11 @@ class Target:
         self.command, self.transport = command, transport
 
 
+def native(disk):
+    """The disk itself."""
+    return Target("native", f"{disk.name.split(',')[0]} itself", "peer")
+
+
 class Place:
     """An empty directory on a disk, with the target mounted above it while in the 'with'."""
 
@@ -202,6 +207,6 @@ class Targets:
 
     def others(self, disk):
         """The disk itself, and other daemons above it."""
-        yield Target("native", f"{disk.name.split(',')[0]} itself", "peer")
+        yield native(disk)
         for name, command in self.peers.items():
             yield Target(name, name, "peer", command)

@@ -245,6 +245,19 @@ class Tree:
         call(*git, "commit", "-qm", "tree")
 
 
+def write_files_tar(path, files, size):
+    """An archive of so many files of one size, 1000 in each directory."""
+    info, value = tarfile.TarInfo(), os.urandom(size)
+    info.size, info.mode = size, 0o644
+    blocks = value + bytes(-size % tarfile.BLOCKSIZE)
+    with open(path, "wb") as file:
+        for number in range(files):
+            info.name = f"dir{number // 1000:05}/file{number:09}"
+            info.mtime = 10**9 + number
+            file.write(info.tobuf(tarfile.USTAR_FORMAT) + blocks)
+        file.write(bytes(2 * tarfile.BLOCKSIZE))
+
+
 class Tools(Work):
     """Real programs on a source tree.  Rates are in files of the tree."""
 
