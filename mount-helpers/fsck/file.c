@@ -24,13 +24,17 @@ int fsck_add_file(struct fsck *f, const struct fsck_file *file)
 void fsck_look_up(const struct fsck *f, struct fsck_file *file)
 {
 	const struct manifest_segment *m = manifest_find(&f->manifest, file->number);
+	const struct manifest_segment *first = f->manifest.segments;
 
+	file->in_base = file->base;
 	if (m == NULL)
 		return;
 	file->listed = true;
 	file->listed_bytes = m->bytes;
 	file->facts = m->facts;
 	file->base |= m->is_base;
+	file->in_base = file->base || (first->is_base && m->facts.last_timestamp_ns <=
+								 first->facts.last_timestamp_ns);
 	file->generation = m->id.generation;
 	if (file->rotated_bytes > 0) /* MANIFEST lists it; the next mount gives it its name */
 		file->rotated_bytes = 0;

@@ -21,6 +21,7 @@ struct fsck_file {
 	char hint_name[SEGMENT_NAME_BYTES];
 	uint64_t number; /* of the active segment: the number that it will get */
 	bool active, base, missing;
+	bool in_base;	 /* the base itself, or a later segment of it: times are in no order */
 	bool misplaced;	 /* it is not at its position: its number or its store id is wrong */
 	bool numbered;	 /* begins with a segment record */
 	bool unnumbered; /* should begin with a segment record, but does not */
@@ -40,6 +41,7 @@ struct fsck_file {
 	bool ends;		/* an incomplete rotated segment: the log ends in it */
 	bool torn;		/* torn at 'torn_at', behind its durable part */
 	uint64_t torn_at;
+	bool lost_anywhere;   /* records are missing, and nothing shows where */
 	struct salvage lost;  /* lost parts of the present file */
 	struct salvage edits; /* changes to the file without its lost parts, where commits do not
 				 fit any more */

@@ -75,7 +75,10 @@ static int open_spare(struct fsck *f, struct fsck_file *file, uint64_t after_ns,
 static int add_spare(struct fsck *f, const struct fsck_file *missing, uint64_t *after_ns,
 		     uint64_t before_ns)
 {
-	struct fsck_file file = { .number = missing->number, .base = missing->base, .spare = true };
+	struct fsck_file file = { .number = missing->number,
+				  .base = missing->base,
+				  .in_base = missing->in_base,
+				  .spare = true };
 	struct spare s = { .f = f, .missing = missing };
 	struct manifest_facts facts = { 0 };
 	int got = f->has_manifest ? io_list(f->io, f->dir_fd, find_spare, &s) : 0;

@@ -286,7 +286,7 @@ static int mend_publish(struct checking *c, const struct log_entry *first, struc
 	if (publish->size_bytes == 0 || (publish->flags & META_FLAG_DROPPED))
 		return 0;
 	if (publish->staging_id != 0 &&
-	    !certain_is_complete(&c->certain, publish, n, c->file->base)) {
+	    !certain_is_complete(&c->certain, publish, n, c->file->in_base)) {
 		/* A publish whose piece is missing behind a claim: the claim is false. */
 		if (c->certain.gaps == 0 && !c->took_claim &&
 		    !certain_has_staging(&c->certain, publish->staging_id))
@@ -416,6 +416,8 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 	}
 	if (err < 0)
 		return err;
+	if (c->file->lost_anywhere)
+		certain_pass_gap(&c->certain);
 	certain_pass_record(&c->certain, entries[0].rec.timestamp_ns);
 	memcpy(c->entries, entries, d->count * sizeof(entries[0]));
 	d->entries = c->entries;

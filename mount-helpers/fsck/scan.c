@@ -105,15 +105,32 @@ static bool ends_here(struct fsck *f, size_t index)
 	return true;
 }
 
+/* Returns whether the bytes that a file is too short by are missing at its end: a record ends past
+ * it, or the latest record is missing, or the file was only appended to.  In a base the latest
+ * record can be anywhere. */
+static bool is_end_lost(const struct fsck_file *file)
+{
+	const struct salvage *s = &file->lost;
+	const struct salvage_lost *last = s->count > 0 ? &s->lost[s->count - 1] : NULL;
+
+	if (!file->listed || (last != NULL && last->offset + last->bytes == file->bytes))
+		return true;
+	return !file->in_base && s->whole &&
+	       s->facts.last_timestamp_ns < file->facts.last_timestamp_ns;
+}
+
 /* Adds a lost part behind the end of a file that is too short or missing, unless its hint names the
  * lost records. */
 static int note_lost_end(struct fsck *f, struct fsck_file *file)
 {
 	if (fsck_is_too_short(file)) {
+		file->lost_anywhere = !file->lost.used_hint && !is_end_lost(file);
 		printf("%s: ends at offset %" PRIu64 ", though it was durable up to %" PRIu64
-		       ": its end is missing\n",
+		       ": %s\n",
 		       file->name, file->bytes,
-		       file->listed ? file->listed_bytes : file->durable_bytes);
+		       file->listed ? file->listed_bytes : file->durable_bytes,
+		       file->lost_anywhere ? "records are missing, and nothing says where"
+					   : "its end is missing");
 	} else if (!file->missing) {
 		return 0;
 	}
