@@ -206,7 +206,7 @@ ssize_t store_getxattr(struct store *s, struct node *n, const char *name, void *
 ssize_t store_listxattr(struct store *s, struct node *n, store_xattr_filter filter, char *buf,
 			size_t buf_bytes) WARN_UNUSED;
 /* Set or remove an extended attribute.  'flags' as setxattr(2): 0, XATTR_CREATE, XATTR_REPLACE.
- * -EEXIST, -ENODATA, -ENOSPC (all attributes of a node have at most 1 MiB), -ERANGE (the name). */
+ * -EEXIST, -ENODATA, -E2BIG (more than XATTRS_SET_BYTES_MAX together), -ERANGE (the name). */
 int store_setxattr(struct store *s, struct node *n, const struct xattr *x, int flags,
 		   uint64_t *ret_end) WARN_UNUSED;
 int store_removexattr(struct store *s, struct node *n, const char *name,

@@ -92,6 +92,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 
 	if (err == 0)
 		err = store_setxattr(fs_of(req)->store, fs_node(ino), &x, flags, &end);
+	if (err == -E2BIG) /* for this limit Linux has the error of a full disk */
+		err = -ENOSPC;
 	reply_done(req, err, REPLY_AS_CONFIGURED, end);
 }
 

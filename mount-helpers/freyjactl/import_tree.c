@@ -247,8 +247,6 @@ static int make_file(struct import_tree *t, const struct item *item, const struc
 	if (err < 0)
 		return err;
 	err = set_xattrs(t, item, n);
-	if (err == -ENOSPC) /* nothing has been appended: there are too many */
-		err = -E2BIG;
 	if (err == 0)
 		err = commit_file(t, item, n);
 	if (err < 0)
@@ -275,6 +273,8 @@ static int make_special(struct import_tree *t, const struct item *item, const st
 	err = set_xattrs(t, item, n);
 	if (err == 0)
 		err = store_setattr(t->s, n, &item->times, &end);
+	if (err < 0)
+		(void)!store_unlink(t->s, at, &end); /* half of the entry would look like all of it */
 	store_unpin(t->s, n, 1);
 	return err;
 }
@@ -374,9 +374,9 @@ static int add_dir(struct import_tree *t, const struct item *item, const struct 
 	if (was_there)
 		err = set_owner(t, item, n);
 	if (err == 0)
-		err = set_xattrs(t, item, n);
-	if (err == 0)
 		err = set_later(t, n, &item->times);
+	if (err == 0)
+		err = set_xattrs(t, item, n);
 	store_unpin(t->s, n, 1);
 	return err;
 }

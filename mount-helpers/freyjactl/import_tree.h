@@ -25,8 +25,9 @@ int import_tree_new(struct store *s, const char *path, struct import_tree **ret)
 void import_tree_free(struct import_tree *t); /* NULL is a no-op; before store_close() */
 
 /* Adds the entry whose header 'a' has just read.  Returns 0 or -errno; then nothing or, of an entry
- * that is no file, some of its attributes are in the store.  -EBADMSG: 'a' has the error.
- * -EINVAL: a name or type that the store cannot have.  -EISDIR: a directory has the name. */
+ * that is a directory, some of its attributes are in the store.  -EBADMSG: 'a' has the error.
+ * -EINVAL: a name or type that the store cannot have.  -EISDIR: a directory has the name.  -E2BIG,
+ * -ERANGE: xattrs that the store cannot have. */
 int import_tree_add(struct import_tree *t, struct archive *a, struct archive_entry *e) WARN_UNUSED;
 
 /* Sets the times of the directories.  To be called once, also after an error. */

@@ -58,7 +58,8 @@ struct archive_bytes archive_make(const struct archive_row *rows)
 	size_t room = OVERHEAD;
 
 	for (size_t i = 0; rows[i].type != 0; i++)
-		room += OVERHEAD + rows[i].value_bytes;
+		room += OVERHEAD + rows[i].value_bytes +
+			(rows[i].xattr == NULL ? 0 : 3 * strlen(rows[i].xattr));
 	ret.data = malloc(room);
 	if (a == NULL || ret.data == NULL)
 		abort();

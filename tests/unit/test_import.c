@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "codec/path.h"
+#include "codec/xattrs.h"
 #include "mount-helpers/freyjactl/export_order.h"
 #include "tests/sim/archives.h"
 #include "tests/sim/tree.h"
@@ -23,6 +24,8 @@
 	"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
 
 /* --- entries --- */
+
+static char long_value[XATTRS_SET_BYTES_MAX + 1]; /* of an xattr that no node can have */
 
 static const struct import_case {
 	const char *name, *into;
@@ -112,6 +115,16 @@ static const struct import_case {
 	  { { 'f', "f", NULL, 3, "x" }, { 'd', "d", NULL, 0, "y" }, { 'p', "p" }, { 'd', "." } },
 	  { 0 },
 	  "ff dd pp" },
+	{ "attributes that are too large",
+	  "",
+	  { { 'f', "f", NULL, 3, long_value },
+	    { 'p', "p", NULL, 0, long_value },
+	    { 'f', "q", NULL, 3 },
+	    { 'p', "q", NULL, 0, long_value },
+	    { 'd', "d", NULL, 0, long_value },
+	    { 'f', "z" } },
+	  { -E2BIG, -E2BIG, 0, -E2BIG, -E2BIG },
+	  "fq dd fz" },
 };
 
 /* Prints the names of a tree with the types of their nodes. */
@@ -379,6 +392,7 @@ int main(void)
 		TEST("export: the order of the log", test_order),
 	};
 
+	memset(long_value, 'v', sizeof(long_value) - 1);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		tests[3 + i] =
 			(struct CMUnitTest){ unit_name("import: %s", cases[i].name), test_entries,

@@ -363,11 +363,11 @@ static void test_xattr_limits(void **state)
 	n = ops_find_ok(f->s, "d");
 	assert_int_equal(
 		store_setxattr(f->s, n, &(struct xattr){ "user.64k", 8, big, most + 1 }, 0, &end),
-		-ENOSPC);
+		-E2BIG);
 	assert_int_equal(
 		store_setxattr(f->s, n, &(struct xattr){ "user.64k", 8, big, most }, 0, &end), 0);
 	assert_int_equal(store_setxattr(f->s, n, &(struct xattr){ "user.x", 6, "", 0 }, 0, &end),
-			 -ENOSPC);
+			 -E2BIG);
 	assert_int_equal(store_getxattr(f->s, n, "user.64k", small, sizeof(small)), -ERANGE);
 	assert_int_equal(store_listxattr(f->s, n, NULL, small, sizeof(small)), -ERANGE);
 	assert_int_equal(store_listxattr(f->s, n, NULL, NULL, 0), sizeof("user.64k"));
@@ -379,7 +379,7 @@ static void test_xattr_limits(void **state)
 	name[XATTRS_NAME_BYTES_MAX] = '\0';
 	assert_int_equal(
 		store_setxattr(f->s, n, &(struct xattr){ name, strlen(name), "", 0 }, 0, &end),
-		-ENOSPC);
+		-E2BIG);
 	assert_int_equal(
 		store_setxattr(f->s, n, &(struct xattr){ "user.64k", 8, big, most - 300 }, 0, &end),
 		0);
@@ -439,7 +439,7 @@ static void test_xattrs_of_an_old_log(void **state)
 	record_encode(&rec, rec_bytes);
 	plant_log(f, rec_bytes, record_bytes(rec.key_bytes, rec.value_bytes));
 	fixture_open_store(f);
-	assert_int_equal(set_xattr(f, "f", "user.short", "1", 0), -ENOSPC);
+	assert_int_equal(set_xattr(f, "f", "user.short", "1", 0), -E2BIG);
 	reopen_and_compare(f);
 	n = ops_find_ok(f->s, "f");
 	x.value_bytes--; /* still longer than the limit */

@@ -113,7 +113,7 @@ static int change_xattr(struct store *s, struct node *n, const struct xattr *x, 
 		return err;
 	attr.fields |= META_FIELD_XATTR;
 	attr.xattr = *x;
-	err = may_have(n, bytes) ? append_attr(s, n, &attr, &now_ns, ret_end) : -ENOSPC;
+	err = may_have(n, bytes) ? append_attr(s, n, &attr, &now_ns, ret_end) : -E2BIG;
 	if (err < 0) {
 		free(list);
 		return err;
