@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mount-helpers/common/key_text.h"
+
 #define FILL_BUFFER_BYTES (1 << 20)
 
 enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag)
@@ -23,6 +25,13 @@ enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag)
 	default:
 		return CTL_SYSTEM;
 	}
+}
+
+void ctl_warn_path(const char *path, const char *text)
+{
+	(void)fprintf(stderr, "%s: ", program_invocation_short_name);
+	key_text_print(stderr, path, strlen(path));
+	(void)fprintf(stderr, ": %s\n", text);
 }
 
 static enum ctl_exit open_store(const struct store_config *config, struct store **ret)

@@ -16,6 +16,10 @@
  * 'what' and the error.  Returns the exit status for it. */
 enum ctl_exit ctl_failed(int err, const char *what, const struct diag *diag);
 
+/* Prints "PATH: TEXT" to standard error, the path as keys are printed: an archive or a store may
+ * name anything, also what a terminal obeys. */
+void ctl_warn_path(const char *path, const char *text);
+
 /* Opens the store in 'datadir'.  With 'read_only' it may be mounted meanwhile; without, this
  * process takes the store's lock.  The caller closes the store. */
 enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret);

@@ -19,8 +19,6 @@
 
 #include "codec/meta.h"
 #include "codec/path.h"
-
-#include "mount-helpers/common/key_text.h"
 #include "mount-helpers/freyjactl/export_order.h"
 #include "codec/array.h"
 #include "writer/base/progress.h"
@@ -35,8 +33,7 @@ struct link {
 	char *path;	   /* owned */
 };
 
-struct export
-{
+struct exporter {
 	struct store *s;
 	struct archive *a;
 	struct archive_entry *e;
@@ -53,13 +50,13 @@ struct export
 
 /* --- entries --- */
 
-static int archive_failed(const struct export *ex)
+static int archive_failed(const struct exporter *ex)
 {
 	warnx("the archive: %s", archive_error_string(ex->a));
 	return -ECANCELED;
 }
 
-static void set_attributes(struct export *ex, const struct store_attr *attr)
+static void set_attributes(struct exporter *ex, const struct store_attr *attr)
 {
 	struct archive_entry *e = ex->e;
 
@@ -77,7 +74,7 @@ static void set_attributes(struct export *ex, const struct store_attr *attr)
 	}
 }
 
-static int set_xattr(struct export *ex, struct node *n, const char *name)
+static int set_xattr(struct exporter *ex, struct node *n, const char *name)
 {
 	ssize_t bytes = store_getxattr(ex->s, n, name, NULL, 0);
 	void *value;
@@ -94,7 +91,7 @@ static int set_xattr(struct export *ex, struct node *n, const char *name)
 	return bytes < 0 ? (int)bytes : 0;
 }
 
-static int set_xattrs(struct export *ex, struct node *n)
+static int set_xattrs(struct exporter *ex, struct node *n)
 {
 	ssize_t bytes = store_listxattr(ex->s, n, NULL, NULL, 0);
 	char *names;
@@ -114,7 +111,7 @@ static int set_xattrs(struct export *ex, struct node *n)
 	return err;
 }
 
-static int set_target(struct export *ex, struct node *n)
+static int set_target(struct exporter *ex, struct node *n)
 {
 	char target[META_TARGET_BYTES_MAX + 1];
 	ssize_t bytes = store_readlink(ex->s, n, target, sizeof(target) - 1);
@@ -127,7 +124,7 @@ static int set_target(struct export *ex, struct node *n)
 }
 
 /* Names the holes of a file, which the archive then leaves out. */
-static void set_holes(struct export *ex, struct node *n, const struct store_attr *attr)
+static void set_holes(struct exporter *ex, struct node *n, const struct store_attr *attr)
 {
 	uint64_t begin, end = 0;
 
@@ -140,7 +137,7 @@ static void set_holes(struct export *ex, struct node *n, const struct store_attr
 }
 
 /* Writes the content of a file.  Bytes that cannot be read become zeros, and are reported. */
-static int write_content(struct export *ex, struct node *n, uint64_t size)
+static int write_content(struct exporter *ex, struct node *n, uint64_t size)
 {
 	bool is_damaged = false;
 
@@ -161,14 +158,14 @@ static int write_content(struct export *ex, struct node *n, uint64_t size)
 	}
 	if (is_damaged) {
 		ex->damaged++;
-		warnx("%s: cannot be read whole: the archive has zeros for what is missing",
-		      ex->path);
+		ctl_warn_path(ex->path,
+			      "cannot be read whole: the archive has zeros for what is missing");
 	}
 	return 0;
 }
 
 /* Writes an entry under the path in 'ex'. */
-static int write_entry(struct export *ex, struct node *n, const struct store_attr *attr)
+static int write_entry(struct exporter *ex, struct node *n, const struct store_attr *attr)
 {
 	int err = 0;
 
@@ -194,7 +191,7 @@ static int write_entry(struct export *ex, struct node *n, const struct store_att
 
 /* --- files in the order of the log --- */
 
-static int write_files(struct export *ex)
+static int write_files(struct exporter *ex)
 {
 	struct store_attr attr;
 	struct node *n;
@@ -210,7 +207,7 @@ static int write_files(struct export *ex)
 
 /* --- nodes with several names --- */
 
-static int add_link(struct export *ex, struct node *n)
+static int add_link(struct exporter *ex, struct node *n)
 {
 	char *path = strndup(ex->path, ex->path_bytes);
 
@@ -233,7 +230,7 @@ static int by_node(const void *left, const void *right)
 }
 
 /* Writes the first name of each node as a file, and the others as links to it. */
-static int write_links(struct export *ex)
+static int write_links(struct exporter *ex)
 {
 	const struct link *first = NULL;
 	int err = 0;
@@ -268,28 +265,28 @@ static int write_links(struct export *ex)
 
 /* Called for each node below a directory, with its path in 'ex'; for directories after what is in
  * them. */
-typedef int (*visit_fn)(struct export *ex, struct node *n, const struct store_attr *attr);
+typedef int (*visit_fn)(struct exporter *ex, struct node *n, const struct store_attr *attr);
 
-static int visit_first(struct export *ex, struct node *n, const struct store_attr *attr)
+static int visit_first(struct exporter *ex, struct node *n, const struct store_attr *attr)
 {
-	if (S_ISDIR(attr->mode))
+	if (S_ISDIR(attr->mode) || S_ISSOCK(attr->mode))
 		return 0;
 	if (attr->link_count > 1)
 		return add_link(ex, n);
 	if (!S_ISREG(attr->mode))
-		return S_ISSOCK(attr->mode) ? 0 : write_entry(ex, n, attr);
+		return write_entry(ex, n, attr);
 	export_order_add(ex->files, n);
 	return 0;
 }
 
-static int visit_again(struct export *ex, struct node *n, const struct store_attr *attr)
+static int visit_again(struct exporter *ex, struct node *n, const struct store_attr *attr)
 {
 	if (S_ISREG(attr->mode) && attr->link_count == 1)
 		export_order_add(ex->files, n);
 	return 0;
 }
 
-static int visit_dirs(struct export *ex, struct node *n, const struct store_attr *attr)
+static int visit_dirs(struct exporter *ex, struct node *n, const struct store_attr *attr)
 {
 	return S_ISDIR(attr->mode) ? write_entry(ex, n, attr) : 0;
 }
@@ -325,9 +322,9 @@ static int collect(void *arg, const struct store_dirent *entry)
 	return 0;
 }
 
-static int walk(struct export *ex, struct node *dir, visit_fn visit);
+static int walk(struct exporter *ex, struct node *dir, visit_fn visit);
 
-static int walk_child(struct export *ex, const struct child *c, visit_fn visit)
+static int walk_child(struct exporter *ex, const struct child *c, visit_fn visit)
 {
 	size_t dir_bytes = ex->path_bytes, slash = dir_bytes > 0 ? 1 : 0;
 	int err = 0;
@@ -345,7 +342,7 @@ static int walk_child(struct export *ex, const struct child *c, visit_fn visit)
 	return err;
 }
 
-static int walk(struct export *ex, struct node *dir, visit_fn visit)
+static int walk(struct exporter *ex, struct node *dir, visit_fn visit)
 {
 	struct batch *b = malloc(sizeof(*b));
 	uint64_t cookie = 0;
@@ -366,7 +363,7 @@ static int walk(struct export *ex, struct node *dir, visit_fn visit)
 }
 
 /* Walks through 'top' and the nodes below it; the path of 'top' is in 'path'. */
-static int walk_from(struct export *ex, struct node *top, const char *path, visit_fn visit)
+static int walk_from(struct exporter *ex, struct node *top, const char *path, visit_fn visit)
 {
 	struct store_attr attr;
 	int err = 0;
@@ -379,7 +376,7 @@ static int walk_from(struct export *ex, struct node *top, const char *path, visi
 	return err < 0 ? err : visit(ex, top, &attr);
 }
 
-static int write_tree(struct export *ex, struct node *top, const char *path)
+static int write_tree(struct exporter *ex, struct node *top, const char *path)
 {
 	int err = walk_from(ex, top, path, visit_first);
 
@@ -398,7 +395,7 @@ static int write_tree(struct export *ex, struct node *top, const char *path)
 /* --- the command --- */
 
 /* Opens the archive.  Its format is pax: names of any length, times with nanoseconds, xattrs. */
-static enum ctl_exit open_archive(struct export *ex, const char *file)
+static enum ctl_exit open_archive(struct exporter *ex, const char *file)
 {
 	bool is_file = strcmp(file, "-") != 0;
 
@@ -432,35 +429,48 @@ static int count_unnameable(void *arg, const void *key, size_t key_bytes, uint64
 	return 0;
 }
 
-static enum ctl_exit export(struct export *ex, const char *path) {
-	uint64_t unnameable = 0; struct store_stats stats; struct store_attr attr;
-		struct node * top; int err = ctl_find_path(ex->s, path, strlen(path), &top, &attr);
+/* Writes the entries of 'top' and closes the archive. */
+static int write_archive(struct exporter *ex, struct node *top, const char *path)
+{
+	int err = export_order_new(ex->s, FILES_A_PASS, &ex->files);
 
-		if (err < 0) return err == -ENOENT ? ctl_not_found(path)
-						   : ctl_failed(err, path, NULL);
-		if (path[0] == '\0'){
-			store_stats(ex->s, &stats);
-			ex->entries_all = stats.files + stats.directories;
-			(void)!store_list_unnameable(ex->s, count_unnameable, &unnameable);
-}
-err = export_order_new(ex->s, FILES_A_PASS, &ex->files);
-progress_begin(&ex->progress, STDERR_FILENO, "freyjactl: exporting");
-if (err == 0)
-	err = write_tree(ex, top, path);
-progress_end(&ex->progress);
-if (err == 0 && archive_write_close(ex->a) != ARCHIVE_OK)
-	err = archive_failed(ex);
-if (unnameable > 0)
-	warnx("%" PRIu64 " keys that no path can name are not in the archive", unnameable);
-store_unpin(ex->s, top, 1);
-if (err < 0 && err != -ECANCELED)
-	return ctl_failed(err, path, NULL);
-if (err < 0)
-	return CTL_SYSTEM;
-return ex->damaged > 0 ? CTL_DATA : CTL_OK;
+	progress_begin(&ex->progress, STDERR_FILENO, "freyjactl: exporting");
+	if (err == 0)
+		err = write_tree(ex, top, path);
+	progress_end(&ex->progress);
+	if (err == 0 && archive_write_close(ex->a) != ARCHIVE_OK)
+		err = archive_failed(ex);
+	return err;
 }
 
-static void free_export(struct export *ex)
+static enum ctl_exit export_path(struct exporter *ex, const char *path)
+{
+	const char *name = path[0] == '\0' ? "the store" : path;
+	uint64_t unnameable = 0;
+	struct store_stats stats;
+	struct store_attr attr;
+	struct node *top;
+	int err = ctl_find_path(ex->s, path, strlen(path), &top, &attr);
+
+	if (err < 0)
+		return err == -ENOENT ? ctl_not_found(path) : ctl_failed(err, name, NULL);
+	if (path[0] == '\0') {
+		store_stats(ex->s, &stats);
+		ex->entries_all = stats.files + stats.directories;
+		(void)!store_list_unnameable(ex->s, count_unnameable, &unnameable);
+	}
+	err = write_archive(ex, top, path);
+	if (unnameable > 0)
+		warnx("%" PRIu64 " keys that no path can name are not in the archive", unnameable);
+	store_unpin(ex->s, top, 1);
+	if (err < 0 && err != -ECANCELED)
+		return ctl_failed(err, name, NULL);
+	if (err < 0)
+		return CTL_SYSTEM;
+	return ex->damaged > 0 ? CTL_DATA : CTL_OK;
+}
+
+static void free_export(struct exporter *ex)
 {
 	for (size_t i = 0; i < ex->link_count; i++) {
 		store_unpin(ex->s, ex->links[i].node, 1);
@@ -477,7 +487,7 @@ static void free_export(struct export *ex)
 
 enum ctl_exit ctl_export(const char *datadir, char *const args[], int count)
 {
-	struct export *ex = calloc(1, sizeof(*ex));
+	struct exporter *ex = calloc(1, sizeof(*ex));
 	enum ctl_exit status;
 
 	if (ex == NULL)
@@ -486,7 +496,7 @@ enum ctl_exit ctl_export(const char *datadir, char *const args[], int count)
 	if (status == CTL_OK)
 		status = open_archive(ex, count > 1 ? args[1] : "-");
 	if (status == CTL_OK)
-		status = export(ex, count > 0 ? args[0] : "");
+		status = export_path(ex, count > 0 ? args[0] : "");
 	free_export(ex);
 	return status;
 }

@@ -41,7 +41,7 @@ struct import {
 	struct progress progress;
 	uint64_t file_bytes; /* of the archive; 0: not known */
 	uint64_t left_out;   /* entries */
-	uint64_t warnings;   /* of libarchive */
+	uint64_t warnings;   /* of libarchive; each is something that it could not read */
 	/* The kernel has all of 'safe'; 'next' is newer. */
 	struct milestone safe, next;
 };
@@ -68,12 +68,12 @@ static enum ctl_exit open_archive(struct import *im, const char *file)
 
 	im->name = strcmp(file, "-") == 0 ? "standard input" : file;
 	im->fd = strcmp(file, "-") == 0 ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
-	im->buf = malloc(READ_BYTES);
-	im->a = archive_read_new();
 	if (im->fd < 0) {
 		warnx("%s: %s", im->name, strerror(errno));
 		return CTL_SYSTEM;
 	}
+	im->buf = malloc(READ_BYTES);
+	im->a = archive_read_new();
 	if (im->buf == NULL || im->a == NULL)
 		return ctl_failed(-ENOMEM, im->name, NULL);
 	if (fstat(im->fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -135,11 +135,47 @@ static bool concerns_entry(int err)
 	}
 }
 
-static void say_left_out(struct import *im, const char *path, int err)
+static const char *path_of(struct archive_entry *e)
 {
-	if (++im->left_out <= MESSAGES_MAX)
-		warnx("%s: left out: %s", path,
-		      err == -EINVAL ? "a store cannot have this name or type" : strerror(-err));
+	const char *path = archive_entry_pathname(e);
+
+	return path == NULL ? "an entry without a name" : path;
+}
+
+static const char *reason_of(int err)
+{
+	switch (err) {
+	case -EINVAL:
+		return "a store cannot have this name or type";
+	case -E2BIG:
+		return "it has more than 64 KiB of extended attributes";
+	case -ERANGE:
+		return "the name of an extended attribute has more than 255 bytes";
+	default:
+		return strerror(-err);
+	}
+}
+
+static void say_left_out(struct import *im, struct archive_entry *e, int err)
+{
+	char text[128];
+
+	if (++im->left_out > MESSAGES_MAX)
+		return;
+	(void)snprintf(text, sizeof(text), "left out: %s", reason_of(err));
+	ctl_warn_path(path_of(e), text);
+}
+
+/* Notes a warning of libarchive.  It also warns of a path that is no UTF-8, and keeps it as it is.
+ */
+static void note_warning(struct import *im, struct archive_entry *e)
+{
+	const char *text = archive_error_string(im->a);
+
+	if (text == NULL || strstr(text, "can't be converted") != NULL)
+		return;
+	if (++im->warnings <= MESSAGES_MAX)
+		ctl_warn_path(path_of(e), text);
 }
 
 /* Adds entries to the end of the archive.  Returns 0, or -errno after a message. */
@@ -154,12 +190,13 @@ static int add_entries(struct import *im)
 			return 0;
 		if (status < ARCHIVE_WARN)
 			break;
-		im->warnings += status == ARCHIVE_WARN;
+		if (status == ARCHIVE_WARN)
+			note_warning(im, e);
 		err = import_tree_add(im->tree, im->a, e);
 		if (concerns_entry(err)) {
-			say_left_out(im, archive_entry_pathname(e), err);
+			say_left_out(im, e, err);
 		} else if (err != 0 && err != -EBADMSG) {
-			warnx("%s: %s", archive_entry_pathname(e), strerror(-err));
+			ctl_warn_path(path_of(e), strerror(-err));
 			return err;
 		} else if (err != 0) {
 			break;
@@ -200,9 +237,12 @@ static enum ctl_exit report(const struct import *im, int err, int close_err,
 		warnx("%" PRIu64 " extended attributes were left out: only user.*, trusted.* "
 		      "and security.* are kept",
 		      counts->skipped_xattrs);
+	if (counts->skipped_acls > 0)
+		warnx("%" PRIu64 " access control lists were left out: a store has none",
+		      counts->skipped_acls);
 	if (err < 0)
 		warnx("the import is not complete: the rest of %s is not in the store", im->name);
-	return err < 0 || im->left_out > 0 ? CTL_SYSTEM : CTL_OK;
+	return err < 0 || im->left_out > 0 || im->warnings > 0 ? CTL_SYSTEM : CTL_OK;
 }
 
 static void handle_signals(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mount-helpers/freyjactl/import_tree.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,18 +203,39 @@ static bool is_shown(const char *name)
 	return false;
 }
 
+/* Decodes the name of an xattr.  A pax header has %HH for some bytes: GNU tar so writes '=' and
+ * '%', libarchive also what is not printable ASCII, and reads none of them.  Returns its size,
+ * which is too large if it does not fit. */
+static size_t decode_xattr_name(const char *text, char out[XATTRS_NAME_BYTES_MAX])
+{
+	size_t bytes = 0;
+
+	for (; *text != '\0' && bytes < XATTRS_NAME_BYTES_MAX; bytes++) {
+		bool is_encoded = text[0] == '%' && isxdigit((unsigned char)text[1]) &&
+				  isxdigit((unsigned char)text[2]) && strncmp(text, "%00", 3) != 0;
+		const char digits[] = { text[1], is_encoded ? text[2] : '\0', '\0' };
+
+		out[bytes] = is_encoded ? (char)strtoul(digits, NULL, 16) : text[0];
+		text += is_encoded ? 3 : 1;
+	}
+	return *text == '\0' ? bytes : XATTRS_NAME_BYTES_MAX + 1;
+}
+
 static int set_xattrs(struct import_tree *t, const struct item *item, struct node *n)
 {
+	char name[XATTRS_NAME_BYTES_MAX];
 	struct xattr x;
+	const char *text;
 	uint64_t end;
 	int err = 0;
 
 	(void)archive_entry_xattr_reset(item->e);
 	while (err == 0 &&
-	       archive_entry_xattr_next(item->e, &x.name, &x.value, &x.value_bytes) == ARCHIVE_OK) {
-		x.name_bytes = strlen(x.name);
+	       archive_entry_xattr_next(item->e, &text, &x.value, &x.value_bytes) == ARCHIVE_OK) {
+		x.name = name;
+		x.name_bytes = decode_xattr_name(text, name);
 		x.value = x.value_bytes > 0 ? x.value : ""; /* NULL would remove it */
-		if (is_shown(x.name))
+		if (is_shown(text))
 			err = store_setxattr(t->s, n, &x, 0, &end);
 		else
 			t->counts.skipped_xattrs++;
@@ -274,7 +296,8 @@ static int make_special(struct import_tree *t, const struct item *item, const st
 	if (err == 0)
 		err = store_setattr(t->s, n, &item->times, &end);
 	if (err < 0)
-		(void)!store_unlink(t->s, at, &end); /* half of the entry would look like all of it */
+		(void)!store_unlink(t->s, at,
+				    &end); /* half of the entry would look like all of it */
 	store_unpin(t->s, n, 1);
 	return err;
 }
@@ -480,6 +503,7 @@ int import_tree_add(struct import_tree *t, struct archive *a, struct archive_ent
 		return err;
 	err = item.type == S_IFDIR ? add_dir(t, &item, &at) : add_leaf(t, a, &item, &at);
 	t->counts.entries += err == 0;
+	t->counts.skipped_acls += err == 0 && archive_entry_acl_types(e) != 0;
 	return err;
 }
 

@@ -36,6 +36,7 @@ int import_tree_finish(struct import_tree *t) WARN_UNUSED;
 struct import_counts {
 	uint64_t entries, bytes; /* bytes of files */
 	uint64_t skipped_xattrs; /* extended attributes that a mount would not show */
+	uint64_t skipped_acls;
 };
 void import_tree_counts(const struct import_tree *t, struct import_counts *ret);
 
