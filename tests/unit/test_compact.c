@@ -699,6 +699,53 @@ static void answer(void *arg, int err)
 	(void)pthread_mutex_unlock(&a->lock);
 }
 
+struct wanted {
+	uint64_t position;
+	bool seen;
+};
+
+static bool look_for(void *arg, struct content_piece *piece)
+{
+	struct wanted *w = arg;
+
+	w->seen = w->seen || piece->value.record_position == w->position;
+	return false;
+}
+
+/* A key is hidden by a directory, or comes back, between two looks at some nodes each: its value is
+ * then in another node, and must still be seen, or compaction would drop it. */
+static void test_other_node(void **state)
+{
+	struct store_fixture *f = *state;
+	struct wanted w = { .seen = false };
+	char key[16];
+
+	open_plainly(f);
+	assert_int_equal(store_put(f->s, "a", 1, V30, 30, &w.position), 0);
+	for (int i = 0; i < 8; i++) {
+		(void)snprintf(key, sizeof(key), "file%d", i);
+		assert_int_equal(store_put(f->s, key, strlen(key), V30, 30, NULL), 0);
+	}
+	for (int i = 0; i < 32; i++) {
+		uint64_t cursor = 0;
+		bool hides = i % 2 == 0;
+		int looks = 0, err = 0;
+
+		w.seen = false;
+		while (store_each_piece(f->s, &cursor, 1, false, look_for, &w)) {
+			if (looks++ != i / 2)
+				continue;
+			err = hides ? store_put(f->s, "a/b", 3, V30, 30, NULL)
+				    : store_delete(f->s, "a/b", 3);
+			assert_int_equal(err, 0);
+		}
+		if (!w.seen)
+			fail_msg("%s after %d nodes", hides ? "hidden" : "back", i / 2);
+		if (looks <= i / 2)
+			break;
+	}
+}
+
 static void test_async(void **state)
 {
 	struct store_fixture *f = *state;
@@ -754,8 +801,8 @@ int main(void)
 		TEST(test_cancelled), TEST(test_open_without_a_name),
 		TEST(test_staged),    TEST(test_staged_is_not_dead),
 		TEST(test_readers),   TEST(test_by_itself),
-		TEST(test_async),     TEST(test_no_space),
-		TEST(test_writer),
+		TEST(test_async),     TEST(test_other_node),
+		TEST(test_no_space),  TEST(test_writer),
 	};
 	struct CMUnitTest tests[ARRAY_SIZE(plain) + ARRAY_SIZE(record_cases)];
 	size_t count = 0;

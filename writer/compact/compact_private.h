@@ -82,8 +82,7 @@ int compact_pace(void *arg, uint64_t bytes);
 /* Calls 'fn' for each piece of a value that the keydir refers to, or that is kept, as
  * keydir_each_piece() does.  It takes the commit lock for a few nodes at a time and releases it in
  * between, so that other threads can commit.  At the end, 'fn' has seen everything that is referred
- * to at that time, except for records appended since the beginning: a commit never refers to a
- * position of another node.  -ECANCELED. */
+ * to at that time, except for records appended since the beginning.  -ECANCELED. */
 int compact_each_piece(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
 	REQUIRES(c->run_lock, round_class) WARN_UNUSED;
 

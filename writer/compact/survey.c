@@ -213,8 +213,7 @@ static int list_segments(struct compactor *c, struct compact_survey *l)
 int compact_each_piece(struct compactor *c, bool changes, content_piece_fn fn, void *arg)
 {
 	const struct timespec nap = { .tv_nsec = LET_IN_NS };
-	uint64_t seen_end = log_writer_size(c->log), end;
-	uint32_t cursor = 0;
+	uint64_t seen_end = log_writer_size(c->log), cursor = 0, end;
 	bool more = true;
 
 	while (more) {

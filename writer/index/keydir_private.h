@@ -105,7 +105,8 @@ struct keydir {
 
 	/* Only for the one thread that changes the keydir: */
 	struct found_dir last_dir;
-	bool begun; /* a record has been replayed */
+	uint32_t content_copies; /* how often a file got the content of another one */
+	bool begun;		 /* a record has been replayed */
 };
 
 static inline struct node_rare *node_rare(const struct node *n)

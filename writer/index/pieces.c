@@ -31,19 +31,28 @@ static bool each_piece_locked(struct keydir *k, uint32_t *cursor, size_t nodes, 
 	return n != NULL;
 }
 
-bool keydir_each_piece(struct keydir *k, uint32_t *cursor, size_t nodes, bool changes,
+bool keydir_each_piece(struct keydir *k, uint64_t *cursor, size_t nodes, bool changes,
 		       content_piece_fn fn, void *arg)
 {
+	/* The cursor has a position in the slab and the number of copies at the beginning. */
+	uint32_t at = (uint32_t)*cursor, copies = (uint32_t)(*cursor >> 32);
 	bool more;
 
+	if (at == 0)
+		copies = k->content_copies;
 	if (changes) {
 		keydir_write_lock(k);
-		more = each_piece_locked(k, cursor, nodes, changes, fn, arg);
+		more = each_piece_locked(k, &at, nodes, changes, fn, arg);
 		keydir_write_unlock(k);
 	} else {
 		keydir_read_lock(k);
-		more = each_piece_locked(k, cursor, nodes, changes, fn, arg);
+		more = each_piece_locked(k, &at, nodes, changes, fn, arg);
 		keydir_read_unlock(k);
 	}
+	if (!more && copies != k->content_copies) {
+		at = 0; /* the other node may be one that was passed before */
+		more = true;
+	}
+	*cursor = (uint64_t)copies << 32 | at;
 	return more;
 }

@@ -49,6 +49,7 @@ static int copy_content(struct keydir *k, struct node *n, const struct node *fro
 	}
 	if (err < 0)
 		return err;
+	k->content_copies++;
 	keydir_write_lock(k);
 	if (content != NULL)
 		keydir_publish(k, n, &change, node_times(from).mtime_ns);

@@ -156,7 +156,7 @@ static bool find_live(struct scan *sc, uint64_t offset, uint64_t *ret_offset,
 	struct next_live l = { .from = sc->seg.start + offset,
 			       .end = sc->seg.start + sc->seg.bytes };
 	struct scrubber *c = sc->c;
-	uint32_t cursor = 0;
+	uint64_t cursor = 0;
 	bool more = true;
 
 	while (more && !atomic_load(&c->stop))

@@ -48,7 +48,7 @@ void store_tell(struct store *s, const struct trouble *t);
 
 /* As keydir_each_piece(), and with the last nodes also calls 'fn' for everything that
  * store_keep_piece() keeps.  Takes the commit lock. */
-bool store_each_piece(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
+bool store_each_piece(struct store *s, uint64_t *cursor, size_t nodes, bool changes,
 		      content_piece_fn fn, void *arg);
 /* Calls 'fn' for every staged piece; 'fn' must not change anything. */
 void store_each_staged(struct store *s, content_piece_fn fn, void *arg);

@@ -5,7 +5,7 @@
 #include "writer/index/pieces.h"
 #include "writer/store/store_private.h"
 
-bool store_each_piece(struct store *s, uint32_t *cursor, size_t nodes, bool changes,
+bool store_each_piece(struct store *s, uint64_t *cursor, size_t nodes, bool changes,
 		      content_piece_fn fn, void *arg)
 {
 	bool more;
