@@ -510,6 +510,27 @@ static void test_released(void **state)
 	assert_records_alone(f, 3 * STEP_WAITS + 3);
 }
 
+/* A log whose sync has failed is not changed any more. */
+static void test_not_released_after_a_failure(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t bytes;
+
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, STEP_WAITS + 2);
+	wait_for_step(f);
+	probe_fail(f->probe, IOCALL_FDATASYNC, 1, -ENOSPC);
+	fixture_put(f, "k", "v");
+	assert_true(log_writer_sync(f->w) < 0);
+	bytes = unit_file_bytes(f->path);
+	assert_false(log_writer_release_headroom(f->w));
+	assert_int_equal(unit_file_bytes(f->path), bytes);
+	assert_true(log_writer_close(f->w) < 0);
+	f->w = NULL;
+	assert_int_equal(unit_file_bytes(f->path), bytes);
+}
+
 static void test_nonsense(void **state)
 {
 	struct log_fixture *f = *state;
@@ -545,6 +566,7 @@ int main(void)
 		TEST(test_auto_cut_fails),
 		TEST(test_auto_on_a_full_disk),
 		TEST(test_released),
+		TEST(test_not_released_after_a_failure),
 		TEST(test_nonsense),
 	};
 

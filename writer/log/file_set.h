@@ -35,7 +35,8 @@ void log_writer_number_record(const struct log_writer *w, uint64_t number, uint6
 
 /* --- space --- */
 
-/* Gives unused head room back to the disk.  Returns false if there is none. */
+/* Gives unused head room back to the disk.  Returns false if there is none, or the log has failed.
+ */
 bool log_writer_release_headroom(struct log_writer *w);
 
 /* --- rotation --- */

@@ -178,7 +178,7 @@ bool log_writer_release_headroom(struct log_writer *w)
 	bool released;
 
 	log_lock(w);
-	released = unused_locked(w) > 0;
+	released = w->poison == 0 && unused_locked(w) > 0;
 	if (released)
 		give_up_locked(w);
 	released = released && unused_locked(w) == 0;
