@@ -269,6 +269,7 @@ static int serve(struct daemon *d)
 	}
 	signals_end(&d->signals);
 	workers_end(&fs->workers);
+	workers_end(&fs->dropper);
 	code = commit_open_files(d);
 	/* After a signal the mount still exists.  Sync before it ends, so that everything is on
 	 * disk when it is gone. */
@@ -340,7 +341,8 @@ static int mount_and_serve(struct daemon *d)
 		log_notice("%s", diag.text);
 	if (err == 0) {
 		init_files(fs);
-		workers_init(&fs->workers);
+		workers_init(&fs->workers, WORKERS_MAX);
+		workers_init(&fs->dropper, 1);
 		code = serve(d);
 	} else {
 		transport_uring_discard();

@@ -51,6 +51,7 @@ struct fs {
 	const struct transport *transport;
 	struct fuse_session *session;
 	struct workers workers;
+	struct workers dropper; /* one thread, for pages that the kernel must drop */
 	struct troubles troubles;
 	const char *datadir;	/* resolved */
 	const char *mountpoint; /* resolved */

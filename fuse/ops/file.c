@@ -299,59 +299,61 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 	reply_done(req, err, REPLY_DURABLE, store_end(fs_of(req)->store));
 }
 
+/* Releases a handle.  Returns whether its value was lost, so that the kernel must drop the pages
+ * that have it. */
+static bool release(struct fs *fs, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+	struct open_file *of = ops_handle(fi);
+	bool dropped;
+	int err;
+
+	if (can_map(fi))
+		open_file_count_maps(of, -1);
+	err = open_file_release(of, can_write(fi), &dropped);
+	open_files_put(&fs->files, of);
+	if (dropped)
+		fs_report_lost(fs, fs_node(ino), err);
+	return dropped;
+}
+
 /* A file whose cached pages the kernel must drop. */
 struct stale {
 	struct fs *fs;
-	fuse_ino_t ino;
-	fuse_req_t req; /* RELEASE, if it waits for the drop; NULL */
+	fuse_ino_t ino; /* pinned */
+	bool releases;	/* then the handle */
 	struct fuse_file_info fi;
 };
-
-static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 
 static void drop_pages(void *arg)
 {
 	struct stale *s = arg;
 
 	(void)fuse_lowlevel_notify_inval_inode(s->fs->session, s->ino, 0, 0);
-	if (s->req != NULL)
-		release(s->req, s->ino, &s->fi);
+	if (s->releases && release(s->fs, s->ino, &s->fi)) /* the pages have the lost value */
+		(void)fuse_lowlevel_notify_inval_inode(s->fs->session, s->ino, 0, 0);
+	store_unpin(s->fs->store, fs_node(s->ino), 1);
 	free(s);
 }
 
-/* Drops the pages of a file in a worker, because the kernel waits for pages that it is reading, and
- * the request for such a page may be in the queue of this thread.  Then releases the handle, unless
- * 'req' is NULL.  Returns false without memory or a worker; then the pages stay until the kernel
- * needs memory. */
-static bool drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino, fuse_req_t req,
-				 const struct fuse_file_info *fi)
+/* Drops the pages of a file in the thread for that, and then releases the handle if 'releases'.
+ * Returns false without memory or that thread; then the pages stay until the kernel needs memory.
+ *
+ * The kernel waits for a page that it is reading.  So no other request may wait for the drop: it
+ * would keep a thread or an entry of a ring that the reading of this page needs. */
+static bool drop_pages_elsewhere(struct fs *fs, fuse_ino_t ino, const struct fuse_file_info *fi,
+				 bool releases)
 {
 	struct stale *s = malloc(sizeof(*s));
 
 	if (s == NULL)
 		return false;
-	*s = (struct stale){ .fs = fs, .ino = ino, .req = req, .fi = *fi };
-	if (workers_run(&fs->workers, drop_pages, s))
+	*s = (struct stale){ .fs = fs, .ino = ino, .releases = releases, .fi = *fi };
+	store_pin(fs->store, fs_node(ino));
+	if (workers_run(&fs->dropper, drop_pages, s))
 		return true;
+	store_unpin(fs->store, fs_node(ino), 1);
 	free(s);
 	return false;
-}
-
-static void release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct fs *fs = fs_of(req);
-	bool dropped;
-	int err;
-
-	if (can_map(fi))
-		open_file_count_maps(ops_handle(fi), -1);
-	err = open_file_release(ops_handle(fi), can_write(fi), &dropped);
-	open_files_put(&fs->files, ops_handle(fi));
-	if (dropped) /* before the reply: the kernel may forget the node after it */
-		fs_report_lost(fs, fs_node(ino), err);
-	reply_err(req, err);
-	if (dropped) /* the kernel still has the lost value in its page cache */
-		(void)drop_pages_elsewhere(fs, ino, NULL, fi);
 }
 
 void ops_take_mapped(struct fs *fs)
@@ -367,7 +369,14 @@ void ops_take_mapped(struct fs *fs)
 	free(files);
 }
 
-/* Replies: err, which no program sees.  Commits changes that a mapping has made since the last
+static void release_now(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+	if (release(fs_of(req), ino, fi))
+		(void)drop_pages_elsewhere(fs_of(req), ino, fi, false);
+	reply_err(req, 0);
+}
+
+/* Replies: 0; no program sees the reply.  Commits changes that a mapping has made since the last
  * close, and a file that was only created or truncated. */
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -376,6 +385,8 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	else if (fs_is_virtual(ino))
 		virtual_release(req, fi);
 	else if (!open_file_has_stale_pages(ops_handle(fi)) ||
-		 !drop_pages_elsewhere(fs_of(req), ino, req, fi))
-		release(req, ino, fi);
+		 !drop_pages_elsewhere(fs_of(req), ino, fi, true))
+		release_now(req, ino, fi);
+	else
+		reply_err(req, 0);
 }

@@ -9,9 +9,9 @@ struct job {
 	struct job *next;
 };
 
-void workers_init(struct workers *w) NO_THREAD_SAFETY
+void workers_init(struct workers *w, size_t max) NO_THREAD_SAFETY
 {
-	*w = (struct workers){ .last = &w->first };
+	*w = (struct workers){ .last = &w->first, .max = max };
 	mutex_init(&w->lock);
 	cond_init(&w->wanted);
 }
@@ -56,7 +56,7 @@ static void *work(void *arg)
  * job. */
 static bool start_locked(struct workers *w) REQUIRES(w->lock, workers_class)
 {
-	if (w->idle > w->jobs || w->count == WORKERS_MAX)
+	if (w->idle > w->jobs || w->count == w->max)
 		return true;
 	if (pthread_create(&w->threads[w->count], NULL, work, w) == 0)
 		w->count++;

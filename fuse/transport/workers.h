@@ -28,14 +28,16 @@ struct workers {
 	size_t idle GUARDED_BY(workers_class);	     /* waiting threads */
 	size_t jobs GUARDED_BY(workers_class);	     /* jobs that no thread has begun */
 	size_t count GUARDED_BY(workers_class);	     /* number of threads */
+	size_t max;				     /* constant */
 	bool ends GUARDED_BY(workers_class);
 	pthread_t threads[WORKERS_MAX] GUARDED_BY(workers_class);
 };
 
 LOCK_FUNCTIONS(workers, struct workers, lock, workers_class);
 
-/* Initialises an empty pool; the first job starts the first thread. */
-void workers_init(struct workers *w);
+/* Initialises an empty pool of at most 'max' threads, up to WORKERS_MAX; the first job starts the
+ * first thread. */
+void workers_init(struct workers *w, size_t max);
 /* Queues a call of 'fn' with 'arg' in another thread.  Returns false without memory or a thread;
  * then 'fn' is not called. */
 bool workers_run(struct workers *w, void (*fn)(void *arg), void *arg) WARN_UNUSED;

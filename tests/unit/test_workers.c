@@ -26,7 +26,7 @@ static void test_each_once(void **state)
 	caller = pthread_self();
 	for (size_t i = 0; i < JOBS; i++)
 		atomic_store(&done[i], 0);
-	workers_init(&w);
+	workers_init(&w, WORKERS_MAX);
 	for (size_t i = 0; i < JOBS; i++)
 		assert_true(workers_run(&w, count_job, &done[i]));
 	workers_end(&w);
@@ -38,7 +38,7 @@ static void test_no_jobs(void **state)
 {
 	struct workers w;
 
-	workers_init(&w);
+	workers_init(&w, WORKERS_MAX);
 	workers_end(&w);
 }
 
@@ -57,12 +57,33 @@ static void test_side_by_side(void **state)
 
 	atomic_store(&done[0], 0);
 	assert_int_equal(pthread_barrier_init(&together, NULL, WORKERS_MAX), 0);
-	workers_init(&w);
+	workers_init(&w, WORKERS_MAX);
 	for (size_t i = 0; i < WORKERS_MAX; i++)
 		assert_true(workers_run(&w, meet, &done[0]));
 	workers_end(&w);
 	assert_int_equal(atomic_load(&done[0]), WORKERS_MAX);
 	(void)pthread_barrier_destroy(&together);
+}
+
+/* One thread does its jobs one after another, in order. */
+static void note_order(void *arg)
+{
+	static int next;
+
+	atomic_store((atomic_int *)arg, next++);
+}
+
+static void test_one_thread(void **state) NO_THREAD_SAFETY
+{
+	struct workers w;
+
+	workers_init(&w, 1);
+	for (size_t i = 0; i < JOBS; i++)
+		assert_true(workers_run(&w, note_order, &done[i]));
+	workers_end(&w);
+	assert_int_equal(w.count, 1);
+	for (size_t i = 0; i < JOBS; i++)
+		assert_int_equal(atomic_load(&done[i]), i);
 }
 
 int main(void)
@@ -71,6 +92,7 @@ int main(void)
 		cmocka_unit_test(test_each_once),
 		cmocka_unit_test(test_no_jobs),
 		cmocka_unit_test(test_side_by_side),
+		cmocka_unit_test(test_one_thread),
 	};
 
 	return unit_run("workers", tests, ARRAY_SIZE(tests));
