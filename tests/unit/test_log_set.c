@@ -513,10 +513,10 @@ static void test_active_others(void **state)
 static void test_strangers(void **state)
 {
 	static const char *const names[] = {
-		"000002.7.data",       "000001.4.data", "000099.data.bak", "000002.data.orig",
-		"000001.5.full",       "MANIFEST.bak",	"active.data.old", "notes.txt",
-		"000001.data.new.tmp", "0000002.data",	"2.data",	   ".hidden.data",
-		"000004.data~",
+		"000002.7.data", "000001.4.data",	"000099.data.bak", "000002.data.orig",
+		"000001.5.full", "MANIFEST.bak",	"active.data.old", "notes.txt",
+		"MANIFEST.old",	 "000001.data.new.tmp", "0000002.data",	   "2.data",
+		".hidden.data",	 "000004.data~",
 	};
 	struct log_fixture *f = *state;
 	struct unit_file file;
@@ -573,13 +573,17 @@ static void test_strangers_behind_the_end(void **state)
 /* Files that can be made again, or were never complete, are removed. */
 static void test_leftovers(void **state)
 {
-	static const char *const names[] = { "000002.2.data.new", "000009.data.new", "000009.hint",
-					     "000002.2.hint", "000001.hint.new" };
+	static const char *const names[] = { "000002.2.data.new",   "000009.data.new",
+					     "000009.hint",	    "000002.2.hint",
+					     "000001.hint.new",	    "MANIFEST.new",
+					     "MANIFEST.replaced",   "000002.data.replaced",
+					     "active.data.replaced" };
 	struct log_fixture *f = *state;
 
 	make_sealed(f, true);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		unit_write_file(fixture_beside(f, names[i]), "half", 4);
+	unit_write_file(fixture_beside(f, "000002.data.old"), "mine", 4);
 	open_as(f, &reader, KEYS);
 	fixture_close(f);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -588,6 +592,7 @@ static void test_leftovers(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_false(unit_exists(fixture_beside(f, names[i])));
 	assert_true(unit_exists(fixture_beside(f, "000002.hint")));
+	assert_true(unit_exists(fixture_beside(f, "000002.data.old")));
 }
 
 /* --- between two states --- */

@@ -38,7 +38,7 @@ struct io_space { /* space of the filesystem that holds a directory */
  * and returns that value. */
 typedef int (*io_list_fn)(void *arg, const char *name);
 
-#define IO_OLD_SUFFIX ".old"
+#define IO_OLD_SUFFIX ".replaced"
 
 struct io_ops {
 	/* openat(2) with O_CLOEXEC added, and in a directory O_NOFOLLOW and O_NONBLOCK.  Returns a
@@ -116,8 +116,8 @@ int io_list(struct io *io, int dir_fd, io_list_fn fn, void *arg) WARN_UNUSED;
  * old file or the new one.  Until then an old file 'to' has a second name as well, 'to' +
  * IO_OLD_SUFFIX: a file system without a journal may free a file that has lost its last name before
  * it writes the directory, and after a power cut neither of the two would be there (seen on ext2).
- * The next call removes a second name that is left over.  Stores whether the file has its new name;
- * with an error it is not known to be durable. */
+ * The next call, or the next open of a log, removes a second name that is left over.  Stores
+ * whether the file has its new name; with an error it is not known to be durable. */
 int io_replace(struct io *io, int dir_fd, const char *from, const char *to,
 	       bool *ret_replaced) WARN_UNUSED;
 /* Makes the name of 'path' durable: syncs the directory that holds it. */

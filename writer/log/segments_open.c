@@ -470,6 +470,23 @@ struct leftovers {
 	size_t count, capacity;
 };
 
+/* Returns whether 'name' is left over from the replacement of MANIFEST or of a segment. */
+static bool is_replacement(const char *name)
+{
+	size_t bytes = strlen(name), suffix = strlen(IO_OLD_SUFFIX);
+	char replaced[SEGMENT_TEMP_NAME_BYTES];
+	struct segment_id id;
+
+	if (strcmp(name, MANIFEST_TEMP_NAME) == 0)
+		return true;
+	if (bytes <= suffix || bytes - suffix >= sizeof(replaced) ||
+	    strcmp(name + bytes - suffix, IO_OLD_SUFFIX) != 0)
+		return false;
+	(void)snprintf(replaced, sizeof(replaced), "%.*s", (int)(bytes - suffix), name);
+	return strcmp(replaced, MANIFEST_NAME) == 0 || strcmp(replaced, ACTIVE_NAME) == 0 ||
+	       segment_name_parse(replaced, &id);
+}
+
 static int find_leftover(void *arg, const char *name)
 {
 	struct leftovers *l = arg;
@@ -477,7 +494,8 @@ static int find_leftover(void *arg, const char *name)
 	struct segment seg;
 	bool temp = true;
 
-	if (!segment_temp_name_parse(name, &id) && !hint_name_parse(name, &id, &temp))
+	if (!is_replacement(name) && !segment_temp_name_parse(name, &id) &&
+	    !hint_name_parse(name, &id, &temp))
 		return 0;
 	if (!temp && (l->keep_hints || (segments_by_number(l->s, id.number, &seg) &&
 					seg.generation == id.generation)))
