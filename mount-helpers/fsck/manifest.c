@@ -23,11 +23,11 @@ bool fsck_is_obsolete(const struct manifest *m, struct segment_id id)
 	return false;
 }
 
-void fsck_report_manifest(struct fsck *f, const char *what)
+void fsck_report_manifest(struct fsck *f, const char *how)
 {
 	printf(MANIFEST_NAME ": %s; the segments cannot be compared with it; restore it from a "
 			     "copy, or -y makes it anew from the segments\n",
-	       what);
+	       how);
 	f->rebuild_manifest = true;
 	f->found++;
 }

@@ -38,9 +38,9 @@ void fsck_end_notes(struct fsck *f, bool print)
 	f->notes_text = NULL;
 }
 
-int fsck_failed(const struct fsck *f, const char *what, int err)
+int fsck_failed(const struct fsck *f, const char *name, int err)
 {
-	warnx("%s/%s: %s", f->options.datadir, what, strerror(-err));
+	warnx("%s/%s: %s", f->options.datadir, name, strerror(-err));
 	return err;
 }
 

@@ -89,7 +89,7 @@ int io_replace(struct io *io, int dir_fd, const char *from, const char *to, bool
 		return -ENAMETOOLONG;
 	err = io_link(io, dir_fd, to, old);
 	if (err == -EEXIST && io_unlink(io, dir_fd, old) == 0)
-		err = io_link(io, dir_fd, to, old);
+		(void)!io_link(io, dir_fd, to, old);
 	/* Other errors: there is no old file, or the file system has no second names. */
 	err = io_rename(io, dir_fd, from, to);
 	*ret_replaced = err == 0;
