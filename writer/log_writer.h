@@ -219,7 +219,7 @@ struct log_writer_stats {
 };
 void log_writer_stats(struct log_writer *w, struct log_writer_stats *ret);
 
-/* The same figures, one by one. */
+/* Return single figures of log_writer_stats(). */
 uint64_t log_writer_size(struct log_writer *w);		    /* end position of the log */
 uint64_t log_writer_durable_position(struct log_writer *w); /* durable position */
 uint64_t

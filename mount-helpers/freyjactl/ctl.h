@@ -24,8 +24,8 @@ void ctl_warn_path(const char *path, const char *text);
  * process takes the store's lock.  The caller closes the store. */
 enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret);
 
-/* The same for many changes, which are durable when the store is closed.  Makes a store that is
- * missing. */
+/* Opens the store in 'datadir' for many changes, which are durable when the store is closed, and
+ * takes its lock.  Makes a store that is missing.  The caller closes the store. */
 enum ctl_exit ctl_open_to_fill(const char *datadir, struct store **ret);
 
 /* Follows a path from the root ("": the root).  Stores its node, pinned, and its attributes.

@@ -12,7 +12,8 @@
 
 /* Prints a message about a file of the store on stderr, and returns 'err'. */
 int fsck_failed(const struct fsck *f, const char *name, int err);
-/* The same, for a file that cannot be read. */
+/* Prints on stderr that a file of the store cannot be read, with the reason 'err', and returns
+ * 'err'. */
 int fsck_failed_read(const struct fsck *f, const char *name, int err);
 
 /* Notes a finding that is no damage.  Salvage checks all files repeatedly, and finds it each time,

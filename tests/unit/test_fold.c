@@ -444,7 +444,7 @@ static void test_all_of_it(void **state)
 	check_fold(f, 0, 0);
 }
 
-/* The same, and the base is many segments. */
+/* Folds the files of the row into a base of many segments. */
 static void test_in_parts(void **state)
 {
 	struct store_fixture *f = *state;

@@ -213,7 +213,7 @@ static void test_zeros_of_a_crash_are_no_news(void **state)
 	assert_records_alone(f, 3);
 }
 
-/* Whatever the option says now: the mark shows that nothing else was there. */
+/* An open without head room cuts zeros, too: the mark shows that no record was there. */
 static void test_zeros_without_the_option(void **state)
 {
 	struct log_fixture *f = *state;

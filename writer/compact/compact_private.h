@@ -112,10 +112,11 @@ int compact_new_file(struct compactor *c, const struct compact_mode *mode, const
 /* Makes the log durable up to its end when the live bytes were collected.  Buffered records may
  * find no space: the reserve for names gives way to them. */
 int compact_sync_judged(struct compactor *c, uint64_t judged_end) WARN_UNUSED;
-/* The same for log_writer_seal(), which writes MANIFEST.  Returns 0 also if there is no space for
- * MANIFEST: the segments that are not sealed wait. */
+/* Seals the rotated segments, which writes MANIFEST; the reserve for names gives way as in
+ * compact_sync_judged().  Returns 0 also if there is no space for MANIFEST: the segments that are
+ * not sealed wait. */
 int compact_seal(struct compactor *c) WARN_UNUSED;
-/* The same for log_writer_install(). */
+/* Calls log_writer_install(); the reserve for names gives way as in compact_sync_judged(). */
 int compact_install(struct compactor *c, struct log_new_segment *list, size_t count, bool folds,
 		    bool *ret_installed) WARN_UNUSED;
 /* The bytes gained by all rounds so far. */

@@ -72,7 +72,7 @@ void keydir_node_free(struct keydir *k, struct node *n); /* NULL is a no-op */
 /* Reserves memory in 'n' for an inode number and for times that differ.  Required before each
  * change of its names except its first one, and before a change of only its ctime.  -ENOMEM. */
 int keydir_prepare(struct keydir *k, struct node *n) WARN_UNUSED;
-/* The same, and memory for one more name. */
+/* Reserves as keydir_prepare(), and memory for one more name. */
 int keydir_prepare_name(struct keydir *k, struct node *n) WARN_UNUSED;
 
 /* --- changing; with the write lock, or while no other thread knows the node --- */

@@ -17,7 +17,7 @@
 int synced_mark_open(struct io *io, int dir_fd, const char *name, int *ret_fd, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 
-/* The same without creating or changing the mark, which may be missing. */
+/* Reads the mark without creating or changing it; a mark that is missing is not valid. */
 int synced_mark_read(struct io *io, int dir_fd, const char *name, struct synced *ret,
 		     bool *ret_valid) WARN_UNUSED;
 

@@ -30,7 +30,7 @@
 int synced_mark_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
 /* Stores the name of the hint of a segment: for "x.data" it is "x.hint".  -ENAMETOOLONG. */
 int hint_file_name(const char *log_name, char *ret, size_t ret_size) WARN_UNUSED;
-/* The same for a sealed or rotated segment. */
+/* Stores the name of the hint of a sealed or rotated segment. */
 void hint_name_of(struct segment_id id, char ret[SEGMENT_NAME_BYTES]);
 
 /* Returns whether 'name' is the name of a hint of a store.  Stores the segment (number 0: the

@@ -526,8 +526,8 @@ static int recover_torn(struct log_opening *o, const struct log_end *end) NO_THR
 	return err;
 }
 
-/* The same for a read-only log.  The segment keeps its name, because only a writer's recovery
- * changes it. */
+/* Ends a read-only log in a torn segment.  The segment keeps its name, because only a writer's
+ * recovery changes it. */
 static int end_in_torn(struct log_opening *o, const struct log_end *end) NO_THREAD_SAFETY
 {
 	struct log_writer *w = o->w;

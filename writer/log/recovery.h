@@ -22,7 +22,7 @@ struct log_opening {
  * whole commits durable and removes all other bytes: seals rotated segments, and cuts the torn
  * tail. */
 int log_recover(struct log_opening *o, uint64_t active_bytes) WARN_UNUSED;
-/* The same for a read-only log: nothing is changed.  The log ends where recovery would end it. */
+/* Replays a read-only log and changes nothing.  The log ends where recovery would end it. */
 int log_recover_read_only(struct log_opening *o, uint64_t active_bytes) WARN_UNUSED;
 
 /* Writes a hint of the active segment, so that the next open does not have to read it.  Must be

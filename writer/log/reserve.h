@@ -50,9 +50,9 @@ int reserve_take(struct reserve *r, const char *to) WARN_UNUSED;
 
 /* Tries to make the reserve whole, or as large as the free space allows. */
 void reserve_fill(struct reserve *r);
-/* The same for another goal; gives back the bytes above it. */
+/* Sets another goal, fills the reserve up to it, and gives back the bytes above it. */
 void reserve_resize(struct reserve *r, uint64_t goal_bytes);
-/* The same as reserve_fill(), at most once in a second. */
+/* Calls reserve_fill(), at most once in a second. */
 void reserve_refill(struct reserve *r);
 
 /* Tries whether there is space for another reserve of this size: 0 or -errno. */

@@ -168,7 +168,8 @@ int store_read_pieces(const struct store_reader *r, const struct content_pieces 
 /* Notes, for this thread, the position of a record that could not be read, and the reason.  Returns
  * -EIO. */
 int store_bad_record(const struct value_position *value, const char *reason);
-/* The same for an error of a function of writer/log/record_at.h.  Returns -EIO, or 'err' if it is 0
+/* Notes the position as store_bad_record() does, for an error of a function of
+ * writer/log/record_at.h.  Returns -EIO, or 'err' if it is 0
  * or a later read may succeed. */
 int store_record_error(const struct value_position *value, int err);
 /* Report a read that failed with EIO because of the record noted last ('n' may be NULL), and a
