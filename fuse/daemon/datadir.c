@@ -106,16 +106,6 @@ static bool may_end_soon(const struct store_config *config, struct diag *diag)
 
 /* --- owner --- */
 
-/* Returns a description of an unsafe owner or mode, or NULL if the file is safe. */
-static const char *what_is_foreign(const struct stat *st)
-{
-	if (S_ISLNK(st->st_mode))
-		return "is a symbolic link";
-	if (st->st_uid != geteuid())
-		return "belongs to another user";
-	return st->st_mode & (S_IWGRP | S_IWOTH) ? "may be written to by others" : NULL;
-}
-
 static int refuse_foreign(const char *path, const char *name, const char *what, struct diag *diag)
 {
 	return diag_set(diag, -EPERM,
@@ -136,7 +126,7 @@ static int check_files(DIR *dir, const char *datadir, struct diag *diag)
 		if (!store_uses_name(entry->d_name) ||
 		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* it was removed meanwhile */
-		what = what_is_foreign(&st);
+		what = store_file_foreign(&st, geteuid());
 		if (what != NULL)
 			err = refuse_foreign(datadir, entry->d_name, what, diag);
 	}
@@ -155,7 +145,7 @@ int datadir_check_owner(const char *datadir, struct diag *diag)
 	if (fstat(dirfd(dir), &st) < 0) {
 		err = diag_set(diag, -errno, "%s: %s", datadir, strerror(errno));
 	} else {
-		what = what_is_foreign(&st);
+		what = store_file_foreign(&st, geteuid());
 		err = what != NULL ? refuse_foreign(datadir, "", what, diag)
 				   : check_files(dir, datadir, diag);
 	}

@@ -2,10 +2,12 @@
 #include "mount-helpers/fsck/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mount-helpers/fsck/displaced.h"
 #include "mount-helpers/fsck/file.h"
@@ -148,6 +150,30 @@ static void check_numbers(struct fsck *f)
 	}
 }
 
+/* Reports a file that a mount refuses, or DATADIR itself.  The user who mounts is its owner. */
+static void check_refused(struct fsck *f, const char *name)
+{
+	const char *foreign;
+	struct stat dir, st;
+
+	if ((name[0] != '\0' && !store_uses_name(name)) || fstat(f->dir_fd, &dir) < 0 ||
+	    fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return; /* it was removed meanwhile */
+	foreign = f->options.accept_foreign ? NULL : store_file_foreign(&st, dir.st_uid);
+	if (foreign == NULL && (S_ISREG(st.st_mode) || strcmp(name, LOCK_NAME) != 0))
+		return;
+	f->refused = true;
+	fsck_note(f, "%s%s%s: %s; a mount refuses it, and -y leaves it as it is\n",
+		  f->options.datadir, name[0] != '\0' ? "/" : "", name,
+		  foreign != NULL ? foreign : "is not a regular file");
+}
+
+static int check_name(void *arg, const char *name)
+{
+	check_refused(arg, name);
+	return fsck_report_stranger(arg, name);
+}
+
 int fsck_open_files(struct fsck *f)
 {
 	struct segments segments;
@@ -189,7 +215,9 @@ int fsck_open_files(struct fsck *f)
 		return err;
 	check_numbers(f);
 	fsck_check_unlisted(f);
-	return io_list(f->io, f->dir_fd, fsck_report_stranger, f);
+	f->refused = false;
+	check_refused(f, "");
+	return io_list(f->io, f->dir_fd, check_name, f);
 }
 
 void fsck_forget_files(struct fsck *f)

@@ -68,7 +68,7 @@ void fsck_names_free(struct fsck_names *n);
 /* The command line. */
 struct fsck_options {
 	const char *datadir;
-	bool salvage, take_inside, prefer_none, help, version;
+	bool salvage, take_inside, prefer_none, accept_foreign, help, version;
 };
 
 /* A check of a store. */
@@ -84,6 +84,7 @@ struct fsck {
 	struct manifest manifest; /* owned */
 	bool has_manifest, rebuild_manifest;
 	bool wrong_mark; /* the durable mark has a number that no log can have */
+	bool refused;	 /* a mount refuses a file for its owner, permissions or kind */
 	bool stands;	 /* nothing may be changed, because files are not where they belong */
 	bool unfinished; /* damage was found after the last salvage */
 	uint64_t found, corrected; /* number of damages */

@@ -39,7 +39,8 @@ enum fsck_exit {
 static void print_help(FILE *out)
 {
 	fprintf(out,
-		"usage: fsck.freyjafs [-n | -y] [--prefer old|none] [--take-inside] DATADIR\n"
+		"usage: fsck.freyjafs [-n | -y] [--prefer old|none] [--take-inside]\n"
+		"                     [--accept-foreign] DATADIR\n"
 		"Reads the whole store in DATADIR and reports damage.\n\n"
 		"  -n             check only, change nothing (the default); also beside a mount\n"
 		"  -y, --salvage  remove damaged bytes, so that the store can be mounted; they\n"
@@ -50,6 +51,7 @@ static void print_help(FILE *out)
 		"whole\n"
 		"                 version, if there is one (the default)\n"
 		"  --prefer none  with -y: it keeps its readable bytes; reading the others is EIO\n"
+		"  --accept-foreign  do not report files that another user owns or may write to\n"
 		"  -a, -p, -f     for fsck(8): -a and -p mean -n, -f has no effect\n"
 		"  -h, --help     print this\n"
 		"  -V, --version  print the version\n\nExit status:\n");
@@ -176,6 +178,8 @@ static enum fsck_exit summary(const struct fsck *f)
 	uint64_t unreadable = f->names.count - f->restored;
 
 	if (f->found == 0 && f->names.count == 0) {
+		if (f->refused)
+			return FSCK_UNCORRECTED;
 		printf("%s: nothing is wrong\n", f->options.datadir);
 		return FSCK_OK;
 	}
@@ -194,7 +198,7 @@ static enum fsck_exit summary(const struct fsck *f)
 	else if (!f->options.salvage)
 		printf("%s: nothing was changed; -y salvages the store\n", f->options.datadir);
 	else if (f->corrected == f->found && (f->corrected > 0 || unreadable == 0))
-		return FSCK_CORRECTED;
+		return f->refused ? FSCK_UNCORRECTED : FSCK_CORRECTED;
 	return FSCK_UNCORRECTED;
 }
 
@@ -203,6 +207,9 @@ static int take_option(struct fsck_options *o, int letter)
 	switch (letter) {
 	case 'y':
 		o->salvage = true;
+		return 0;
+	case 'o':
+		o->accept_foreign = true;
 		return 0;
 	case 'i':
 		o->take_inside = true;
@@ -236,6 +243,7 @@ static int parse(int argc, char *const argv[], struct fsck_options *ret)
 	static const struct option long_options[] = {
 		{ "salvage", no_argument, NULL, 'y' },
 		{ "take-inside", no_argument, NULL, 'i' },
+		{ "accept-foreign", no_argument, NULL, 'o' },
 		{ "prefer", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },

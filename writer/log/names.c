@@ -72,3 +72,12 @@ bool store_uses_name(const char *name)
 			return true;
 	return name[0] >= '0' && name[0] <= '9';
 }
+
+const char *store_file_foreign(const struct stat *st, uid_t owner)
+{
+	if (S_ISLNK(st->st_mode))
+		return "is a symbolic link";
+	if (st->st_uid != owner)
+		return "belongs to another user";
+	return st->st_mode & (S_IWGRP | S_IWOTH) ? "may be written to by others" : NULL;
+}

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of the files in a DATADIR (docs/FORMAT.md, section 1).  codec/segment_name.h has the
- * names of segments.
+/* The names and the owner of the files in a DATADIR (docs/FORMAT.md, section 1).
+ * codec/segment_name.h has the names of segments.
  *
- * Pure functions over names; threads: any. */
+ * Pure functions; threads: any. */
 #ifndef FREYJAFS_WRITER_LOG_NAMES_H
 #define FREYJAFS_WRITER_LOG_NAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "codec/compiler.h"
 #include "codec/segment_name.h"
@@ -39,5 +41,8 @@ bool hint_name_parse(const char *name, struct segment_id *ret, bool *ret_temp);
 
 /* Returns whether a store may have a file of that name. */
 bool store_uses_name(const char *name);
+/* Returns why a mount by the user 'owner' refuses the file or the DATADIR, or NULL: another user
+ * may change it. */
+const char *store_file_foreign(const struct stat *st, uid_t owner);
 
 #endif

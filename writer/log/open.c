@@ -219,7 +219,7 @@ static int read_mark(struct log_opening *o, uint64_t active_bytes)
 		err = synced_mark_read(w->io, w->dir_fd, mark_name, &o->mark, &valid);
 	if (err < 0)
 		return diag_set(o->diag, err, "%s/%s: cannot read the durable mark: %s", o->dir,
-				w->name, strerror(-err));
+				mark_name, strerror(-err));
 	err = check_mark(o, valid);
 	if (err == 0)
 		err = check_one_file(o);
@@ -273,7 +273,7 @@ static int make_missing(struct log_opening *o) NO_THREAD_SAFETY
 	if (err == 0)
 		err = synced_mark_open(w->io, w->dir_fd, mark_name, &w->mark_fd, &ignored, &valid);
 	return err < 0 ? diag_set(o->diag, err, "%s/%s: cannot open the durable mark: %s", o->dir,
-				  w->name, strerror(-err))
+				  mark_name, strerror(-err))
 		       : 0;
 }
 

@@ -82,8 +82,11 @@ static int open_files(struct log_snapshot *s, const char *dir, const char *activ
 	if (err == 0)
 		err = synced_mark_read(segments->io, segments->dir_fd, mark_name, &s->mark,
 				       &s->mark_valid);
+	if (err < 0)
+		return diag_set(diag, err, "%s/%s: cannot read the durable mark: %s", dir,
+				mark_name, strerror(-err));
 	s->active = (struct io_stat){ 0 };
-	if (err == 0 && s->fd >= 0)
+	if (s->fd >= 0)
 		err = io_stat(segments->io, s->fd, &s->active);
 	return err < 0 ? diag_set(diag, err, "%s/%s: cannot read it: %s", dir, active_name,
 				  strerror(-err))

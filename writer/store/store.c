@@ -100,7 +100,8 @@ static int take_store_lock(struct store *s, const char *holder, struct diag *dia
 
 	s->lock_fd = io_open(s->io, s->dir_fd, LOCK_NAME, O_RDWR | O_CREAT, 0600);
 	if (s->lock_fd < 0)
-		return diag_set(diag, s->lock_fd, "%s: not writable: %s", s->path,
+		return diag_set(diag, s->lock_fd,
+				"%s/" LOCK_NAME ": cannot open it for writing: %s", s->path,
 				strerror(-s->lock_fd));
 	err = io_lock(s->io, s->lock_fd);
 	if (err == -EWOULDBLOCK)
