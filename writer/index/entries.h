@@ -9,9 +9,9 @@
 
 /* --- reading an entry --- */
 
-struct node *dentry_dir(const struct dentry *d);
-struct node *dentry_node(const struct dentry *d);      /* NULL: not linked */
-struct store_name dentry_name(const struct dentry *d); /* valid as long as the entry */
+INDEX_ACCESSOR struct node *dentry_dir(const struct dentry *d);
+INDEX_ACCESSOR struct node *dentry_node(const struct dentry *d); /* NULL: not linked */
+struct store_name dentry_name(const struct dentry *d);		 /* valid as long as the entry */
 
 /* --- preparing, so that no step can fail after the append; takes the lock --- */
 

@@ -43,6 +43,12 @@ struct keydir;
 struct node;
 struct dentry;
 
+/* Precedes each function that the files of writer/index/ inline: meson.build makes it "static
+ * inline" for them, and keydir_private.h has the definitions. */
+#ifndef INDEX_ACCESSOR
+#define INDEX_ACCESSOR
+#endif
+
 extern struct lock_class keydir_class; /* of the keydir lock */
 
 struct keydir_defaults {

@@ -141,57 +141,57 @@ static inline uint32_t keydir_hash_name(const struct node *dir, const char *name
 
 /* --- accessors of node.h and entries.h ---
  *
- * Each of them is a function for all other files, and inlined in the files of writer/index/: a
- * replay executes a tenth fewer instructions by that.  accessors.c has the functions. */
+ * The files of writer/index/ inline them: a replay executes a tenth fewer instructions by that.
+ * accessors.c compiles the same definitions as the functions that all other files call. */
 
-static inline struct node *dentry_dir_inline(const struct dentry *d)
+INDEX_ACCESSOR struct node *dentry_dir(const struct dentry *d)
 {
 	return slab_beside(d, d->dir);
 }
 
-static inline struct node *dentry_node_inline(const struct dentry *d)
+INDEX_ACCESSOR struct node *dentry_node(const struct dentry *d)
 {
 	return slab_beside(d, d->node);
 }
 
-static inline bool node_is_dir_inline(const struct node *n)
+INDEX_ACCESSOR bool node_is_dir(const struct node *n)
 {
 	return S_ISDIR(n->mode);
 }
 
-static inline bool node_is_file_inline(const struct node *n)
+INDEX_ACCESSOR bool node_is_file(const struct node *n)
 {
 	return S_ISREG(n->mode);
 }
 
-static inline uint32_t node_name_count_inline(const struct node *n)
+INDEX_ACCESSOR uint32_t node_name_count(const struct node *n)
 {
 	const struct node_extra *e = node_extra(n);
 
 	return (n->name != 0 ? 1u : 0u) + (e == NULL ? 0 : e->more_names.count);
 }
 
-static inline struct dentry *node_name_inline(const struct node *n)
+INDEX_ACCESSOR struct dentry *node_name(const struct node *n)
 {
 	return slab_beside(n, n->name);
 }
 
-static inline struct node *node_parent_inline(const struct node *n)
+INDEX_ACCESSOR struct node *node_parent(const struct node *n)
 {
-	return dentry_dir_inline(node_name_inline(n));
+	return dentry_dir(node_name(n));
 }
 
-static inline bool keydir_is_gone_inline(const struct keydir *k, const struct node *n)
+INDEX_ACCESSOR bool keydir_is_gone(const struct keydir *k, const struct node *n)
 {
 	return n->name == 0 && n != k->root;
 }
 
-static inline bool keydir_is_unnameable_inline(const struct keydir *k, const struct node *n)
+INDEX_ACCESSOR bool keydir_is_unnameable(const struct keydir *k, const struct node *n)
 {
-	return n->name != 0 && node_parent_inline(n) == k->unnameable;
+	return n->name != 0 && node_parent(n) == k->unnameable;
 }
 
-static inline struct node_times node_times_inline(const struct node *n)
+INDEX_ACCESSOR struct node_times node_times(const struct node *n)
 {
 	const struct node_rare *r = node_rare(n);
 
@@ -206,12 +206,12 @@ static inline struct node_times node_times_inline(const struct node *n)
  * the name of the file. */
 static inline uint32_t node_long_key_bytes(const struct node *n)
 {
-	size_t name_bytes = n->name == 0 ? 0 : dentry_name_bytes(node_name_inline(n));
+	size_t name_bytes = n->name == 0 ? 0 : dentry_name_bytes(node_name(n));
 
 	return name_bytes > UINT16_MAX ? (uint32_t)name_bytes : UINT16_MAX;
 }
 
-static inline struct value_position node_value_inline(const struct node *n)
+INDEX_ACCESSOR struct value_position node_value(const struct node *n)
 {
 	return (struct value_position){
 		.record_position = n->value_bytes == 0 ? 0 : n->record_position,
@@ -220,33 +220,17 @@ static inline struct value_position node_value_inline(const struct node *n)
 	};
 }
 
-static inline struct content_map *node_content_inline(const struct node *n)
+INDEX_ACCESSOR struct content_map *node_content(const struct node *n)
 {
 	const struct node_extra *e = node_extra(n);
 
 	return e == NULL ? NULL : e->content;
 }
 
-static inline bool node_is_pinned_inline(const struct node *n)
+INDEX_ACCESSOR bool node_is_pinned(const struct node *n)
 {
 	return atomic_load(&n->pins) > 0;
 }
-
-#ifndef ACCESSORS_AS_FUNCTIONS
-#define dentry_dir(a)		   dentry_dir_inline(a)
-#define dentry_node(a)		   dentry_node_inline(a)
-#define node_is_dir(a)		   node_is_dir_inline(a)
-#define node_is_file(a)		   node_is_file_inline(a)
-#define node_name_count(a)	   node_name_count_inline(a)
-#define node_name(a)		   node_name_inline(a)
-#define node_parent(a)		   node_parent_inline(a)
-#define keydir_is_gone(a, b)	   keydir_is_gone_inline(a, b)
-#define keydir_is_unnameable(a, b) keydir_is_unnameable_inline(a, b)
-#define node_times(a)		   node_times_inline(a)
-#define node_value(a)		   node_value_inline(a)
-#define node_content(a)		   node_content_inline(a)
-#define node_is_pinned(a)	   node_is_pinned_inline(a)
-#endif
 
 /* --- node.c; with the write lock --- */
 

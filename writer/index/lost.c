@@ -3,6 +3,7 @@
 
 #include "codec/path.h"
 #include "writer/index/entries.h"
+#include "writer/index/keydir_private.h"
 #include "writer/index/node.h"
 #include "writer/index/paths.h"
 

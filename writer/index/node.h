@@ -11,8 +11,8 @@
 
 /* --- reading --- */
 
-bool node_is_dir(const struct node *n);
-bool node_is_file(const struct node *n);
+INDEX_ACCESSOR bool node_is_dir(const struct node *n);
+INDEX_ACCESSOR bool node_is_file(const struct node *n);
 /* Return the type of a node, and the bits for a type in st_mode. */
 enum meta_type node_type(const struct node *n);
 mode_t node_type_bits(enum meta_type type);
@@ -24,13 +24,16 @@ bool node_is_committed(const struct node *n);
 bool node_is_explicit(const struct node *n);
 
 /* The names of a node: none while it is new or unlinked, more than one with hard links. */
-uint32_t node_name_count(const struct node *n);
-struct dentry *node_name(const struct node *n); /* the oldest one; NULL: the root, or none */
+INDEX_ACCESSOR uint32_t node_name_count(const struct node *n);
+INDEX_ACCESSOR struct dentry *
+node_name(const struct node *n); /* the oldest one; NULL: the root, or none */
 struct dentry *node_nth_name(const struct node *n, uint32_t i); /* by age; below the count */
-struct node *node_parent(const struct node *n); /* directory of the oldest name; requires a name */
-bool keydir_is_gone(const struct keydir *k, const struct node *n); /* no name, and not the root */
+INDEX_ACCESSOR struct node *
+node_parent(const struct node *n); /* directory of the oldest name; requires a name */
+INDEX_ACCESSOR bool keydir_is_gone(const struct keydir *k,
+				   const struct node *n); /* no name, and not the root */
 /* Returns whether 'n' is the file of an unnameable key (unnameable.h). */
-bool keydir_is_unnameable(const struct keydir *k, const struct node *n);
+INDEX_ACCESSOR bool keydir_is_unnameable(const struct keydir *k, const struct node *n);
 
 /* Times in ns since the epoch (writer/base/times.h). */
 #define NODE_ATIME_FOLLOWS_MTIME INT64_MIN
@@ -38,7 +41,7 @@ struct node_times {
 	int64_t mtime_ns, ctime_ns;
 	int64_t atime_ns; /* or NODE_ATIME_FOLLOWS_MTIME */
 };
-struct node_times node_times(const struct node *n);
+INDEX_ACCESSOR struct node_times node_times(const struct node *n);
 /* Directories: returns whether the mtime was set by keydir_set_attributes(), and no entry has
  * changed since. */
 bool node_mtime_is_set(const struct node *n);
@@ -46,9 +49,9 @@ bool node_mtime_is_set(const struct node *n);
 /* Returns the size of a file's content, or of a symbolic link's target. */
 uint64_t node_size_bytes(const struct node *n);
 /* Returns the position of the value of a file that is one record. */
-struct value_position node_value(const struct node *n);
+INDEX_ACCESSOR struct value_position node_value(const struct node *n);
 /* Returns the content of a file in pieces, borrowed; NULL: it is one record or none. */
-struct content_map *node_content(const struct node *n);
+INDEX_ACCESSOR struct content_map *node_content(const struct node *n);
 
 /* Returns the list of extended attributes (codec/xattrs.h), which the node owns; NULL: none. */
 const uint8_t *node_xattrs(const struct node *n, size_t *ret_bytes);
@@ -61,7 +64,7 @@ bool keydir_is_default(const struct keydir *k, const struct node *n);
 /* Adds a pin; keydir_unpin() drops pins.  Requires that the caller has the node pinned, or holds
  * the keydir lock.  Any thread. */
 void node_pin(struct node *n);
-bool node_is_pinned(const struct node *n);
+INDEX_ACCESSOR bool node_is_pinned(const struct node *n);
 
 /* --- making and preparing, so that no step can fail after the append; takes the lock --- */
 

@@ -5,6 +5,7 @@
 
 #include "writer/index/entries.h"
 #include "writer/index/inode_numbers.h"
+#include "writer/index/keydir_private.h"
 #include "writer/index/paths.h"
 #include "writer/index/record_paths.h"
 #include "writer/index/unnameable.h"

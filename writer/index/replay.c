@@ -10,7 +10,7 @@
 #include "writer/base/times.h"
 #include "writer/index/entries.h"
 #include "writer/index/inode_numbers.h"
-#include "writer/index/keydir_private.h" /* accessors, inlined */
+#include "writer/index/keydir_private.h"
 #include "writer/index/node_attributes.h"
 #include "writer/index/node_content.h"
 #include "writer/index/record_paths.h"
