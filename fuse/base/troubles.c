@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "codec/compiler.h"
-
 #define PATH_SHOWN_MAX 500 /* bytes of a path in a message; of a longer path it shows the end */
 
 void troubles_init(struct troubles *t, const char *mountpoint)

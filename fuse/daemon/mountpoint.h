@@ -6,7 +6,6 @@
 #define FREYJAFS_FUSE_DAEMON_MOUNTPOINT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "codec/compiler.h"
 #include "writer/base/diag.h"

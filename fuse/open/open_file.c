@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 
 #include "fuse/open/open_file_private.h"
 

@@ -5,7 +5,6 @@
 #define FREYJAFS_FUSE_OPEN_OPEN_FILE_PRIVATE_H
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fuse/open/file_content.h"

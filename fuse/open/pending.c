@@ -2,8 +2,6 @@
 #include "fuse/open/pending.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 static bool is_later(struct timespec a, struct timespec b)
 {

@@ -10,7 +10,6 @@
 #define FREYJAFS_FUSE_OPEN_RANGES_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "codec/compiler.h"

@@ -8,7 +8,6 @@
 #define FREYJAFS_FUSE_TRANSPORT_REQUEST_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include <linux/fuse.h>
 

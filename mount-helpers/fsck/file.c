@@ -3,11 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "codec/array.h"
-#include "writer/log/names.h"
 
 int fsck_add_file(struct fsck *f, const struct fsck_file *file)
 {

@@ -14,7 +14,6 @@
 #include "mount-helpers/fsck/manifest.h"
 #include "mount-helpers/fsck/missing.h"
 #include "mount-helpers/fsck/report.h"
-#include "writer/log/hint_file.h"
 #include "writer/log/names.h"
 #include "writer/log/snapshot.h"
 

@@ -8,7 +8,6 @@
 #include "mount-helpers/fsck/file.h"
 #include "mount-helpers/fsck/manifest.h"
 #include "mount-helpers/fsck/report.h"
-#include "writer/log/hint_file.h"
 #include "writer/log/names.h"
 
 static int add_missing_file(struct fsck *f, struct fsck_file *file, const char *how)

@@ -2,7 +2,6 @@
 #include "mount-helpers/fsck/old.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mount-helpers/fsck/repair.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 

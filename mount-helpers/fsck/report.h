@@ -5,7 +5,6 @@
 
 #include <err.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "codec/compiler.h"
 #include "mount-helpers/fsck/fsck.h"

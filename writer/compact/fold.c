@@ -12,7 +12,6 @@
  * on the older files have no meaning, and they are removed. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "writer/compact/compact_private.h"
 #include "writer/compact/fold_base.h"

@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "codec/path.h"
 #include "writer/base/times.h"
-#include "writer/index/entries.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/node_meta.h"
 #include "writer/index/paths.h"

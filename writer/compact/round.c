@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "codec/record.h"
 #include "writer/compact/live_ranges.h"
 #include "writer/compact/compact_private.h"
 #include "writer/compact/rewrite.h"

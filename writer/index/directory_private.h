@@ -11,7 +11,6 @@
 #define FREYJAFS_WRITER_INDEX_DIRECTORY_PRIVATE_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 #ifndef FREYJAFS_WRITER_INDEX_HASH_TABLE_H
 #define FREYJAFS_WRITER_INDEX_HASH_TABLE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -7,7 +7,6 @@
 #include "codec/path.h"
 #include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h"
-#include "writer/index/node_attributes.h"
 #include "writer/index/node_content.h"
 #include "writer/index/paths.h"
 #include "writer/index/unnameable.h"

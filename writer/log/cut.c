@@ -8,7 +8,6 @@
  * last piece is also lost if even then no file can be made for it.  No promise is broken by that:
  * no append of these bytes was ever acknowledged as durable. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>

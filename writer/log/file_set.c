@@ -9,7 +9,6 @@
  * obsolete, and removed once the change is durable: no other file is ever removed. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 
 #include "writer/log/hint_file.h"
-#include "writer/log/reserve.h"
 
 bool log_is_full(int err)
 {

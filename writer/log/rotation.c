@@ -20,7 +20,6 @@
 #include "writer/log/full_disk.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/log_writer_private.h"
-#include "writer/log/mark.h"
 #include "writer/log/segment_replay.h"
 
 #define RETRY_SHARE \

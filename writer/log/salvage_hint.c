@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "codec/le.h"
-#include "codec/meta.h"
 #include "codec/array.h"
 #include "writer/log/hint_file.h"
 #include "writer/log/salvage_search.h"

@@ -8,7 +8,6 @@
 #ifndef FREYJAFS_WRITER_LOG_SALVAGE_SEARCH_H
 #define FREYJAFS_WRITER_LOG_SALVAGE_SEARCH_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -7,7 +7,6 @@
 
 #include "codec/record.h"
 #include "writer/index/entries.h"
-#include "writer/index/paths.h"
 #include "writer/index/replay.h"
 #include "writer/index/unnameable.h"
 

@@ -11,7 +11,6 @@
  * a full disk.
  *
  * Hints are given up first: each can be made again. */
-#include <errno.h>
 
 #include "writer/log/file_set.h"
 #include "writer/log/full_disk.h"
