@@ -153,7 +153,7 @@ static bool is_append(const struct content_map *staged, const struct meta_publis
 bool certain_is_complete(const struct certain *c, const struct meta_publish *p,
 			 const struct node *n, bool in_base)
 {
-	const struct content_map *staged = keydir_staged(c->k, p->staging_id, false);
+	const struct content_map *staged = staged_find(keydir_staged(c->k), p->staging_id, false);
 	const struct staging *s = find_staging(c, p->staging_id);
 	bool whole = (p->flags & META_FLAG_KEEP) == 0 && covers(staged, p);
 

@@ -84,7 +84,7 @@ static int put_dropped(struct salvage_lost *edit, const struct commit_record *p,
 
 static void forget_staging(struct checking *c, uint64_t id)
 {
-	keydir_drop_staged(c->k, id);
+	content_map_free(staged_take(keydir_staged(c->k), id));
 	certain_forget_staging(&c->certain, id);
 }
 

@@ -279,7 +279,7 @@ static int add_pieces(struct fold_writer *w, uint64_t id, const struct content_m
  * times. */
 static uint64_t new_id(struct fold_writer *w)
 {
-	while (w->next_id == 0 || keydir_staged(w->b->tree, w->next_id, false) != NULL)
+	while (w->next_id == 0 || staged_find(keydir_staged(w->b->tree), w->next_id, false) != NULL)
 		w->next_id--;
 	return w->next_id--;
 }
@@ -368,7 +368,7 @@ static void add_staged(void *arg, uint64_t id, struct content_map *c)
 
 int fold_add_staged(struct fold_writer *w)
 {
-	keydir_staged_each(w->b->tree, add_staged, w);
+	staged_each(keydir_staged(w->b->tree), add_staged, w);
 	return w->err;
 }
 

@@ -10,12 +10,6 @@
 #include "writer/base/times.h"
 #include "writer/index/replay.h"
 
-struct graph_staged {
-	UT_hash_handle hh;
-	uint64_t id;
-	struct content_map *content;
-};
-
 /* A commit that is being applied. */
 struct change {
 	struct graph *g;
@@ -428,43 +422,6 @@ static int graph_link(struct change *c, const struct commit_record *rec)
 
 /* --- content in pieces --- */
 
-static struct graph_staged *staged_find(struct graph *g, uint64_t id)
-{
-	struct graph_staged *s;
-
-	HASH_FIND(hh, g->staged, &id, sizeof(id), s);
-	return s;
-}
-
-static void staged_drop(struct graph *g, struct graph_staged *s)
-{
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash has read what it needs */
-	HASH_DEL(g->staged, s);
-	content_map_free(s->content);
-	free(s);
-}
-
-static struct graph_staged *staged_get(struct graph *g, uint64_t id)
-{
-	struct graph_staged *s = staged_find(g, id);
-
-	if (s != NULL)
-		return s;
-	s = calloc(1, sizeof(*s));
-	if (s == NULL)
-		return NULL;
-	s->id = id;
-	s->content = content_map_new(true);
-	if (s->content != NULL)
-		HASH_ADD(hh, g->staged, id, sizeof(s->id), s);
-	if (s->content == NULL || s->hh.tbl == NULL) {
-		content_map_free(s->content);
-		free(s);
-		return NULL;
-	}
-	return s;
-}
-
 static int graph_extent(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_extent *extent = &rec->extent;
@@ -477,11 +434,11 @@ static int graph_extent(struct change *c, const struct commit_record *rec)
 		.hole = (extent->flags & META_FLAG_HOLE) != 0 && !dropped,
 		.dropped = dropped,
 	};
-	struct graph_staged *s = staged_get(c->g, rec->staging_id);
+	struct content_map *content = staged_find(&c->g->staged, rec->staging_id, true);
 
-	if (s == NULL || content_map_reserve(s->content, 1) < 0)
+	if (content == NULL || content_map_reserve(content, 1) < 0)
 		return -ENOMEM;
-	content_map_lay(s->content, &piece);
+	content_map_lay(content, &piece);
 	return 0;
 }
 
@@ -489,25 +446,18 @@ static int graph_publish(struct change *c, const struct commit_record *rec)
 {
 	const struct meta_publish *publish = &rec->publish;
 	bool unnameable = rec->unnameable || (publish->flags & META_FLAG_UNNAMEABLE) != 0;
-	struct graph_staged *s =
-		publish->staging_id != 0 ? staged_find(c->g, publish->staging_id) : NULL;
 	struct version v = {
 		.kind = publish->flags & META_FLAG_DROPPED ? VERSION_DROPPED : VERSION_LAID,
 		.keep = (publish->flags & META_FLAG_KEEP) != 0,
 		.size_bytes = publish->size_bytes,
-		.laid = s != NULL ? s->content : NULL,
+		.laid = staged_take(&c->g->staged, publish->staging_id),
 	};
-	int err;
+	int err = -EEXIST;
 
-	if (unnameable && s != NULL)
-		staged_drop(c->g, s);
-	if (unnameable || !path_ok(rec->path, rec->path_bytes))
-		return 0;
-	err = graph_put_version(c, rec->path, rec->path_bytes, &v);
-	if (err == 0 && s != NULL)
-		s->content = NULL; /* the version owns it */
-	if (err != -ENOMEM && s != NULL)
-		staged_drop(c->g, s);
+	if (!unnameable && path_ok(rec->path, rec->path_bytes))
+		err = graph_put_version(c, rec->path, rec->path_bytes, &v);
+	if (err < 0)
+		content_map_free(v.laid);
 	return err == -EEXIST ? 0 : err;
 }
 
@@ -555,7 +505,7 @@ int graph_apply(struct graph *g, const struct log_entry *entries, size_t entry_c
 int graph_init(struct graph *g)
 {
 	g->nodes = NULL;
-	g->staged = NULL;
+	g->staged = (struct staged_set){ 0 };
 	g->base_ns = 0;
 	g->root = graph_node_new(g, META_TYPE_DIRECTORY);
 	if (g->root == NULL)
@@ -584,11 +534,9 @@ static void graph_node_free(struct graph_node *n)
 
 void graph_free(struct graph *g)
 {
-	struct graph_staged *s, *next_staged;
 	struct graph_node *n, *next;
 
-	HASH_ITER (hh, g->staged, s, next_staged)
-		staged_drop(g, s);
+	staged_drop_all(&g->staged);
 	for (n = g->nodes; n != NULL; n = next) {
 		next = n->next;
 		graph_node_free(n);

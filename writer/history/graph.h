@@ -11,6 +11,7 @@
 #include "codec/meta.h"
 #include "writer/history.h"
 #include "writer/index/content_map.h"
+#include "writer/index/staged.h"
 #include "writer/log/reader.h"
 #include "writer/base/uthash_config.h"
 
@@ -73,11 +74,9 @@ struct graph_name {
 	char name[];
 };
 
-struct graph_staged; /* staged content; defined in history/graph.c */
-
 struct graph {
 	struct graph_node *root, *nodes;
-	struct graph_staged *staged; /* uthash */
+	struct staged_set staged;
 	uint64_t base_ns; /* all that is not later existed from the beginning; 0: no base */
 	uint32_t default_uid, default_gid;
 	uint16_t default_mode; /* of files */

@@ -11,7 +11,6 @@
 #include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h"
 #include "writer/index/node_content.h"
-#include "writer/index/staged.h"
 
 /* --- life --- */
 
@@ -53,7 +52,7 @@ void keydir_free(struct keydir *k)
 		return;
 	while ((d = directory_next(k->unnameable->dir, &slot)) != NULL)
 		dentry_empty(d);
-	keydir_drop_all_staged(k);
+	staged_drop_all(&k->staged);
 	while ((n = slab_each(&k->slab, KIND_NODE, &cursor)) != NULL)
 		node_empty(n);
 	slab_destroy(&k->slab);

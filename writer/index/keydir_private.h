@@ -21,6 +21,7 @@
 #include "writer/index/keydir.h"
 #include "writer/index/node.h"
 #include "writer/index/slab.h"
+#include "writer/index/staged.h"
 
 #define FILE_MODE_DEFAULT   0666
 #define DIR_MODE_DEFAULT    0777
@@ -100,7 +101,7 @@ struct keydir {
 	struct hash_table table;
 	/* The inode numbers of nodes whose number differs from that of their path, or once did. */
 	struct number_set given;
-	void *staged; /* see staged.c */
+	struct staged_set staged;
 	struct keydir_stats stats;
 
 	/* Only for the one thread that changes the keydir: */

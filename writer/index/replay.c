@@ -15,7 +15,6 @@
 #include "writer/index/node_content.h"
 #include "writer/index/record_paths.h"
 #include "writer/index/rename.h"
-#include "writer/index/staged.h"
 #include "writer/index/unnameable.h"
 
 struct replay {
@@ -334,7 +333,7 @@ static int apply_extent(struct replay *r, const struct commit_record *rec)
 
 	if (r->grouped)
 		return refuse(r, "an extent in a group");
-	c = keydir_staged(r->k, rec->staging_id, true);
+	c = staged_find(keydir_staged(r->k), rec->staging_id, true);
 	if (c == NULL || content_map_reserve(c, 1) < 0)
 		return -ENOMEM;
 	content_map_lay(c, &piece);
@@ -417,14 +416,14 @@ static int apply_publish(struct replay *r, const struct commit_record *rec)
 	if (!unnamed && !path_ok(rec->path, rec->path_bytes))
 		return refuse(r, "a publish to what is no path");
 	if (publish->staging_id != 0)
-		staged = keydir_staged(r->k, publish->staging_id, false);
+		staged = staged_find(keydir_staged(r->k), publish->staging_id, false);
 	if (publish->staging_id != 0 && staged == NULL)
 		return refuse(r, "a publish of what was not staged");
 	err = file_for_publish(r, rec, &n);
 	if (err == 0)
 		err = publish_staged(r, n, rec, staged);
 	if (err == 0)
-		keydir_drop_staged(r->k, publish->staging_id);
+		content_map_free(staged_take(keydir_staged(r->k), publish->staging_id));
 	return err;
 }
 

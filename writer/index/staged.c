@@ -6,7 +6,7 @@
 
 #include "writer/index/keydir_private.h"
 
-/* An item of the tsearch() tree k->staged. */
+/* An item of the tree. */
 struct staged {
 	uint64_t id;
 	struct content_map *content; /* owned */
@@ -27,11 +27,16 @@ static void staged_free(void *p)
 	free(s);
 }
 
-struct content_map *keydir_staged(struct keydir *k, uint64_t id, bool make)
+struct staged_set *keydir_staged(struct keydir *k)
+{
+	return &k->staged;
+}
+
+struct content_map *staged_find(struct staged_set *set, uint64_t id, bool make)
 {
 	struct staged probe = { .id = id }, **found, *s;
 
-	found = tfind(&probe, &k->staged, compare_staged);
+	found = tfind(&probe, &set->root, compare_staged);
 	if (found != NULL)
 		return (*found)->content;
 	s = make ? calloc(1, sizeof(*s)) : NULL;
@@ -39,29 +44,32 @@ struct content_map *keydir_staged(struct keydir *k, uint64_t id, bool make)
 		return NULL;
 	s->id = id;
 	s->content = content_map_new(true);
-	if (s->content == NULL || tsearch(s, &k->staged, compare_staged) == NULL) {
+	if (s->content == NULL || tsearch(s, &set->root, compare_staged) == NULL) {
 		staged_free(s);
 		return NULL;
 	}
 	return s->content;
 }
 
-void keydir_drop_staged(struct keydir *k, uint64_t id)
+struct content_map *staged_take(struct staged_set *set, uint64_t id)
 {
 	struct staged probe = { .id = id }, **found, *s;
+	struct content_map *content;
 
-	found = tfind(&probe, &k->staged, compare_staged);
+	found = tfind(&probe, &set->root, compare_staged);
 	if (found == NULL)
-		return;
+		return NULL;
 	s = *found;
-	(void)tdelete(s, &k->staged, compare_staged);
-	staged_free(s);
+	content = s->content;
+	(void)tdelete(s, &set->root, compare_staged);
+	free(s);
+	return content;
 }
 
-void keydir_drop_all_staged(struct keydir *k)
+void staged_drop_all(struct staged_set *set)
 {
-	tdestroy(k->staged, staged_free);
-	k->staged = NULL;
+	tdestroy(set->root, staged_free);
+	set->root = NULL;
 }
 
 struct each_staged {
@@ -78,10 +86,10 @@ static void visit_staged(const void *item, VISIT which, void *closure)
 		each->fn(each->arg, s->id, s->content);
 }
 
-void keydir_staged_each(struct keydir *k, void (*fn)(void *arg, uint64_t id, struct content_map *c),
-			void *arg)
+void staged_each(struct staged_set *set, void (*fn)(void *arg, uint64_t id, struct content_map *c),
+		 void *arg)
 {
 	struct each_staged each = { fn, arg };
 
-	twalk_r(k->staged, visit_staged, &each);
+	twalk_r(set->root, visit_staged, &each);
 }

@@ -157,8 +157,8 @@ static int open_store_log(struct store *s, const struct store_config *config, st
 	if (err == 0)
 		s->incomplete_names = lost_count(s->keydir);
 	/* No process will publish these any more. */
-	keydir_staged_each(s->keydir, note_void_staging, s);
-	keydir_drop_all_staged(s->keydir);
+	staged_each(keydir_staged(s->keydir), note_void_staging, s);
+	staged_drop_all(keydir_staged(s->keydir));
 	*strrchr(s->path, '/') = '\0';
 	return err;
 }
