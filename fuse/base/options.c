@@ -20,21 +20,69 @@ const struct option_row options_rows[] = {
 };
 const size_t options_row_count = ARRAY_SIZE(options_rows);
 
-/* A unit of a duration or a size.  A table of units begins with the largest one. */
+/* A unit of a duration or a size, the largest one first. */
 struct unit {
 	const char *suffix;
 	int64_t factor;
 };
 static const struct unit duration_units[] = {
-	{ "d", INT64_C(86400000000000) }, /* parsed, but never printed: 24h says the same */
-	{ "h", INT64_C(3600000000000) },  { "m", INT64_C(60000000000) },
-	{ "s", INT64_C(1000000000) },	  { "ms", INT64_C(1000000) },
+	{ "d", INT64_C(86400000000000) }, { "h", INT64_C(3600000000000) },
+	{ "m", INT64_C(60000000000) },	  { "s", INT64_C(1000000000) },
+	{ "ms", INT64_C(1000000) },
 };
 static const struct unit size_units[] = {
 	{ "G", INT64_C(1) << 30 },
 	{ "M", INT64_C(1) << 20 },
 	{ "K", INT64_C(1) << 10 },
 	{ "", 1 },
+};
+static const struct unit no_units[] = { { "", 1 } };
+
+/* A word that stands for a value.  The range of an option lists words before the numbers (the
+ * default) or behind them. */
+struct word {
+	const char *text; /* NULL: the end of the list */
+	int64_t value;
+	enum {
+		WORD_BEFORE,
+		WORD_BEHIND,
+		WORD_UNLISTED,
+		WORD_ONLY_PARSED,
+		WORD_ONLY_PRINTED,
+	} use;
+};
+
+#define UNITS(table) .units = table, .unit_count = ARRAY_SIZE(table)
+
+static const struct kind {
+	struct word words[4];
+	const struct unit *units; /* NULL: no numbers */
+	size_t unit_count;
+	size_t largest_printed; /* index of a unit: larger ones are parsed, but never printed */
+	int base;		/* of the digits; 0: 10 */
+	const char *hint;	/* for the message about a value that is not legal; may be NULL */
+} kinds[] = {
+	[OPTION_DURATION] = { { { "0", 0 }, { "never", LOG_WRITER_NEVER, WORD_BEHIND } },
+			      UNITS(duration_units),
+			      .largest_printed = 1,
+			      .hint = " (units ms s m h d)" },
+	[OPTION_SIZE] = { UNITS(size_units), .hint = " (bytes, or units K M G)" },
+	[OPTION_HEADROOM] = { { { "auto", LOG_WRITER_HEADROOM_AUTO },
+				{ "off", 0, WORD_ONLY_PARSED } },
+			      UNITS(size_units),
+			      .hint = " (bytes, or units K M G)" },
+	[OPTION_ID] = { { { "the daemon's own", OPTION_OWN_ID, WORD_ONLY_PRINTED } },
+			UNITS(no_units) },
+	[OPTION_MODE] = { UNITS(no_units), .base = 8, .hint = " (octal)" },
+	[OPTION_PERCENT] = { { { "never", LOG_WRITER_NEVER, WORD_BEHIND } },
+			     UNITS(no_units),
+			     .hint = " (percent)" },
+	[OPTION_LOSS] = { { { "refuse", 0 }, { "accept", 1 } } },
+	[OPTION_TIME] = { { { "off", 0 }, { "now", OPTION_TIME_NOW, WORD_UNLISTED } } },
+	[OPTION_FLAG] = { { { "off", 0 }, { "on", 1 } } },
+	[OPTION_WANTED] = { { { "auto", OPTION_AUTO },
+			      { "on", OPTION_ON },
+			      { "off", OPTION_OFF } } },
 };
 
 /* Options of mount(8), fstab and libfuse that freyjafs passes on to libfuse.  A name that ends in
@@ -60,128 +108,61 @@ static const char *const ignored[] = {
 
 /* --- values to text --- */
 
-static void unit_text(const struct unit *units, size_t unit_count, int64_t value,
-		      char buf[OPTION_TEXT_BYTES])
+static void unit_text(const struct kind *k, int64_t value, char buf[OPTION_TEXT_BYTES])
 {
-	size_t i = 0;
+	size_t i = k->largest_printed;
 
-	while (i + 1 < unit_count && (value == 0 || value % units[i].factor != 0))
+	while (i + 1 < k->unit_count && (value == 0 || value % k->units[i].factor != 0))
 		i++;
-	(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64 "%s", value / units[i].factor,
-		       units[i].suffix);
-}
-
-/* The words that a kind of option accepts; a word's index is its value.  No words: a number. */
-struct words {
-	const char *const *words;
-	size_t count;
-};
-
-static struct words words_of(enum option_kind kind)
-{
-	static const char *const loss[] = { "refuse", "accept" };
-	static const char *const flag[] = { "off", "on" };
-	static const char *const wanted[] = {
-		[OPTION_AUTO] = "auto",
-		[OPTION_ON] = "on",
-		[OPTION_OFF] = "off",
-	};
-
-	switch (kind) {
-	case OPTION_LOSS:
-		return (struct words){ loss, ARRAY_SIZE(loss) };
-	case OPTION_FLAG:
-		return (struct words){ flag, ARRAY_SIZE(flag) };
-	case OPTION_WANTED:
-		return (struct words){ wanted, ARRAY_SIZE(wanted) };
-	case OPTION_DURATION:
-	case OPTION_SIZE:
-	case OPTION_HEADROOM:
-	case OPTION_ID:
-	case OPTION_MODE:
-	case OPTION_PERCENT:
-	case OPTION_TIME:
-		break;
-	}
-	return (struct words){ NULL, 0 };
+	(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64 "%s", value / k->units[i].factor,
+		       k->units[i].suffix);
 }
 
 const char *options_value_text(enum option_kind kind, int64_t value, char buf[OPTION_TEXT_BYTES])
 {
-	switch (kind) {
-	case OPTION_DURATION:
-		if (value == LOG_WRITER_NEVER)
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "never");
-		else if (value == 0)
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "0");
-		else
-			unit_text(duration_units + 1, ARRAY_SIZE(duration_units) - 1, value, buf);
-		break;
-	case OPTION_HEADROOM:
-		if (value == LOG_WRITER_HEADROOM_AUTO) {
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "auto");
-			break;
-		}
-		__attribute__((fallthrough));
-	case OPTION_SIZE:
-		unit_text(size_units, ARRAY_SIZE(size_units), value, buf);
-		break;
-	case OPTION_PERCENT:
-		if (value == LOG_WRITER_NEVER)
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "never");
-		else
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64, value);
-		break;
-	case OPTION_ID:
-		if (value == OPTION_OWN_ID)
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "the daemon's own");
-		else
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "%" PRId64, value);
-		break;
-	case OPTION_MODE:
+	const struct word *w = kinds[kind].words;
+
+	while (w->text != NULL && (w->value != value || w->use == WORD_ONLY_PARSED))
+		w++;
+	if (w->text != NULL)
+		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", w->text);
+	else if (kind == OPTION_TIME)
+		(void)timestamp_format((uint64_t)value, buf);
+	else if (kind == OPTION_MODE)
 		(void)snprintf(buf, OPTION_TEXT_BYTES, "%#" PRIo64, (uint64_t)value);
-		break;
-	case OPTION_LOSS:
-	case OPTION_FLAG:
-	case OPTION_WANTED:
-		(void)snprintf(buf, OPTION_TEXT_BYTES, "%s", words_of(kind).words[value]);
-		break;
-	case OPTION_TIME:
-		if (value == 0)
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "off");
-		else if (value == OPTION_TIME_NOW)
-			(void)snprintf(buf, OPTION_TEXT_BYTES, "now");
-		else
-			(void)timestamp_format((uint64_t)value, buf);
-		break;
-	}
+	else
+		unit_text(&kinds[kind], value, buf);
 	return buf;
+}
+
+/* Adds an item to the text of a range. */
+static void add_to_range(char buf[OPTION_RANGE_BYTES], const char *item)
+{
+	size_t n = strlen(buf);
+
+	(void)snprintf(buf + n, OPTION_RANGE_BYTES - n, "%s%s", n > 0 ? ", " : "", item);
 }
 
 const char *options_range_text(const struct option_row *row, char buf[OPTION_RANGE_BYTES])
 {
-	char min[OPTION_TEXT_BYTES], max[OPTION_TEXT_BYTES];
-	struct words words = words_of(row->kind);
-	bool duration = row->kind == OPTION_DURATION;
-	bool never = duration || row->kind == OPTION_PERCENT;
-	size_t n = 0;
+	const struct kind *k = &kinds[row->kind];
+	char min[OPTION_TEXT_BYTES], max[OPTION_TEXT_BYTES], numbers[2 * OPTION_TEXT_BYTES + 8];
 
-	if (words.count > 0) {
-		for (size_t i = 0; i < words.count; i++)
-			n += (size_t)snprintf(buf + n, OPTION_RANGE_BYTES - n, "%s%s",
-					      i == 0 ? "" : ", ", words.words[i]);
-		return buf;
+	buf[0] = '\0';
+	for (const struct word *w = k->words; w->text != NULL; w++)
+		if (w->use == WORD_BEFORE)
+			add_to_range(buf, w->text);
+	if (k->units != NULL) {
+		(void)snprintf(numbers, sizeof(numbers), "%s ... %s",
+			       options_value_text(row->kind, row->min, min),
+			       options_value_text(row->kind, row->max, max));
+		add_to_range(buf, numbers);
+	} else if (row->kind == OPTION_TIME) {
+		add_to_range(buf, TIMESTAMP_LEGAL);
 	}
-	if (row->kind == OPTION_TIME) {
-		(void)snprintf(buf, OPTION_RANGE_BYTES, "off, %s", TIMESTAMP_LEGAL);
-		return buf;
-	}
-	(void)snprintf(buf, OPTION_RANGE_BYTES, "%s%s ... %s%s",
-		       duration			      ? "0, "
-		       : row->kind == OPTION_HEADROOM ? "auto, "
-						      : "",
-		       options_value_text(row->kind, row->min, min),
-		       options_value_text(row->kind, row->max, max), never ? ", never" : "");
+	for (const struct word *w = k->words; w->text != NULL; w++)
+		if (w->use == WORD_BEHIND)
+			add_to_range(buf, w->text);
 	return buf;
 }
 
@@ -206,17 +187,16 @@ static bool parse_digits(const char *text, int base, int64_t *ret, const char **
 	return true;
 }
 
-static bool parse_with_unit(const char *text, const struct unit *units, size_t unit_count,
-			    int64_t *ret)
+static bool parse_number(const char *text, const struct kind *k, int64_t *ret)
 {
 	const char *end;
 	int64_t number;
 
-	if (!parse_digits(text, 10, &number, &end))
+	if (!parse_digits(text, k->base == 0 ? 10 : k->base, &number, &end))
 		return false;
-	for (size_t i = 0; i < unit_count; i++) {
-		if (strcmp(end, units[i].suffix) == 0)
-			return !__builtin_mul_overflow(number, units[i].factor, ret);
+	for (size_t i = 0; i < k->unit_count; i++) {
+		if (strcmp(end, k->units[i].suffix) == 0)
+			return !__builtin_mul_overflow(number, k->units[i].factor, ret);
 	}
 	return false;
 }
@@ -226,10 +206,6 @@ static bool parse_time(const char *text, int64_t *ret)
 	struct timespec now;
 	uint64_t ns;
 
-	if (strcmp(text, "off") == 0 || strcmp(text, "now") == 0) {
-		*ret = text[0] == 'o' ? 0 : OPTION_TIME_NOW;
-		return true;
-	}
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
 	if (now.tv_sec < 0)
 		now = (struct timespec){ 0 }; /* before 1970: no log is so old */
@@ -240,61 +216,20 @@ static bool parse_time(const char *text, int64_t *ret)
 	return true;
 }
 
-static bool parse_word(struct words words, const char *text, int64_t *ret)
-{
-	for (size_t i = 0; i < words.count; i++) {
-		if (strcmp(text, words.words[i]) == 0) {
-			*ret = (int64_t)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool parse_value(const struct option_row *row, const char *text, int64_t *ret)
 {
-	const char *end;
-	int64_t value = 0;
-	bool ok = false;
+	const struct kind *k = &kinds[row->kind];
+	int64_t value;
 
-	switch (row->kind) {
-	case OPTION_DURATION:
-		if (strcmp(text, "never") == 0 || strcmp(text, "0") == 0) {
-			*ret = text[0] == '0' ? 0 : LOG_WRITER_NEVER;
+	for (const struct word *w = k->words; w->text != NULL; w++) {
+		if (strcmp(text, w->text) == 0 && w->use != WORD_ONLY_PRINTED) {
+			*ret = w->value;
 			return true;
 		}
-		ok = parse_with_unit(text, duration_units, ARRAY_SIZE(duration_units), &value);
-		break;
-	case OPTION_HEADROOM:
-		if (strcmp(text, "auto") == 0 || strcmp(text, "off") == 0) {
-			*ret = text[0] == 'a' ? LOG_WRITER_HEADROOM_AUTO : 0;
-			return true;
-		}
-		__attribute__((fallthrough));
-	case OPTION_SIZE:
-		ok = parse_with_unit(text, size_units, ARRAY_SIZE(size_units), &value);
-		break;
-	case OPTION_PERCENT:
-		if (strcmp(text, "never") == 0) {
-			*ret = LOG_WRITER_NEVER;
-			return true;
-		}
-		__attribute__((fallthrough));
-	case OPTION_ID:
-		ok = parse_digits(text, 10, &value, &end) && *end == '\0';
-		break;
-	case OPTION_MODE:
-		ok = parse_digits(text, 8, &value, &end) && *end == '\0';
-		break;
-	case OPTION_LOSS:
-	case OPTION_FLAG:
-	case OPTION_WANTED:
-		ok = parse_word(words_of(row->kind), text, &value);
-		break;
-	case OPTION_TIME:
-		return parse_time(text, ret);
 	}
-	if (!ok || value < row->min || value > row->max)
+	if (row->kind == OPTION_TIME)
+		return parse_time(text, ret);
+	if (!parse_number(text, k, &value) || value < row->min || value > row->max)
 		return false;
 	*ret = value;
 	return true;
@@ -302,34 +237,13 @@ static bool parse_value(const struct option_row *row, const char *text, int64_t 
 
 /* --- -o --- */
 
-static const char *unit_hint(enum option_kind kind)
-{
-	switch (kind) {
-	case OPTION_DURATION:
-		return " (units ms s m h d)";
-	case OPTION_SIZE:
-	case OPTION_HEADROOM:
-		return " (bytes, or units K M G)";
-	case OPTION_MODE:
-		return " (octal)";
-	case OPTION_PERCENT:
-		return " (percent)";
-	case OPTION_ID:
-	case OPTION_LOSS:
-	case OPTION_TIME:
-	case OPTION_FLAG:
-	case OPTION_WANTED:
-		break;
-	}
-	return "";
-}
-
 static int bad_value(const struct option_row *row, const char *value, struct diag *diag)
 {
+	const char *hint = kinds[row->kind].hint;
 	char range[OPTION_RANGE_BYTES];
 
 	return diag_set(diag, -EINVAL, "option %s: '%s' is not legal; legal is %s%s", row->name,
-			value, options_range_text(row, range), unit_hint(row->kind));
+			value, options_range_text(row, range), hint != NULL ? hint : "");
 }
 
 /* Returns whether 'item' is the option 'name'.  If 'name' ends in '=', 'item' must begin with it.
@@ -376,11 +290,10 @@ static int take_max_read(struct options *o, const char *item, struct diag *diag)
 	static const struct option_row row = {
 		.name = "max_read", .kind = OPTION_ID, .min = 4096, .max = INT64_C(1) << 20
 	};
-	const char *value = item + strlen("max_read="), *end;
+	const char *value = item + strlen("max_read=");
 	int64_t bytes;
 
-	if (!parse_digits(value, 10, &bytes, &end) || *end != '\0' || bytes < row.min ||
-	    bytes > row.max)
+	if (!parse_value(&row, value, &bytes))
 		return bad_value(&row, value, diag);
 	o->max_read_bytes = (unsigned int)bytes;
 	return 0;
@@ -396,11 +309,8 @@ static int take_own(struct options *o, const struct option_row *row, const char 
 		*field = 1;
 		return 0;
 	}
-	if (value == NULL)
-		return bad_value(row, "", diag);
-	if (!parse_value(row, value + 1, field))
-		return bad_value(row, value + 1, diag);
-	return 0;
+	value = value == NULL ? "" : value + 1;
+	return parse_value(row, value, field) ? 0 : bad_value(row, value, diag);
 }
 
 /* Takes one unescaped item of an -o list. */
