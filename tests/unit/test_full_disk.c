@@ -140,6 +140,20 @@ static void drop_hints(struct world *w)
 	assert_int_equal(io_close(io, &fd), 0);
 }
 
+/* A segment fits the reserve from the first one on, however late the thread of compaction begins.
+ */
+static void test_first_segment(void **state)
+{
+	static const struct full_row row = { .others = true };
+	struct world w;
+
+	(void)state;
+	begin(&w, &row);
+	assert_in_range(log_writer_segment_size(store_background(w.s)->compactor.log), 1,
+			DISK_BYTES / 32);
+	end(&w);
+}
+
 /* Small files in a third of the disk, and large ones until there is no space. */
 static void fill(struct world *w)
 {
@@ -406,14 +420,15 @@ static void test_reserves_follow(void **state)
 
 int main(void)
 {
-	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 4] = {
+	static struct CMUnitTest tests[2 * ARRAY_SIZE(rows) + 5] = {
 		{ "the reserves follow the log", test_reserves_follow, NULL, NULL, NULL },
+		{ "the first segment", test_first_segment, NULL, NULL, NULL },
 		{ "without compaction", test_without_compaction, NULL, NULL, NULL },
 		{ "a large base", test_large_base, NULL, NULL, NULL },
 		{ "space for writes", test_space_for_writes, NULL, NULL, NULL },
 	};
 	static char names[ARRAY_SIZE(tests)][80];
-	size_t count = 4;
+	size_t count = 5;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		for (int half = 0; half < (rows[i].large_active ? 1 : 2); half++, count++) {

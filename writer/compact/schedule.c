@@ -385,10 +385,13 @@ int compact_start(struct compactor *c)
 {
 	int err;
 
-	/* Before other files fill the disk. */
+	/* Before other files fill the disk, and before a segment outgrows the reserve: the thread may
+	 * begin late. */
 	compact_run_lock(c);
-	if (c->dead_percent > 0)
+	if (c->dead_percent > 0) {
 		compact_first_reserves(c);
+		set_segment_size(c, compact_live_bytes(c), free_bytes_of(c));
+	}
 	compact_run_unlock(c);
 	err = -pthread_create(&c->thread, NULL, compaction_main, c);
 	c->has_thread = err == 0;
