@@ -98,9 +98,7 @@ bool troubles_line(struct troubles *t, const struct trouble *trouble, uint64_t n
 	bool may;
 
 	atomic_fetch_add(&t->counts[trouble->kind], 1);
-	troubles_lock(t);
-	may = may_tell_locked(t, trouble, now_ns, &untold);
-	troubles_unlock(t);
+	may = WITH_LOCK(troubles, t, may_tell_locked(t, trouble, now_ns, &untold));
 	if (!may)
 		return false;
 	if (trouble->kind == TROUBLE_ROTATE) {

@@ -316,9 +316,7 @@ void history_nodes_forget(struct history_nodes *h, struct history_node *n, uint6
 
 void history_nodes_stat(struct history_nodes *h, struct history_node *n, struct history_stat *ret)
 {
-	history_nodes_lock(h);
-	stat_of(n, ret);
-	history_nodes_unlock(h);
+	LOCKED(history_nodes, h, stat_of(n, ret));
 }
 
 /* --- listings --- */

@@ -76,9 +76,7 @@ void budget_give(struct budget *b, uint64_t n)
 	atomic_fetch_sub(&b->taken_bytes, n);
 	if (n == 0 || atomic_load(&b->waiting) == 0)
 		return;
-	budget_lock(b);
-	thread_check(pthread_cond_broadcast(&b->given));
-	budget_unlock(b);
+	LOCKED(budget, b, thread_check(pthread_cond_broadcast(&b->given)));
 }
 
 void budget_change(struct budget *b, uint64_t old, uint64_t fresh)

@@ -357,12 +357,7 @@ int open_file_open(struct open_file *of, const struct open_file_how *how, bool *
 
 bool open_file_has_stale_pages(struct open_file *of)
 {
-	bool has;
-
-	open_file_lock(of);
-	has = of->bypass && of->shared;
-	open_file_unlock(of);
-	return has;
+	return WITH_LOCK(open_file, of, of->bypass && of->shared);
 }
 
 /* --- commit --- */

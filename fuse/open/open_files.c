@@ -75,12 +75,7 @@ static bool add_locked(struct open_files *f, struct open_file *of)
 
 struct open_file *open_files_find(struct open_files *f, struct node *n)
 {
-	struct open_file *of;
-
-	open_files_lock(f);
-	of = find_locked(f, n);
-	open_files_unlock(f);
-	return of;
+	return WITH_LOCK(open_files, f, find_locked(f, n));
 }
 
 struct open_file *open_files_get(struct open_files *f, struct node *n)

@@ -55,7 +55,7 @@ struct ring_thread {
 
 extern struct lock_class uring_class; /* of uring.lock */
 
-static struct {
+static struct uring {
 	/* Written by prepare(), before there are threads. */
 	struct ring_thread *rings; /* never freed: late replies may come after run() has returned */
 	size_t ring_count;
@@ -77,49 +77,41 @@ static struct {
 	int run_err GUARDED_BY(uring_class);   /* result of run() */
 } uring;
 
-static void uring_lock(void) ACQUIRES(uring.lock, uring_class) NO_THREAD_SAFETY
-{
-	mutex_lock(&uring.lock);
-}
-
-static void uring_unlock(void) RELEASES(uring.lock, uring_class) NO_THREAD_SAFETY
-{
-	mutex_unlock(&uring.lock);
-}
+LOCK_FUNCTIONS(uring, struct uring, lock, uring_class);
 
 /* --- the threads --- */
 
 static void report(int err)
 {
-	uring_lock();
+	uring_lock(&uring);
 	uring.reported++;
 	if (uring.err == 0)
 		uring.err = err;
 	thread_check(pthread_cond_broadcast(&uring.changed));
-	uring_unlock();
+	uring_unlock(&uring);
 }
 
 static enum phase wait_for_phase(enum phase after)
 {
 	enum phase phase;
 
-	uring_lock();
+	uring_lock(&uring);
 	while (uring.phase == after)
 		cond_wait(&uring.changed, &uring.lock);
 	phase = uring.phase;
-	uring_unlock();
+	uring_unlock(&uring);
 	return phase;
 }
 
 /* Starts a phase in all rings. */
 static void enter_phase(enum phase phase)
 {
-	uring_lock();
+	uring_lock(&uring);
 	uring.phase = phase;
 	uring.reported = 0;
 	uring.err = 0;
 	thread_check(pthread_cond_broadcast(&uring.changed));
-	uring_unlock();
+	uring_unlock(&uring);
 }
 
 /* Waits until 'count' rings have reported.  Returns the first of their errors. */
@@ -127,20 +119,20 @@ static int await_reports(size_t count)
 {
 	int err;
 
-	uring_lock();
+	uring_lock(&uring);
 	while (uring.reported < count)
 		cond_wait(&uring.changed, &uring.lock);
 	err = uring.err;
-	uring_unlock();
+	uring_unlock(&uring);
 	return err;
 }
 
 static void set_run_err(int err)
 {
-	uring_lock();
+	uring_lock(&uring);
 	if (uring.run_err == 0)
 		uring.run_err = err;
-	uring_unlock();
+	uring_unlock(&uring);
 }
 
 /* Serves until the end of the mount.  A ring that fails ends the mount. */
@@ -343,12 +335,7 @@ int transport_uring_prepare(bool required, struct diag *why)
 
 void transport_uring_discard(void)
 {
-	bool waiting;
-
-	uring_lock();
-	waiting = uring.phase == PHASE_PREPARE && uring.ring_count > 0;
-	uring_unlock();
-	if (waiting)
+	if (WITH_LOCK(uring, &uring, uring.phase == PHASE_PREPARE && uring.ring_count > 0))
 		join_threads(uring.ring_count);
 }
 
@@ -357,9 +344,7 @@ void transport_uring_discard(void)
 /* Gives up the rings: classic serves, or, if rings are required, run() fails. */
 static void give_up(const char *why)
 {
-	uring_lock();
-	uring.given_up = true;
-	uring_unlock();
+	LOCKED(uring, &uring, uring.given_up = true);
 	if (uring.required)
 		set_run_err(-EOPNOTSUPP);
 	transport_classic_because(why);
@@ -367,22 +352,12 @@ static void give_up(const char *why)
 
 static bool has_given_up(void)
 {
-	bool given_up;
-
-	uring_lock();
-	given_up = uring.given_up;
-	uring_unlock();
-	return given_up;
+	return WITH_LOCK(uring, &uring, uring.given_up);
 }
 
 static int run_err(void)
 {
-	int err;
-
-	uring_lock();
-	err = uring.run_err;
-	uring_unlock();
-	return err;
+	return WITH_LOCK(uring, &uring, uring.run_err);
 }
 
 static bool uring_offer(bool offered)

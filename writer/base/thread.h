@@ -123,6 +123,14 @@ static inline void mutex_unlock(struct mutex *m) RELEASES(m) NO_THREAD_SAFETY
 		with_lock_value;                        \
 	})
 
+/* Executes 'statement' between NAME_lock(object) and NAME_unlock(object). */
+#define LOCKED(name, object, statement) \
+	do {                            \
+		name##_lock(object);    \
+		statement;              \
+		name##_unlock(object);  \
+	} while (0)
+
 static inline void rwlock_init(struct rwlock *l)
 {
 	thread_check(pthread_rwlock_init(&l->impl, NULL));

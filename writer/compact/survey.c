@@ -110,9 +110,7 @@ void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 	if (known->unreadable)
 		return;
 	known->unreadable = true;
-	compactor_lock(c);
-	c->figures.unreadable_segments++;
-	compactor_unlock(c);
+	LOCKED(compactor, c, c->figures.unreadable_segments++);
 }
 
 /* Finds the parts of a base: its first segment, and the segments behind it with records that are

@@ -86,9 +86,7 @@ static int read_version_piece(struct history_version *v, const struct content_pi
 
 	if (err < 0 || p->verified)
 		return err;
-	version_lock(v);
-	content_map_set_verified(v->content, p->offset, &p->value);
-	version_unlock(v);
+	LOCKED(version, v, content_map_set_verified(v->content, p->offset, &p->value));
 	return 0;
 }
 

@@ -70,9 +70,7 @@ struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char 
 
 void keydir_dentry_free(struct keydir *k, struct dentry *d)
 {
-	keydir_write_lock(k);
-	dentry_free(d);
-	keydir_write_unlock(k);
+	LOCKED(keydir_write, k, dentry_free(d));
 }
 
 /* --- names of nodes --- */

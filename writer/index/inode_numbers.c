@@ -134,9 +134,7 @@ bool keydir_ino_for(struct keydir *k, struct node *n, const struct node *dir, co
 	if (!differs || keydir_prepare(k, n) < 0)
 		return false; /* without memory both have the same number, which is not a reason to
 				 fail */
-	keydir_write_lock(k);
-	keydir_set_ino(k, n, ino);
-	keydir_write_unlock(k);
+	LOCKED(keydir_write, k, keydir_set_ino(k, n, ino));
 	return true;
 }
 

@@ -211,9 +211,7 @@ int keydir_lookup(struct keydir *k, struct node *dir, const char *name, size_t n
 
 void keydir_getattr(struct keydir *k, struct node *n, struct store_attr *ret)
 {
-	keydir_read_lock(k);
-	fill_attr(k, n, ret);
-	keydir_read_unlock(k);
+	LOCKED(keydir_read, k, fill_attr(k, n, ret));
 }
 
 struct node *keydir_parent(struct keydir *k, struct node *n)
@@ -258,13 +256,7 @@ int keydir_list(struct keydir *k, struct node *dir, uint64_t cookie, store_list_
 
 uint64_t keydir_list_end(struct keydir *k, struct node *dir)
 {
-	uint64_t end = 0;
-
-	keydir_read_lock(k);
-	if (node_is_dir(dir))
-		end = directory_last_cookie(dir->dir);
-	keydir_read_unlock(k);
-	return end;
+	return node_is_dir(dir) ? WITH_LOCK(keydir_read, k, directory_last_cookie(dir->dir)) : 0;
 }
 
 void keydir_stats(struct keydir *k, struct keydir_stats *ret)

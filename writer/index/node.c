@@ -161,9 +161,7 @@ void keydir_node_free(struct keydir *k, struct node *n)
 {
 	if (n == NULL)
 		return;
-	keydir_write_lock(k);
-	node_free(k, n);
-	keydir_write_unlock(k);
+	LOCKED(keydir_write, k, node_free(k, n));
 }
 
 void node_release_if_unused(struct keydir *k, struct node *n)
@@ -191,14 +189,9 @@ struct node_rare *node_rare_get(struct keydir *k, struct node *n)
 
 int keydir_prepare(struct keydir *k, struct node *n)
 {
-	struct node_rare *r;
-
 	if (n->rare != 0)
 		return 0;
-	keydir_write_lock(k);
-	r = node_rare_get(k, n);
-	keydir_write_unlock(k);
-	return r == NULL ? -ENOMEM : 0;
+	return WITH_LOCK(keydir_write, k, node_rare_get(k, n)) == NULL ? -ENOMEM : 0;
 }
 
 struct node_extra *node_extra_get(struct keydir *k, struct node *n)

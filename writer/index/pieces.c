@@ -40,15 +40,12 @@ bool keydir_each_piece(struct keydir *k, uint64_t *cursor, size_t nodes, bool ch
 
 	if (at == 0)
 		copies = k->content_copies;
-	if (changes) {
-		keydir_write_lock(k);
-		more = each_piece_locked(k, &at, nodes, changes, fn, arg);
-		keydir_write_unlock(k);
-	} else {
-		keydir_read_lock(k);
-		more = each_piece_locked(k, &at, nodes, changes, fn, arg);
-		keydir_read_unlock(k);
-	}
+	if (changes)
+		more = WITH_LOCK(keydir_write, k,
+				 each_piece_locked(k, &at, nodes, changes, fn, arg));
+	else
+		more = WITH_LOCK(keydir_read, k,
+				 each_piece_locked(k, &at, nodes, changes, fn, arg));
 	if (!more && copies != k->content_copies) {
 		at = 0; /* the other node may be one that was passed before */
 		more = true;

@@ -27,9 +27,7 @@ int keydir_make(struct keydir *k, const struct record_target *at, mode_t type, i
 	(void)keydir_ino_for(k, n, at->dir, at->name, at->name_bytes);
 	keydir_set_committed(n);
 	keydir_touch(n, now_ns);
-	keydir_write_lock(k);
-	keydir_link(k, d, n, now_ns);
-	keydir_write_unlock(k);
+	LOCKED(keydir_write, k, keydir_link(k, d, n, now_ns));
 	*ret = n;
 	return 0;
 }
@@ -73,9 +71,7 @@ static int displace(struct keydir *k, const struct record_target *at, const char
 	}
 	if (err < 0)
 		return err;
-	keydir_write_lock(k);
-	keydir_unlink(k, at->entry, now_ns);
-	keydir_write_unlock(k);
+	LOCKED(keydir_write, k, keydir_unlink(k, at->entry, now_ns));
 	return 0;
 }
 
@@ -136,9 +132,7 @@ static int reveal(struct keydir *k, const char *path, size_t path_bytes, int64_t
 		err = copy_content(k, n, hidden);
 	if (err < 0)
 		return err;
-	keydir_write_lock(k);
-	keydir_unnameable_remove(k, path, path_bytes);
-	keydir_write_unlock(k);
+	LOCKED(keydir_write, k, keydir_unnameable_remove(k, path, path_bytes));
 	return 0;
 }
 
@@ -186,9 +180,7 @@ static int prune(struct keydir *k, struct node *dir, int64_t now_ns)
 		ssize_t path_bytes = keydir_path(k, dir, NULL, 0, path);
 		struct node *above = node_parent(dir);
 
-		keydir_write_lock(k);
-		keydir_unlink(k, node_name(dir), now_ns);
-		keydir_write_unlock(k);
+		LOCKED(keydir_write, k, keydir_unlink(k, node_name(dir), now_ns));
 		if (path_bytes > 0)
 			err = reveal(k, path, (size_t)path_bytes, now_ns);
 		dir = above;

@@ -40,26 +40,9 @@ static struct value_position value_of(const struct log_entry *entry)
 	};
 }
 
-static void unlink_locked(struct replay *r, struct dentry *d)
-{
-	keydir_write_lock(r->k);
-	keydir_unlink(r->k, d, r->now_ns);
-	keydir_write_unlock(r->k);
-}
-
-static void set_value_locked(struct replay *r, struct node *n, const struct value_position *value,
-			     int64_t now_ns)
-{
-	keydir_write_lock(r->k);
-	keydir_set_value(r->k, n, value, now_ns);
-	keydir_write_unlock(r->k);
-}
-
 static void remove_unnameable(struct replay *r, const struct commit_record *rec)
 {
-	keydir_write_lock(r->k);
-	keydir_unnameable_remove(r->k, rec->path, rec->path_bytes);
-	keydir_write_unlock(r->k);
+	LOCKED(keydir_write, r->k, keydir_unnameable_remove(r->k, rec->path, rec->path_bytes));
 }
 
 /* Notes that the file 'n' got a value by the present record: an unnameable key with the same bytes
@@ -105,7 +88,7 @@ static int apply_put(struct replay *r, const struct commit_record *rec)
 
 	if (err < 0)
 		return err;
-	set_value_locked(r, n, &value, value_time(r, n));
+	LOCKED(keydir_write, r->k, keydir_set_value(r->k, n, &value, value_time(r, n)));
 	supersede(r, rec, n);
 	return 0;
 }
@@ -122,7 +105,7 @@ static int apply_tombstone(struct replay *r, const struct commit_record *rec)
 	if (d == NULL || (node_is_dir(dentry_node(d)) && keydir_dir_count(dentry_node(d)) > 0))
 		return 0; /* FreyjaDB deletes keys that do not exist, too */
 	dir = dentry_dir(d);
-	unlink_locked(r, d);
+	LOCKED(keydir_write, r->k, keydir_unlink(r->k, d, r->now_ns));
 	return keydir_path_is_free(r->k, rec->path, rec->path_bytes, dir, r->now_ns);
 }
 
@@ -145,9 +128,7 @@ static int set_xattrs(struct replay *r, struct node *n, const struct meta_attr *
 		free(list);
 		return refuse(r, "more extended attributes than a file can have");
 	}
-	keydir_write_lock(r->k);
-	keydir_set_xattrs(n, list, bytes);
-	keydir_write_unlock(r->k);
+	LOCKED(keydir_write, r->k, keydir_set_xattrs(n, list, bytes));
 	return 0;
 }
 
@@ -214,7 +195,7 @@ static int attr_node(struct replay *r, const char *path, size_t path_bytes,
 	if (at.entry != NULL && attr->content == META_CONTENT_NEW) {
 		if (node_is_dir(dentry_node(at.entry)))
 			return refuse(r, "a new file where a directory is");
-		unlink_locked(r, at.entry);
+		LOCKED(keydir_write, r->k, keydir_unlink(r->k, at.entry, r->now_ns));
 		at.entry = NULL;
 	}
 	if (at.entry == NULL)
@@ -241,7 +222,7 @@ static int apply_attr(struct replay *r, const struct commit_record *rec)
 	if (err < 0)
 		return err;
 	if (attr->content != META_CONTENT_KEPT)
-		set_value_locked(r, n, &empty, r->now_ns);
+		LOCKED(keydir_write, r->k, keydir_set_value(r->k, n, &empty, r->now_ns));
 	return set_attr(r, n, attr);
 }
 
@@ -351,9 +332,7 @@ static int publish_staged(struct replay *r, struct node *n, const struct commit_
 
 	if (err < 0)
 		return err;
-	keydir_write_lock(r->k);
-	keydir_publish(r->k, n, &change, value_time(r, n));
-	keydir_write_unlock(r->k);
+	LOCKED(keydir_write, r->k, keydir_publish(r->k, n, &change, value_time(r, n)));
 	supersede(r, rec, n);
 	return 0;
 }

@@ -40,9 +40,7 @@ static void note_durable(struct log_writer *w, struct manifest *m)
 
 static void poison(struct log_writer *w, int err)
 {
-	log_lock(w);
-	log_writer_poison_locked(w, err);
-	log_unlock(w);
+	LOCKED(log, w, log_writer_poison_locked(w, err));
 }
 
 /* Makes the names of all files durable. */

@@ -312,20 +312,14 @@ int log_writer_seal(struct log_writer *w)
 
 void log_writer_set_segment_size(struct log_writer *w, uint64_t bytes)
 {
-	log_lock(w);
-	w->segment_bytes_now =
-		bytes > 0 && bytes < w->segment_bytes_max ? bytes : w->segment_bytes_max;
-	log_unlock(w);
+	if (bytes == 0 || bytes > w->segment_bytes_max)
+		bytes = w->segment_bytes_max;
+	LOCKED(log, w, w->segment_bytes_now = bytes);
 }
 
 uint64_t log_writer_segment_size(struct log_writer *w)
 {
-	uint64_t bytes;
-
-	log_lock(w);
-	bytes = w->segment_bytes_now;
-	log_unlock(w);
-	return bytes;
+	return WITH_LOCK(log, w, w->segment_bytes_now);
 }
 
 /* --- replaying --- */

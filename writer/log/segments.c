@@ -145,9 +145,7 @@ int segments_promise(struct segments *s, size_t count)
 
 void segments_unpromise(struct segments *s, size_t count)
 {
-	write_lock(s);
-	s->promised -= count;
-	write_unlock(s);
+	LOCKED(write, s, s->promised -= count);
 }
 
 static void add_range_locked(struct segments *s, uint64_t start, uint64_t bytes, int fd)
@@ -179,9 +177,7 @@ static struct segment *by_number_locked(struct segments *s, uint64_t number)
 
 void segments_seal(struct segments *s, uint64_t number)
 {
-	write_lock(s);
-	by_number_locked(s, number)->rotated_bytes = 0;
-	write_unlock(s);
+	LOCKED(write, s, by_number_locked(s, number)->rotated_bytes = 0);
 }
 
 /* Removes a file.  An empty one has the same start as the next. */

@@ -69,9 +69,7 @@ static int keep_times(struct store *s, struct node *n) REQUIRES(s->commit_lock, 
 		err = commit_append(s, false);
 	if (err < 0)
 		return err;
-	keydir_write_lock(s->keydir);
-	keydir_set_explicit(n);
-	keydir_write_unlock(s->keydir);
+	LOCKED(keydir_write, s->keydir, keydir_set_explicit(n));
 	return 0;
 }
 
@@ -244,9 +242,7 @@ int store_commit_empty(struct store *s, struct node *n)
 		err = commit_append(s, false);
 	if (err < 0)
 		return err;
-	keydir_write_lock(s->keydir);
-	keydir_set_value(s->keydir, n, &empty, s->commit.now_ns);
-	keydir_write_unlock(s->keydir);
+	LOCKED(keydir_write, s->keydir, keydir_set_value(s->keydir, n, &empty, s->commit.now_ns));
 	dir = node_parent(n);
 	commit_keep_times(s, &dir, 1);
 	return 0;

@@ -199,9 +199,7 @@ static int set_without_name(struct store *s, const struct content_commit *cc)
 	err = keydir_prepare(s->keydir, cc->n);
 	if (err < 0)
 		return err;
-	keydir_write_lock(s->keydir);
-	keydir_set_attributes(cc->n, cc->content->set);
-	keydir_write_unlock(s->keydir);
+	LOCKED(keydir_write, s->keydir, keydir_set_attributes(cc->n, cc->content->set));
 	return 0;
 }
 

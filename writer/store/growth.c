@@ -70,9 +70,7 @@ bool growth_wait_for_space(struct growth *g)
 
 void growth_give_space(struct growth *g)
 {
-	growth_lock(g);
-	g->gives_space = true;
-	growth_unlock(g);
+	LOCKED(growth, g, g->gives_space = true);
 }
 
 void growth_wake_at(struct growth *g, uint64_t end)
@@ -82,9 +80,7 @@ void growth_wake_at(struct growth *g, uint64_t end)
 
 void growth_wake(struct growth *g)
 {
-	growth_lock(g);
-	wake_locked(g);
-	growth_unlock(g);
+	LOCKED(growth, g, wake_locked(g));
 }
 
 bool growth_was_woken(struct growth *g)

@@ -32,9 +32,7 @@ static void show_clock(struct store *s, const struct record *rec)
 		n = keydir_find_dir(s->keydir, rec->key,
 				    keydir_dir_bytes(rec->key, rec->key_bytes));
 	while (n != NULL && !is_root && node_times(n).ctime_ns == stamp_ns) {
-		keydir_write_lock(s->keydir);
-		keydir_set_times(n, &now);
-		keydir_write_unlock(s->keydir);
+		LOCKED(keydir_write, s->keydir, keydir_set_times(n, &now));
 		commit_keep_times(s, &n, 1);
 		is_root = n == keydir_root(s->keydir);
 		n = is_root ? NULL : node_parent(n);

@@ -99,9 +99,7 @@ static void link_prepared(struct store *s, struct dentry *d, struct node *n, int
 {
 	keydir_touch(n, now_ns);
 	node_pin(n);
-	keydir_write_lock(s->keydir);
-	keydir_link(s->keydir, d, n, now_ns);
-	keydir_write_unlock(s->keydir);
+	LOCKED(keydir_write, s->keydir, keydir_link(s->keydir, d, n, now_ns));
 }
 
 static bool is_poisoned(struct store *s)
@@ -204,9 +202,7 @@ static int give_name_locked(struct store *s, struct node *n, const struct store_
 	d = keydir_dentry_new(s->keydir, at->dir, at->name, at->name_bytes);
 	if (d == NULL)
 		return -ENOMEM;
-	keydir_write_lock(s->keydir);
-	keydir_link(s->keydir, d, n, s->io->ops->now_ns(s->io));
-	keydir_write_unlock(s->keydir);
+	LOCKED(keydir_write, s->keydir, keydir_link(s->keydir, d, n, s->io->ops->now_ns(s->io)));
 	return 0;
 }
 
@@ -348,9 +344,7 @@ static int link_locked(struct store *s, struct node *n, const struct store_name 
 		keydir_dentry_free(s->keydir, d);
 		return err;
 	}
-	keydir_write_lock(s->keydir);
-	keydir_link(s->keydir, d, n, s->commit.now_ns);
-	keydir_write_unlock(s->keydir);
+	LOCKED(keydir_write, s->keydir, keydir_link(s->keydir, d, n, s->commit.now_ns));
 	commit_keep_times(s, (struct node *[]){ at->dir, n }, 2);
 	*ret_end = s->commit.where.end_position;
 	return 0;
