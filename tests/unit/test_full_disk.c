@@ -16,6 +16,7 @@
 #include "writer/open_private.h"
 #include "writer/store.h"
 #include "writer/store/for_background.h"
+#include "writer/store/store_private.h"
 
 #define DISK_BYTES  ((uint64_t)24 * 1024 * 1024)
 #define LARGE_BYTES ((size_t)400 * 1024)
@@ -34,6 +35,7 @@ struct full_row {
 	const char *loses;   /* the reserve that is removed then; */
 	bool loses_reserves; /* all of them */
 	bool never_compacts;
+	int64_t headroom_bytes;
 };
 
 static const struct full_row rows[] = {
@@ -79,6 +81,7 @@ static void open_store(struct world *w)
 		.dir_path = DATADIR,
 		.fsync_interval_ns = LOG_WRITER_NEVER,
 		.compact_at_percent = w->row != NULL && w->row->never_compacts ? 0 : 50,
+		.preallocate_bytes = w->row != NULL ? w->row->headroom_bytes : 0,
 		.uid = OPS_UID,
 		.gid = OPS_GID,
 		.io = simdisk_io(w->disk),
@@ -371,6 +374,30 @@ static uint64_t file_bytes(const struct world *w, const char *name)
 	return bytes;
 }
 
+/* Head room is given back before a reserve is. */
+static void test_head_room_given_back(void **state)
+{
+	static const struct full_row row = { .headroom_bytes = 1024 * 1024,
+					     .never_compacts = true };
+	uint64_t used, reserve_bytes;
+	struct world w;
+
+	(void)state;
+	begin(&w, &row);
+	for (int removal = 0; removal < 2; removal++) {
+		used = simdisk_used_bytes(w.disk) + LARGE_BYTES;
+		ops_write_ok(w.s, name_of("large", 0), w.large);
+		WAIT_FOR(simdisk_used_bytes(w.disk) >= used + (uint64_t)row.headroom_bytes / 2);
+		reserve_bytes = file_bytes(&w, "reserve");
+		assert_true(reserve_bytes > 0);
+		assert_true(removal ? store_makes_space_for(w.s, -ENOSPC)
+				    : store_release_reserve(w.s));
+		assert_in_range(simdisk_used_bytes(w.disk), used, used + LARGE_BYTES);
+		assert_int_equal(file_bytes(&w, "reserve"), reserve_bytes);
+	}
+	end(&w);
+}
+
 /* Where nothing is compacted, the reserve alone has the space for the tombstones of all names.  It
  * is made again by later puts when there is space. */
 static void test_without_compaction(void **state)
@@ -448,6 +475,7 @@ int main(void)
 		{ "without compaction", test_without_compaction, NULL, NULL, NULL },
 		{ "a large base", test_large_base, NULL, NULL, NULL },
 		{ "space for writes", test_space_for_writes, NULL, NULL, NULL },
+		{ "head room given back", test_head_room_given_back, NULL, NULL, NULL },
 	};
 	static char names[ARRAY_SIZE(tests)][80];
 	size_t count = 5;

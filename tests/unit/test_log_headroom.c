@@ -332,6 +332,20 @@ static void test_no_space_for_it(void **state)
 	WAIT_FOR(unit_file_bytes(f->path) > (uint64_t)ROOM_BYTES * 5 / 4);
 }
 
+/* However small it is, the syncer does not try for ever to make it. */
+static void test_no_space_for_one_byte(void **state)
+{
+	struct log_fixture *f = *state;
+	struct diag diag;
+
+	probe_fail_partial(f->probe, IOCALL_PWRITE, FAULT_FOR_EVER, -ENOSPC);
+	assert_int_equal(try_open_room(f, 1, 0, NULL, &diag), 0);
+	fixture_put(f, "k", "v");
+	WAIT_FOR(probe_calls(f->probe, IOCALL_TRUNCATE) > 0);
+	sleep_ms(50);
+	assert_in_range(probe_calls(f->probe, IOCALL_TRUNCATE), 1, 2); /* and one before the put */
+}
+
 static void test_failed_put_in_the_room(void **state)
 {
 	struct log_fixture *f = *state;
@@ -441,6 +455,38 @@ static void test_auto_forgets(void **state)
 	put_and_sync(f, 4 * STEP_WAITS);
 	sleep_ms(20);
 	assert_records_alone(f, 4 * STEP_WAITS);
+}
+
+/* An idle time makes the waits before it count for nothing. */
+static void test_auto_forgets_after_idle_time(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, STEP_WAITS - 5);
+	set_idle_ns(f, 0);
+	put_and_sync(f, 1);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, STEP_WAITS - 5);
+	sleep_ms(20);
+	assert_records_alone(f, 2 * (STEP_WAITS - 5) + 1);
+}
+
+/* Waits that paid for more than there may be do not bring it back after the cut. */
+static void test_auto_stays_cut(void **state)
+{
+	struct log_fixture *f = *state;
+
+	open_auto(f, 0);
+	set_idle_ns(f, UINT64_MAX / 2);
+	put_and_sync(f, 20 * STEP_WAITS);
+	wait_for_step(f);
+	set_idle_ns(f, 1000000);
+	WAIT_FOR(unit_file_bytes(f->path) < STEP_BYTES);
+	sleep_ms(50);
+	assert_int_equal(probe_calls(f->probe, IOCALL_TRUNCATE), 1);
+	assert_records_alone(f, 20 * STEP_WAITS + 1);
 }
 
 /* When nobody waits any more, the log ends with its last record, without one more sync. */
@@ -558,10 +604,13 @@ int main(void)
 		TEST(test_sealed_segment_has_none),
 		TEST(test_record_past_the_segment),
 		TEST(test_no_space_for_it),
+		TEST(test_no_space_for_one_byte),
 		TEST(test_failed_put_in_the_room),
 		TEST(test_auto_needs_waits),
 		TEST(test_auto_grows),
 		TEST(test_auto_forgets),
+		TEST(test_auto_forgets_after_idle_time),
+		TEST(test_auto_stays_cut),
 		TEST(test_auto_is_cut),
 		TEST(test_auto_cut_fails),
 		TEST(test_auto_on_a_full_disk),

@@ -83,10 +83,16 @@ bool log_writer_wants_headroom_locked(const struct log_writer *w)
 	       w->written_position < goal; /* a record may be larger than its segment */
 }
 
+/* Makes head room again only after some bytes, at least one. */
+static void retry_later_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
+{
+	w->headroom_from = w->written_position + w->headroom_bytes / RETRY_SHARE + 1;
+}
+
 /* Gives the unused zeros back to the disk, and does not try again soon. */
 static void give_up_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
-	w->headroom_from = w->written_position + w->headroom_bytes / RETRY_SHARE;
+	retry_later_locked(w);
 	(void)!log_writer_trim_headroom_locked(w); /* a longer file does no harm */
 }
 
@@ -132,7 +138,7 @@ void log_writer_make_headroom_locked(struct log_writer *w)
 		left = w->headroom_step_bytes;
 		w->headroom_paid -= left;
 		if (!has_space(w, unused_locked(w) + left)) {
-			w->headroom_from = w->written_position + w->headroom_bytes / RETRY_SHARE;
+			retry_later_locked(w);
 			return;
 		}
 	}
