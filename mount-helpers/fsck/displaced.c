@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/displaced.h"
+/* Files under the names of other files. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "mount-helpers/fsck/file.h"
-#include "mount-helpers/fsck/report.h"
 
 /* The content of a file that MANIFEST lists under another name. */
 struct content {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/file.h"
+/* One file of the log: facts that several checks need. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <fcntl.h>

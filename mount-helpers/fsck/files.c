@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/files.h"
+/* The files of a store as they were at one moment, in the order of the log. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,11 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "mount-helpers/fsck/displaced.h"
-#include "mount-helpers/fsck/file.h"
-#include "mount-helpers/fsck/manifest.h"
-#include "mount-helpers/fsck/missing.h"
-#include "mount-helpers/fsck/report.h"
 #include "writer/log/names.h"
 #include "writer/log/snapshot.h"
 

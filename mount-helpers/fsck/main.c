@@ -11,11 +11,7 @@
 #include <unistd.h>
 
 #include "mount-helpers/common/mounted.h"
-#include "mount-helpers/fsck/files.h"
-#include "mount-helpers/fsck/old.h"
-#include "mount-helpers/fsck/repair.h"
-#include "mount-helpers/fsck/report.h"
-#include "mount-helpers/fsck/scan.h"
+#include "mount-helpers/fsck/fsck.h"
 #include "writer/log/names.h"
 
 #define HOLDER_BYTES_MAX 4096

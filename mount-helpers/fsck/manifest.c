@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/manifest.h"
+/* MANIFEST and the durable mark: whether they match the files, and a new MANIFEST. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,9 +9,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "mount-helpers/fsck/file.h"
-#include "mount-helpers/fsck/missing.h"
-#include "mount-helpers/fsck/report.h"
 #include "writer/log/manifest_file.h"
 #include "writer/log/names.h"
 

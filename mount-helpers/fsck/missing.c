@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/missing.h"
+/* Segments that the log should have and that are missing, and files that can replace them. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "mount-helpers/fsck/file.h"
-#include "mount-helpers/fsck/manifest.h"
-#include "mount-helpers/fsck/report.h"
 #include "writer/log/names.h"
 
 static int add_missing_file(struct fsck *f, struct fsck_file *file, const char *how)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/old.h"
+/* The last part of fsck.freyjafs: files that cannot be read whole get the content of their newest
+ * whole version, by commits at the end of the log.  If fsck is killed, each file has either its
+ * present or its restored content. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <stdio.h>

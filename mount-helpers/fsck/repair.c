@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/repair.h"
+/* Salvage: new files without the lost parts, a new durable mark and a new MANIFEST. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "mount-helpers/fsck/file.h"
-#include "mount-helpers/fsck/manifest.h"
-#include "mount-helpers/fsck/report.h"
 #include "writer/log/mark.h"
 #include "writer/log/names.h"
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The check that the undamaged commits fit together.  A partial change of a file that is not
- * certain (certain.h) is laid over a content that cannot be read.  So all bytes that are shown were
- * in the file, at this offset, at this time. */
-#include "mount-helpers/fsck/replay.h"
+/* The second part of fsck.freyjafs: checks that the undamaged commits fit together.  It replays the
+ * log in the form that it will have without its lost parts, before anything is written.  It finds
+ * commits that a mount would refuse, or that would show a content that never existed, because
+ * something before them was lost; and in the end all names whose content cannot be read whole.
+ *
+ * A partial change of a file that is not certain (certain.h) is laid over a content that cannot be
+ * read.  So all bytes that are shown were in the file, at this offset, at this time. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +15,6 @@
 
 #include "codec/path.h"
 #include "mount-helpers/fsck/certain.h"
-#include "mount-helpers/fsck/file.h"
 #include "codec/array.h"
 #include "writer/index/entries.h"
 #include "writer/index/keydir.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/report.h"
+/* Messages of fsck.freyjafs, and the lines of its report on stdout. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount-helpers/fsck/scan.h"
+/* The damage in the files of a log: first in each file, then between them. */
+#include "mount-helpers/fsck/fsck.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,9 +8,6 @@
 #include <string.h>
 
 #include "codec/meta.h"
-#include "mount-helpers/fsck/file.h"
-#include "mount-helpers/fsck/replay.h"
-#include "mount-helpers/fsck/report.h"
 #include "writer/log/names.h"
 #include "writer/log/reader.h"
 
