@@ -19,7 +19,7 @@
 #include "fuse/mount/fs.h"
 #include "fuse/mount/messages.h"
 #include "fuse/daemon/mountpoint.h"
-#include "fuse/virtual/history.h"
+#include "fuse/virtual/virtual.h"
 #include "fuse/base/options.h"
 #include "writer/base/progress.h"
 #include "fuse/base/sandbox.h"

@@ -46,7 +46,7 @@ enum {
 struct fs {
 	struct store *store;
 	struct open_files files;
-	struct history_nodes *history; /* of /history; see virtual/history.h */
+	struct history_nodes *history; /* of /history; see virtual/virtual.h */
 	const struct options *options;
 	const struct transport *transport;
 	struct fuse_session *session;

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/virtual/history.h"
 #include "fuse/mount/reply.h"
 #include "fuse/virtual/virtual.h"
 #include "codec/array.h"

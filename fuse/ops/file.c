@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "fuse/transport/init_reply.h"
-#include "fuse/virtual/history.h"
 #include "fuse/ops/privileges.h"
 #include "fuse/mount/reply.h"
 #include "fuse/transport/request.h"

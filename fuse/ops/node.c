@@ -8,7 +8,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "fuse/virtual/history.h"
 #include "fuse/ops/privileges.h"
 #include "fuse/mount/reply.h"
 #include "fuse/virtual/virtual.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The requests to /history: names, attributes, versions of files, directories. */
-#include "fuse/virtual/history.h"
+#include "fuse/virtual/virtual.h"
 
 #include <errno.h>
 #include <fcntl.h>

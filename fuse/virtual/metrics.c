@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/virtual/metrics.h"
+/* The text of /metrics: the numbers of /status in the text format of Prometheus, version 0.0.4
+ * (https://prometheus.io/docs/instrumenting/exposition_formats/).  Threads: any. */
+#include "fuse/virtual/virtual.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "fuse/virtual/status.h"
+/* The text of /status: lines "name: value".  Threads: any. */
+#include "fuse/virtual/virtual.h"
 
 #include <errno.h>
 #include <inttypes.h>

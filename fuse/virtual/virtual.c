@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuse/virtual/metrics.h"
-#include "fuse/virtual/history.h"
 #include "fuse/mount/reply.h"
-#include "fuse/virtual/status.h"
 
 /* The words that /control accepts, and the text that a read of /control returns. */
 #define CONTROL_WORDS "sync, rotate, compact, scrub"

@@ -10,7 +10,7 @@
 #include "codec/path.h"
 #include "writer/base/times.h"
 #include "writer/index/inode_numbers.h"
-#include "writer/index/node_meta.h"
+#include "writer/index/node.h"
 #include "writer/index/paths.h"
 
 /* The state of a node that a replay of the base has reached. */

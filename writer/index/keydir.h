@@ -9,7 +9,6 @@
  *     node.h             a node: reading its fields, making it, pins, times, owner and mode
  *     node_attributes.h  extended attributes, targets of symlinks, devices
  *     node_content.h     the content of a file
- *     node_meta.h        the attr record that describes a node
  *     entries.h          linking, unlinking, renaming
  *     rename.h           the rules of a rename
  *     paths.h            paths of nodes, and their limits

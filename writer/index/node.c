@@ -72,6 +72,43 @@ bool keydir_is_default(const struct keydir *k, const struct node *n)
 	       (n->mode & 07777) == (full & ~k->defaults.umask);
 }
 
+/* --- as the meta records of the log describe it --- */
+
+struct meta_attr node_meta_attr(const struct node *n)
+{
+	const struct node_extra *extra = node_extra(n);
+	struct meta_attr attr = {
+		.type = node_type(n),
+		.content = META_CONTENT_KEPT,
+		.mode = n->mode & META_MODE_BITS,
+		.uid = n->uid,
+		.gid = n->gid,
+	};
+
+	if (attr.type == META_TYPE_CHAR_DEVICE || attr.type == META_TYPE_BLOCK_DEVICE) {
+		attr.fields |= META_FIELD_RDEV;
+		attr.rdev_major = extra->rdev_major;
+		attr.rdev_minor = extra->rdev_minor;
+	}
+	if (attr.type == META_TYPE_SYMLINK) {
+		attr.fields |= META_FIELD_TARGET;
+		attr.target = extra->target;
+		attr.target_bytes = extra->target_bytes;
+	}
+	return attr;
+}
+
+void node_meta_add_xattrs(const struct node *n, struct meta_attr *attr)
+{
+	const struct node_extra *extra = node_extra(n);
+
+	if (extra == NULL || extra->xattrs == NULL)
+		return;
+	attr->fields |= META_FIELD_XATTRS;
+	attr->xattrs = extra->xattrs;
+	attr->xattrs_bytes = extra->xattrs_bytes;
+}
+
 /* --- pins --- */
 
 /* If the kernel asks for a node this often, the count stays at its maximum, and the node is never

@@ -59,6 +59,16 @@ const uint8_t *node_xattrs(const struct node *n, size_t *ret_bytes);
 /* Returns whether owner and mode are those of a new node. */
 bool keydir_is_default(const struct keydir *k, const struct node *n);
 
+/* --- as the meta records of the log describe it --- */
+
+/* Returns the attr record that describes 'n' now, without the optional fields: times, xattrs, inode
+ * number.  It borrows the target from 'n'. */
+struct meta_attr node_meta_attr(const struct node *n);
+
+/* Adds the xattrs of 'n', if it has any, for a node that the log does not have.  The record borrows
+ * the list from 'n'. */
+void node_meta_add_xattrs(const struct node *n, struct meta_attr *attr);
+
 /* --- pins: a node lives until its last name and its last pin are gone --- */
 
 /* Adds a pin; keydir_unpin() drops pins.  Requires that the caller has the node pinned, or holds

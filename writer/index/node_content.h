@@ -26,6 +26,18 @@ void keydir_set_verified(struct keydir *k, struct node *n, const struct content_
 /* Returns the size of a content, or of the target of a symlink.  With the lock. */
 uint64_t node_size_bytes(const struct node *n);
 
+/* --- all bytes of the log that a tree reads, for compaction and for a scrub --- */
+
+/* Calls 'fn' for each position, as a piece of content: for the pieces of at most 'nodes' nodes from
+ * '*cursor' (0: from the start) on, including pinned ones without a name and those of unnameable
+ * keys.  Returns false if these were the last.  With the commit lock; if that is released between
+ * two calls, some pieces may come twice, and pieces of records appended since the beginning may be
+ * missed.  If a file got the content of another one in the meantime, all pieces come again.  'fn'
+ * returns true if it has changed the position of the bytes, which is only allowed with 'changes'.
+ * Takes the keydir lock. */
+bool keydir_each_piece(struct keydir *k, uint64_t *cursor, size_t nodes, bool changes,
+		       content_piece_fn fn, void *arg);
+
 /* --- publishing staged content, in two steps: no step can fail after keydir_prepare_publish() ---
  */
 

@@ -2,7 +2,7 @@
 /* Pieces: all bytes of the log that a store reads, or that a replay of its log needs. */
 #include <errno.h>
 
-#include "writer/index/pieces.h"
+#include "writer/index/node_content.h"
 #include "writer/store/store_private.h"
 
 bool store_each_piece(struct store *s, uint64_t *cursor, size_t nodes, bool changes,

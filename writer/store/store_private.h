@@ -11,7 +11,7 @@
 #include "writer/index/content_map.h"
 #include "writer/index/keydir.h"
 #include "writer/index/node_content.h"
-#include "writer/index/node_meta.h"
+#include "writer/index/node.h"
 #include "writer/base/number_set.h"
 #include "writer/store/for_background.h"
 #include "writer/store/growth.h"
