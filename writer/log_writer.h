@@ -195,6 +195,10 @@ int log_writer_rotate(struct log_writer *w) WARN_UNUSED;
  * log, or -errno. */
 ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t position) WARN_UNUSED;
 
+/* Begins to read into memory the 'n' bytes around 'position' that begin at a multiple of 'n' in its
+ * file.  Does not wait for them; a failure is not reported. */
+void log_writer_read_ahead(struct log_writer *w, uint64_t position, uint64_t n);
+
 /* Returns the number of the segment that holds a position, and stores the offset in its file.  For
  * the active segment it is the number under which it will be sealed.  Returns 0 if no segment holds
  * the position, or the segment's file was replaced. */

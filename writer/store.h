@@ -240,6 +240,14 @@ int store_commit(struct store *s, struct node *n, const struct store_content *co
 ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 		   uint64_t offset) WARN_UNUSED;
 
+/* For a read from byte 'offset' on that has to wait for the disk: begins to read the bytes around
+ * that place in the log into memory, because values that were written together are often read
+ * together.  The more of the values that are read for the first time are in memory already, the
+ * more bytes: STORE_AHEAD_MIN to STORE_AHEAD_MAX. */
+#define STORE_AHEAD_MIN UINT32_C(32768)
+#define STORE_AHEAD_MAX (UINT32_C(2) << 20)
+void store_read_ahead(struct store *s, struct node *n, uint64_t offset);
+
 /* Stores the beginning and the end of the next bytes at or behind 'offset' that are not a hole.
  * Returns false if there are none.  More data may follow at the end. */
 bool store_next_data(struct store *s, struct node *n, uint64_t offset, uint64_t *ret_begin,

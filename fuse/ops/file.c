@@ -156,12 +156,17 @@ static void finish_read(const struct read_job *job, ssize_t n)
 	free(job->own);
 }
 
-static void read_and_wait(void *arg)
+/* Reads from the disk, and what lies around that.  Replies: buf, err. */
+static void read_and_wait(const struct read_job *job)
 {
-	struct read_job *job = arg;
-
+	store_read_ahead(fs_of(job->req)->store, open_file_node(job->of), job->offset);
 	finish_read(job, open_file_read(job->of, job->buf, job->size, job->offset));
-	free(job);
+}
+
+static void run_read(void *arg)
+{
+	read_and_wait(arg);
+	free(arg);
 }
 
 /* Makes a worker wait for the disk.  Returns false if no worker is available. */
@@ -172,7 +177,7 @@ static bool read_elsewhere(const struct read_job *job)
 	if (copy == NULL)
 		return false;
 	*copy = *job;
-	if (workers_run(&fs_of(job->req)->workers, read_and_wait, copy))
+	if (workers_run(&fs_of(job->req)->workers, run_read, copy))
 		return true;
 	free(copy);
 	return false;
@@ -198,14 +203,13 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		reply_err(req, -ENOMEM);
 		return;
 	}
-	io_set_nowait(job.own == NULL); /* other requests wait for this thread */
+	io_set_nowait(true);
 	n = open_file_read(job.of, job.buf, size, job.offset);
 	io_set_nowait(false);
-	if (n == -EAGAIN && read_elsewhere(&job))
-		return;
-	if (n == -EAGAIN)
-		n = open_file_read(job.of, job.buf, size, job.offset);
-	finish_read(&job, n);
+	if (n != -EAGAIN)
+		finish_read(&job, n);
+	else if (job.own != NULL || !read_elsewhere(&job)) /* NULL: requests wait for this thread */
+		read_and_wait(&job);
 }
 
 /* --- writing --- */

@@ -61,6 +61,9 @@ struct io_ops {
 	/* Returns the first offset at or behind 'offset' that is in no hole of a sparse file; the
 	 * end of the file if there is none.  Cannot fail.  NULL: holes are not known. */
 	uint64_t (*next_data)(struct io *io, int fd, uint64_t offset);
+	/* Begins to read these bytes into memory.  A failure is not reported: a later pread waits
+	 * for the disk.  NULL: nothing is read ahead. */
+	void (*will_need)(struct io *io, int fd, uint64_t offset, uint64_t n);
 	int (*rename)(struct io *io, int dir_fd, const char *from, const char *to);
 	int (*link)(struct io *io, int dir_fd, const char *from, const char *to);
 	int (*unlink)(struct io *io, int dir_fd, const char *name);

@@ -111,6 +111,15 @@ static int posix_stat(struct io *io, int fd, struct io_stat *ret)
 	return 0;
 }
 
+#define ADVISED_BYTES 65536
+
+static void posix_will_need(struct io *io, int fd, uint64_t offset, uint64_t n)
+{
+	/* Linux reads no more for one call than the device reads ahead, often 128 KiB. */
+	for (uint64_t end = offset + n; offset < end; offset += ADVISED_BYTES)
+		(void)posix_fadvise(fd, (off_t)offset, ADVISED_BYTES, POSIX_FADV_WILLNEED);
+}
+
 static uint64_t posix_next_data(struct io *io, int fd, uint64_t offset)
 {
 	off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
@@ -213,6 +222,7 @@ static const struct io_ops posix_ops = {
 	.fsync = posix_fsync,
 	.stat = posix_stat,
 	.next_data = posix_next_data,
+	.will_need = posix_will_need,
 	.rename = posix_rename,
 	.link = posix_link,
 	.unlink = posix_unlink,

@@ -44,6 +44,26 @@ ssize_t log_writer_read(struct log_writer *w, void *buf, size_t n, uint64_t posi
 	return segments_read(&w->segments, buf, n, position); /* also 0 behind the end of the log */
 }
 
+void log_writer_read_ahead(struct log_writer *w, uint64_t position, uint64_t n)
+{
+	uint64_t start, offset;
+	int fd;
+
+	if (w->io->ops->will_need == NULL)
+		return;
+	log_lock(w);
+	start = w->active_start;
+	fd = position >= start && position < w->written_position ? w->fd : -1;
+	segments_hold(&w->segments); /* as in read_active() */
+	log_unlock(w);
+	if (fd < 0)
+		fd = segments_file_at(&w->segments, position, &start);
+	offset = position - start;
+	if (fd >= 0)
+		w->io->ops->will_need(w->io, fd, offset - offset % n, n);
+	segments_release(&w->segments);
+}
+
 uint64_t log_writer_bytes_from(struct log_writer *w, uint64_t position)
 {
 	uint64_t left = 0;

@@ -346,6 +346,14 @@ void segments_release(struct segments *s)
 	read_unlock(s);
 }
 
+int segments_file_at(struct segments *s, uint64_t position, uint64_t *ret_start)
+{
+	const struct segment_range *range = find_locked(s, position);
+
+	*ret_start = range != NULL ? range->start : 0;
+	return range != NULL ? range->fd : -1;
+}
+
 ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position)
 {
 	const struct segment_range *range;

@@ -142,6 +142,11 @@ uint64_t segments_bytes(struct segments *s);
 void segments_hold(struct segments *s) ACQUIRES_SHARED(s->lock, segments_class);
 void segments_release(struct segments *s) RELEASES_SHARED(s->lock, segments_class);
 
+/* Returns the file that has 'position', and stores the position of the file's first byte; -1: no
+ * segment has it.  Requires segments_hold(). */
+int segments_file_at(struct segments *s, uint64_t position, uint64_t *ret_start)
+	REQUIRES_SHARED(s->lock, segments_class);
+
 /* Reads up to 'n' bytes at 'position', not past the end of the segment that has it.  Returns their
  * number, 0 if no segment has it, or -errno. */
 ssize_t segments_read(struct segments *s, void *buf, size_t n, uint64_t position) WARN_UNUSED;

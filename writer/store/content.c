@@ -259,6 +259,40 @@ int store_commit(struct store *s, struct node *n, const struct store_content *co
 	return err;
 }
 
+/* --- reading ahead --- */
+
+/* The window that one read reads ahead grows with each value that is in memory at its first read,
+ * and shrinks with each that is not: it reaches its maximum where at least one first read in 16
+ * finds its value in memory.  Reads all over a large log keep the minimum. */
+#define AHEAD_GROWTH (UINT32_C(64) << 10)
+#define AHEAD_LOSS   (AHEAD_GROWTH + AHEAD_GROWTH / 16) /* the value is read, too, and grows it */
+
+static void change_ahead(struct store *s, int64_t change)
+{
+	int64_t bytes = (int64_t)atomic_load(&s->ahead_bytes) + change;
+
+	if (bytes < STORE_AHEAD_MIN)
+		bytes = STORE_AHEAD_MIN;
+	if (bytes > STORE_AHEAD_MAX)
+		bytes = STORE_AHEAD_MAX;
+	atomic_store(&s->ahead_bytes, (uint32_t)bytes); /* losing the change of another thread */
+}
+
+void store_read_ahead(struct store *s, struct node *n, uint64_t offset)
+{
+	unsigned int side = read_gate_enter(&s->gate);
+	struct content_piece piece;
+	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
+
+	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &list) == 1 && !piece.hole &&
+	    !piece.dropped && !piece.verified) {
+		change_ahead(s, -(int64_t)AHEAD_LOSS);
+		log_writer_read_ahead(s->log, piece.value.record_position,
+				      atomic_load(&s->ahead_bytes));
+	}
+	read_gate_leave(&s->gate, side);
+}
+
 /* --- reading --- */
 
 /* Reads 'n' bytes of a piece from byte 'from' on, and checks the CRC of its record unless that has
@@ -304,8 +338,10 @@ int store_read_pieces(const struct store_reader *r, const struct content_pieces 
 		}
 		err = read_content_piece(r->s, p, begin - p->offset, buf + (begin - offset),
 					 (size_t)(stop - begin));
-		if (err == 0 && !p->verified)
+		if (err == 0 && !p->verified) {
 			set_verified(r, p);
+			change_ahead(r->s, AHEAD_GROWTH);
+		}
 	}
 	if (err == 0)
 		memset(buf + (at - offset), 0, (size_t)(end - at));

@@ -73,7 +73,8 @@ struct store {
 	trouble_fn trouble; /* may be NULL */
 	void *trouble_arg;
 
-	struct read_gate gate; /* inside, positions from the keydir can be read */
+	_Atomic uint32_t ahead_bytes; /* of the next store_read_ahead() */
+	struct read_gate gate;	      /* inside, positions from the keydir can be read */
 	struct growth growth;
 	struct background *background; /* see store_background() */
 
