@@ -240,6 +240,10 @@ int store_commit(struct store *s, struct node *n, const struct store_content *co
 ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes,
 		   uint64_t offset) WARN_UNUSED;
 
+/* Returns the size of a committed value that is one record, was in the log when the store was
+ * opened, and has not been read since; 0 for any other, an empty one included. */
+size_t store_unread_bytes(struct store *s, struct node *n);
+
 /* For a read from byte 'offset' on that has to wait for the disk: begins to read the bytes around
  * that place in the log into memory, because values that were written together are often read
  * together.  The more of the values that are read for the first time are in memory already, the

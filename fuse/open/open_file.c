@@ -355,6 +355,34 @@ int open_file_open(struct open_file *of, const struct open_file_how *how, bool *
 	return err;
 }
 
+static void show_locked(struct open_file *of, open_file_show_fn show, void *arg)
+	REQUIRES(of->lock, open_file_class)
+{
+	size_t n = store_unread_bytes(of->store, of->node);
+	void *value;
+	ssize_t got;
+
+	if (n == 0 || n > OPEN_FILE_SHOW_BYTES_MAX)
+		return;
+	value = malloc(n);
+	if (value == NULL)
+		return;
+	io_set_nowait(true); /* if it is not in memory, the program may not read it at all */
+	got = store_read(of->store, of->node, value, n, 0);
+	io_set_nowait(false);
+	if (got == (ssize_t)n)
+		show(arg, value, n);
+	free(value);
+}
+
+void open_file_show_unread(struct open_file *of, open_file_show_fn show, void *arg)
+{
+	open_file_lock(of);
+	if (of->handles == 1 && !of->pending.active)
+		show_locked(of, show, arg);
+	open_file_unlock(of);
+}
+
 bool open_file_has_stale_pages(struct open_file *of)
 {
 	return WITH_LOCK(open_file, of, of->bypass && of->shared);

@@ -125,6 +125,14 @@ struct open_file_how {
  * past the cache. */
 int open_file_open(struct open_file *of, const struct open_file_how *how,
 		   bool *ret_bypass) WARN_UNUSED;
+/* Receives 'n' bytes; may change them. */
+typedef void (*open_file_show_fn)(void *arg, void *value, size_t n);
+/* For a handle that only reads: calls 'show' with the whole value if it is small, in memory, and
+ * has not been read since the mount (store_unread_bytes()), and if no other handle exists.  Until
+ * 'show' returns, nobody else can open or truncate the file, so the kernel can be given the value
+ * as pages: no program has another one there, not even in a mapping. */
+#define OPEN_FILE_SHOW_BYTES_MAX ((size_t)64 * 1024)
+void open_file_show_unread(struct open_file *of, open_file_show_fn show, void *arg);
 /* Returns whether the kernel may have stale pages of the file: the handles bypass the page cache,
  * and there was more than one, maybe with a mapping.  The caller drops the pages before it releases
  * a handle. */

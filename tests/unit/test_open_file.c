@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <signal.h>
 #include <string.h>
@@ -1058,6 +1059,110 @@ static void test_modes_do_not_mix(void **state)
 	close_handle(f, &h, 0);
 }
 
+/* --- values for the kernel's pages --- */
+
+struct shown {
+	size_t calls, bytes;
+	struct open_file *of; /* to be opened for writing while the value is shown; or NULL */
+	pthread_t writer;
+	atomic_bool tries, has_opened;
+};
+
+static void *open_for_writing(void *arg)
+{
+	const struct open_file_how how = { .writable = true, .by = SELF };
+	struct shown *s = arg;
+	bool bypass;
+
+	atomic_store(&s->tries, true);
+	assert_int_equal(open_file_open(s->of, &how, &bypass), 0);
+	atomic_store(&s->has_opened, true);
+	return NULL;
+}
+
+static void note_shown(void *arg, void *value, size_t n)
+{
+	struct shown *s = arg;
+
+	s->calls++;
+	s->bytes = n;
+	assert_memory_equal(value, some_bytes(0), n);
+	if (s->of == NULL)
+		return;
+	assert_int_equal(pthread_create(&s->writer, NULL, open_for_writing, s), 0);
+	while (!atomic_load(&s->tries))
+		(void)usleep(1000);
+	(void)usleep(20000); /* time enough for a wrong open; a right one takes until later */
+	assert_false(atomic_load(&s->has_opened));
+}
+
+/* Opens for reading, shows, and closes again.  Returns the number of bytes that were shown. */
+static size_t shown_bytes(struct store_fixture *f, const char *path)
+{
+	struct shown s = { 0 };
+	struct node *n = ops_find_ok(f->s, path);
+	struct open_file *of = open_files_get(&files, n);
+
+	(void)open_with(of, false);
+	open_file_show_unread(of, note_shown, &s);
+	release(of);
+	open_files_put(&files, of);
+	store_unpin(f->s, n, 1);
+	assert_int_equal(s.calls, s.bytes > 0);
+	return s.bytes;
+}
+
+static void remount(struct store_fixture *f)
+{
+	open_files_stop(&files);
+	open_files_destroy(&files);
+	fixture_reopen_store(f);
+	start_files(f, 3600000000000);
+}
+
+static void test_show_unread(void **state)
+{
+	struct store_fixture *f = *state;
+	struct handle h;
+
+	write_path(f, "a", 6000, 6000);
+	write_path(f, "open", 5000, 5000);
+	write_path(f, "large", OPEN_FILE_SHOW_BYTES_MAX + 1, 70000);
+	write_path(f, "empty", 0, 1);
+	assert_int_equal(shown_bytes(f, "a"), 0); /* written in this mount */
+	remount(f);
+	assert_int_equal(shown_bytes(f, "a"), 6000);
+	assert_int_equal(shown_bytes(f, "a"), 0);
+	assert_int_equal(shown_bytes(f, "large"), 0);
+	assert_int_equal(shown_bytes(f, "empty"), 0);
+	h = open_path(f, "open", false);
+	assert_int_equal(shown_bytes(f, "open"), 0); /* a mapping may have changed pages */
+	close_handle(f, &h, 0);
+	assert_int_equal(shown_bytes(f, "open"), 5000);
+}
+
+/* Pages that a writer changes would be overwritten by the old value. */
+static void test_no_writer_while_shown(void **state)
+{
+	struct store_fixture *f = *state;
+	struct shown s = { 0 };
+	struct node *n;
+
+	write_path(f, "a", 6000, 6000);
+	remount(f);
+	n = ops_find_ok(f->s, "a");
+	s.of = open_files_get(&files, n);
+	(void)open_with(s.of, false);
+	open_file_show_unread(s.of, note_shown, &s);
+	assert_int_equal(s.calls, 1);
+	assert_int_equal(pthread_join(s.writer, NULL), 0);
+	assert_true(atomic_load(&s.has_opened));
+	release_ok(&(struct handle){ s.of, n });
+	release(s.of);
+	open_files_put(&files, s.of);
+	store_unpin(f->s, n, 1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest fixed[] = {
@@ -1081,6 +1186,8 @@ int main(void)
 		cmocka_unit_test(test_appends_are_committed),
 		cmocka_unit_test(test_appends_at_the_end),
 		cmocka_unit_test(test_modes_do_not_mix),
+		cmocka_unit_test(test_show_unread),
+		cmocka_unit_test(test_no_writer_while_shown),
 	};
 	static struct CMUnitTest
 		tests[ARRAY_SIZE(shapes) + ARRAY_SIZE(changes) + ARRAY_SIZE(fixed)];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading ahead: which bytes of the log a store asks for. */
+/* Reading ahead: which bytes of the log a store asks for, and which values count as unread. */
 #include "tests/unit/store_fixture.h"
 
 #include <stdio.h>
@@ -91,6 +91,15 @@ static void read_files(struct store *s, int from, int to)
 	}
 }
 
+static size_t unread_bytes(struct store *s, const char *name)
+{
+	struct node *n = ops_find_ok(s, name);
+	size_t bytes = store_unread_bytes(s, n);
+
+	store_unpin(s, n, 1);
+	return bytes;
+}
+
 static void test_window(void **state)
 {
 	struct store *s = make_store(*state);
@@ -133,6 +142,23 @@ static void test_second_reads_do_not_count(void **state)
 	assert_int_equal(store_close(s), 0);
 }
 
+static void test_unread(void **state)
+{
+	struct store *s = make_store(*state);
+
+	assert_int_equal(unread_bytes(s, "f000"), VALUE_BYTES);
+	read_files(s, 0, 1);
+	assert_int_equal(unread_bytes(s, "f000"), 0);
+	ops_write_ok(s, "f001", "of this mount");
+	ops_write_ok(s, "new", "of this mount");
+	ops_write_ok(s, "f002", "");
+	assert_int_equal(unread_bytes(s, "f001"), 0);
+	assert_int_equal(unread_bytes(s, "new"), 0);
+	assert_int_equal(unread_bytes(s, "f002"), 0);
+	assert_int_equal(unread_bytes(s, "f003"), VALUE_BYTES);
+	assert_int_equal(store_close(s), 0);
+}
+
 int main(void)
 {
 #define TEST(test) \
@@ -140,6 +166,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_window),
 		TEST(test_second_reads_do_not_count),
+		TEST(test_unread),
 	};
 
 	return unit_run("read_ahead", tests, ARRAY_SIZE(tests));

@@ -293,6 +293,18 @@ void store_read_ahead(struct store *s, struct node *n, uint64_t offset)
 	read_gate_leave(&s->gate, side);
 }
 
+size_t store_unread_bytes(struct store *s, struct node *n)
+{
+	struct content_piece piece;
+	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
+
+	if (keydir_pieces(s->keydir, n, 0, UINT64_MAX, &list) == 0 || piece.verified ||
+	    piece.dropped || piece.hole || piece.bytes != list.size_bytes ||
+	    piece.value.record_position >= s->opened_end)
+		return 0;
+	return (size_t)piece.bytes;
+}
+
 /* --- reading --- */
 
 /* Reads 'n' bytes of a piece from byte 'from' on, and checks the CRC of its record unless that has

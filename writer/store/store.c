@@ -235,6 +235,7 @@ int store_open_alone(const struct store_config *config, struct store **ret, stru
 		destroy_store(s);
 		return err;
 	}
+	s->opened_end = log_writer_size(s->log);
 	commit_lock(s);
 	if (!s->read_only) {
 		store_grow_reserves(s);

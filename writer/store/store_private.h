@@ -73,6 +73,7 @@ struct store {
 	trouble_fn trouble; /* may be NULL */
 	void *trouble_arg;
 
+	uint64_t opened_end;	      /* end of the log at open; constant */
 	_Atomic uint32_t ahead_bytes; /* of the next store_read_ahead() */
 	struct read_gate gate;	      /* inside, positions from the keydir can be read */
 	struct growth growth;
