@@ -137,7 +137,7 @@ static void name_remove(struct keydir *k, struct dentry *d)
 	d->node = 0;
 	if (node_is_dir(n)) {
 		dentry_dir(d)->dir->subdir_count--;
-		k->last_dir.node = NULL; /* its path, or one below it, has changed */
+		keydir_forget_dirs(k); /* its path, or one below it, has changed */
 	}
 	if (more == NULL || more->count == 0) {
 		count_node(k, n, -1);

@@ -96,16 +96,17 @@ size_t keydir_dir_bytes(const char *path, size_t path_bytes)
 
 struct node *keydir_find_dir(struct keydir *k, const char *path, size_t dir_bytes)
 {
-	struct found_dir *last = &k->last_dir;
+	struct found_dir *found;
 	struct node *n = k->root;
 	const char *name;
 	size_t pos = 0, name_bytes;
 
 	if (dir_bytes == 0)
 		return n;
-	if (last->node != NULL && last->bytes == dir_bytes &&
-	    memcmp(last->path, path, dir_bytes) == 0)
-		return last->node;
+	found = &k->found_dirs[XXH3_64bits(path, dir_bytes) % FOUND_DIRS];
+	if (found->node != NULL && found->bytes == dir_bytes &&
+	    memcmp(found->path, path, dir_bytes) == 0)
+		return found->node;
 	while ((name_bytes = path_next(path, dir_bytes, &pos, &name)) > 0) {
 		struct dentry *d = keydir_find(k, n, name, name_bytes);
 
@@ -113,12 +114,18 @@ struct node *keydir_find_dir(struct keydir *k, const char *path, size_t dir_byte
 			return NULL;
 		n = dentry_node(d);
 	}
-	if (dir_bytes <= sizeof(last->path)) {
-		memcpy(last->path, path, dir_bytes);
-		last->bytes = dir_bytes;
-		last->node = n;
+	if (dir_bytes <= sizeof(found->path)) {
+		memcpy(found->path, path, dir_bytes);
+		found->bytes = dir_bytes;
+		found->node = n;
 	}
 	return n;
+}
+
+void keydir_forget_dirs(struct keydir *k)
+{
+	for (size_t i = 0; i < FOUND_DIRS; i++)
+		k->found_dirs[i].node = NULL;
 }
 
 struct dentry *keydir_find_path(struct keydir *k, const char *path, size_t path_bytes)

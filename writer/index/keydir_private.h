@@ -25,6 +25,7 @@
 
 #define FILE_MODE_DEFAULT   0666
 #define DIR_MODE_DEFAULT    0777
+#define FOUND_DIRS	    64
 #define FOUND_DIR_BYTES_MAX 256
 
 /* Kinds of objects in the slab. */
@@ -81,7 +82,7 @@ struct node {
 	int64_t mtime_ns;
 };
 
-/* The directory that the last search by path has found. */
+/* A directory that a search by path has found. */
 struct found_dir {
 	struct node *node; /* NULL: none */
 	size_t bytes;
@@ -105,7 +106,7 @@ struct keydir {
 	struct keydir_stats stats;
 
 	/* Only for the one thread that changes the keydir: */
-	struct found_dir last_dir;
+	struct found_dir found_dirs[FOUND_DIRS]; /* by the hash of the path */
 	uint32_t content_copies; /* how often a file got the content of another one */
 	bool begun;		 /* a record has been replayed */
 };
@@ -232,6 +233,11 @@ INDEX_ACCESSOR bool node_is_pinned(const struct node *n)
 {
 	return atomic_load(&n->pins) > 0;
 }
+
+/* --- keydir.c --- */
+
+/* Forgets the directories that searches by path have found. */
+void keydir_forget_dirs(struct keydir *k);
 
 /* --- node.c; with the write lock --- */
 
