@@ -89,21 +89,45 @@ static void note_facts(const struct log_opening *o, const struct segment *seg,
 		segments_set_facts(&o->w->segments, id, &t->facts);
 }
 
-/* Replays one sealed or rotated segment.  Stores the position at which it stops with the facts of
- * the part before it, and whether the segment is complete. */
-static int replay_segment(struct log_opening *o, const struct segment *seg, struct log_end *ret,
-			  bool *ret_complete)
+/* Describes the hint of a segment.  Returns whether it may be used. */
+static bool segment_hint(const struct log_writer *w, const struct segment *seg,
+			 char hint_name[SEGMENT_NAME_BYTES], struct hint_about *ret)
 {
-	struct log_writer *w = o->w;
-	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
-	char path[PATH_MAX + SEGMENT_NAME_BYTES];
-	struct hint_about about = {
+	hint_name_of((struct segment_id){ seg->number, seg->generation }, hint_name);
+	*ret = (struct hint_about){
 		.segment = seg->number,
 		.segment_bytes = seg->bytes,
 		.segment_fd = seg->fd,
 		.name = hint_name,
 		.facts = seg->facts.records > 0 ? &seg->facts : NULL,
 	};
+	return !w->ignores_hints && seg->rotated_bytes == 0;
+}
+
+/* Opens the hint of segment 'i', which is 'about', and starts to read the next one. */
+static struct hint_reader *open_hint(struct log_opening *o, size_t i,
+				     const struct hint_about *about)
+{
+	struct log_writer *w = o->w;
+	struct hint_reader *r = hint_ahead_take(&o->hint_ahead, w->io, w->dir_fd, about);
+	char name[SEGMENT_NAME_BYTES];
+	struct hint_about next;
+	struct segment seg;
+
+	if (segments_get(&w->segments, i + 1, &seg) && segment_hint(w, &seg, name, &next))
+		hint_ahead_start(&o->hint_ahead, w->io, w->dir_fd, &next);
+	return r;
+}
+
+/* Replays sealed or rotated segment 'i'.  Stores the position at which it stops with the facts of
+ * the part before it, and whether the segment is complete. */
+static int replay_segment(struct log_opening *o, size_t i, const struct segment *seg,
+			  struct log_end *ret, bool *ret_complete)
+{
+	struct log_writer *w = o->w;
+	char name[SEGMENT_NAME_BYTES], hint_name[SEGMENT_NAME_BYTES];
+	char path[PATH_MAX + SEGMENT_NAME_BYTES];
+	struct hint_about about;
 	struct log_tail t = {
 		.io = w->io,
 		.dir_fd = w->dir_fd,
@@ -122,12 +146,11 @@ static int replay_segment(struct log_opening *o, const struct segment *seg, stru
 	};
 	int err;
 
-	hint_name_of((struct segment_id){ seg->number, seg->generation }, hint_name);
 	segment_file_name(seg, name);
 	(void)snprintf(path, sizeof(path), "%s/%s", o->dir, name);
 	observe(w, &t);
-	if (!w->ignores_hints && t.sealed)
-		t.hint = hint_reader_open(w->io, w->dir_fd, &about);
+	if (segment_hint(w, seg, hint_name, &about))
+		t.hint = open_hint(o, i, &about);
 	if (t.hint == NULL && !w->read_only)
 		t.add_to = hint_writer_open(w->io, w->dir_fd, hint_name);
 	err = log_tail_replay(&t, o->fn, o->arg, o->diag);
@@ -158,7 +181,7 @@ static int replay_segments(struct log_opening *o, struct log_end *ret)
 	*ret = (struct log_end){ .seg = { .fd = -1 } };
 	for (size_t i = 0; complete && !o->w->reached_until && segments_get(segments, i, &seg);
 	     i++) {
-		err = replay_segment(o, &seg, ret, &complete);
+		err = replay_segment(o, i, &seg, ret, &complete);
 		if (err < 0)
 			return err;
 	}
@@ -561,6 +584,7 @@ int log_recover(struct log_opening *o, uint64_t active_bytes) NO_THREAD_SAFETY
 	bool torn;
 	int err = replay_segments(o, &end);
 
+	hint_ahead_drop(&o->hint_ahead);
 	torn = err == 0 && end.seg.number > 0;
 	if (err == 0 && !torn) {
 		t = active_tail(o, active_bytes);
@@ -585,6 +609,7 @@ int log_recover_read_only(struct log_opening *o, uint64_t active_bytes)
 	struct log_tail t;
 	int err = replay_segments(o, &end);
 
+	hint_ahead_drop(&o->hint_ahead);
 	if (err < 0)
 		return err;
 	if (end.seg.number > 0)

@@ -3,6 +3,7 @@
 #ifndef FREYJAFS_WRITER_LOG_RECOVERY_H
 #define FREYJAFS_WRITER_LOG_RECOVERY_H
 
+#include "writer/log/hint_ahead.h"
 #include "writer/log/log_writer_private.h"
 
 /* One opening of a log. */
@@ -14,6 +15,7 @@ struct log_opening {
 	void *arg;
 	struct log_recovery *recovery; /* filled in */
 	struct diag *diag;
+	struct hint_ahead hint_ahead; /* of the next segment */
 	/* For a writer: called once the log is accepted, before any of its files changes. */
 	int (*accepted)(struct log_opening *o);
 };
