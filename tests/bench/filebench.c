@@ -3,8 +3,9 @@
  *
  *   filebench [options] DIR
  *
- * Each thread works in its own directory DIR/t0, DIR/t1, ..., which are made first and not timed.
- * One line of JSON is printed for each step. */
+ * Each thread works in its own directory DIR/t0, DIR/t1, ..., which are made first and not timed,
+ * or all of them on different files of DIR/t0 (--together). One line of JSON is printed for each
+ * step. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +41,7 @@ struct filebench {
 	double seconds;	   /* stop a step early; 0: never */
 	bool warm;	   /* reading steps: a pass first that is not timed */
 	bool latency;	   /* print the time of single operations, too */
+	bool together;	   /* all threads in one directory */
 	struct {
 		int dir_fd;
 		unsigned int made; /* files that exist */
@@ -198,6 +200,8 @@ static void one_operation(struct filebench *b, unsigned int thread, unsigned int
 	double started_at = b->latency ? bench_seconds() : 0;
 	char name[32];
 
+	if (b->together)
+		file += thread * (b->files / b->threads);
 	(void)snprintf(name, sizeof(name), "f%07u", file);
 	b->step->fn(b, b->thread[thread].dir_fd, name);
 	if (b->latency && operation < b->thread[thread].slots)
@@ -300,7 +304,7 @@ static void make_directories(struct filebench *b)
 	char path[4096];
 
 	for (unsigned int i = 0; i < b->threads; i++) {
-		(void)snprintf(path, sizeof(path), "%s/t%u", b->dir, i);
+		(void)snprintf(path, sizeof(path), "%s/t%u", b->dir, b->together ? 0 : i);
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			bench_die(errno, "%s", path);
 		b->thread[i].dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -338,6 +342,7 @@ static void usage(void)
 		"  --warm           a step that reads does one more pass first, not timed\n"
 		"  --existing       all of the files are there from an earlier run\n"
 		"  --latency        print the time that single operations took, too\n"
+		"  --together       all threads in one directory (not with readdir)\n"
 		"  --steps=A,B,...  (create)\n"
 		"                  ",
 		BENCH_THREADS_MAX);
@@ -397,6 +402,9 @@ static bool take_option(int letter, struct filebench *b, bool *existing, char **
 	case 'l':
 		b->latency = true;
 		return true;
+	case 'g':
+		b->together = true;
+		return true;
 	case 'w':
 		*list = optarg;
 		return true;
@@ -420,6 +428,7 @@ int main(int argc, char **argv)
 		{ "warm", no_argument, NULL, 'm' },
 		{ "existing", no_argument, NULL, 'x' },
 		{ "latency", no_argument, NULL, 'l' },
+		{ "together", no_argument, NULL, 'g' },
 		{ "steps", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },

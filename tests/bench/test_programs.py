@@ -59,6 +59,12 @@ class Filebench(unittest.TestCase):
         self.assertEqual([r["files"] for r in results], [20, 20])
         self.assertEqual([f for f in self.files() if f.endswith(".tmp")], [])
 
+    def test_threads_together_have_different_files_in_one_directory(self):
+        results = self.steps("--threads=4", "--together", "--steps=save,stat")
+        self.assertEqual([r["files"] for r in results], [20, 20])
+        self.assertEqual({os.path.dirname(f) for f in self.files()}, {"/t0"})
+        self.assertEqual(len(self.files()), 20)
+
     def test_latency(self):
         result, = self.steps("--steps=create", "--latency")
         self.assertLessEqual(result["p50_us"], result["p99_us"])

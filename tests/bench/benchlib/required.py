@@ -37,6 +37,8 @@ REQUIRED = (
          (1,), ROOM, "native", 2),
     Need("temp + fsync + rename + fsync(dir), preallocate=16M, against ext4", "save", "save",
          (8,), ROOM, "native", 5),
+    Need("temp + fsync + rename + fsync(dir) in one directory, against ext4", "save together",
+         "save", (8,), OURS, "native", 0.8),
     Need("varmail-like, against ext4", "mail", "mail", (16,), OURS, "native", 3),
     Need("durable puts of 100 B, against RocksDB sync", f"put {DISK} 100", "put", (8,),
          "freyjafs 0 0", "rocksdb", 1.5),

@@ -92,6 +92,14 @@ def save(bench, disk, threads):
                     Files(bench, threads, ["save"]))
 
 
+def save_together(bench, disk, threads):
+    what = f"{size_text(bench.args.file_size)} files, as save, all in one directory"
+    work = Files(bench, threads, ["save"])
+    work.options.append("--together")
+    return group_of("save together", disk, what, "threads", threads, syncing_targets(bench, disk),
+                    work)
+
+
 def mail(bench, disk, threads):
     return group_of("mail", disk, "like varmail, 16 KiB", "threads", threads,
                     syncing_targets(bench, disk), Mail(bench, threads))
@@ -186,7 +194,7 @@ def curve_keys(bench, disk, keys):
 
 WORKS = {
     "files": files, "creates": creates, "warm files": warm_files, "cold files": cold_files,
-    "fsync": fsync, "save": save, "mail": mail,
+    "fsync": fsync, "save": save, "save together": save_together, "mail": mail,
     "large": large, "large write": large_write, "large sync": large_sync,
     "cold large": cold_large, "cold large read": cold_large_read,
     "tools": tools, "untar": untar, "bulk tree": bulk_tree, "bulk files": bulk_files,
@@ -233,6 +241,8 @@ def sync_suite(args, _first):
     for threads in args.threads:
         yield "fsync", threads
         yield "save", threads
+        if threads > 1:
+            yield "save together", threads
     yield "mail", MAIL_THREADS
     yield "large sync", 128 << 10
 
