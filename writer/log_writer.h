@@ -186,6 +186,9 @@ typedef void (*log_sync_fn)(void *arg, int err);
 int log_writer_sync_async(struct log_writer *w, uint64_t position, log_sync_fn done,
 			  void *arg) WARN_UNUSED;
 
+/* Ends the wait of a sync for more callers, or leaves it out of the next sync. */
+void log_writer_hurry(struct log_writer *w);
+
 /* Rotates the active segment, however small, unless it is empty, and seals all rotated segments.
  * Everything that was appended before the call is durable on return. */
 int log_writer_rotate(struct log_writer *w) WARN_UNUSED;

@@ -314,6 +314,8 @@ int store_sync(struct store *s) WARN_UNUSED;
 /* As log_writer_sync_async(): calls 'done' once the log is durable up to position 'end', or with an
  * error. */
 int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg) WARN_UNUSED;
+/* As log_writer_hurry(): the next sync does not wait for more callers. */
+void store_hurry(struct store *s);
 /* Returns the log position behind the last commit. */
 uint64_t store_end(struct store *s);
 /* Seals the active segment, unless it is empty.  Everything committed before the call is durable on

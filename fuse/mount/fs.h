@@ -15,6 +15,7 @@
 #define FREYJAFS_FUSE_MOUNT_FS_H
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -53,6 +54,8 @@ struct fs {
 	struct workers workers;
 	struct workers dropper; /* one thread, for pages that the kernel must drop */
 	struct troubles troubles;
+	/* The directory of the last FSYNCDIR. */
+	atomic_uint_least64_t synced_dir;
 	const char *datadir;	/* resolved */
 	const char *mountpoint; /* resolved */
 	uint32_t uid, gid;	/* owner of the virtual files: the daemon's */

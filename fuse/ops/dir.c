@@ -286,7 +286,13 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 /* Replies: err, when every commit of the whole store is durable. */
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	reply_done(req, 0, REPLY_DURABLE, store_end(fs_of(req)->store));
+	struct fs *fs = fs_of(req);
+
+	/* The kernel holds the lock of the directory until the reply, so threads that save files in
+	 * one directory cannot join this sync.  Those in directories of their own can. */
+	if (atomic_exchange(&fs->synced_dir, ino) == ino)
+		store_hurry(fs->store);
+	reply_done(req, 0, REPLY_DURABLE, store_end(fs->store));
 }
 
 /* Replies: err. */

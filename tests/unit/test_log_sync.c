@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The log writer's syncs: intervals and their deadline, group commit, callbacks, poison. */
 #include "tests/unit/log_fixture.h"
+#include "writer/log/log_writer_private.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -374,6 +375,66 @@ static void test_group_commit(void **state)
 	}
 	assert_int_equal(syncs_since(f, opened), 2);
 	assert_int_equal(log_writer_durable_position(f->w), 28 * GROUP_THREADS);
+}
+
+static void *sync_all(void *arg)
+{
+	struct log_fixture *f = arg;
+
+	return (void *)(intptr_t)log_writer_sync(f->w);
+}
+
+/* Puts a record, and starts a thread whose sync waits for a second caller, for weeks. */
+static pthread_t start_gathering(struct log_fixture *f)
+{
+	pthread_t thread;
+
+	fixture_put(f, "key", "value");
+	log_lock(f->w);
+	f->w->expected = 2;
+	f->w->sync_ns_last = UINT64_C(1) << 53;
+	log_unlock(f->w);
+	assert_int_equal(pthread_create(&thread, NULL, sync_all, f), 0);
+	return thread;
+}
+
+static void wait_until_gathering(struct log_fixture *f)
+{
+	bool gathering;
+
+	do {
+		log_lock(f->w);
+		gathering = f->w->gathering;
+		log_unlock(f->w);
+	} while (!gathering);
+}
+
+static void join_sync(pthread_t thread)
+{
+	void *err;
+
+	assert_int_equal(pthread_join(thread, &err), 0);
+	assert_null(err);
+}
+
+/* A hurry ends the wait of a sync for more callers, or leaves it out of one sync. */
+static void test_hurry(void **state)
+{
+	struct log_fixture *f = *state;
+	pthread_t thread;
+
+	fixture_open(f, LOG_WRITER_NEVER, 0);
+	thread = start_gathering(f);
+	wait_until_gathering(f);
+	log_writer_hurry(f->w);
+	join_sync(thread);
+	log_writer_hurry(f->w);
+	join_sync(start_gathering(f));
+	thread = start_gathering(f);
+	wait_until_gathering(f);
+	log_writer_hurry(f->w);
+	join_sync(thread);
+	assert_int_equal(log_writer_durable_position(f->w), 3 * 28);
 }
 
 /* --- callbacks --- */
@@ -862,6 +923,7 @@ int main(void)
 {
 	add_interval_tests();
 	add_test("group commit: 8 puts, 2 fdatasyncs", test_group_commit);
+	add_test("hurry: a sync waits for no more callers", test_hurry);
 	add_test("callback after the sync, once", test_async);
 	add_test("callback at once for what is durable", test_async_of_what_is_durable);
 	add_test("callback for a position beyond the end", test_async_beyond_the_end);

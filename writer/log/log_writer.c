@@ -348,23 +348,32 @@ static void join_sync_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 /* Threads that the last sync has served are about to put again.  This waits for them, because
  * otherwise every sync would serve one half of the threads while the other half waits for the next.
  * It waits for the next thread only as long as the wait costs the present threads, in total, half
- * of the duration of the last sync. */
+ * of the duration of the last sync, and not after log_writer_hurry(). */
 static void gather_locked(struct log_writer *w) REQUIRES(w->lock, log_class)
 {
 	uint32_t seen = 0;
 
 	w->gathering = true;
-	while (w->waiting > seen && w->waiting < w->expected) {
+	while (!w->hurries && w->waiting > seen && w->waiting < w->expected) {
 		uint64_t share = 2 * (uint64_t)w->waiting;
 		uint64_t until_ns =
 			monotonic_ns() +
 			w->sync_ns_last / (share > GATHER_SHARES ? share : GATHER_SHARES);
 
 		seen = w->waiting;
-		while (w->waiting < w->expected && monotonic_ns() < until_ns)
+		while (!w->hurries && w->waiting < w->expected && monotonic_ns() < until_ns)
 			cond_wait_until(&w->gathered, &w->lock, until_ns);
 	}
 	w->gathering = false;
+	w->hurries = false;
+}
+
+void log_writer_hurry(struct log_writer *w)
+{
+	log_lock(w);
+	w->hurries = true;
+	thread_check(pthread_cond_signal(&w->gathered));
+	log_unlock(w);
 }
 
 /* The work of one sync. */

@@ -134,6 +134,7 @@ struct log_writer {
 	uint64_t refused_bytes GUARDED_BY(log_class);
 	bool syncing GUARDED_BY(log_class);	/* a sync runs, or waits for more callers */
 	bool gathering GUARDED_BY(log_class);	/* it waits for more callers */
+	bool hurries GUARDED_BY(log_class);	/* it, or the next one, must not wait for them */
 	uint32_t waiting GUARDED_BY(log_class); /* callers that the next sync will serve */
 	/* Callers that waited when the last sync ended, served or not. */
 	uint32_t expected GUARDED_BY(log_class);

@@ -348,6 +348,11 @@ int store_sync_async(struct store *s, uint64_t end, log_sync_fn done, void *arg)
 	return log_writer_sync_async(s->log, end, done, arg);
 }
 
+void store_hurry(struct store *s)
+{
+	log_writer_hurry(s->log);
+}
+
 uint64_t store_end(struct store *s)
 {
 	return log_writer_size(s->log);
