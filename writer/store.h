@@ -247,7 +247,7 @@ size_t store_unread_bytes(struct store *s, struct node *n);
 /* For a read from byte 'offset' on that has to wait for the disk: begins to read the bytes around
  * that place in the log into memory, because values that were written together are often read
  * together.  The more of the values that are read for the first time are in memory already, the
- * more bytes: STORE_AHEAD_MIN to STORE_AHEAD_MAX. */
+ * more bytes: STORE_AHEAD_MIN to STORE_AHEAD_MAX.  Only for values smaller than STORE_AHEAD_MIN. */
 #define STORE_AHEAD_MIN UINT32_C(32768)
 #define STORE_AHEAD_MAX (UINT32_C(2) << 20)
 void store_read_ahead(struct store *s, struct node *n, uint64_t offset);

@@ -3,6 +3,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/store_ops.h"
@@ -142,6 +143,25 @@ static void test_second_reads_do_not_count(void **state)
 	assert_int_equal(store_close(s), 0);
 }
 
+/* The kernel reads a large value ahead in larger requests than these. */
+static void test_large_value(void **state)
+{
+	struct store *s = make_store(*state);
+	char *value = malloc(STORE_AHEAD_MIN + 1);
+	struct node *n;
+
+	assert_non_null(value);
+	memset(value, 'v', STORE_AHEAD_MIN);
+	value[STORE_AHEAD_MIN] = '\0';
+	ops_write_ok(s, "large", value);
+	n = ops_find_ok(s, "large");
+	store_read_ahead(s, n, 0);
+	assert_int_equal(asked.calls, 0);
+	store_unpin(s, n, 1);
+	free(value);
+	assert_int_equal(store_close(s), 0);
+}
+
 static void test_unread(void **state)
 {
 	struct store *s = make_store(*state);
@@ -166,6 +186,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_window),
 		TEST(test_second_reads_do_not_count),
+		TEST(test_large_value),
 		TEST(test_unread),
 	};
 

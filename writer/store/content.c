@@ -267,6 +267,12 @@ int store_commit(struct store *s, struct node *n, const struct store_content *co
 #define AHEAD_GROWTH (UINT32_C(64) << 10)
 #define AHEAD_LOSS   (AHEAD_GROWTH + AHEAD_GROWTH / 16) /* the value is read, too, and grows it */
 
+/* Larger values are many requests of their own, and the kernel reads them ahead in order. */
+static bool is_read_ahead(const struct content_piece *piece)
+{
+	return !piece->verified && piece->value.value_bytes < STORE_AHEAD_MIN;
+}
+
 static void change_ahead(struct store *s, int64_t change)
 {
 	int64_t bytes = (int64_t)atomic_load(&s->ahead_bytes) + change;
@@ -285,7 +291,7 @@ void store_read_ahead(struct store *s, struct node *n, uint64_t offset)
 	struct content_pieces list = { .pieces = &piece, .capacity = 1 };
 
 	if (keydir_pieces(s->keydir, n, offset, UINT64_MAX, &list) == 1 && !piece.hole &&
-	    !piece.dropped && !piece.verified) {
+	    !piece.dropped && is_read_ahead(&piece)) {
 		change_ahead(s, -(int64_t)AHEAD_LOSS);
 		log_writer_read_ahead(s->log, piece.value.record_position,
 				      atomic_load(&s->ahead_bytes));
@@ -350,10 +356,10 @@ int store_read_pieces(const struct store_reader *r, const struct content_pieces 
 		}
 		err = read_content_piece(r->s, p, begin - p->offset, buf + (begin - offset),
 					 (size_t)(stop - begin));
-		if (err == 0 && !p->verified) {
-			set_verified(r, p);
+		if (err == 0 && is_read_ahead(p))
 			change_ahead(r->s, AHEAD_GROWTH);
-		}
+		if (err == 0 && !p->verified)
+			set_verified(r, p);
 	}
 	if (err == 0)
 		memset(buf + (at - offset), 0, (size_t)(end - at));
