@@ -21,6 +21,13 @@ packages_test=(
 	bonnie++ borgbackup dbench fio make nano openssl patch perl postmark stress-ng tmux unzip zip
 )
 
+# For comparing it: the peers of tests/bench/run (docs/BENCHMARKS.md).
+# shellcheck disable=SC2034
+packages_bench=(
+	bindfs fuse2fs fuse-overlayfs gnuplot-nox gocryptfs libfuse3-dev liblmdb-dev librocksdb-dev libsqlite3-dev
+	mergerfs ntfs-3g
+)
+
 # Prints the packages among "$@" that are not installed, one per line.
 packages_missing()
 {

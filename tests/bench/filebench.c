@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct filebench {
 	double seconds;	   /* stop a step early; 0: never */
 	bool warm;	   /* reading steps: a pass first that is not timed */
 	bool latency;	   /* print the time of single operations, too */
+	bool pin;	   /* each thread to one CPU */
 	bool together;	   /* all threads in one directory */
 	struct {
 		int dir_fd;
@@ -209,6 +211,16 @@ static void one_operation(struct filebench *b, unsigned int thread, unsigned int
 			(float)((bench_seconds() - started_at) * 1e6);
 }
 
+static void pin_to_cpu(unsigned int number)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(number, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+		bench_die(errno, "sched_setaffinity to CPU %u", number);
+}
+
 static void run_thread(void *arg, unsigned int thread)
 {
 	struct filebench *b = arg;
@@ -217,6 +229,8 @@ static void run_thread(void *arg, unsigned int thread)
 	unsigned int limit = kind == KIND_CHANGES ? made : each;
 	uint64_t seed = thread + 1;
 
+	if (b->pin)
+		pin_to_cpu(thread % (unsigned int)sysconf(_SC_NPROCESSORS_ONLN));
 	if (kind == KIND_LISTS) {
 		lists(b, thread);
 		return;
@@ -342,6 +356,7 @@ static void usage(void)
 		"  --warm           a step that reads does one more pass first, not timed\n"
 		"  --existing       all of the files are there from an earlier run\n"
 		"  --latency        print the time that single operations took, too\n"
+		"  --pin            each thread to one CPU\n"
 		"  --together       all threads in one directory (not with readdir)\n"
 		"  --steps=A,B,...  (create)\n"
 		"                  ",
@@ -402,6 +417,9 @@ static bool take_option(int letter, struct filebench *b, bool *existing, char **
 	case 'l':
 		b->latency = true;
 		return true;
+	case 'i':
+		b->pin = true;
+		return true;
 	case 'g':
 		b->together = true;
 		return true;
@@ -428,6 +446,7 @@ int main(int argc, char **argv)
 		{ "warm", no_argument, NULL, 'm' },
 		{ "existing", no_argument, NULL, 'x' },
 		{ "latency", no_argument, NULL, 'l' },
+		{ "pin", no_argument, NULL, 'i' },
 		{ "together", no_argument, NULL, 'g' },
 		{ "steps", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },

@@ -65,6 +65,10 @@ class Filebench(unittest.TestCase):
         self.assertEqual({os.path.dirname(f) for f in self.files()}, {"/t0"})
         self.assertEqual(len(self.files()), 20)
 
+    def test_pinned_threads(self):
+        result, = self.steps("--threads=4", "--pin", "--steps=create")
+        self.assertEqual(result["files"], 20)
+
     def test_latency(self):
         result, = self.steps("--steps=create", "--latency")
         self.assertLessEqual(result["p50_us"], result["p99_us"])

@@ -13,12 +13,12 @@ from .works import DISK, NOTHING, write_files_tar
 class Archive:
     """An archive of small files, written when it is needed."""
 
-    def __init__(self, path, files, size):
-        self.path, self.files, self.size = path, files, size
+    def __init__(self, path, files, size, each=1000):
+        self.path, self.what = path, (files, size, each)
 
     def make(self):
         if not os.path.exists(self.path):
-            write_files_tar(self.path, self.files, self.size)
+            write_files_tar(self.path, *self.what)
         return self.path
 
 

@@ -10,14 +10,15 @@ from .groups import Group, WorkAt
 from .machine import can_drop_caches, parse_size, say, size_text
 from .startup import ReadOnce, Startup, WithKeys
 from .targets import native
-from .works import (DISK, PAGE_CACHE, USER_BUFFER, ColdFiles, ColdLarge, FileBytes, Files, Large,
+from .works import (DISK, PAGE_CACHE, USER_BUFFER, ColdFiles, ColdLarge, ColdTree, FileBytes, Files, Large,
                     LargeSync, Mail, Tools)
 
 CALLS = (4096, 128 << 10, 1 << 20)
 MAIL_THREADS = 16
+COLD_EACH = (100, 10000)    # files of a directory
 CURVE_THREADS = (1, 2, 4, 8, 16)
 # What measures no more than some of the steps of another work, and counts as it.
-PARTS = {"creates": "files", "warm files": "files", "large write": "large",
+PARTS = {"creates": "files", "bulk tree": "bulk", "bulk files": "bulk", "warm files": "files", "large write": "large",
          "cold large read": "cold large", "untar": "tools"}
 CURVE_SIZES = ("100", "4K", "64K", "1M", "16M", "256M", "1G")
 
@@ -57,6 +58,22 @@ def warm_files(bench, disk, threads):
                     Files(bench, threads, ["create", "stat", "read"], leave_out=["create"]))
 
 
+def pinned(bench, disk, threads):
+    """Where the client's threads are pinned, a reply wakes a thread on the CPU that it comes from."""
+    what = f"{size_text(bench.args.file_size)} files, each client thread pinned to one CPU"
+    return group_of("pinned", disk, what, "threads", threads,
+                    [*bench.targets.ceilings(), *bench.targets.ours(), native(disk)],
+                    Files(bench, threads, ["create"], "--pin"))
+
+
+def cold_tree(bench, disk, each):
+    files, size = bench.args.files, bench.args.file_size
+    archive = Archive(os.path.join(bench.work, f"cold{each}.tar"), files, size, each)
+    return group_of("cold tree", disk, f"{files} files of {size_text(size)} in directories",
+                    "files each", each, remembering_targets(bench, disk),
+                    ColdTree(archive.make, files))
+
+
 def cold_files(bench, disk, threads):
     return group_of("cold files", disk, f"{size_text(bench.args.file_size)} files", "threads",
                     threads, remembering_targets(bench, disk), ColdFiles(bench, threads))
@@ -94,10 +111,8 @@ def save(bench, disk, threads):
 
 def save_together(bench, disk, threads):
     what = f"{size_text(bench.args.file_size)} files, as save, all in one directory"
-    work = Files(bench, threads, ["save"])
-    work.options.append("--together")
     return group_of("save together", disk, what, "threads", threads, syncing_targets(bench, disk),
-                    work)
+                    Files(bench, threads, ["save"], "--together"))
 
 
 def mail(bench, disk, threads):
@@ -194,6 +209,7 @@ def curve_keys(bench, disk, keys):
 
 WORKS = {
     "files": files, "creates": creates, "warm files": warm_files, "cold files": cold_files,
+    "pinned": pinned, "cold tree": cold_tree,
     "fsync": fsync, "save": save, "save together": save_together, "mail": mail,
     "large": large, "large write": large_write, "large sync": large_sync,
     "cold large": cold_large, "cold large read": cold_large_read,
@@ -201,7 +217,7 @@ WORKS = {
     "start": startup, "compaction": compaction,
     "curve threads": curve_threads, "curve sizes": curve_sizes, "curve keys": curve_keys,
 }
-COLD = ("cold files", "cold large", "cold large read")
+COLD = ("cold files", "cold tree", "cold large", "cold large read")
 
 
 def find_group(bench, disk, work, at):
@@ -253,6 +269,19 @@ def bulk_suite(args, first):
         yield "bulk files", args.bulk_files
 
 
+def files_suite(args, first):
+    for threads in args.threads if first else ():
+        yield "files", threads
+        yield "pinned", threads
+
+
+def cold_suite(args, first):
+    for threads in args.threads if first else ():
+        yield "cold files", threads
+    for each in COLD_EACH if first else ():
+        yield "cold tree", each
+
+
 def large_suite(_args, first):
     for call_bytes in CALLS if first else ():
         yield "large", call_bytes
@@ -280,8 +309,8 @@ def curves_suite(args, first):
 
 SUITES = {
     "writer": writer_suite,
-    "files": on_first_disk("files", lambda args: args.threads),
-    "cold": on_first_disk("cold files", lambda args: args.threads),
+    "files": files_suite,
+    "cold": cold_suite,
     "sync": sync_suite,
     "large": large_suite,
     "tools": on_first_disk("tools", lambda args: [1]),

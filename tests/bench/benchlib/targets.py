@@ -12,16 +12,32 @@ from .machine import call, drop_caches, say
 MOUNT_TIMEOUT_S = 600       # a store without hints is read from its start to its end
 UNMOUNT_TIMEOUT_S = 300
 POLL_S = 0.001
+IMAGE_BYTES = "1G"          # of the peers that need one
+# Other daemons above a directory of the disk: how each is mounted, and the shell command that
+# prepares {src} before.  "fusermount3 -u" unmounts all of them.
+PEERS = {
+    "passthrough_ll": (["passthrough_ll", "-f", "-o", "source={src}", "{mnt}"], None),
+    "bindfs": (["bindfs", "-f", "{src}", "{mnt}"], None),
+    "fuse-overlayfs": (["fuse-overlayfs", "-f", "-o", "lowerdir={aux}/lower,upperdir={src},"
+                        "workdir={aux}/work", "{mnt}"], None),
+    "mergerfs": (["mergerfs", "-f", "-o", "minfreespace=0", "{src}", "{mnt}"], None),
+    "gocryptfs": (["gocryptfs", "-fg", "-q", "-extpass", "echo x", "{src}", "{mnt}"],
+                  "gocryptfs -init -q -scryptn 10 -extpass 'echo x' {src}"),
+    "fuse2fs": (["fuse2fs", "-f", "{src}/image", "{mnt}"],
+                "truncate -s " + IMAGE_BYTES + " {src}/image && mkfs.ext4 -q -F {src}/image"),
+    "ntfs-3g": (["ntfs-3g", "-o", "no_detach", "{src}/image", "{mnt}"],
+                "truncate -s " + IMAGE_BYTES + " {src}/image && mkntfs -q -Q -F {src}/image"),
+}
 TRANSPORTS = {"uring": "on", "classic": "off"}      # values of the option io_uring
 
 
 class Target:
     """'command' is that of a daemon, in which {src}, {aux} and {mnt} are directories; None: no
-    daemon, the disk itself."""
+    daemon, the disk itself.  'prepare' is for the shell, once before the first mount."""
 
-    def __init__(self, key, label, role, command=None, transport=None):
+    def __init__(self, key, label, role, command=None, transport=None, prepare=None):
         self.key, self.label, self.role = key, label, role
-        self.command, self.transport = command, transport
+        self.command, self.transport, self.prepare = command, transport, prepare
 
 
 def native(disk):
@@ -57,6 +73,8 @@ class Place:
 
     def __enter__(self):
         self.log = open(os.path.join(self.paths["aux"], "log"), "w+", encoding="utf-8")
+        if self.target.prepare:
+            call("sh", "-c", self.target.prepare.format(**self.paths))
         self.mount()
         return self
 
@@ -157,17 +175,15 @@ class Targets:
                 return " ".join(str(error).removeprefix("run: ").split())
 
     def find_peers(self):
-        peers = {
-            "passthrough_ll": [self.program("passthrough_ll"), "-f", "-o", "source={src}",
-                               "{mnt}"],
-            "bindfs": ["bindfs", "-f", "{src}", "{mnt}"],
-            "fuse-overlayfs": ["fuse-overlayfs", "-f", "-o", "lowerdir={aux}/lower,"
-                               "upperdir={src},workdir={aux}/work", "{mnt}"],
-        }
-        for name in list(peers):
-            if not shutil.which(peers[name][0]):
+        """Those that are here, as targets."""
+        peers = []
+        for name, (command, prepare) in PEERS.items():
+            if name == "passthrough_ll":
+                command = [self.program(name), *command[1:]]
+            if shutil.which(command[0]):
+                peers.append(Target(name, name, "peer", command, prepare=prepare))
+            else:
                 say(f"skipped: {name} is not here")
-                del peers[name]
         return peers
 
     def freyjafs(self, transport=None, key=None, **options):
@@ -208,5 +224,4 @@ class Targets:
     def others(self, disk):
         """The disk itself, and other daemons above it."""
         yield native(disk)
-        for name, command in self.peers.items():
-            yield Target(name, name, "peer", command)
+        yield from self.peers

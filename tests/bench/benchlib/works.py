@@ -39,13 +39,13 @@ class Files(Work):
 
     WARM = {"stat": "stat warm", "read": "read warm", "readdir": "readdir warm"}
 
-    def __init__(self, bench, threads, steps, size=None, names=None, leave_out=()):
+    def __init__(self, bench, threads, steps, *options, size=None, names=None, leave_out=()):
         args = bench.args
         self.program, self.steps = bench.program("filebench"), steps
         self.names, self.leave_out = names or self.WARM, leave_out
         self.size = size or args.file_size
         self.options = [f"--files={args.files}", f"--size={self.size}", f"--threads={threads}",
-                        f"--seconds={args.seconds}", "--passes=0", "--warm"]
+                        f"--seconds={args.seconds}", "--passes=0", "--warm", *options]
 
     def steps_at(self, target, disk):
         """The do-nothing daemon lists nothing, and its files have one size; see also Disk."""
@@ -105,6 +105,33 @@ class ColdFiles(Work):
                               f"--steps={step}", place.path, unit="files/s")
             results[f"{step} cold"] = done[step]
         return results
+
+
+class ColdTree(Work):
+    """What programs do with a tree of small files of which nothing is cached."""
+
+    STEPS = {
+        "tar cold": "tar -c . | cat >/dev/null",
+        "grep -r cold": "grep -r 'of no file' . || true",
+        "find -size cold": "find . -size +1G",
+        "ls -R cold": "ls -U -R . >/dev/null",
+    }
+    EMPTY = "cd \"$(mktemp -d)\" && touch file && { %s; } && rm -r \"$PWD\""
+
+    def __init__(self, archive, files):
+        self.archive, self.files = archive, files
+
+    def run(self, place, disk):
+        call("tar", "-xf", self.archive(), "-C", place.path)
+        return {step: self.timed(place, command) for step, command in self.STEPS.items()}
+
+    def timed(self, place, command):
+        place.make_cold()
+        call("sh", "-c", self.EMPTY % command)      # the programs themselves are warm
+        started = time.monotonic()
+        call("sh", "-c", command, cwd=place.path)
+        return {"rate": self.files / (time.monotonic() - started), "unit": "files/s",
+                "class": NOTHING}
 
 
 class Mail(Work):
@@ -245,14 +272,14 @@ class Tree:
         call(*git, "commit", "-qm", "tree")
 
 
-def write_files_tar(path, files, size):
-    """An archive of so many files of one size, 1000 in each directory."""
+def write_files_tar(path, files, size, each=1000):
+    """An archive of so many files of one size, 'each' in a directory."""
     info, value = tarfile.TarInfo(), os.urandom(size)
     info.size, info.mode = size, 0o644
     blocks = value + bytes(-size % tarfile.BLOCKSIZE)
     with open(path, "wb") as file:
         for number in range(files):
-            info.name = f"dir{number // 1000:05}/file{number:09}"
+            info.name = f"dir{number // each:05}/file{number:09}"
             info.mtime = 10**9 + number
             file.write(info.tobuf(tarfile.USTAR_FORMAT) + blocks)
         file.write(bytes(2 * tarfile.BLOCKSIZE))
