@@ -93,6 +93,44 @@ static void forget_staging(struct checking *c, uint64_t id)
 
 /* --- claims of lost records --- */
 
+/* Returns whether a key is UTF-8 without control characters. */
+static bool is_text(const char *key, size_t key_bytes)
+{
+	int more = 0;
+
+	for (size_t i = 0; i < key_bytes; i++) {
+		unsigned char b = (unsigned char)key[i];
+
+		if (more > 0 ? (b & 0xc0) != 0x80
+			     : b < ' ' || b == 0x7f || (b >= 0x80 && b < 0xc2) || b > 0xf4)
+			return false;
+		more = more > 0 ? more - 1 : (b >= 0xc0) + (b >= 0xe0) + (b >= 0xf0);
+	}
+	return more == 0;
+}
+
+/* Returns whether the claimed key of a lost record is likely to be the key that it had.  If damaged
+ * bytes are taken for a key, the record may have been any other, for example a piece of a file:
+ * then that file would get a content that it never had.  So the key must be that of a file; or a
+ * text below a directory that exists, in a record whose time is in the order of the log. */
+static bool is_likely_key(const struct checking *c, const struct salvage_lost *l, const char *key,
+			  size_t key_bytes)
+{
+	const struct dentry *parent;
+	size_t parent_bytes = key_bytes;
+
+	if (file_at(c, key, key_bytes) != NULL)
+		return true;
+	if (!l->in_order || !path_ok(key, key_bytes) || !is_text(key, key_bytes))
+		return false;
+	while (parent_bytes > 0 && key[parent_bytes - 1] != '/')
+		parent_bytes--;
+	if (parent_bytes == 0)
+		return true;
+	parent = keydir_find_path(c->k, key, parent_bytes - 1);
+	return parent != NULL && node_is_dir(dentry_node(parent));
+}
+
 static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
 			       const struct commit_record *p, struct diag *diag)
 {
@@ -123,8 +161,8 @@ static int take_claimed_publish(struct checking *c, const struct salvage_lost *l
 	int err;
 
 	if ((publish->flags & ~META_FLAG_KEEP) != 0 || publish->size_bytes == 0 ||
-	    !path_ok(p->path, p->path_bytes) ||
 	    (publish->staging_id != 0 && !certain_has_staging(&c->certain, publish->staging_id)) ||
+	    !is_likely_key(c, l, p->path, p->path_bytes) ||
 	    (keep && file_at(c, p->path, p->path_bytes) == NULL))
 		return 1;
 	edit = add_edit(c, l->new_offset, 0, "");
@@ -142,14 +180,34 @@ static int take_claim(struct checking *c, const struct salvage_lost *l, struct d
 	struct commit_record p;
 
 	if (l->instead != NULL)
-		return 0; /* a put */
+		return 0; /* a put: claims_unlikely_key() */
 	if (commit_record_decode(&l->was.rec, l->was.value_held_bytes, &p) != META_OK)
 		return 1;
 	if (p.kind == META_EXTENT)
 		return take_claimed_extent(c, l, &p, diag);
 	if (p.kind == META_PUBLISH)
 		return take_claimed_publish(c, l, &p, diag);
-	return p.kind == 0 && path_ok(p.path, p.path_bytes) ? 0 : 1;
+	return p.kind == 0 && is_likely_key(c, l, p.path, p.path_bytes) ? 0 : 1;
+}
+
+/* Returns whether damaged bytes claim a put of an unlikely key in a commit. */
+static bool claims_unlikely_key(const struct checking *c, const struct log_entry *entries,
+				size_t count)
+{
+	const struct salvage *lost = &c->file->lost;
+
+	for (size_t i = c->next_lost; i < lost->count; i++) {
+		const struct salvage_lost *l = &lost->lost[i];
+		const struct record *rec = &l->was.rec;
+
+		if (l->new_offset > entries[count - 1].file_offset)
+			break;
+		if (l->known == SALVAGE_CLAIMED && l->instead != NULL && rec->value_bytes > 0 &&
+		    path_ok(rec->key, rec->key_bytes) &&
+		    !is_likely_key(c, l, rec->key, rec->key_bytes))
+			return true;
+	}
+	return false;
 }
 
 /* Passes the parts that were lost before 'offset' of the new file. */
@@ -418,7 +476,7 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 	}
 	if (err < 0)
 		return err;
-	if (c->file->lost_anywhere)
+	if (c->file->lost_anywhere || claims_unlikely_key(c, entries, d->count))
 		certain_pass_gap(&c->certain);
 	certain_pass_record(&c->certain, entries[0].rec.timestamp_ns);
 	memcpy(c->entries, entries, d->count * sizeof(entries[0]));

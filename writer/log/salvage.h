@@ -55,6 +55,7 @@ struct salvage_lost {
 	char saved_as[SALVAGE_NAME_BYTES]; /* set by salvage_write(); "": nothing to save */
 	enum salvage_known known;
 	struct salvage_record was; /* CLAIMED, PROVEN */
+	bool in_order;		   /* CLAIMED: its time is between those of the records around it */
 	bool exact;		   /* 'instead' is identical to the lost bytes: nothing is lost */
 	uint8_t *instead;	   /* owned; NULL: the range is left out */
 	size_t instead_bytes;

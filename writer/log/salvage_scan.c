@@ -245,18 +245,32 @@ static int add_unknown(const struct stop *stop, const struct search_result *foun
 	return 0;
 }
 
+/* Returns whether the time of a record that ends at 'end' is between those around it. */
+static bool is_in_order(struct search *s, uint64_t before_ns, uint64_t ns, uint64_t end)
+{
+	uint64_t after_ns;
+
+	return ns >= before_ns && (search_timestamp(s, end, &after_ns) < 0 || ns <= after_ns);
+}
+
 /* Adds the records that are what they claim to be, from the stop to 'found'. */
 static int add_claims(struct search *s, const struct stop *stop, int count,
 		      const struct search_result *found, struct salvage *ret)
 {
-	uint64_t at = stop->at.offset;
+	uint64_t at = stop->at.offset, before_ns = stop->before_ns;
 	size_t first = ret->count;
+	struct salvage_lost *l;
 	int err = 0;
 
 	for (int i = 0; err == 0 && i < count; i++) {
 		err = add_claimed(s, at, i == 0 ? stop : NULL, ret);
 		if (err == 0)
 			err = search_claimed_end(s, at, &at);
+		if (err < 0)
+			break;
+		l = &ret->lost[ret->count - 1];
+		l->in_order = is_in_order(s, before_ns, l->was.rec.timestamp_ns, at);
+		before_ns = l->was.rec.timestamp_ns;
 	}
 	if (err == 0) {
 		ret->lost[first].inside = found->inside;
