@@ -123,6 +123,9 @@ size_t store_node_path(struct store *s, struct node *n, char *buf);
  * -ENAMETOOLONG. */
 int store_lookup(struct store *s, struct node *dir, const char *name, size_t name_bytes,
 		 struct node **ret, struct store_attr *ret_attr) WARN_UNUSED;
+/* Follows a path from the root ("": the root) in the same way.  -ENOENT. */
+int store_find_path(struct store *s, const char *path, size_t path_bytes, struct node **ret,
+		    struct store_attr *ret_attr) WARN_UNUSED;
 
 /* Calls 'fn' for the entries behind 'cookie' (0: all), without "." and "..".  Returns 0, or the
  * value that 'fn' returned to stop the listing. */

@@ -28,10 +28,6 @@ enum ctl_exit ctl_open(const char *datadir, bool read_only, struct store **ret);
  * takes its lock.  Makes a store that is missing.  The caller closes the store. */
 enum ctl_exit ctl_open_to_fill(const char *datadir, struct store **ret);
 
-/* Follows a path from the root ("": the root).  Stores its node, pinned, and its attributes.
- * -ENOENT. */
-int ctl_find_path(struct store *s, const char *path, size_t path_bytes, struct node **ret,
-		  struct store_attr *ret_attr) WARN_UNUSED;
 /* Prints that there is no key 'text'.  Returns CTL_NOT_FOUND. */
 enum ctl_exit ctl_not_found(const char *text);
 

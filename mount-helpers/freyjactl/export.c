@@ -449,7 +449,7 @@ static enum ctl_exit export_path(struct exporter *ex, const char *path)
 	struct store_stats stats;
 	struct store_attr attr;
 	struct node *top;
-	int err = ctl_find_path(ex->s, path, strlen(path), &top, &attr);
+	int err = store_find_path(ex->s, path, strlen(path), &top, &attr);
 
 	if (err < 0)
 		return err == -ENOENT ? ctl_not_found(path) : ctl_failed(err, name, NULL);

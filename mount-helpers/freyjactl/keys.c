@@ -326,30 +326,6 @@ static void print_attr(const struct store_attr *attr)
 	print_time("ctime", attr->ctime);
 }
 
-int ctl_find_path(struct store *s, const char *path, size_t path_bytes, struct node **ret,
-		  struct store_attr *ret_attr)
-{
-	struct node *n = store_root(s), *next = n;
-	size_t pos = 0;
-	int err = 0;
-
-	if (path_bytes > 0 && !path_ok(path, path_bytes))
-		return -ENOENT;
-	store_pin(s, n);
-	store_getattr(s, n, ret_attr);
-	while (err == 0 && pos < path_bytes) {
-		const char *name;
-		size_t bytes = path_next(path, path_bytes, &pos, &name);
-
-		err = store_lookup(s, n, name, bytes, &next, ret_attr);
-		store_unpin(s, n, 1);
-		n = next;
-	}
-	if (err == 0)
-		*ret = n;
-	return err == -ENOTDIR ? -ENOENT : err;
-}
-
 enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
 {
 	struct access a = { .datadir = datadir, .text = args[0], .read_only = true };
@@ -363,7 +339,7 @@ enum ctl_exit ctl_stat(const char *datadir, char *const args[], int count)
 	if (status == CTL_OK) {
 		err = a.key.count == 0
 			      ? -ENOENT
-			      : ctl_find_path(a.store, a.key.bytes, a.key.count, &n, &attr);
+			      : store_find_path(a.store, a.key.bytes, a.key.count, &n, &attr);
 		if (err == 0) {
 			print_attr(&attr);
 			store_unpin(a.store, n, 1);

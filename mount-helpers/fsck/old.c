@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "codec/path.h"
 #include "codec/timestamp.h"
 #include "mount-helpers/common/key_text.h"
 #include "writer/base/times.h"
@@ -34,25 +33,6 @@ static int look_at(void *arg, const struct history_entry *e)
 	    (uint64_t)e->version.mtime_ns == w->name->older_ns)
 		w->timestamp_ns = e->version.timestamp_ns; /* the newest comes last */
 	return 0;
-}
-
-/* Finds the node with a path, and pins it. */
-static int find(struct store *s, const struct fsck_name *name, struct node **ret)
-{
-	struct node *n = store_root(s), *next = NULL;
-	size_t pos = 0;
-	int err = 0;
-
-	while (err == 0 && pos < name->path_bytes) {
-		const char *component;
-		size_t bytes = path_next(name->path, name->path_bytes, &pos, &component);
-
-		err = store_lookup(s, n, component, bytes, &next, NULL);
-		store_unpin(s, n, 1);
-		n = next;
-	}
-	*ret = n;
-	return err;
 }
 
 /* Reads the piece at 'at', or finds the hole there; not the whole version, which may be larger than
@@ -102,7 +82,7 @@ static int put_version(struct store *s, const struct fsck_name *name, struct his
 	struct store_staging *staging = NULL;
 	struct node *n = NULL;
 	uint64_t end;
-	int err = find(s, name, &n);
+	int err = store_find_path(s, name->path, name->path_bytes, &n, NULL);
 
 	if (err < 0)
 		return err;

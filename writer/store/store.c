@@ -321,6 +321,31 @@ int store_lookup(struct store *s, struct node *dir, const char *name, size_t nam
 	return keydir_lookup(s->keydir, dir, name, name_bytes, ret, ret_attr);
 }
 
+int store_find_path(struct store *s, const char *path, size_t path_bytes, struct node **ret,
+		    struct store_attr *ret_attr)
+{
+	struct node *n = store_root(s), *next = NULL;
+	size_t pos = 0;
+	int err = 0;
+
+	if (path_bytes > 0 && !path_ok(path, path_bytes))
+		return -ENOENT;
+	store_pin(s, n);
+	if (ret_attr != NULL)
+		store_getattr(s, n, ret_attr);
+	while (err == 0 && pos < path_bytes) {
+		const char *name;
+		size_t bytes = path_next(path, path_bytes, &pos, &name);
+
+		err = store_lookup(s, n, name, bytes, &next, ret_attr);
+		store_unpin(s, n, 1);
+		n = next;
+	}
+	if (err == 0)
+		*ret = n;
+	return err == -ENOTDIR ? -ENOENT : err;
+}
+
 int store_list(struct store *s, struct node *dir, uint64_t cookie, store_list_fn fn, void *arg)
 {
 	return keydir_list(s->keydir, dir, cookie, fn, arg);
