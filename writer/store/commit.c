@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "codec/array.h"
 #include "writer/base/times.h"
 #include "writer/index/entries.h"
 #include "writer/index/node_content.h"
@@ -126,18 +127,9 @@ int commit_add_plain(struct store *s, const struct node *n, const char *name, si
 /* Returns a buffer for an attr value of 'bytes'; NULL: no memory. */
 static uint8_t *attr_buffer(struct commit_part *part, size_t bytes)
 {
-	uint8_t *large;
-
 	if (bytes <= sizeof(part->value))
 		return part->value;
-	if (bytes > part->large_bytes) {
-		large = realloc(part->large, bytes);
-		if (large == NULL)
-			return NULL;
-		part->large = large;
-		part->large_bytes = bytes;
-	}
-	return part->large;
+	return ARRAY_RESERVE(part->large, bytes, part->large_bytes) < 0 ? NULL : part->large;
 }
 
 int commit_add_attr(struct store *s, const struct node *n, const char *name, size_t name_bytes,

@@ -366,8 +366,8 @@ int store_read_pieces(const struct store_reader *r, const struct content_pieces 
 	return err;
 }
 
-static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf_bytes,
-			  uint64_t offset)
+ssize_t store_read_value(struct store *s, struct node *n, void *buf, size_t buf_bytes,
+			 uint64_t offset)
 {
 	struct content_piece pieces[PIECES_AT_ONCE];
 	struct content_pieces list = { .pieces = pieces, .capacity = PIECES_AT_ONCE };
@@ -401,7 +401,7 @@ static ssize_t read_value(struct store *s, struct node *n, void *buf, size_t buf
 ssize_t store_read(struct store *s, struct node *n, void *buf, size_t buf_bytes, uint64_t offset)
 {
 	unsigned int side = read_gate_enter(&s->gate);
-	ssize_t got = read_value(s, n, buf, buf_bytes, offset);
+	ssize_t got = store_read_value(s, n, buf, buf_bytes, offset);
 
 	read_gate_leave(&s->gate, side);
 	if (got == -EIO)

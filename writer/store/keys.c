@@ -132,82 +132,30 @@ int store_delete(struct store *s, const void *key, size_t key_bytes)
 	return err < 0 ? err : wait_if_synchronous(s, end);
 }
 
-/* Reads all of a content that no other thread can change. */
-static int read_content(struct store *s, const struct content_map *c, uint8_t *buf, size_t bytes)
-{
-	const struct store_reader reader = { .s = s };
-	struct content_piece piece;
-	struct content_pieces list = { .pieces = &piece };
-	uint64_t at = 0, end;
-	int err = 0;
-
-	while (err == 0 && at < bytes) {
-		list.count = content_map_find(c, at, &piece);
-		end = list.count > 0 ? piece.offset + piece.bytes : bytes;
-		err = store_read_pieces(&reader, &list, buf + at, (size_t)(end - at), at);
-		at = end;
-	}
-	return err;
-}
-
-/* Reads a value that is in pieces. */
-static int get_pieces(struct store *s, const struct content_map *c, void **ret_value,
+static int get_locked(struct store *s, const void *key, size_t key_bytes, void **ret_value,
 		      size_t *ret_value_bytes) REQUIRES(s->commit_lock, commit_class)
 {
-	uint64_t bytes = content_map_size(c);
-	uint8_t *buf;
-	int err;
+	struct node *n;
+	uint64_t bytes;
+	ssize_t got;
+	void *buf;
+	int err = find_key(s, key, key_bytes, &n);
 
+	if (err < 0)
+		return err;
+	bytes = node_size_bytes(n);
 	if (bytes > STORE_VALUE_BYTES_MAX)
 		return -EFBIG;
 	buf = malloc(bytes > 0 ? bytes : 1);
 	if (buf == NULL)
 		return -ENOMEM;
-	err = read_content(s, c, buf, bytes);
-	if (err < 0) {
+	got = store_read_value(s, n, buf, bytes, 0); /* with the lock it cannot change meanwhile */
+	if (got < 0) {
 		free(buf);
-		return err;
+		return (int)got;
 	}
 	*ret_value = buf;
-	*ret_value_bytes = bytes;
-	return 0;
-}
-
-static int get(struct store *s, const void *key, size_t key_bytes, void **ret_value,
-	       size_t *ret_value_bytes)
-{
-	struct value_position at = { 0 };
-	bool in_pieces = false;
-	struct node *n;
-	size_t bytes;
-	void *buf;
-	int err;
-
-	commit_lock(s);
-	err = find_key(s, key, key_bytes, &n);
-	if (err == 0) {
-		at = node_value(n);
-		in_pieces = node_content(n) != NULL;
-	}
-	if (in_pieces) /* with the lock held, no other thread changes them */
-		err = get_pieces(s, node_content(n), ret_value, ret_value_bytes);
-	commit_unlock(s);
-	if (err < 0 || in_pieces)
-		return err;
-	bytes = at.value_bytes;
-	buf = malloc(bytes > 0 ? bytes : 1);
-	if (buf == NULL)
-		return -ENOMEM;
-	if (bytes > 0)
-		err = store_record_error(
-			&at,
-			record_at_check(s->log, &at, value_position_header_bytes(&at), buf, bytes));
-	if (err < 0) {
-		free(buf);
-		return err;
-	}
-	*ret_value = buf;
-	*ret_value_bytes = bytes;
+	*ret_value_bytes = (size_t)got;
 	return 0;
 }
 
@@ -215,7 +163,7 @@ int store_get(struct store *s, const void *key, size_t key_bytes, void **ret_val
 	      size_t *ret_value_bytes)
 {
 	unsigned int side = read_gate_enter(&s->gate);
-	int err = get(s, key, key_bytes, ret_value, ret_value_bytes);
+	int err = WITH_LOCK(commit, s, get_locked(s, key, key_bytes, ret_value, ret_value_bytes));
 
 	read_gate_leave(&s->gate, side);
 	return err;

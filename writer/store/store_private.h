@@ -166,6 +166,9 @@ struct store_reader {
 };
 int store_read_pieces(const struct store_reader *r, const struct content_pieces *pieces,
 		      uint8_t *buf, size_t n, uint64_t offset) WARN_UNUSED;
+/* As store_read(), without a message.  The caller must be inside the gate. */
+ssize_t store_read_value(struct store *s, struct node *n, void *buf, size_t buf_bytes,
+			 uint64_t offset) WARN_UNUSED;
 
 /* Notes, for this thread, the position of a record that could not be read, and the reason.  Returns
  * -EIO. */
