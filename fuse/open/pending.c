@@ -3,10 +3,7 @@
 
 #include <errno.h>
 
-static bool is_later(struct timespec a, struct timespec b)
-{
-	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
-}
+#include "writer/base/times.h"
 
 void pending_begin(struct pending *p, bool keep, uint64_t size_bytes)
 {
@@ -139,7 +136,7 @@ void pending_show(struct pending *p, struct store_attr *attr)
 	else if (follows)
 		attr->atime = attr->mtime;
 	/* The node's own ctime has a chmod that was made while the value was dirty. */
-	if (is_later(attr->ctime, p->changed_at))
+	if (timespec_is_later(attr->ctime, p->changed_at))
 		p->changed_at = attr->ctime;
 	attr->ctime = p->changed_at;
 	p->shown = true;
@@ -151,7 +148,7 @@ bool pending_commit_set(const struct pending *p, struct store_set *ret)
 		.which = p->set_times, .mtime = p->mtime, .atime = p->atime, .ctime = p->changed_at
 	};
 	/* The ctime is the record's timestamp, unless a program has seen another one. */
-	if (p->set_times != 0 || (p->shown && is_later(p->changed_at, p->written_at)))
+	if (p->set_times != 0 || (p->shown && timespec_is_later(p->changed_at, p->written_at)))
 		ret->which |= STORE_SET_CTIME;
 	return ret->which != 0;
 }

@@ -12,6 +12,7 @@
 #include "codec/path.h"
 #include "codec/xattrs.h"
 #include "codec/array.h"
+#include "writer/base/times.h"
 
 #define DIR_MODE	0755		  /* of a directory that the archive does not have */
 #define WHOLE_BYTES_MAX ((size_t)1 << 20) /* of a file that is one record; see fuse/open/ */
@@ -416,11 +417,6 @@ int import_tree_finish(struct import_tree *t)
 
 /* --- entries --- */
 
-static bool is_later(struct timespec a, struct timespec b)
-{
-	return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
-}
-
 /* The times of an entry.  Without a ctime in the archive it is the mtime, as if the file had been
  * written here then; a ctime is never in the future. */
 static struct store_set times_of(struct archive_entry *e)
@@ -437,7 +433,7 @@ static struct store_set times_of(struct archive_entry *e)
 	if (archive_entry_ctime_is_set(e))
 		set.ctime =
 			(struct timespec){ archive_entry_ctime(e), archive_entry_ctime_nsec(e) };
-	if (is_later(set.ctime, now))
+	if (timespec_is_later(set.ctime, now))
 		set.ctime = now;
 	if (archive_entry_atime_is_set(e)) {
 		set.which |= STORE_SET_ATIME;

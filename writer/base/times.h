@@ -7,6 +7,7 @@
 #ifndef FREYJAFS_WRITER_BASE_TIMES_H
 #define FREYJAFS_WRITER_BASE_TIMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -49,6 +50,11 @@ static inline struct timespec timespec_of_ns(int64_t ns)
 		t.tv_nsec += NSEC_PER_SEC;
 	}
 	return t;
+}
+
+static inline bool timespec_is_later(struct timespec a, struct timespec than)
+{
+	return a.tv_sec > than.tv_sec || (a.tv_sec == than.tv_sec && a.tv_nsec > than.tv_nsec);
 }
 
 static inline struct meta_time meta_time_of_ns(int64_t ns)

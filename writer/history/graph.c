@@ -104,6 +104,14 @@ static int begin_span(struct change *c, struct graph_node *dir, struct graph_nam
 	return 0;
 }
 
+/* Makes a node, and gives it the name 'name' in 'dir'. */
+static int make_node(struct change *c, struct graph_node *dir, struct graph_name *name,
+		     enum meta_type type, struct graph_node **ret)
+{
+	*ret = graph_node_new(c->g, type);
+	return *ret == NULL ? -ENOMEM : begin_span(c, dir, name, *ret);
+}
+
 /* Ends the present meaning of the name. */
 static void end_span(struct change *c, struct graph_node *dir, struct graph_name *name)
 {
@@ -155,8 +163,7 @@ static int walk(struct change *c, const char *path, size_t path_bytes, struct ta
 			at.node = NULL;
 		}
 		if (at.name != NULL && at.node == NULL) {
-			at.node = graph_node_new(c->g, META_TYPE_DIRECTORY);
-			err = at.node == NULL ? -ENOMEM : begin_span(c, at.dir, at.name, at.node);
+			err = make_node(c, at.dir, at.name, META_TYPE_DIRECTORY, &at.node);
 			if (err < 0)
 				return err;
 		}
@@ -199,20 +206,22 @@ static bool look_up(struct change *c, const char *path, size_t path_bytes, struc
 /* Adds a version; the caller has filled in everything except the common fields. */
 static int add_version(struct change *c, struct graph_node *n, const struct version *v)
 {
+	struct version *added;
+
 	if (ARRAY_RESERVE(n->versions, n->version_count + 1, n->version_capacity) < 0)
 		return -ENOMEM;
-	n->versions[n->version_count] = *v;
-	n->versions[n->version_count].timestamp_ns = c->now_ns;
-	n->versions[n->version_count].mtime_ns = ns_of_timestamp(c->now_ns);
-	n->versions[n->version_count].offset = c->entry->offset;
-	n->versions[n->version_count].segment = c->entry->segment;
-	n->versions[n->version_count].file_offset = c->entry->file_offset;
-	n->versions[n->version_count].key_bytes = c->entry->rec.key_bytes;
-	n->versions[n->version_count].value_bytes = c->entry->rec.value_bytes;
-	n->versions[n->version_count].mode = n->mode;
-	n->versions[n->version_count].uid = n->uid;
-	n->versions[n->version_count].gid = n->gid;
-	n->version_count++;
+	added = &n->versions[n->version_count++];
+	*added = *v;
+	added->timestamp_ns = c->now_ns;
+	added->mtime_ns = ns_of_timestamp(c->now_ns);
+	added->offset = c->entry->offset;
+	added->segment = c->entry->segment;
+	added->file_offset = c->entry->file_offset;
+	added->key_bytes = c->entry->rec.key_bytes;
+	added->value_bytes = c->entry->rec.value_bytes;
+	added->mode = n->mode;
+	added->uid = n->uid;
+	added->gid = n->gid;
 	return 0;
 }
 
@@ -240,10 +249,8 @@ static int graph_put_version(struct change *c, const char *path, size_t path_byt
 		return err;
 	if (at.node != NULL && at.node->type != META_TYPE_FILE)
 		return -EEXIST; /* it is an unnameable key */
-	if (at.node == NULL) {
-		at.node = graph_node_new(c->g, META_TYPE_FILE);
-		err = at.node == NULL ? -ENOMEM : begin_span(c, at.dir, at.name, at.node);
-	}
+	if (at.node == NULL)
+		err = make_node(c, at.dir, at.name, META_TYPE_FILE, &at.node);
 	return err < 0 ? err : add_version(c, at.node, v);
 }
 
@@ -363,8 +370,7 @@ static int graph_attr(struct change *c, const struct commit_record *rec)
 	}
 	if (at.node == NULL) {
 		is_new = true;
-		at.node = graph_node_new(c->g, attr->type);
-		err = at.node == NULL ? -ENOMEM : begin_span(c, at.dir, at.name, at.node);
+		err = make_node(c, at.dir, at.name, attr->type, &at.node);
 	}
 	if (err < 0 || at.node->type != attr->type)
 		return err;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "writer/index/entries.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "codec/path.h"
+#include "writer/index/inode_numbers.h"
 #include "writer/index/keydir_private.h"
 
 _Static_assert(PATH_NAME_BYTES_MAX <= UINT8_MAX, "dentry.name_bytes");
@@ -71,6 +73,25 @@ struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char 
 void keydir_dentry_free(struct keydir *k, struct dentry *d)
 {
 	LOCKED(keydir_write, k, dentry_free(d));
+}
+
+int keydir_prepare_node(struct keydir *k, const struct store_name *at, mode_t type,
+			struct node **ret_node, struct dentry **ret_dentry)
+{
+	struct node *n = keydir_node_new(k, type);
+	struct dentry *d;
+
+	if (n == NULL)
+		return -ENOMEM;
+	d = keydir_dentry_new(k, at->dir, at->name, at->name_bytes);
+	if (d == NULL) {
+		keydir_node_free(k, n);
+		return -ENOMEM;
+	}
+	(void)keydir_ino_for(k, n, at->dir, at->name, at->name_bytes);
+	*ret_node = n;
+	*ret_dentry = d;
+	return 0;
 }
 
 /* --- names of nodes --- */

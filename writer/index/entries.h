@@ -20,6 +20,10 @@ struct store_name dentry_name(const struct dentry *d);		 /* valid as long as the
 struct dentry *keydir_dentry_new(struct keydir *k, struct node *dir, const char *name,
 				 size_t name_bytes);
 void keydir_dentry_free(struct keydir *k, struct dentry *d);
+/* Makes a node of 'type', with its inode number, and the entry that keydir_link() will link it by.
+ * -ENOMEM: nothing was made. */
+int keydir_prepare_node(struct keydir *k, const struct store_name *at, mode_t type,
+			struct node **ret_node, struct dentry **ret_dentry) WARN_UNUSED;
 
 /* --- changing; with the write lock.  mtime and ctime of the directories become 'now_ns' --- */
 

@@ -14,17 +14,13 @@
 int keydir_make(struct keydir *k, const struct record_target *at, mode_t type, int64_t now_ns,
 		struct node **ret)
 {
-	struct node *n = keydir_node_new(k, type);
+	const struct store_name name = { at->dir, at->name, at->name_bytes };
+	struct node *n;
 	struct dentry *d;
+	int err = keydir_prepare_node(k, &name, type, &n, &d);
 
-	if (n == NULL)
-		return -ENOMEM;
-	d = keydir_dentry_new(k, at->dir, at->name, at->name_bytes);
-	if (d == NULL) {
-		keydir_node_free(k, n);
-		return -ENOMEM;
-	}
-	(void)keydir_ino_for(k, n, at->dir, at->name, at->name_bytes);
+	if (err < 0)
+		return err;
 	keydir_set_committed(n);
 	keydir_touch(n, now_ns);
 	LOCKED(keydir_write, k, keydir_link(k, d, n, now_ns));

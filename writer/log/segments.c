@@ -262,13 +262,9 @@ uint64_t segments_next_number(struct segments *s)
 
 uint64_t segments_end(struct segments *s)
 {
-	uint64_t end = 0;
-
-	read_lock(s);
-	if (s->count > 0)
-		end = s->list[s->count - 1].start + s->list[s->count - 1].bytes;
-	read_unlock(s);
-	return end;
+	return WITH_LOCK(read, s,
+			 s->count == 0 ? 0
+				       : s->list[s->count - 1].start + s->list[s->count - 1].bytes);
 }
 
 bool segments_get(struct segments *s, size_t index, struct segment *ret)

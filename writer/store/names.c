@@ -71,29 +71,7 @@ static int keep_parent(struct store *s, const struct node *dir)
 
 /* --- making --- */
 
-/* Makes a node and its entry; neither is linked yet. */
-static int prepare_node(struct store *s, const struct store_name *at, mode_t type,
-			const struct store_owner *owner, struct node **ret_node,
-			struct dentry **ret_dentry) REQUIRES(s->commit_lock, commit_class)
-{
-	struct node *n = keydir_node_new(s->keydir, type);
-	struct dentry *d;
-
-	if (n == NULL)
-		return -ENOMEM;
-	d = keydir_dentry_new(s->keydir, at->dir, at->name, at->name_bytes);
-	if (d == NULL) {
-		keydir_node_free(s->keydir, n);
-		return -ENOMEM;
-	}
-	(void)keydir_ino_for(s->keydir, n, at->dir, at->name, at->name_bytes);
-	keydir_set_owner(n, owner);
-	*ret_node = n;
-	*ret_dentry = d;
-	return 0;
-}
-
-/* Links the results of prepare_node(); the node is pinned for the caller. */
+/* Links the results of keydir_prepare_node(); the node is pinned for the caller. */
 static void link_prepared(struct store *s, struct dentry *d, struct node *n, int64_t now_ns)
 	REQUIRES(s->commit_lock, commit_class)
 {
@@ -134,9 +112,10 @@ static int create_locked(struct store *s, const struct store_name *at,
 
 	err = check_new_file(s, at);
 	if (err == 0)
-		err = prepare_node(s, at, S_IFREG, owner, ret, &d);
+		err = keydir_prepare_node(s->keydir, at, S_IFREG, ret, &d);
 	if (err != 0)
 		return err;
+	keydir_set_owner(*ret, owner);
 	link_prepared(s, d, *ret, s->io->ops->now_ns(s->io));
 	return 0;
 }
@@ -241,9 +220,10 @@ static int make_locked(struct store *s, const struct store_name *at,
 	if (err == 0 && S_ISDIR(special->owner.mode))
 		err = keydir_fits(NULL, at->dir, at->name_bytes);
 	if (err == 0)
-		err = prepare_node(s, at, special->owner.mode & S_IFMT, &special->owner, &n, &d);
+		err = keydir_prepare_node(s->keydir, at, special->owner.mode & S_IFMT, &n, &d);
 	if (err != 0)
 		return err;
+	keydir_set_owner(n, &special->owner);
 	commit_begin(s);
 	err = set_special(s, n, special);
 	if (err == 0) {
