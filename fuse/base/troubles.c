@@ -41,7 +41,7 @@ static void print_path(const struct trouble *t, char out[PATH_SHOWN_MAX + 8])
 	char *p = out;
 
 	if (t->path_bytes == 0) {
-		(void)snprintf(out, PATH_SHOWN_MAX + 8, "(unnamed)");
+		(void)snprintf(out, PATH_SHOWN_MAX + 8, "(no path)");
 		return;
 	}
 	if (skip > 0)

@@ -77,7 +77,7 @@ static void print_compaction(FILE *f, const struct store_stats *stats)
 		break;
 	case STORE_COMPACTION_NO_SPACE:
 		fprintf(f,
-			"compaction: waiting (the disk has no room for the %" PRIu64
+			"compaction: waiting (the disk has no space for the %" PRIu64
 			" bytes that it takes to free more)\n",
 			c->needed_bytes);
 		break;

@@ -37,7 +37,7 @@ static void test_text(void **state)
 	assert_string_equal(line, "/mnt: keys/a: the value was not committed: "
 				  "No space left on device");
 	assert_true(troubles_line(&t, &unnamed, 1, line));
-	assert_string_equal(line, "/mnt: keys/(unnamed): scrub: the record is damaged: x "
+	assert_string_equal(line, "/mnt: keys/(no path): scrub: the record is damaged: x "
 				  "(segment 1, offset 0)");
 	assert_true(troubles_line(&t, &rotate, 1, line));
 	assert_string_equal(line, "/mnt: the log cannot go on in a new file, so active.data grows "
