@@ -385,8 +385,8 @@ int compact_start(struct compactor *c)
 {
 	int err;
 
-	/* Before other files fill the disk, and before a segment outgrows the reserve: the thread may
-	 * begin late. */
+	/* Before other files fill the disk, and before a segment outgrows the reserve: the thread
+	 * may begin late. */
 	compact_run_lock(c);
 	if (c->dead_percent > 0) {
 		compact_first_reserves(c);

@@ -175,7 +175,7 @@ class Targets:
                 return " ".join(str(error).removeprefix("run: ").split())
 
     def find_peers(self):
-        """Those that are here, as targets."""
+        """The available ones, as targets."""
         peers = []
         for name, (command, prepare) in PEERS.items():
             if name == "passthrough_ll":

@@ -108,7 +108,7 @@ class ColdFiles(Work):
 
 
 class ColdTree(Work):
-    """What programs do with a tree of small files of which nothing is cached."""
+    """The work of programs on a tree of small files of which nothing is cached."""
 
     STEPS = {
         "tar cold": "tar -c . | cat >/dev/null",
