@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Types and functions that the parts of fsck.freyjafs share.  Threads: one.  Functions return 0 or
+/* Types and functions that the parts of fsck.freyjafs share.  Threads: one, and one that
+ * reads a file ahead (scan.c).  Functions return 0 or
  * -errno unless they say otherwise. */
 #ifndef FREYJAFS_MOUNT_HELPERS_FSCK_FSCK_H
 #define FREYJAFS_MOUNT_HELPERS_FSCK_FSCK_H
@@ -198,21 +199,26 @@ int fsck_write_manifest(struct fsck *f) WARN_UNUSED;
 
 /* --- fsck/scan.c --- */
 
-/* Reads all files, reports their lost parts and compares them with MANIFEST. */
-int fsck_scan(struct fsck *f) WARN_UNUSED;
-/* Replays the log without its lost parts, reports the commits that do not fit, and finds the names
- * that cannot be read whole. */
-int fsck_check_fit(struct fsck *f) WARN_UNUSED;
+/* Reads all files, reports their lost parts, compares them with MANIFEST, replays the log without
+ * its lost parts, reports the commits that do not fit, and finds the names that cannot be read
+ * whole.  A thread reads each file while the file before it is replayed. */
+int fsck_check_files(struct fsck *f) WARN_UNUSED;
 
 /* --- fsck/replay.c --- */
 
 /* Frees the names; 'n' is empty and can be used again. */
 void fsck_names_free(struct fsck_names *n);
-/* Replays the files, which must be in the order of the log, and fills in their edits and the names
- * that cannot be read whole.  Returns 0 or -errno.  -EPROTONOSUPPORT: the log has a record that
- * this version does not know, named in 'diag'.  -ENOMEM, or -errno of a read. */
-int fsck_replay(struct io *io, struct fsck_file *files, size_t count, struct fsck_names *ret,
-		struct diag *diag) WARN_UNUSED;
+/* The replay of the log, one file after the other. */
+struct fsck_replay; /* defined in fsck/replay.c */
+
+int fsck_replay_begin(struct io *io, struct fsck_replay **ret) WARN_UNUSED;
+/* Replays the next file of the log and fills in its edits.  Returns 0 or -errno.  -EPROTONOSUPPORT:
+ * it has a record that this version does not know, named in 'diag'.  -ENOMEM, or -errno of a read.
+ */
+int fsck_replay_file(struct fsck_replay *c, struct fsck_file *file, struct diag *diag) WARN_UNUSED;
+/* Finds the names that cannot be read whole, after all files. */
+int fsck_replay_names(struct fsck_replay *c, struct fsck_names *ret) WARN_UNUSED;
+void fsck_replay_end(struct fsck_replay *c);
 
 /* --- fsck/repair.c --- */
 

@@ -107,9 +107,7 @@ static int look(struct fsck *f)
 {
 	int err = fsck_open_files(f);
 
-	if (err == 0)
-		err = fsck_scan(f);
-	return err < 0 ? err : fsck_check_fit(f);
+	return err < 0 ? err : fsck_check_files(f);
 }
 
 /* Checks the store, and with -y salvages it, until a check finds no further damage.  Behind a

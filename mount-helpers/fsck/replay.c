@@ -26,8 +26,10 @@
 
 #define LOST_REST "the rest of its group is lost"
 
-struct checking {
+struct fsck_replay {
+	struct io *io;
 	struct keydir *k; /* owned */
+	uint64_t start;	  /* log position of the next file */
 	struct certain certain;
 	struct fsck_file *file; /* the file that is being read */
 	size_t next_lost;	/* the first lost part of it that has not been passed yet */
@@ -39,7 +41,7 @@ struct checking {
 	struct fsck_names *names;
 };
 
-static struct node *file_at(const struct checking *c, const char *path, size_t path_bytes)
+static struct node *file_at(const struct fsck_replay *c, const char *path, size_t path_bytes)
 {
 	const struct dentry *d =
 		path_ok(path, path_bytes) ? keydir_find_path(c->k, path, path_bytes) : NULL;
@@ -49,7 +51,7 @@ static struct node *file_at(const struct checking *c, const char *path, size_t p
 
 /* --- edits --- */
 
-static struct salvage_lost *add_edit(struct checking *c, uint64_t offset, uint64_t bytes,
+static struct salvage_lost *add_edit(struct fsck_replay *c, uint64_t offset, uint64_t bytes,
 				     const char *reason)
 {
 	return salvage_add(&c->file->edits, offset, bytes, reason);
@@ -65,7 +67,7 @@ static void read_instead(const struct salvage_lost *edit, struct log_entry *e)
 }
 
 /* Applies the record that replaces 'edit', which has no other. */
-static int apply_instead(struct checking *c, const struct salvage_lost *edit, struct diag *diag)
+static int apply_instead(struct fsck_replay *c, const struct salvage_lost *edit, struct diag *diag)
 {
 	struct log_entry e = { 0 };
 
@@ -85,7 +87,7 @@ static int put_dropped(struct salvage_lost *edit, const struct commit_record *p,
 	return edit == NULL ? -ENOMEM : salvage_put_dropped(edit, &was, size_bytes, flags);
 }
 
-static void forget_staging(struct checking *c, uint64_t id)
+static void forget_staging(struct fsck_replay *c, uint64_t id)
 {
 	content_map_free(staged_take(keydir_staged(c->k), id));
 	certain_forget_staging(&c->certain, id);
@@ -113,8 +115,8 @@ static bool is_text(const char *key, size_t key_bytes)
  * bytes are taken for a key, the record may have been any other, for example a piece of a file:
  * then that file would get a content that it never had.  So the key must be that of a file; or a
  * text below a directory that exists, in a record whose time is in the order of the log. */
-static bool is_likely_key(const struct checking *c, const struct salvage_lost *l, const char *key,
-			  size_t key_bytes)
+static bool is_likely_key(const struct fsck_replay *c, const struct salvage_lost *l,
+			  const char *key, size_t key_bytes)
 {
 	const struct dentry *parent;
 	size_t parent_bytes = key_bytes;
@@ -131,7 +133,7 @@ static bool is_likely_key(const struct checking *c, const struct salvage_lost *l
 	return parent != NULL && node_is_dir(dentry_node(parent));
 }
 
-static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
+static int take_claimed_extent(struct fsck_replay *c, const struct salvage_lost *l,
 			       const struct commit_record *p, struct diag *diag)
 {
 	bool known = certain_has_staging(&c->certain, p->staging_id);
@@ -152,7 +154,7 @@ static int take_claimed_extent(struct checking *c, const struct salvage_lost *l,
 		       : certain_add_extent(&c->certain, p->staging_id, p->extent.bytes, true);
 }
 
-static int take_claimed_publish(struct checking *c, const struct salvage_lost *l,
+static int take_claimed_publish(struct fsck_replay *c, const struct salvage_lost *l,
 				const struct commit_record *p, struct diag *diag)
 {
 	const struct meta_publish *publish = &p->publish;
@@ -175,7 +177,7 @@ static int take_claimed_publish(struct checking *c, const struct salvage_lost *l
 
 /* Applies a lost record as far as its damaged bytes claim something likely.  Returns 1 if no claim
  * is likely: any record may have been lost. */
-static int take_claim(struct checking *c, const struct salvage_lost *l, struct diag *diag)
+static int take_claim(struct fsck_replay *c, const struct salvage_lost *l, struct diag *diag)
 {
 	struct commit_record p;
 
@@ -191,7 +193,7 @@ static int take_claim(struct checking *c, const struct salvage_lost *l, struct d
 }
 
 /* Returns whether damaged bytes claim a put of an unlikely key in a commit. */
-static bool claims_unlikely_key(const struct checking *c, const struct log_entry *entries,
+static bool claims_unlikely_key(const struct fsck_replay *c, const struct log_entry *entries,
 				size_t count)
 {
 	const struct salvage *lost = &c->file->lost;
@@ -211,7 +213,7 @@ static bool claims_unlikely_key(const struct checking *c, const struct log_entry
 }
 
 /* Passes the parts that were lost before 'offset' of the new file. */
-static int pass_lost(struct checking *c, uint64_t offset, struct diag *diag)
+static int pass_lost(struct fsck_replay *c, uint64_t offset, struct diag *diag)
 {
 	const struct salvage *lost = &c->file->lost;
 
@@ -262,7 +264,7 @@ struct before {
 	uint64_t size_bytes;
 };
 
-static struct before look_before(const struct checking *c, const struct commit_record *p)
+static struct before look_before(const struct fsck_replay *c, const struct commit_record *p)
 {
 	struct before b = { .gives_content = gives_content(p), .path = p->path };
 
@@ -282,7 +284,7 @@ static struct before look_before(const struct checking *c, const struct commit_r
 }
 
 /* Updates the state after a record was applied. */
-static int note(struct checking *c, const struct commit_record *p, const struct before *b)
+static int note(struct fsck_replay *c, const struct commit_record *p, const struct before *b)
 {
 	if (p->kind == META_EXTENT)
 		return certain_add_extent(&c->certain, p->staging_id, p->extent.bytes, false);
@@ -293,7 +295,7 @@ static int note(struct checking *c, const struct commit_record *p, const struct 
 }
 
 /* Remembers the last whole version of a file that has ceased to be whole. */
-static int note_older(struct checking *c, const struct before *b)
+static int note_older(struct fsck_replay *c, const struct before *b)
 {
 	const struct node *n = file_at(c, b->path, b->path_bytes);
 	struct known_file *f;
@@ -315,7 +317,7 @@ static int note_older(struct checking *c, const struct before *b)
 }
 
 /* Replaces a publish whose content is uncertain by one that marks the content as unreadable. */
-static int replace_publish(struct checking *c, struct log_entry *e, struct commit_record *p)
+static int replace_publish(struct fsck_replay *c, struct log_entry *e, struct commit_record *p)
 {
 	uint8_t more = p->publish.flags & META_FLAG_MORE;
 	struct salvage_lost *edit =
@@ -333,7 +335,7 @@ static int replace_publish(struct checking *c, struct log_entry *e, struct commi
 
 /* Ensures that a publish shows no content that never existed.  Changes the entry, or inserts a
  * commit before it.  Returns 1 if the publish must be left out. */
-static int mend_publish(struct checking *c, const struct log_entry *first, struct log_entry *e,
+static int mend_publish(struct fsck_replay *c, const struct log_entry *first, struct log_entry *e,
 			struct commit_record *p, struct diag *diag)
 {
 	const struct meta_publish *publish = &p->publish;
@@ -376,7 +378,7 @@ static const char *reason_in(struct diag *diag)
 }
 
 /* Leaves a commit out. */
-static int leave_out(struct checking *c, const struct log_entry *entries, size_t count,
+static int leave_out(struct fsck_replay *c, const struct log_entry *entries, size_t count,
 		     const char *reason)
 {
 	const struct log_entry *last = &entries[count - 1];
@@ -401,7 +403,7 @@ static int leave_out(struct checking *c, const struct log_entry *entries, size_t
 	return 0;
 }
 
-static int refuse_newer(const struct checking *c, const struct log_entry *e, enum meta_error err,
+static int refuse_newer(const struct fsck_replay *c, const struct log_entry *e, enum meta_error err,
 			struct diag *diag)
 {
 	return diag_set(diag, -EPROTONOSUPPORT,
@@ -411,7 +413,7 @@ static int refuse_newer(const struct checking *c, const struct log_entry *e, enu
 }
 
 /* Checks a commit, whose entries are in 'c'. */
-static int check_commit(struct checking *c, struct decoded_commit *d, struct diag *diag)
+static int check_commit(struct fsck_replay *c, struct decoded_commit *d, struct diag *diag)
 {
 	int err = 0;
 
@@ -436,7 +438,7 @@ static int check_commit(struct checking *c, struct decoded_commit *d, struct dia
 
 /* Returns how many records of a group precede the first record of it that is lost; all if none is.
  * A record with a replacement is not lost. */
-static size_t count_before_gap(const struct checking *c, const struct log_entry *entries,
+static size_t count_before_gap(const struct fsck_replay *c, const struct log_entry *entries,
 			       size_t count)
 {
 	const struct salvage *lost = &c->file->lost;
@@ -460,7 +462,7 @@ static int check_entries(void *arg, const struct log_entry *entries, size_t entr
 
 /* Checks a decoded commit.  If some of its records are lost, leaves the records before the gap out,
  * and checks the rest. */
-static int check_decoded(struct checking *c, struct decoded_commit *d, struct diag *diag)
+static int check_decoded(struct fsck_replay *c, struct decoded_commit *d, struct diag *diag)
 {
 	const struct log_entry *entries = d->entries;
 	size_t before = count_before_gap(c, entries, d->count);
@@ -487,7 +489,7 @@ static int check_decoded(struct checking *c, struct decoded_commit *d, struct di
 static int check_entries(void *arg, const struct log_entry *entries, size_t entry_count,
 			 struct diag *diag)
 {
-	struct checking *c = arg;
+	struct fsck_replay *c = arg;
 	struct decoded_commit d;
 	int err = replay_decode(&d, "the log", entries, entry_count, diag);
 
@@ -503,7 +505,7 @@ static int check_entries(void *arg, const struct log_entry *entries, size_t entr
 
 static int add_name(void *arg, const struct lost_name *lost)
 {
-	struct checking *c = arg;
+	struct fsck_replay *c = arg;
 	struct fsck_names *names = c->names;
 	struct fsck_name *name;
 	const struct known_file *f;
@@ -551,10 +553,9 @@ void fsck_names_free(struct fsck_names *n)
 
 /* --- the replay --- */
 
-static int replay_file(struct checking *c, struct io *io, struct fsck_file *file, uint64_t start,
-		       struct diag *diag)
+int fsck_replay_file(struct fsck_replay *c, struct fsck_file *file, struct diag *diag)
 {
-	struct salvage_file sf = fsck_salvage_file(file, io, -1, false);
+	struct salvage_file sf = fsck_salvage_file(file, c->io, -1, false);
 	struct salvage_view view;
 	struct log_tail t = {
 		.io = &view.io,
@@ -564,7 +565,7 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 		.path = file->name,
 		.number = file->number,
 		.any_number = true, /* files.c has checked it */
-		.start = start,
+		.start = c->start,
 		.file_bytes =
 			salvage_new_bytes(&file->lost, file->torn ? file->torn_at : file->bytes),
 	};
@@ -573,6 +574,7 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 	salvage_view_init(&view, &sf, &file->lost);
 	c->file = file;
 	c->next_lost = 0;
+	c->start += salvage_new_bytes(&file->lost, file->bytes);
 	err = log_tail_replay(&t, check_entries, c, diag);
 	if (err == 0 && t.stop.scan != RECORD_END)
 		err = add_edit(c, t.stop.offset, t.file_bytes - t.stop.offset, LOST_REST) == NULL
@@ -581,27 +583,38 @@ static int replay_file(struct checking *c, struct io *io, struct fsck_file *file
 	return err < 0 ? err : pass_lost(c, UINT64_MAX, diag);
 }
 
-int fsck_replay(struct io *io, struct fsck_file *files, size_t count, struct fsck_names *ret,
-		struct diag *diag)
+int fsck_replay_begin(struct io *io, struct fsck_replay **ret)
 {
 	const struct keydir_defaults defaults = { .umask = 022 };
-	struct checking c = { .names = ret };
-	uint64_t start = 0;
-	int err = keydir_create(&defaults, &c.k);
+	struct fsck_replay *c = calloc(1, sizeof(*c));
+	int err = c == NULL ? -ENOMEM : keydir_create(&defaults, &c->k);
 
-	c.certain.k = c.k;
-	for (size_t i = 0; err == 0 && i < count; i++) {
-		err = replay_file(&c, io, &files[i], start, diag);
-		start += salvage_new_bytes(&files[i].lost, files[i].bytes);
+	if (err < 0) {
+		free(c);
+		return err;
 	}
-	if (err == 0) {
-		err = lost_each(c.k, add_name, &c);
-		if (err == 0 && ret->count > 1)
-			qsort(ret->list, ret->count, sizeof(ret->list[0]), compare_names);
-	}
-	certain_free(&c.certain);
-	free(c.before);
-	free(c.entries);
-	keydir_free(c.k);
+	c->io = io;
+	c->certain.k = c->k;
+	*ret = c;
+	return 0;
+}
+
+int fsck_replay_names(struct fsck_replay *c, struct fsck_names *ret)
+{
+	int err;
+
+	c->names = ret;
+	err = lost_each(c->k, add_name, c);
+	if (err == 0 && ret->count > 1)
+		qsort(ret->list, ret->count, sizeof(ret->list[0]), compare_names);
 	return err;
+}
+
+void fsck_replay_end(struct fsck_replay *c)
+{
+	certain_free(&c->certain);
+	free(c->before);
+	free(c->entries);
+	keydir_free(c->k);
+	free(c);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,20 +78,19 @@ static void check_numbered(const struct fsck *f, struct fsck_file *file)
 	       file->name);
 }
 
-/* Returns whether the log ends in this file, because a power cut has removed a part of a rotated
- * segment.  Later files are then no part of the log; the next mount saves them, and continues at
- * the end of this file. */
-static bool ends_here(struct fsck *f, size_t index)
+/* Ends the log in this file if a power cut has removed a part of a rotated segment.  Later files
+ * are then no part of the log; the next mount saves them, and continues at the end of this file. */
+static void end_here(struct fsck *f, size_t index)
 {
 	struct fsck_file *file = &f->files[index];
 	uint64_t end = file->bytes;
 
 	if (file->rotated_bytes == 0 || file->durable_bytes == file->rotated_bytes)
-		return false;
+		return;
 	if (file->torn)
 		end = file->torn_at;
 	if (end == file->rotated_bytes)
-		return false;
+		return;
 	file->ends = true;
 	fsck_note(f,
 		  "%s: had %" PRIu64 " bytes, of which a power cut has left %" PRIu64
@@ -100,7 +100,6 @@ static bool ends_here(struct fsck *f, size_t index)
 	for (size_t i = index + 1; i < f->count; i++)
 		(void)io_close(f->io, &f->files[i].fd); /* read only */
 	f->count = index + 1;
-	return true;
 }
 
 /* Returns whether the bytes that a file is too short by are missing at its end: a record ends past
@@ -138,27 +137,19 @@ static int note_lost_end(struct fsck *f, struct fsck_file *file)
 	return -ENOMEM;
 }
 
-int fsck_scan(struct fsck *f)
+/* Reports the lost parts of a file, and compares it with MANIFEST. */
+static int report_file(struct fsck *f, struct fsck_file *file)
 {
-	for (size_t i = 0; i < f->count; i++) {
-		struct fsck_file *file = &f->files[i];
-		struct salvage_file sf =
-			fsck_salvage_file(file, f->io, f->dir_fd, f->options.take_inside);
-		int err = salvage_scan(&sf, &file->lost);
+	int err;
 
-		if (err < 0)
-			return fsck_failed_read(f, file->name, err);
-		split_torn_tail(f, file);
-		for (size_t n = 0; n < file->lost.count; n++)
-			fsck_print_lost(file, &file->lost.lost[n]);
-		err = note_lost_end(f, file);
-		if (err < 0)
-			return fsck_failed_read(f, file->name, err);
-		check_listed(file);
-		check_numbered(f, file);
-		if (ends_here(f, i))
-			break;
-	}
+	split_torn_tail(f, file);
+	for (size_t n = 0; n < file->lost.count; n++)
+		fsck_print_lost(file, &file->lost.lost[n]);
+	err = note_lost_end(f, file);
+	if (err < 0)
+		return fsck_failed_read(f, file->name, err);
+	check_listed(file);
+	check_numbered(f, file);
 	return 0;
 }
 
@@ -212,21 +203,97 @@ static int mend_base(struct fsck *f, struct fsck_file *file)
 	return err < 0 ? fsck_failed(f, file->name, err) : 0;
 }
 
-int fsck_check_fit(struct fsck *f)
-{
-	struct diag diag = { "" };
-	int err = f->count > 0 ? mend_base(f, &f->files[0]) : 0;
+/* --- all files --- */
 
+/* A file that a thread reads. */
+struct scan {
+	const struct fsck *f;
+	struct fsck_file *file;
+	pthread_t thread;
+	bool has_thread;
+	int err;
+};
+
+static void *scan_main(void *arg)
+{
+	struct scan *s = arg;
+	struct salvage_file sf =
+		fsck_salvage_file(s->file, s->f->io, s->f->dir_fd, s->f->options.take_inside);
+
+	s->err = salvage_scan(&sf, &s->file->lost);
+	return NULL;
+}
+
+/* Starts to read file 'i', if there is one. */
+static void scan_start(struct scan *s, struct fsck *f, size_t i)
+{
+	if (i >= f->count)
+		return;
+	*s = (struct scan){ .f = f, .file = &f->files[i] };
+	s->has_thread = pthread_create(&s->thread, NULL, scan_main, s) == 0;
+}
+
+static int scan_finish(struct scan *s)
+{
+	if (s->has_thread)
+		(void)pthread_join(s->thread, NULL);
+	else
+		(void)scan_main(s);
+	return s->err < 0 ? fsck_failed_read(s->f, s->file->name, s->err) : 0;
+}
+
+/* Checks file 'i', which 's' reads, and starts to read the next one before the replay of this one.
+ * After a failure of the replay, only the reports go on. */
+static int check_file(struct fsck *f, size_t i, struct scan *s, struct fsck_replay *r,
+		      struct diag *diag, int *replayed)
+{
+	struct fsck_file *file = &f->files[i];
+	int err = scan_finish(s);
+
+	if (err == 0)
+		err = report_file(f, file);
+	if (err == 0)
+		end_here(f, i);
+	if (err == 0 && i == 0)
+		err = mend_base(f, file);
 	if (err < 0)
 		return err;
-	err = fsck_replay(f->io, f->files, f->count, &f->names, &diag);
-	if (err < 0) {
-		warnx("%s", diag.text[0] != '\0' ? diag.text : strerror(-err));
+	scan_start(s, f, i + 1);
+	if (*replayed == 0)
+		*replayed = fsck_replay_file(r, file, diag);
+	return 0;
+}
+
+static int check_all(struct fsck *f, struct fsck_replay *r)
+{
+	struct diag diag = { "" };
+	int err = 0, replayed = 0;
+	struct scan s;
+
+	scan_start(&s, f, 0);
+	for (size_t i = 0; err == 0 && i < f->count; i++)
+		err = check_file(f, i, &s, r, &diag, &replayed);
+	if (err < 0)
 		return err;
-	}
-	for (size_t i = 0; i < f->count; i++) {
+	if (replayed == 0)
+		replayed = fsck_replay_names(r, &f->names);
+	if (replayed < 0)
+		warnx("%s", diag.text[0] != '\0' ? diag.text : strerror(-replayed));
+	return replayed;
+}
+
+int fsck_check_files(struct fsck *f)
+{
+	struct fsck_replay *r;
+	int err = fsck_replay_begin(f->io, &r);
+
+	if (err < 0)
+		return fsck_failed(f, "the replay", err);
+	err = check_all(f, r);
+	fsck_replay_end(r);
+	for (size_t i = 0; err == 0 && i < f->count; i++) {
 		fsck_print_edits(&f->files[i]);
 		f->found += fsck_damages_of(&f->files[i]);
 	}
-	return 0;
+	return err;
 }

@@ -440,6 +440,65 @@ static void test_digest(void **state)
 	assert_fsck(f, "-n", OK);
 }
 
+/* --- damage in many files --- */
+
+/* Flips a bit of the last value of a segment. */
+static void damage_end(const struct log_fixture *f, unsigned int number)
+{
+	const char *path = fixture_beside(f, unit_path("%06u.data", number));
+	struct unit_file file = unit_read_file(path);
+
+	file.data[file.bytes - 1] ^= 1;
+	unit_write_file(path, file.data, file.bytes);
+	free(file.data);
+}
+
+/* Returns the position in the output of the first damage of a segment. */
+static const char *damage_said(unsigned int number)
+{
+	const char *at = strstr(output, unit_path("%06u.data: offset ", number));
+
+	if (at == NULL)
+		fail_msg("no damage of segment %u in: %s", number, output);
+	return at;
+}
+
+/* A thread reads a file while the one before is replayed: the reports stay in the order of the log.
+ */
+static void test_in_order(void **state)
+{
+	struct log_fixture *f = *state;
+
+	make_segments(f);
+	for (unsigned int i = SEALED; i > 0; i--)
+		damage_end(f, i);
+	assert_fsck(f, "-n", UNCORRECTED);
+	for (unsigned int i = 1; i < SEALED; i++)
+		assert_true(damage_said(i) < damage_said(i + 1));
+}
+
+/* The replay stops at a record of a newer version; the damage behind it is reported all the same.
+ */
+static void test_newer_record(void **state)
+{
+	struct log_fixture *f = *state;
+	struct record_scan_result first;
+	struct unit_file file;
+
+	make_segments(f);
+	file = unit_read_file(fixture_beside(f, "000001.data"));
+	assert_int_equal(record_scan(file.data, file.bytes, file.bytes, &first), RECORD_WHOLE);
+	meta_key_prefix(META_ATTR, file.data + RECORD_HEADER_BYTES);
+	file.data[RECORD_HEADER_BYTES + META_KEY_PREFIX_BYTES] = UINT8_MAX;
+	set_crc(file.data, (size_t)first.bytes);
+	unit_write_file(fixture_beside(f, "000001.data"), file.data, file.bytes);
+	free(file.data);
+	damage_end(f, 2);
+	damage_end(f, SEALED);
+	assert_fsck(f, "-n", FAILED);
+	assert_true(damage_said(2) < damage_said(SEALED));
+}
+
 /* --- a salvage that does not end --- */
 
 static int fail_rename(struct io *io, int dir_fd, const char *from, const char *to)
@@ -549,6 +608,8 @@ int main(void)
 		TEST(test_forgotten_generation),
 		TEST(test_sparse_version),
 		TEST(test_digest),
+		TEST(test_in_order),
+		TEST(test_newer_record),
 		TEST(test_hint_stays),
 		TEST(test_damaged_again),
 		TEST(test_notes_once),
