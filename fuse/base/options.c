@@ -52,7 +52,7 @@ struct word {
 	} use;
 };
 
-#define UNITS(table) .units = table, .unit_count = ARRAY_SIZE(table)
+#define UNITS(table) .units = (table), .unit_count = ARRAY_SIZE(table)
 
 static const struct kind {
 	struct word words[4];
