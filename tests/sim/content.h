@@ -36,7 +36,7 @@ size_t content_read(const struct content *c, void *buf, size_t n, uint64_t offse
 void content_page(const struct content *c, size_t index, uint8_t out[PAGE_BYTES]);
 /* Sets a page of a content that no other thread has seen yet. */
 void content_set_page(struct content *c, size_t index, const uint8_t bytes[PAGE_BYTES]);
-/* The same, sharing the page of 'from'. */
+/* As content_set_page(), but shares the page of 'from'. */
 void content_share_page(struct content *c, const struct content *from, size_t index);
 
 /* The names in a directory. */

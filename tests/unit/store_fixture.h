@@ -32,7 +32,7 @@ void fixture_reopen_store(struct store_fixture *f);
  * ", " between; a value longer than 40 bytes as "#CRC", NUL
  * bytes as '.'.  The caller frees it. */
 char *dump_tree(struct store *s);
-/* The same with mode, owner, size and times of each node (of directories the times only if
+/* As dump_tree(), with mode, owner, size and times of each node (of directories the times only if
  * 'dir_times'), one line each. */
 char *dump_attributes(struct store *s, bool dir_times);
 void assert_tree(struct store *s, const char *want);

@@ -851,7 +851,7 @@ static void churn(struct store *s, unsigned int i)
 	assert_int_equal(ops_rmdir(s, "churned"), 0);
 }
 
-/* The same small tree comes and goes: the log does not grow for that. */
+/* The log does not grow while a small tree is made and removed again and again. */
 static void test_churn(void **state)
 {
 	struct store_fixture *f = *state;

@@ -296,7 +296,7 @@ static uint64_t cookie_of(const struct listing *l, const char *name)
 	return 0;
 }
 
-/* Whatever stayed has its cookie, in rising order, and a listing goes on behind it. */
+/* Entries that stayed keep their cookies, in rising order, and a listing continues behind each. */
 static void check_listing(struct keydir *k, const struct listing *before, const char *changed,
 			  struct rng *r)
 {

@@ -390,7 +390,7 @@ static void test_full_disk_sync(void **state)
 	assert_int_equal(recovery.records, whole);
 }
 
-/* The same by who waits for it alone. */
+/* On a full disk log_writer_sync_to() succeeds for records that are written already. */
 static void test_full_disk_sync_to(void **state)
 {
 	struct log_fixture *f = *state;

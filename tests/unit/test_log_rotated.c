@@ -252,7 +252,7 @@ static void test_backlog(void **state)
 	assert_int_equal(fixture_stats(f).segments, ROTATED_MAX + 2);
 }
 
-/* The same by their bytes, but for the first, which may be larger. */
+/* The backlog of rotated segments is limited by bytes, too, except that the first may be larger. */
 static void test_backlog_bytes(void **state)
 {
 	static const struct {

@@ -255,7 +255,7 @@ static void rewrite_last(struct log_fixture *f, uint64_t number)
 	free(file.data);
 }
 
-/* The same number of a store that was written in the same way. */
+/* Takes the segment of that number from a store that was written in the same way. */
 static void take_from_another(struct log_fixture *f, uint64_t number)
 {
 	struct log_fixture other = *f;

@@ -193,7 +193,7 @@ static void test_deadline_is_not_pushed_back(void **state)
 	check_not_starved(*state, 0);
 }
 
-/* The same with a buffer that swallows all of them. */
+/* The puts stay in the buffer, and the deadline still holds. */
 static void test_deadline_is_not_pushed_back_by_buffered_puts(void **state)
 {
 	check_not_starved(*state, 1 << 20);
@@ -668,7 +668,7 @@ static void test_poison_ends_with_the_writer(void **state)
 	fixture_put(f, "key", "value");
 }
 
-/* Whatever fdatasync() fails with, a full disk among it, the pages may be gone. */
+/* After any error of fdatasync(), also that of a full disk, the pages may be gone. */
 static void test_poisoned_by_enospc_of_a_sync(void **state)
 {
 	struct log_fixture *f = *state;

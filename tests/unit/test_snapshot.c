@@ -183,7 +183,7 @@ static void test_until(void **state)
 	s = open_reader_ok(f, times[0] - 1);
 	assert_tree(s, "");
 	assert_int_equal(store_close(s), 0);
-	/* The same from hints. */
+	/* A reader that uses hints shows the same trees. */
 	fixture_close_store(f);
 	open_writer(f);
 	for (int i = 0; i < STEPS; i++) {
@@ -264,7 +264,7 @@ static int meddling_open(struct io *io, int dir_fd, const char *path, int flags,
 	return io_posix.ops->open(&io_posix, dir_fd, path, flags, mode);
 }
 
-/* Whatever happens between two of its opens, a reader sees what was, or what came of it. */
+/* A reader shows the tree before or after a change that a writer makes between two of its opens. */
 static void test_beside_a_writer(void **state)
 {
 	struct store_fixture *f = *state;

@@ -451,7 +451,7 @@ static void test_hidden_key_is_overwritten(void **state)
 	assert_tree(f->s, "f c=new, d x, f x/b=2");
 }
 
-/* The same, but the file is removed: the tombstone is one of the key, too. */
+/* The file over a hidden key is removed: its tombstone removes the key, too. */
 static void test_hidden_key_is_removed(void **state)
 {
 	struct store_fixture *f = *state;
@@ -1006,7 +1006,7 @@ static void test_rm_r_of_a_made_up_directory(void **state)
 	free(log.data);
 }
 
-/* The same for what is moved out of one. */
+/* A directory that keys made also stays when an entry is moved out of it. */
 static void test_mv_out_of_a_made_up_directory(void **state)
 {
 	struct store_fixture *f = *state;

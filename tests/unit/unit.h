@@ -42,7 +42,7 @@ const char *unit_path(const char *fmt, ...) PRINTF_LIKE(1, 2);
 const char *unit_segment_path(const char *dir, uint64_t number, const char *suffix);
 
 struct unit_file unit_read_file(const char *path);
-/* The same for a file of /proc, which has no size. */
+/* As unit_read_file(), for a file of /proc, which has no size. */
 struct unit_file unit_read_proc(const char *path);
 void unit_write_file(const char *path, const void *data, size_t bytes);
 /* Says whether there is a file; fails the test for any other error than ENOENT. */
