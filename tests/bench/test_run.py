@@ -90,7 +90,7 @@ class Turns(unittest.TestCase):
 
     def test_markdown(self):
         text = report.markdown(self.result())
-        gains, missed = text.split("### What is not reached")
+        gains, missed = text.split("### Required ratios that are not reached")
         self.assertIn("| 2 | 2.00 (0.50-3.00) | four requests", gains.split("###")[1])
         self.assertIn("| 0.85 | 0.80 (0.50-0.90) | four requests", missed)
         self.assertIn("| 4 | **label of freyjafs uring** | 80 | 5-900 | 0.80 (0.50-0.90) "

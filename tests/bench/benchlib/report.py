@@ -82,7 +82,7 @@ def markdown(result):
     reached = [one for one in found if one[2]["median"] >= one[0].at_least]
     missed = [one for one in found if one[2]["median"] < one[0].at_least]
     out = [f"Machine class: {result['machine']}. {result['turns']} turns of "
-           f"{result['seconds']:g} s each.", "", *required_table("What a user gains", reached)]
+           f"{result['seconds']:g} s each.", "", *required_table("Gains for a user", reached)]
     for title in dict.fromkeys(map(title_of, rows)):
         out += [f"### {title}", "", *table([r for r in rows if title_of(r) == title]), ""]
-    return "\n".join([*out, *required_table("What is not reached", missed)])
+    return "\n".join([*out, *required_table("Required ratios that are not reached", missed)])
