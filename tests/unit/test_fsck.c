@@ -3,6 +3,7 @@
  * or change while it looks. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,16 @@ static int list(struct io *io, int dir_fd, io_list_fn fn, void *arg)
 	for (size_t i = 0; err == 0 && i < names.count; i++)
 		err = fn(arg, names.list[i]);
 	return err;
+}
+
+static atomic_uint_least64_t bytes_read; /* by two threads */
+
+static ssize_t count_pread(struct io *io, int fd, void *buf, size_t n, uint64_t offset)
+{
+	ssize_t got = io_posix.ops->pread(io, fd, buf, n, offset);
+
+	atomic_fetch_add(&bytes_read, got > 0 ? (uint64_t)got : 0);
+	return got;
 }
 
 static struct io_ops fsck_ops;
@@ -499,6 +510,22 @@ static void test_newer_record(void **state)
 	assert_true(damage_said(2) < damage_said(SEALED));
 }
 
+/* Each segment is read once for its damage and its digest, and once for the replay; MANIFEST and
+ * the hints are small. */
+static void test_reads(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t log_bytes;
+
+	make_segments(f);
+	log_bytes = unit_file_bytes(f->path);
+	for (unsigned int i = 1; i <= SEALED; i++)
+		log_bytes += unit_file_bytes(fixture_beside(f, unit_path("%06u.data", i)));
+	atomic_store(&bytes_read, 0);
+	assert_fsck(f, "-n", OK);
+	assert_in_range(atomic_load(&bytes_read), 2 * log_bytes, log_bytes / 2 * 5);
+}
+
 /* --- a salvage that does not end --- */
 
 static int fail_rename(struct io *io, int dir_fd, const char *from, const char *to)
@@ -610,6 +637,7 @@ int main(void)
 		TEST(test_digest),
 		TEST(test_in_order),
 		TEST(test_newer_record),
+		TEST(test_reads),
 		TEST(test_hint_stays),
 		TEST(test_damaged_again),
 		TEST(test_notes_once),
@@ -617,6 +645,7 @@ int main(void)
 
 	fsck_ops = *io_posix.ops;
 	fsck_ops.list = list;
+	fsck_ops.pread = count_pread;
 	if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
 		return 1;
 	return unit_run("fsck", tests, ARRAY_SIZE(tests));
