@@ -41,7 +41,7 @@ struct import {
 	struct progress progress;
 	uint64_t file_bytes; /* of the archive; 0: not known */
 	uint64_t left_out;   /* entries */
-	uint64_t warnings;   /* of libarchive; each is something that it could not read */
+	uint64_t warnings; /* each is something that the archive lacks or libarchive cannot read */
 	/* The kernel has all of 'safe'; 'next' is newer. */
 	struct milestone safe, next;
 };
@@ -178,6 +178,16 @@ static void note_warning(struct import *im, struct archive_entry *e)
 		ctl_warn_path(path_of(e), text);
 }
 
+/* Reports an archive without the blocks of zeros that end one: it can have been cut between two
+ * entries, by a program that died or a connection that broke. */
+static void check_end(struct import *im)
+{
+	if (archive_filter_bytes(im->a, 0) > archive_read_header_position(im->a))
+		return; /* libarchive has consumed them */
+	warnx("%s: ends without the mark of its end: entries may be missing", im->name);
+	im->warnings++;
+}
+
 /* Adds entries to the end of the archive.  Returns 0, or -errno after a message. */
 static int add_entries(struct import *im)
 {
@@ -186,8 +196,10 @@ static int add_entries(struct import *im)
 
 	for (uint64_t i = 1; !is_stopped; i++) {
 		status = archive_read_next_header(im->a, &e);
-		if (status == ARCHIVE_EOF)
+		if (status == ARCHIVE_EOF) {
+			check_end(im);
 			return 0;
+		}
 		if (status < ARCHIVE_WARN)
 			break;
 		if (status == ARCHIVE_WARN)

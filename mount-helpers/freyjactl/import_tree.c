@@ -14,7 +14,9 @@
 #include "codec/array.h"
 #include "writer/base/times.h"
 
-#define DIR_MODE	0755		  /* of a directory that the archive does not have */
+#define DIR_MODE	0755  /* of a directory that the archive does not have */
+#define MAJOR_MAX	0xfff /* of a device, in a kernel */
+#define MINOR_MAX	0xfffff
 #define WHOLE_BYTES_MAX ((size_t)1 << 20) /* of a file that is one record; see fuse/open/ */
 
 /* A directory whose times are set at the end. */
@@ -289,8 +291,12 @@ static int make_special(struct import_tree *t, const struct item *item, const st
 	};
 	struct node *n;
 	uint64_t end;
-	int err = store_mknod(t->s, at, &special, &n, NULL, &end);
+	int err;
 
+	if (archive_entry_rdevmajor(item->e) > MAJOR_MAX ||
+	    archive_entry_rdevminor(item->e) > MINOR_MAX)
+		return -EOVERFLOW;
+	err = store_mknod(t->s, at, &special, &n, NULL, &end);
 	if (err < 0)
 		return err;
 	err = set_xattrs(t, item, n);

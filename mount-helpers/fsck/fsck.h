@@ -70,7 +70,7 @@ struct fsck_names {
 /* The command line. */
 struct fsck_options {
 	const char *datadir;
-	bool salvage, take_inside, prefer_none, accept_foreign, help, version;
+	bool salvage, check_only, take_inside, prefer_none, accept_foreign, help, version;
 };
 
 /* A check of a store. */

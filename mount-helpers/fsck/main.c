@@ -221,8 +221,10 @@ static int take_option(struct fsck_options *o, int letter)
 	case 'V':
 		o->version = true;
 		return 0;
-	case 'n': /* the default; fsck(8) passes the others on */
-	case 'a':
+	case 'n': /* the default */
+		o->check_only = true;
+		return 0;
+	case 'a': /* fsck(8) passes these on */
 	case 'p':
 	case 'f':
 		return 0;
@@ -249,6 +251,10 @@ static int parse(int argc, char *const argv[], struct fsck_options *ret)
 	while ((letter = getopt_long(argc, argv, "ynapfhV", long_options, NULL)) >= 0) {
 		if (take_option(ret, letter) < 0)
 			return -EINVAL;
+	}
+	if (ret->salvage && ret->check_only) {
+		warnx("-n changes nothing, and -y salvages: give one of them");
+		return -EINVAL;
 	}
 	ret->datadir = argv[optind];
 	if (ret->datadir != NULL && argv[optind + 1] != NULL) {
