@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "codec/array.h"
 #include "codec/path.h"
 #include "writer/base/times.h"
 #include "writer/index/inode_numbers.h"
@@ -33,15 +34,9 @@ static int add_attr_record(struct fold_writer *w, const char *path, size_t path_
 			   const struct meta_attr *attr, uint64_t timestamp_ns)
 {
 	size_t bytes = meta_attr_bytes(attr);
-	uint8_t *value;
 
-	if (bytes > w->value_capacity) {
-		value = realloc(w->value, bytes);
-		if (value == NULL)
-			return -ENOMEM;
-		w->value = value;
-		w->value_capacity = bytes;
-	}
+	if (ARRAY_RESERVE(w->value, bytes, w->value_capacity) < 0)
+		return -ENOMEM;
 	bytes = meta_attr_encode(attr, w->value);
 	return fold_add_meta(w, META_ATTR,
 			     (struct record){ .timestamp_ns = timestamp_ns,
@@ -114,20 +109,25 @@ static bool makes_itself(const struct fold_writer *w, const struct node *n)
 	return !node_is_explicit(n) && !keydir_ino_is_special(w->b->tree, n);
 }
 
-static int add_directory(struct fold_writer *w, struct node *n)
+/* Adds the attributes of a directory that a replay does not have yet. */
+static int add_directory_attr(struct fold_writer *w, const struct node *n,
+			      const struct known *known)
 {
-	const struct known nothing = { .mtime_ns = (int64_t)w->b->as_of_ns };
-	struct meta_attr attr = attr_of(w, n, &nothing, w->b->as_of_ns);
-	ssize_t path_bytes;
+	struct meta_attr attr = attr_of(w, n, known, w->b->as_of_ns);
+	ssize_t path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
 
-	node_pin(n);
-	if (makes_itself(w, n))
-		return 0;
-	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
 	if (path_bytes < 0)
 		return (int)path_bytes;
 	attr.flags = node_is_explicit(n) ? 0 : META_FLAG_IMPLICIT;
 	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, w->b->as_of_ns);
+}
+
+static int add_directory(struct fold_writer *w, struct node *n)
+{
+	const struct known nothing = { .mtime_ns = (int64_t)w->b->as_of_ns };
+
+	node_pin(n);
+	return makes_itself(w, n) ? 0 : add_directory_attr(w, n, &nothing);
 }
 
 /* Adds 'n' and, before it, the directories above it that were not added yet. */
@@ -144,16 +144,16 @@ static int add_with_those_above(struct fold_writer *w, struct node *n)
 	return err;
 }
 
-static int add_directories(struct fold_writer *w)
+/* Calls 'add' for each directory, in no order. */
+static int each_directory(struct fold_writer *w, int (*add)(struct fold_writer *w, struct node *n))
 {
 	struct node *n;
 	uint32_t cursor = 0;
 	int err = 0;
 
-	node_pin(keydir_root(w->b->tree));
 	while (err == 0 && (n = keydir_each_node(w->b->tree, &cursor)) != NULL)
 		if (node_is_dir(n) && !keydir_is_gone(w->b->tree, n))
-			err = add_with_those_above(w, n);
+			err = add(w, n);
 	return err;
 }
 
@@ -161,30 +161,11 @@ static int add_directories(struct fold_writer *w)
 static int add_directory_times(struct fold_writer *w, struct node *n)
 {
 	struct known known = { .has_attr = !makes_itself(w, n), .has_ino = true };
-	struct meta_attr attr;
-	ssize_t path_bytes;
 
 	if (n == keydir_root(w->b->tree))
 		known.has_attr = false;		  /* the root exists without a record */
 	known.mtime_ns = ~node_times(n).mtime_ns; /* any value that is not the present one */
-	attr = attr_of(w, n, &known, w->b->as_of_ns);
-	attr.flags = node_is_explicit(n) ? 0 : META_FLAG_IMPLICIT;
-	path_bytes = keydir_path(w->b->tree, n, NULL, 0, w->path);
-	if (path_bytes < 0)
-		return (int)path_bytes;
-	return add_attr_record(w, w->path, (size_t)path_bytes, &attr, w->b->as_of_ns);
-}
-
-static int add_all_directory_times(struct fold_writer *w)
-{
-	struct node *n;
-	uint32_t cursor = 0;
-	int err = 0;
-
-	while (err == 0 && (n = keydir_each_node(w->b->tree, &cursor)) != NULL)
-		if (node_is_dir(n) && !keydir_is_gone(w->b->tree, n))
-			err = add_directory_times(w, n);
-	return err;
+	return add_directory_attr(w, n, &known);
 }
 
 /* --- files, and all nodes except directories --- */
@@ -295,13 +276,14 @@ static int write_tree(struct fold_writer *w)
 	uint8_t value[META_BASE_BYTES] = { 0 };
 	int err;
 
+	node_pin(keydir_root(w->b->tree)); /* the root needs no record to be made */
 	/* The number of its other bytes is written last. */
 	err = fold_add_meta(w, META_BASE,
 			    (struct record){ .timestamp_ns = w->b->as_of_ns,
 					     .value = value,
 					     .value_bytes = sizeof(value) });
 	if (err == 0)
-		err = add_directories(w);
+		err = each_directory(w, add_with_those_above);
 	if (err == 0)
 		err = add_nodes(w);
 	if (err == 0)
@@ -311,7 +293,7 @@ static int write_tree(struct fold_writer *w)
 	if (err == 0)
 		err = fold_add_orphans(w);
 	if (err == 0)
-		err = add_all_directory_times(w);
+		err = each_directory(w, add_directory_times);
 	return err < 0 ? err : fold_flush_hole(w);
 }
 
