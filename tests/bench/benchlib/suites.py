@@ -8,7 +8,7 @@ from .bulk import Archive, Bulk
 from .compaction import OPTIONS, Overwriting
 from .groups import Group, WorkAt
 from .machine import can_drop_caches, parse_size, say, size_text
-from .startup import ReadOnce, Startup, WithKeys
+from .startup import Check, ReadOnce, Startup, WithKeys
 from .targets import native
 from .works import (DISK, PAGE_CACHE, USER_BUFFER, ColdFiles, ColdLarge, ColdTree, FileBytes, Files, Large,
                     LargeSync, Mail, Tools)
@@ -178,7 +178,9 @@ def bulk_files(bench, disk, files):
 
 
 def startup(bench, disk, keys):
-    contestants = [ReadOnce(bench, keys), Startup(bench, keys, True), Startup(bench, keys, False)]
+    contestants = [ReadOnce(bench, keys), Startup(bench, keys, True), Startup(bench, keys, False),
+                   Check(bench, keys, "fsck.freyjafs", "-n"),
+                   Check(bench, keys, "freyjactl", "verify")]
     what = f"a store of values of {size_text(bench.args.value_size)}"
     return Group("start", disk, what, "keys", keys, contestants)
 
