@@ -260,8 +260,9 @@ static void check_log_is(struct simdisk *d, const struct bytes *log, uint64_t wa
 	free(now);
 }
 
-/* What was cut is saved, but for the zeros at its end.  Nothing but zeros behind the last record is
- * head room, which is cut without a report, if the durable mark is there. */
+/* Recovery saves the bytes that it cuts, without the zeros at their end.  If the bytes behind the
+ * last record are all zeros and the durable mark is there, they are head room, and recovery cuts
+ * them without a report. */
 static void check_quarantine(struct simdisk *d, const struct bytes *log,
 			     const struct log_recovery *rec)
 {

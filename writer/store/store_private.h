@@ -174,8 +174,7 @@ ssize_t store_read_value(struct store *s, struct node *n, void *buf, size_t buf_
  * -EIO. */
 int store_bad_record(const struct value_position *value, const char *reason);
 /* Notes the position as store_bad_record() does, for an error of a function of
- * writer/log/record_at.h.  Returns -EIO, or 'err' if it is 0
- * or a later read may succeed. */
+ * writer/log/record_at.h.  Returns -EIO, or 'err' if it is 0 or a later read may succeed. */
 int store_record_error(const struct value_position *value, int err);
 /* Report a read that failed with EIO because of the record noted last ('n' may be NULL), and a
  * value that was not committed. */
