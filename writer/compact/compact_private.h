@@ -103,8 +103,8 @@ void compact_set_unreadable(struct compactor *c, struct compact_known *known)
 
 /* --- compact/space.c --- */
 
-/* Makes both reserves when a store is opened, and detects a quota. */
-void compact_first_reserves(struct compactor *c) REQUIRES(c->run_lock, round_class);
+/* Detects a quota when a store is opened.  Both reserves must have been made. */
+void compact_detect_quota(struct compactor *c) REQUIRES(c->run_lock, round_class);
 /* Makes the file for a new segment, from the reserve if 'mode' requires that.  The file is then
  * longer than the bytes written to it, and must be cut.  Returns its descriptor or -errno. */
 int compact_new_file(struct compactor *c, const struct compact_mode *mode, const char *name)

@@ -81,7 +81,8 @@ static uint64_t segment_bytes(struct compactor *c, uint64_t live_bytes, uint64_t
 	return bytes > SEGMENT_BYTES_MIN ? bytes : SEGMENT_BYTES_MIN;
 }
 
-/* The reserve grows before the segments do, so that each of them fits it. */
+/* Makes both reserves, and sets the size of segments.  The reserve grows before the segments do, so
+ * that each of them fits it. */
 static void set_segment_size(struct compactor *c, uint64_t live_bytes, uint64_t free_bytes)
 	REQUIRES(c->run_lock, round_class)
 {
@@ -389,8 +390,8 @@ int compact_start(struct compactor *c)
 	 * may begin late. */
 	compact_run_lock(c);
 	if (c->dead_percent > 0) {
-		compact_first_reserves(c);
 		set_segment_size(c, compact_live_bytes(c), free_bytes_of(c));
+		compact_detect_quota(c);
 	}
 	compact_run_unlock(c);
 	err = -pthread_create(&c->thread, NULL, compaction_main, c);

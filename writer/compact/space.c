@@ -14,9 +14,8 @@
 /* Nothing reports how much a quota leaves.  A store that was opened when its quota was nearly used
  * up would notice it only when a write has failed, and until then removals would give no space
  * back. */
-void compact_first_reserves(struct compactor *c)
+void compact_detect_quota(struct compactor *c)
 {
-	(void)store_keep_reserves(c->s, 0);
 	if (store_probe_segment_reserve(c->s) == -EDQUOT)
 		atomic_store(&c->growth->has_quota, true);
 }
